@@ -1,0 +1,145 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def matrix(text: str) -> torch.Tensor:
+    """Read a drawn matrix: 1 may attend, . may not."""
+    return torch.tensor([[entry == "1" for entry in line.split()] for line in text.strip().splitlines()])
+
+
+def test_decoding_matrix_is_figure_7a() -> None:
+    from astra.attention.masks import trajectory_mask
+
+    # L = 2, M = 2, N = 2, T = 2 with queries: the matrix that the docstring draws.
+    expected = matrix("""
+        1 1  . .  . .  . .  . .  . .  . .
+        1 1  . .  . .  . .  . .  . .  . .
+        1 1  1 1  . .  . .  . .  . .  . .
+        1 1  1 1  . .  . .  . .  . .  . .
+        1 1  1 1  . .  . .  . .  . .  . .
+        1 1  1 1  . .  . .  . .  . .  . .
+        1 1  1 1  . .  1 1  . .  . .  . .
+        1 1  1 1  . .  1 1  . .  . .  . .
+        1 1  1 1  . .  1 1  1 1  . .  . .
+        1 1  1 1  . .  1 1  1 1  . .  . .
+        1 1  1 1  . .  1 1  1 1  . .  . .
+        1 1  1 1  . .  1 1  1 1  . .  . .
+        1 1  1 1  . .  1 1  1 1  . .  1 1
+        1 1  1 1  . .  1 1  1 1  . .  1 1
+    """)
+    assert torch.equal(trajectory_mask(2, 2, 2, 2, num_queries=2), expected)
+
+
+def test_encoding_matrix_is_figure_7b() -> None:
+    from astra.attention.masks import trajectory_mask
+
+    expected = matrix("""
+        1 1 1  . .  .  . .  .
+        1 1 1  . .  .  . .  .
+        1 1 1  . .  .  . .  .
+        1 1 1  1 1  .  . .  .
+        1 1 1  1 1  .  . .  .
+        1 1 1  1 1  1  . .  .
+        1 1 1  1 1  1  1 1  .
+        1 1 1  1 1  1  1 1  .
+        1 1 1  1 1  1  1 1  1
+    """)
+    assert torch.equal(trajectory_mask(3, 2, 1, 2), expected)
+
+
+def test_causal_matrix_is_the_lower_triangle() -> None:
+    from astra.attention.masks import causal_mask
+
+    assert torch.equal(causal_mask(3, 2, 2, 2), torch.ones(11, 11).tril().bool())
+
+
+def test_window_hides_older_timesteps_but_never_the_prompt() -> None:
+    from astra.attention.masks import trajectory_mask
+
+    # L = 1, M = 1, N = 1, T = 3, W = 2: timestep 3 reads timesteps 2 and 3.
+    expected = matrix("""
+        1  .  .  .  .  .  .
+        1  1  .  .  .  .  .
+        1  1  1  .  .  .  .
+        1  1  1  1  .  .  .
+        1  1  1  1  1  .  .
+        1  .  .  1  1  1  .
+        1  .  .  1  1  1  1
+    """)
+    assert torch.equal(trajectory_mask(1, 1, 1, 3, window=2), expected)
+
+
+@pytest.mark.parametrize("causal", [["PROMPT"], ["STATE"], ["ACTION"], ["STATE", "ACTION"]])
+def test_direction_is_a_choice_per_kind_of_segment(causal: list[str]) -> None:
+    from astra.attention.masks import may_attend
+    from astra.attention.segments import Kind, context_ids
+
+    ids = context_ids(3, 3, 3, 2)
+    allowed = may_attend(ids, ids, causal_segments={Kind[name] for name in causal})
+    for kind in (Kind.PROMPT, Kind.STATE, Kind.ACTION):
+        first, last = (ids.kind == kind).nonzero()[[0, 2], 0].tolist()
+        assert allowed[last, first]
+        assert allowed[first, last] == (kind.name not in causal)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    L=st.integers(0, 5), M=st.integers(1, 4), N=st.integers(1, 4), T=st.integers(1, 4), W=st.sampled_from([None, 1, 2])
+)
+def test_every_entry_follows_the_table(L: int, M: int, N: int, T: int, W: int | None) -> None:
+    """An oracle of its own: section 3.2 and appendix A.2 in words, pair by pair."""
+    from astra.attention.masks import trajectory_mask
+
+    tokens = [("p", -1)] * L
+    for t in range(T):
+        tokens += [("s", t)] * M + [("q", t)] * N + [("a", t)] * N
+    may_read = {  # by kinds of reader and read: how many timesteps back the newest readable one lies
+        "p": {},
+        "s": {"s": 0, "a": 1},
+        "q": {"s": 0, "a": 1},
+        "a": {"s": 0, "a": 0},
+    }
+    mask = trajectory_mask(L, M, N, T, num_queries=N, window=W)
+    for i, (reader, t) in enumerate(tokens):
+        for j, (read, u) in enumerate(tokens):
+            if read == "p":
+                expected = True
+            elif read not in may_read[reader]:
+                expected = False
+            else:
+                expected = t - u >= may_read[reader][read] and (W is None or t - u < W)
+            assert mask[i, j] == expected, (reader, t, read, u)
+
+
+@settings(max_examples=60, deadline=None)
+@given(L=st.integers(0, 9), M=st.integers(1, 6), N=st.integers(1, 7), T=st.integers(1, 5))
+def test_trajectory_attention_adds_the_papers_number_of_entries(L: int, M: int, N: int, T: int) -> None:
+    from astra.attention.masks import causal_mask, trajectory_mask
+
+    causal, trajectory = causal_mask(L, M, N, T), trajectory_mask(L, M, N, T)
+    assert int(trajectory.sum() - causal.sum()) == L * (L - 1) // 2 + T * (M * (M - 1) // 2 + N * (N - 1) // 2)
+    assert not (causal & ~trajectory).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(L=st.integers(1, 4), M=st.integers(1, 3), N=st.integers(1, 3), T=st.integers(1, 4), W=st.sampled_from([None, 2]))
+def test_split_mask_is_the_dense_mask_without_the_columns_of_queries(
+    L: int, M: int, N: int, T: int, W: int | None
+) -> None:
+    from astra.attention.masks import split_mask, trajectory_mask
+    from astra.attention.segments import Kind, sequence_ids
+
+    dense = trajectory_mask(L, M, N, T, num_queries=N, window=W)
+    is_query = sequence_ids(L, M, N, T, N).kind == Kind.QUERY
+    order = torch.cat([(~is_query).nonzero()[:, 0], is_query.nonzero()[:, 0]])
+    _, _, rectangular = split_mask(L, M, N, T, N, W, L + T * (M + N))
+    assert torch.equal(rectangular, dense[order][:, ~is_query])
+
+
+def test_row_that_may_attend_to_nothing_stays_finite() -> None:
+    from astra.attention.masks import additive
+
+    mask = additive(torch.zeros(2, 3, dtype=torch.bool), torch.float32)
+    assert torch.softmax(mask + torch.randn(2, 3), dim=-1).isfinite().all()
