@@ -1,0 +1,68 @@
+"""State vectors, such as joint angles or keypoints, as tokens."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from astra.trajectory import VectorStatistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProprioceptionConfig:
+    """How a state vector becomes one token."""
+
+    frequencies: int = 0
+    """Fourier frequencies per dimension, which sharpen small differences; 0: the normalised values alone."""
+
+    def build(self, statistics: VectorStatistics, width: int) -> "VectorTokenizer":
+        """Make the tokenizer of one state vector."""
+        return VectorTokenizer(self, statistics, width)
+
+
+class VectorTokenizer(nn.Module):
+    """One token from one state vector: normalise, optionally add Fourier features, then a two-layer MLP."""
+
+    mean: Tensor
+    std: Tensor
+    low: Tensor
+    range: Tensor
+
+    def __init__(self, config: ProprioceptionConfig, statistics: VectorStatistics, width: int) -> None:
+        """Make the MLP.
+
+        Args:
+            config: the number of Fourier frequencies.
+            statistics: of this vector; they travel with the policy's statistics, not with its weights.
+            width: width of a token and of the MLP.
+        """
+        super().__init__()
+        self.frequencies = config.frequencies
+        span = statistics.max - statistics.min
+        self.register_buffer("mean", statistics.mean.clone(), persistent=False)
+        self.register_buffer("std", statistics.std.clone(), persistent=False)
+        self.register_buffer("low", statistics.min.clone(), persistent=False)
+        # A constant dimension has no range to divide by.
+        self.register_buffer("range", torch.where(span > 0, span, 1.0), persistent=False)
+        features = len(statistics.mean) * (1 + 2 * config.frequencies)
+        self.mlp = nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, vectors: Float[Tensor, "*batch _"]) -> Float[Tensor, "*batch D"]:
+        """Give one token per vector."""
+        normalised = (vectors - self.mean) / self.std
+        if self.frequencies:
+            scaled = 2 * (vectors - self.low) / self.range - 1
+            normalised = torch.cat([normalised, fourier_features(scaled, self.frequencies)], dim=-1)
+        return self.mlp(normalised)
+
+
+def fourier_features(values: Float[Tensor, "*batch n"], frequencies: int) -> Float[Tensor, "*batch m"]:
+    """Give sin and cos of `values * pi * 2**k` for k below `frequencies`, for values in [-1, 1].
+
+    Source: Mildenhall et al. 2020, NeRF, equation 4.
+    """
+    octaves = math.pi * 2.0 ** torch.arange(frequencies, device=values.device, dtype=values.dtype)
+    angles = (values[..., None] * octaves).flatten(-2)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,0 +1,133 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astra.tokenizers.actions import ContinuousActions, ContinuousActionsConfig, DiscreteActions, DiscreteActionsConfig
+from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
+
+WIDTH = 8
+BOUNDS = st.tuples(st.floats(-1e3, 1e3, width=32), st.floats(0.0625, 1e3, width=32)).map(lambda x: (x[0], x[0] + x[1]))
+
+
+def spec_of(*bounds: tuple[float, float], binary: tuple[bool, ...] = ()) -> TrajectorySpec:
+    names = tuple("abcdef"[: len(bounds)])
+    low = tuple(float(low) for low, _ in bounds)
+    high = tuple(float(high) for _, high in bounds)
+    return TrajectorySpec(states={}, actions=ActionSpec(names=names, low=low, high=high, binary=binary))
+
+
+def statistics_of(spec: TrajectorySpec) -> Statistics:
+    low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
+    actions = VectorStatistics(mean=low + 0.3 * (high - low), std=(high - low) / 5, min=low, max=high)
+    return Statistics(states={}, actions=actions)
+
+
+def discrete(spec: TrajectorySpec, bins: int) -> DiscreteActions:
+    return DiscreteActionsConfig(bins=bins).build(spec, statistics_of(spec), WIDTH)
+
+
+def continuous(spec: TrajectorySpec) -> ContinuousActions:
+    return ContinuousActionsConfig().build(spec, statistics_of(spec), WIDTH)
+
+
+@given(BOUNDS, st.integers(2, 300), st.floats(0, 1))
+def test_a_decoded_value_is_within_half_a_bin(bounds: tuple[float, float], bins: int, share: float):
+    low, high = bounds
+    actions = discrete(spec_of(bounds), bins)
+    value = torch.tensor([low + share * (high - low)])
+    half_a_bin = (high - low) / bins / 2
+    rounding = 4 * torch.finfo(torch.float32).eps * max(abs(low), abs(high))
+    assert (actions.centres(actions.bins(value)) - value).abs().item() <= half_a_bin + rounding
+
+
+@given(BOUNDS, st.integers(2, 100))
+def test_the_centre_of_every_bin_lies_in_that_bin(bounds: tuple[float, float], bins: int):
+    actions = discrete(spec_of(bounds), bins)
+    every_bin = torch.arange(bins)[:, None]
+    assert torch.equal(actions.bins(actions.centres(every_bin)), every_bin)
+
+
+def test_bins_at_the_edges_and_outside_of_the_bounds():
+    actions = discrete(spec_of((-1, 1), (0, 512)), bins=4)
+    values = torch.tensor([[-1, 0], [-0.5, 128], [0.99, 511], [1, 512], [-7, -1], [1e9, torch.inf]])
+    assert actions.bins(values).tolist() == [[0, 0], [1, 1], [3, 3], [3, 3], [0, 0], [3, 3]]
+    assert actions.centres(torch.tensor([[0, 0], [3, 3]])).tolist() == [[-0.75, 64], [0.75, 448]]
+
+
+def test_a_binary_dimension_has_two_bins_that_decode_to_its_bounds():
+    actions = discrete(spec_of((-1, 1), (-1, 1), binary=(False, True)), bins=10)
+    values = torch.tensor([[-1.0, -1.0], [-0.1, -0.1], [0.1, 0.1], [1.0, 1.0]])
+    assert actions.bins(values)[:, 1].tolist() == [0, 0, 1, 1]
+    assert actions.centres(actions.bins(values))[:, 1].tolist() == [-1, -1, 1, 1]
+    assert actions.bin_exists.sum(1).tolist() == [10, 2]
+    assert actions.bin_exists[1, :2].all()
+
+
+def test_every_dimension_and_bin_has_an_embedding_of_its_own():
+    spec = spec_of((0, 1), (0, 1), (0, 1), binary=(False, True, False))
+    actions = discrete(spec, bins=5)
+    every_bin = torch.arange(5)[:, None].expand(5, 3)
+    tokens = actions(actions.centres(every_bin.minimum(actions.counts - 1)))
+    distinct = {tuple(token.tolist()) for token in tokens.flatten(0, 1)}
+    assert tokens.shape == (5, 3, WIDTH)
+    assert len(distinct) == 5 + 2 + 5 == actions.embedding.num_embeddings
+
+
+def test_tokens_equal_a_loop_over_dimensions():
+    spec = spec_of((0, 1), (-1, 1), (0, 9), binary=(False, True, False))
+    actions = discrete(spec, bins=5)
+    values = torch.rand(2, 4, 3)
+    tables = actions.embedding.weight.split([5, 2, 5])
+    expected = torch.stack([table[actions.bins(values)[..., i]] for i, table in enumerate(tables)], dim=-2)
+    assert torch.equal(actions(values), expected)
+
+
+@pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
+def test_a_token_depends_on_its_own_dimension_only(make):
+    actions = make(spec_of((-1, 1), (-2, 2), (0, 5)))
+    values = torch.rand(2, 3, 3)
+    changed = values.clone()
+    changed[1, 2, 0] = -0.9
+    differs = (actions(values) != actions(changed)).any(-1)
+    assert differs.nonzero().tolist() == [[1, 2, 0]]
+
+
+@pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
+def test_gradient_reaches_every_parameter(make):
+    actions = make(spec_of((-1, 1), (-1, 1), binary=(False, True)))
+    actions(torch.rand(2, 3, 2)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in actions.parameters())
+
+
+@pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
+def test_bounds_and_statistics_are_no_weights(make):
+    assert all("weight" in name or name in {"direction", "offset"} for name in make(spec_of((0, 1))).state_dict())
+
+
+def test_fewer_than_two_bins_are_refused():
+    with pytest.raises(ValueError, match="at least 2 bins"):
+        DiscreteActionsConfig(bins=1)
+
+
+@given(BOUNDS, st.floats(0, 1))
+def test_continuous_values_come_back(bounds: tuple[float, float], share: float):
+    low, high = bounds
+    actions = continuous(spec_of(bounds))
+    value = torch.tensor([low + share * (high - low)])
+    rounding = 1e-5 * (high - low) + 4 * torch.finfo(torch.float32).eps * max(abs(low), abs(high))
+    assert torch.allclose(actions.denormalise(actions.normalise(value)), value, rtol=0, atol=rounding)
+
+
+def test_continuous_values_are_normalised_by_the_statistics_and_clamped_to_the_bounds():
+    spec = spec_of((0, 10))
+    actions = continuous(spec)
+    assert actions.normalise(torch.tensor([[3.0], [5.0]])).tolist() == [[0], [1]]
+    assert actions.denormalise(torch.tensor([[1e3], [-1e3], [1.0]])).tolist() == [[10], [0], [5]]
+
+
+def test_a_binary_dimension_is_learned_as_0_or_1():
+    actions = continuous(spec_of((-1, 1), (-1, 1), binary=(True, False)))
+    assert actions.normalise(torch.tensor([[-1.0, 0], [-0.2, 0], [0.2, 0], [1.0, 0]]))[:, 0].tolist() == [0, 0, 1, 1]
+    assert actions.denormalise(torch.tensor([[0.4, 0], [0.6, 0], [9.0, 0]]))[:, 0].tolist() == [-1, 1, 1]
+    assert actions.binary.tolist() == [True, False]

@@ -1,0 +1,86 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from astra.tokenizers.image_encoders import MAEEncoder, ResNetEncoder, ViTEncoder
+
+PIXELS = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+
+
+def make(kind: str, pretrained: str | None = None) -> nn.Module:
+    match kind:
+        case "resnet":
+            return ResNetEncoder("tiny", pretrained)
+        case "vit":
+            return ViTEncoder("tiny", pretrained, image_size=32)
+        case _:
+            return MAEEncoder("tiny", pretrained, image_size=32)
+
+
+def modes(encoder: nn.Module, kind: type[nn.Module]) -> set[bool]:
+    return {module.training for module in encoder.modules() if isinstance(module, kind)}
+
+
+def test_a_resnet_of_random_weights_has_no_batch_normalisation():
+    encoder = ResNetEncoder("tiny", None).train()
+    assert modes(encoder, nn.BatchNorm2d) == set()
+    assert modes(encoder, nn.GroupNorm) == {True}
+
+
+def test_a_pretrained_resnet_keeps_its_statistics_while_it_is_trained(save_image_model: Callable[[str], str]):
+    encoder = make("resnet", save_image_model("resnet")).train()
+    assert modes(encoder, nn.BatchNorm2d) == {False}
+    assert modes(encoder, nn.Conv2d) == {True}
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    encoder(PIXELS)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("kind", ["resnet", "vit", "mae"])
+def test_a_picture_does_not_depend_on_the_rest_of_the_batch(kind, pretrained, training, save_image_model):
+    encoder = make(kind, save_image_model(kind) if pretrained else None).train(training)
+    together = encoder(PIXELS)
+    alone = torch.cat([encoder(picture) for picture in PIXELS.split(1)])
+    assert torch.allclose(together, alone, atol=1e-5)
+    assert not torch.allclose(together[0], together[1], atol=1e-3)
+
+
+def test_mae_keeps_the_order_of_the_patches():
+    encoder = MAEEncoder("tiny", None, image_size=32)
+    assert torch.equal(encoder(PIXELS), encoder(PIXELS))
+    noise = torch.arange(4.0).expand(3, -1)
+    assert encoder.model(pixel_values=PIXELS, noise=noise).ids_restore.tolist() == [[0, 1, 2, 3]] * 3
+    assert encoder.model(pixel_values=PIXELS, noise=noise).last_hidden_state.shape == (3, 1 + 4, 64)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit", "mae"])
+def test_pretrained_weights_are_loaded(kind: str, save_image_model: Callable[[str], str]):
+    import transformers as hf
+
+    model_class = {"resnet": hf.ResNetModel, "vit": hf.ViTModel, "mae": hf.ViTMAEModel}[kind]
+    folder = save_image_model(kind)
+    weights = dict(model_class.from_pretrained(folder).named_parameters())
+    loaded = dict(make(kind, folder).named_parameters(prefix="")).items()
+    assert loaded
+    assert all(torch.equal(value, weights[name.removeprefix("model.")]) for name, value in loaded)
+
+
+@pytest.mark.parametrize("kind", ["vit", "mae"])
+def test_pictures_of_another_size_than_the_pretrained_are_refused(kind: str, save_image_model: Callable[[str], str]):
+    encoder = {"vit": ViTEncoder, "mae": MAEEncoder}[kind]
+    with pytest.raises(ValueError, match="reads pictures of 32 x 32 pixels, got images.image_size=96: set it to 32"):
+        encoder("tiny", save_image_model(kind), image_size=96)
+
+
+def test_weights_of_another_network_are_refused(save_image_model: Callable[[str], str]):
+    with pytest.raises(ValueError, match=r"(?s)holds no weights for \d+ parts of a ResNetModel"):
+        make("resnet", save_image_model("vit"))
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no pretrained model"):
+        make("vit", str(tmp_path / "nowhere"))

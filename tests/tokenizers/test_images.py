@@ -1,0 +1,96 @@
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from astra.tokenizers.images import IMAGENET_MEAN, ImageConfig, ImageTokenizer
+from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
+
+WIDTH = 8
+CAMERAS = {"observation.images.front": (32, 32), "observation.images.wrist": (24, 40)}
+ACTIONS = ActionSpec(names=("x",), low=(0.0,), high=(1.0,))
+SPEC = TrajectorySpec(states={}, actions=ACTIONS, images=CAMERAS)
+ONE = torch.ones(1)
+STATISTICS = Statistics(states={}, actions=VectorStatistics(mean=ONE, std=ONE, min=0 * ONE, max=ONE))
+
+
+def frames(*batch: int) -> dict[str, torch.Tensor]:
+    return {name: torch.randint(256, (*batch, 3, *size), dtype=torch.uint8) for name, size in CAMERAS.items()}
+
+
+def build(**options) -> ImageTokenizer:
+    return ImageConfig(image_size=32, **options).build(SPEC, STATISTICS, WIDTH)
+
+
+@pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
+def test_one_token_per_camera(encoder):
+    images = build(encoder=encoder)
+    assert images(frames(2, 3)).shape == (2, 3, 2, WIDTH)
+    assert images(frames(4)).shape == (4, 2, WIDTH)
+    assert images.num_tokens == 2
+
+
+def test_a_token_depends_on_its_own_frame_only():
+    images = build(encoder="resnet").train()
+    before = frames(2, 3)
+    after = {name: value.clone() for name, value in before.items()}
+    after["observation.images.wrist"][1, 2] = torch.randint(256, (3, 24, 40), dtype=torch.uint8)
+    differs = (images(before) - images(after)).abs().amax(-1) > 1e-5
+    assert differs.nonzero().tolist() == [[1, 2, 1]]
+
+
+def test_the_order_of_the_tokens_is_the_specs_and_not_the_batchs():
+    images = build(encoder="vit")
+    batch = frames(2)
+    assert torch.equal(images(batch), images(dict(reversed(batch.items()))))
+
+
+def test_a_frame_of_the_mean_colour_is_normalised_to_zero():
+    mean_colour = (torch.tensor(IMAGENET_MEAN) * 255).round().to(torch.uint8)
+    pixels = build()._pixels(mean_colour[:, None, None].expand(1, 3, 10, 20))
+    assert pixels.shape == (1, 3, 32, 32)
+    assert pixels.abs().max() < 0.01
+
+
+@pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_gradient_reaches_every_trained_parameter(encoder, pretrained, save_image_model: Callable[[str], str]):
+    images = build(encoder=encoder, pretrained=save_image_model(encoder) if pretrained else None)
+    images(frames(2, 2)).square().sum().backward()
+    trained = {name: p for name, p in images.named_parameters() if p.requires_grad}
+    assert any(name.startswith("encoder") for name in trained)
+    assert [name for name, p in trained.items() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
+def test_a_frozen_encoder_is_not_trained_not_saved_and_shared_by_copies(encoder, save_image_model):
+    images = build(encoder=encoder, pretrained=save_image_model(encoder), frozen=True).train()
+    images(frames(2)).square().sum().backward()
+    names = {f"projections.{camera}.{part}" for camera in (0, 1) for part in ("weight", "bias")}
+    frozen = images.encoder.encoder
+    assert {name for name, _ in images.named_parameters()} == set(images.state_dict()) == names
+    assert all(p.grad is not None for p in images.parameters())
+    assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
+    assert not any(module.training for module in frozen.modules())
+    assert copy.deepcopy(images).encoder.encoder is frozen
+
+
+def test_frozen_and_trained_encoders_start_equal(save_image_model: Callable[[str], str]):
+    folder = save_image_model("resnet")
+    frozen, trained = build(pretrained=folder, frozen=True), build(pretrained=folder)
+    trained.projections.load_state_dict(frozen.projections.state_dict())
+    batch = frames(2)
+    assert torch.allclose(frozen(batch), trained(batch), atol=1e-6)
+
+
+def test_freezing_random_weights_is_refused():
+    with pytest.raises(ValueError, match=r"images.frozen=True would freeze a vit of random weights"):
+        ImageConfig(encoder="vit", frozen=True)
+
+
+def test_results_name_the_weights(save_image_model: Callable[[str], str]):
+    folder = save_image_model("mae")
+    assert build().description == "resnet (tiny), random weights, trained"
+    assert build(encoder="mae", pretrained=folder).description == f"mae, weights of {folder}, trained"
+    assert build(encoder="mae", pretrained=folder, frozen=True).description == f"mae, weights of {folder}, frozen"

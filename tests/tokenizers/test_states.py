@@ -1,0 +1,92 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from astra.tokenizers.images import ImageConfig
+from astra.tokenizers.states import StateConfig, StateTokenizer
+from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
+
+WIDTH = 8
+CONFIG = StateConfig(images=ImageConfig(image_size=32))
+
+
+@pytest.fixture
+def spec(tiny_spec: TrajectorySpec) -> TrajectorySpec:
+    return replace(tiny_spec, images={"observation.image": (32, 32)})
+
+
+@pytest.fixture
+def trajectory(tiny_trajectory: Trajectory) -> Trajectory:
+    frames = torch.randint(256, (2, 3, 3, 32, 32), dtype=torch.uint8)
+    return replace(tiny_trajectory, images={"observation.image": frames})
+
+
+@pytest.fixture
+def states(spec: TrajectorySpec, tiny_statistics: Statistics) -> StateTokenizer:
+    return CONFIG.build(spec, tiny_statistics, WIDTH)
+
+
+def observation_at(trajectory: Trajectory, timestep: int) -> Observation:
+    return Observation(
+        states={name: value[:, timestep] for name, value in trajectory.states.items()},
+        images={name: value[:, timestep] for name, value in trajectory.images.items()},
+        previous_action=trajectory.actions[:, timestep],
+    )
+
+
+def test_one_token_per_state_vector_and_camera(states: StateTokenizer, trajectory: Trajectory):
+    assert states.num_tokens == 3
+    assert states(trajectory).shape == (2, 3, 3, WIDTH)
+    assert states(observation_at(trajectory, 1)).shape == (2, 3, WIDTH)
+
+
+def test_vectors_come_first_in_the_order_of_the_spec(states: StateTokenizer, trajectory: Trajectory):
+    tokens = states(trajectory)
+    assert states.names == ("observation.state", "observation.environment_state", "observation.image")
+    for i, name in enumerate(states.names):
+        columns = {**trajectory.states, **trajectory.images}
+        noise = torch.randint(200, columns[name].shape).to(columns[name].dtype)
+        changed = replace(
+            trajectory,
+            states={**trajectory.states, name: noise} if name in trajectory.states else trajectory.states,
+            images={name: noise} if name in trajectory.images else trajectory.images,
+        )
+        differs = (states(changed) != tokens).any(-1).any(0).any(0)
+        assert differs.nonzero().flatten().tolist() == [i]
+
+
+def test_the_order_of_the_batch_does_not_matter(states: StateTokenizer, trajectory: Trajectory):
+    shuffled = replace(trajectory, states=dict(reversed(trajectory.states.items())))
+    assert torch.equal(states(shuffled), states(trajectory))
+
+
+def test_an_observation_gives_the_tokens_of_its_timestep(states: StateTokenizer, trajectory: Trajectory):
+    tokens = states(trajectory)
+    for timestep in range(trajectory.num_timesteps):
+        assert torch.allclose(states(observation_at(trajectory, timestep)), tokens[:, timestep], atol=1e-5)
+
+
+def test_states_without_cameras_have_no_image_encoder(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tiny_trajectory: Trajectory
+):
+    states = CONFIG.build(tiny_spec, tiny_statistics, WIDTH)
+    assert states(tiny_trajectory).shape == (2, 3, 2, WIDTH)
+    assert states.description == "observation.state, observation.environment_state"
+    assert all(name.startswith("vectors.") for name in states.state_dict())
+
+
+def test_cameras_alone_are_enough(spec: TrajectorySpec, tiny_statistics: Statistics, trajectory: Trajectory):
+    states = CONFIG.build(replace(spec, states={}), tiny_statistics, WIDTH)
+    assert states(trajectory).shape == (2, 3, 1, WIDTH)
+    assert states.description == "observation.image; images: resnet (tiny), random weights, trained"
+
+
+def test_a_spec_without_states_is_refused(tiny_spec: TrajectorySpec, tiny_statistics: Statistics):
+    with pytest.raises(ValueError, match="at least one state vector or camera"):
+        CONFIG.build(replace(tiny_spec, states={}), tiny_statistics, WIDTH)
+
+
+def test_gradient_reaches_every_parameter(states: StateTokenizer, trajectory: Trajectory):
+    states(trajectory).square().sum().backward()
+    assert [name for name, p in states.named_parameters() if p.grad is None] == []
