@@ -1,0 +1,160 @@
+"""From the outputs of action queries to actions: a linear head per dimension, its loss and its decoding."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from astra.tokenizers.actions import ContinuousActions, DiscreteActions
+
+
+class ActionHead(nn.Module, ABC):
+    """One linear head per action dimension, shared over timesteps and over the horizon."""
+
+    def __init__(self, dimensions: int, width: int, outputs: int) -> None:
+        """Make N heads of `outputs` numbers each."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * 0.02)
+        self.bias = nn.Parameter(torch.zeros(dimensions, outputs))
+
+    def forward(self, outputs: Float[Tensor, "*batch N D"]) -> Float[Tensor, "*batch N K"]:
+        """Apply each dimension's head to its query's output."""
+        return torch.einsum("...nd,ndk->...nk", outputs, self.weight) + self.bias
+
+    @abstractmethod
+    def loss(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Float[Tensor, "*batch N"]:
+        """Compare with the demonstrated actions, entry by entry."""
+
+    @abstractmethod
+    def correct(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Bool[Tensor, "*batch N"]:
+        """Tell which entries' most likely value is right, to be counted as accuracy."""
+
+    @abstractmethod
+    def decode(
+        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B H N"]:
+        """Choose actions in the environment's own units, each slot by its own generator."""
+
+
+class DiscreteHead(ActionHead):
+    """Cross-entropy over bins. Source: Eq. 1 with discrete actions, section 4.3 and appendix A.10."""
+
+    def __init__(self, actions: DiscreteActions, width: int, soft_labels: float) -> None:
+        """Make N heads over K bins.
+
+        Args:
+            actions: the bins.
+            width: D of the trunk.
+            soft_labels: standard deviation, in bins, of the Gaussian around the demonstrated value over which its
+                probability is spread; 0 puts all of it in one bin. Binary dimensions are never spread.
+        """
+        super().__init__(actions.num_tokens, width, actions.num_bins)
+        self.actions = (actions,)  # in a tuple: the policy owns the module
+        self.soft_labels = soft_labels
+
+    def loss(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Float[Tensor, "*batch N"]:
+        """Compute -log pi of the demonstrated bin, or the cross-entropy to its soft labels."""
+        (bins,) = self.actions
+        logits = self._possible(predicted)
+        if not self.soft_labels:
+            return F.cross_entropy(logits.flatten(0, -2), bins.bins(actions).flatten(), reduction="none").view_as(actions)
+        place = (actions[..., None] - bins.first_centre[:, None]) / bins.bin_width[:, None]
+        distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(-0.5, bins.num_bins - 0.5)
+        sharpness = torch.where(bins.counts == 2, 1e4, 0.5 / self.soft_labels**2)[:, None]
+        labels = torch.softmax(self._possible(-sharpness * distance.square()), dim=-1)
+        return -(labels * F.log_softmax(logits, dim=-1)).sum(-1)
+
+    def correct(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Bool[Tensor, "*batch N"]:
+        """Tell where the most likely bin is the demonstrated one."""
+        (bins,) = self.actions
+        return self._possible(predicted).argmax(-1) == bins.bins(actions)
+
+    def decode(
+        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B H N"]:
+        """Take the most likely bin (temperature 0) or draw one, and give its centre.
+
+        A slot draws one number per dimension and uses it for its whole horizon, through the inverse of each
+        cumulative distribution: every action is distributed as predicted, and the actions of one plan agree.
+        """
+        (bins,) = self.actions
+        logits = self._possible(predicted)
+        if temperature == 0:
+            return bins.centres(logits.argmax(-1))
+        draws = torch.stack([torch.rand(predicted.shape[2], generator=generator) for generator in generators])
+        cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(-1)
+        threshold = draws.to(logits.device)[:, None, :, None] * cumulative[..., -1:]
+        return bins.centres((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
+
+    def _possible(self, logits: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N K"]:
+        """Rule out the bins that a binary dimension does not have."""
+        (bins,) = self.actions
+        return logits.masked_fill(~bins.bin_exists, torch.finfo(logits.dtype).min / 4)
+
+
+class ContinuousHead(ActionHead):
+    """Smooth-L1 on normalised values; cross-entropy on binary dimensions.
+
+    Deviation: the paper does not state the loss of continuous actions; this is GR-1's, whose CALVIN recipe it follows.
+    """
+
+    def __init__(self, actions: ContinuousActions, width: int) -> None:
+        """Make N heads of one number: a normalised value, or the logit of a binary dimension's upper value."""
+        super().__init__(actions.num_tokens, width, 1)
+        self.actions = (actions,)
+
+    def loss(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Float[Tensor, "*batch N"]:
+        """Compute smooth-L1, or binary cross-entropy, per dimension."""
+        (continuous,) = self.actions
+        value, target = predicted[..., 0], continuous.normalise(actions)
+        smooth = F.smooth_l1_loss(value, target, reduction="none", beta=0.1)
+        crossed = F.binary_cross_entropy_with_logits(
+            value, torch.where(continuous.binary, target, 0.0), reduction="none"
+        )
+        return torch.where(continuous.binary, crossed, smooth)
+
+    def correct(
+        self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
+    ) -> Bool[Tensor, "*batch N"]:
+        """Tell where the value is within a hundredth of the action's range, or the binary value is right."""
+        (continuous,) = self.actions
+        distance = (self._value(predicted) - actions).abs() / (continuous.high - continuous.low)
+        return distance < 0.01
+
+    def decode(
+        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B H N"]:
+        """Give the predicted values; they are not random, so the temperature changes nothing."""
+        del temperature, generators
+        return self._value(predicted)
+
+    def _value(self, predicted: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N"]:
+        (continuous,) = self.actions
+        value = predicted[..., 0]
+        return continuous.denormalise(torch.where(continuous.binary, (value > 0).to(value.dtype), value))
+
+
+def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_labels: float) -> ActionHead:
+    """Make the head that fits how actions are tokenized.
+
+    Raises:
+        ValueError: if soft labels are asked of continuous actions.
+    """
+    if isinstance(actions, DiscreteActions):
+        return DiscreteHead(actions, width, soft_labels)
+    if soft_labels:
+        raise ValueError(f"soft_labels smooth discrete actions, and these are continuous; got soft_labels={soft_labels}")
+    return ContinuousHead(actions, width)

@@ -1,0 +1,281 @@
+"""Astra: trajectory attention and action queries, decoded segment by segment.
+
+    p1 p2 p3 | s1 s2 | q1 q2 q3 | a1 a2 a3 | s1 s2 | q1 q2 q3 | a1 a2 a3 | ...
+               t = 1                         t = 2
+
+Prompt, state and action segments read themselves and all segments before them. Each action query q_i is a learned
+vector, shared over timesteps, that reads everything up to the present state and is read by nobody; its output
+becomes the distribution of action dimension i. One pass gives a whole action, so one control step is one pass.
+
+Source: section 3.2, Figure 2. Options that the paper lacks: a window of attention, and a horizon of H actions
+predicted at each timestep (N x H queries), of which the first few are executed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from astra.attention.cache import SegmentCache
+from astra.attention.masks import additive, split_mask
+from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
+from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
+from astra.attention.transformer import Transformer
+from astra.policies.action_heads import build_head
+from astra.policies.policy import Losses, Policy
+from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
+from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.states import StateConfig
+from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How a trained policy acts; may be changed after training."""
+
+    temperature: float = 0.0
+    """0 takes the most likely bin; above 0 bins are drawn from the distribution at this temperature."""
+    execute: int = 1
+    """Timesteps for which a predicted plan is followed before the next one is made; at most the horizon."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstraConfig:
+    """Size and options of an Astra."""
+
+    layers: int = 4
+    """Transformer blocks."""
+    heads: int = 4
+    """Attention heads, H in shapes of attention."""
+    width: int = 192
+    """D, the width of a token."""
+    positions: Literal["learned", "relative"] = "relative"
+    """A table over 1,024 places (the paper's counts), or biases over timesteps (windows, long episodes)."""
+    window: int | None = None
+    """W, timesteps that a token may read back, its own included; None reads back to the first."""
+    horizon: int = 1
+    """Actions predicted at each timestep. Deviation: the paper predicts one."""
+    horizon_sample: int | None = None
+    """Steps of the horizon, drawn anew for each update, whose queries are trained; None trains all. Queries are
+    independent of each other, so the expected gradient is the same and an update costs less."""
+    dropout: float = 0.0
+    """Share of activations dropped in training."""
+    soft_labels: float = 0.0
+    """Width, in bins, of the Gaussian that smooths discrete labels."""
+    language: LanguageConfig = field(default_factory=LanguageConfig)
+    """How prompts become tokens."""
+    states: StateConfig = field(default_factory=StateConfig)
+    """How state vectors and camera frames become tokens."""
+    actions: DiscreteActionsConfig | ContinuousActionsConfig = field(default_factory=DiscreteActionsConfig)
+    """How actions become tokens, and with it what is predicted."""
+    decoding: Decoding = field(default_factory=Decoding)
+    """How the policy acts."""
+
+    def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Astra":
+        """Make the policy, with new weights."""
+        return Astra(self, spec, statistics)
+
+
+@dataclass
+class AstraState:
+    """What B slots of a rollout remember; `act` writes into it and returns it."""
+
+    cache: SegmentCache
+    timestep: Int[Tensor, " B"]
+    """The timestep that comes next, per slot."""
+    plan: Float[Tensor, "B H N"]
+    """The actions predicted last, for a horizon of H timesteps."""
+    plan_age: Int[Tensor, " B"]
+    """How many actions of the plan have been executed."""
+    generators: list[torch.Generator]
+    """Each slot's own source of chance."""
+
+
+class Astra(Policy[AstraState]):
+    """The policy of the paper."""
+
+    def __init__(self, config: AstraConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
+        """Make tokenizers, queries, trunk and head.
+
+        Raises:
+            ValueError: if the options contradict each other.
+        """
+        super().__init__()
+        if config.window is not None and config.positions == "learned":
+            raise ValueError("a window needs positions='relative': learned positions end with their table")
+        if not 1 <= config.decoding.execute <= config.horizon:
+            raise ValueError(
+                f"decoding.execute must lie between 1 and the horizon {config.horizon}, got {config.decoding.execute}"
+            )
+        self.config, self.spec, self.statistics, self.decoding = config, spec, statistics, config.decoding
+        width, N = config.width, len(spec.actions)
+        self.language = config.language.build(spec, statistics, width)
+        self.states = config.states.build(spec, statistics, width)
+        self.actions = config.actions.build(spec, statistics, width)
+        self.sizes = SegmentSizes(prompt=self.language.max_tokens, state=self.states.num_tokens, action=N)
+        self.queries = nn.Parameter(torch.randn(config.horizon * N, width) * 0.02)
+        relative = config.positions == "relative"
+        self.relative = RelativePositions(self.sizes, width, config.heads) if relative else None
+        self.transformer = Transformer(
+            layers=config.layers,
+            heads=config.heads,
+            width=width,
+            dropout=config.dropout,
+            positions=None if relative else LearnedPositions(self.sizes, width),
+        )
+        self.head = build_head(self.actions, width, config.soft_labels)
+
+    def loss(self, trajectory: Trajectory) -> Losses:
+        """Compute Eq. 1, and the share of actions predicted right, over valid entries only.
+
+        Raises:
+            ValueError: if the trajectory holds fewer actions than the horizon needs.
+        """
+        T, H, N = trajectory.num_timesteps, self.config.horizon, self.sizes.action
+        steps = torch.arange(H, device=trajectory.actions.device)
+        if self.training and self.config.horizon_sample is not None:
+            steps = torch.randperm(H)[: self.config.horizon_sample].to(steps.device)
+        if trajectory.actions.shape[1] < T + H - 1:
+            raise ValueError(
+                f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
+            )
+        context, queries, mask, _, _ = self._decoding_inputs(trajectory, steps)
+        outputs = self.transformer(context, queries, mask, context_out=False)
+        predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
+        targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
+        valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
+        valid = valid.expand_as(targets)
+        count = valid.sum()
+        cost = self.head.loss(predicted, targets).masked_fill(~valid, 0.0).sum() / count.clamp(min=1)
+        with torch.no_grad():
+            correct = (self.head.correct(predicted, targets) & valid).sum() / count.clamp(min=1)
+        return Losses(behaviour_cloning=cost, metrics={"action_accuracy": correct}, count=count)
+
+    def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
+        """Encode states and actions without any query. Source: section 3.3 and Figure 7b."""
+        T, M, N = trajectory.num_timesteps, self.sizes.state, self.sizes.action
+        context, valid, L = self._context(trajectory, N)
+        mask, _, columns = self._mask((L, M, N, T, 0), valid)
+        encoded = self.transformer(self._place(context, columns), None, mask, context_out=True)
+        _, states, actions = split(encoded, L, M, N)
+        return states, actions
+
+    @torch.no_grad()
+    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> AstraState:
+        """Begin one rollout per instruction: read the prompts."""
+        B, device = len(instructions), self.queries.device
+        prompt, valid = self.language(instructions)
+        ids = _batched(segment_ids(Kind.PROMPT, prompt.shape[1]).to(device), B)
+        cache = SegmentCache.empty(self.transformer, self.sizes, B, self.config.window)
+        cache.read(self.transformer, self._place(prompt, ids), ids, valid, positions=self.relative)
+        return AstraState(
+            cache=cache,
+            timestep=torch.zeros(B, dtype=torch.long, device=device),
+            plan=torch.zeros(B, self.config.horizon, self.sizes.action, device=device),
+            plan_age=torch.zeros(B, dtype=torch.long, device=device),
+            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
+        )
+
+    @torch.no_grad()
+    def restart(
+        self, state: AstraState, slots: Bool[Tensor, " B"], instructions: Sequence[str], seeds: Sequence[int]
+    ) -> AstraState:
+        """Begin anew in some slots."""
+        fresh = self.start(instructions, seeds)
+        state.cache.replace(slots, fresh.cache)
+        state.timestep[slots] = 0
+        state.plan_age[slots] = 0
+        for slot, generator in zip(slots.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
+            state.generators[slot] = generator
+        return state
+
+    @torch.no_grad()
+    def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
+        """Read the executed action and the new state, and query the next action."""
+        B, M, N = len(state.timestep), self.sizes.state, self.sizes.action
+        states = self.states(observation)
+        actions = self.actions(observation.previous_action)
+        t = state.timestep[:, None]
+        device = t.device
+        ids = concatenate(
+            _batched(segment_ids(Kind.ACTION, N).to(device), B, t - 1),
+            _batched(segment_ids(Kind.STATE, M).to(device), B, t),
+        )
+        valid = torch.cat([(t > 0).expand(B, N), torch.ones(B, M, dtype=torch.bool, device=device)], dim=1)
+        tokens = self._place(torch.cat([actions, states], dim=1), ids)
+
+        replan = (state.plan_age >= self.decoding.execute) | (state.timestep == 0)
+        queries = ids_of_queries = None
+        if replan.any():
+            ids_of_queries = _batched(segment_ids(Kind.QUERY, len(self.queries)).to(device), B, t)
+            queries = self._place(self.queries.expand(B, -1, -1), ids_of_queries)
+        outputs = state.cache.read(self.transformer, tokens, ids, valid, queries, ids_of_queries, self.relative)
+        if outputs is not None:
+            predicted = self.head(outputs.unflatten(1, (self.config.horizon, N)))
+            generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
+            state.plan[replan] = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            state.plan_age[replan] = 0
+        action = state.plan[torch.arange(B, device=device), state.plan_age]
+        state.plan_age += 1
+        state.timestep += 1
+        return action, state
+
+    @torch.no_grad()
+    def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
+        """Give each block's attention weights, with the ids of rows (context, then queries) and columns."""
+        steps = torch.arange(self.config.horizon, device=trajectory.actions.device)
+        context, queries, mask, rows, columns = self._decoding_inputs(trajectory, steps)
+        return self.transformer.attention_maps(context, queries, mask), rows, columns
+
+    def _decoding_inputs(
+        self, trajectory: Trajectory, steps: Int[Tensor, " H"]
+    ) -> tuple[Tensor, Tensor, Tensor, TokenIds, TokenIds]:
+        """Lay out the context and, at every timestep, the queries of some steps of the horizon."""
+        B, T = trajectory.valid.shape
+        # The last action comes after all queries, and with a window of one timestep none reads any action.
+        N = 0 if self.config.window == 1 else self.sizes.action
+        context, valid, L = self._context(trajectory, N)
+        length = context.shape[1] - N
+        slots = (steps[:, None] * self.sizes.action + torch.arange(self.sizes.action, device=steps.device)).flatten()
+        mask, rows, columns = self._mask((L, self.sizes.state, N, T, len(slots)), valid[:, :length])
+        rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:length], slots.repeat(T)]))
+        queries = self._place(self.queries[slots].repeat(T, 1), rows.select(slice(length, None)))
+        return self._place(context[:, :length], columns), queries.expand(B, -1, -1), mask, rows, columns
+
+    def _context(self, trajectory: Trajectory, N: int) -> tuple[Tensor, Bool[Tensor, "B C"], int]:
+        """Tokenize a trajectory with the first N tokens of each action; the last number is L."""
+        B, T = trajectory.valid.shape
+        prompt, prompt_valid = self.language(trajectory.instructions)
+        actions = self.actions(trajectory.actions[:, :T])[:, :, :N]
+        context = interleave(prompt, self.states(trajectory), actions)
+        valid = interleave(
+            prompt_valid,
+            trajectory.valid[:, :, None].expand(B, T, self.sizes.state),
+            trajectory.action_valid[:, :T, None].expand(B, T, N),
+        )
+        return context, valid, prompt.shape[1]
+
+    def _mask(
+        self, shape: tuple[int, int, int, int, int], valid: Bool[Tensor, "B C"]
+    ) -> tuple[Float[Tensor, "_ _ R C"], TokenIds, TokenIds]:
+        """Make the mask of a shape (L, M, N, T, queries per timestep), cut to the length of `valid`."""
+        rows, columns, allowed = split_mask(*shape, self.config.window, valid.shape[1])
+        rows, columns, allowed = rows.to(valid.device), columns.to(valid.device), allowed.to(valid.device)
+        allowed = allowed[None] if valid.all() else allowed[None] & valid[:, None, :]
+        mask = additive(allowed, self.queries.dtype)[:, None]
+        return mask if self.relative is None else mask + self.relative.bias(rows, columns), rows, columns
+
+    def _place(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:
+        """Add its position to each token."""
+        positions = self.relative if self.relative is not None else self.transformer.positions
+        assert positions is not None
+        return tokens + positions(ids)
+
+
+def _batched(ids: TokenIds, B: int, timestep: Int[Tensor, "B 1"] | None = None) -> TokenIds:
+    at = ids.timestep.expand(B, -1) if timestep is None else timestep.expand(B, ids.kind.shape[-1])
+    return TokenIds(ids.kind.expand(B, -1), at, ids.slot.expand(B, -1))
+

@@ -1,0 +1,52 @@
+"""The contract of a policy: pi(a_t | p, s_<=t, a_<t), trained by `loss`, rolled out by `start` and `act`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What one batch costs; every mean is over the valid action entries only."""
+
+    behaviour_cloning: Float[Tensor, ""]
+    """Mean of -log pi(a_i,t | p, s_<=t, a_<t) over valid entries (or smooth-L1). Source: Eq. 1."""
+    metrics: Mapping[str, Float[Tensor, ""]]
+    """Further detached means to log, such as {"action_accuracy": 0.4}."""
+    count: Int[Tensor, ""]
+    """Number of valid action entries, by which means of several batches are weighted."""
+
+
+class Policy(nn.Module, ABC, Generic[State]):
+    """A policy keeps no state of a rollout: all of it is in the `State` that `start` makes and `act` returns."""
+
+    spec: TrajectorySpec
+    """What the policy sees and does."""
+    statistics: Statistics
+    """By what it normalises."""
+
+    @abstractmethod
+    def loss(self, trajectory: Trajectory) -> Losses:
+        """Compare the predicted actions of every valid timestep with the trajectory's."""
+
+    @abstractmethod
+    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> State:
+        """Begin one rollout per instruction; each slot samples from a generator of its own seed."""
+
+    @abstractmethod
+    def restart(
+        self, state: State, slots: Bool[Tensor, " B"], instructions: Sequence[str], seeds: Sequence[int]
+    ) -> State:
+        """Begin anew in the slots told, leaving the others untouched; one instruction and seed per restarted slot."""
+
+    @abstractmethod
+    def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
+        """Choose each slot's next action, in the environment's own units."""

@@ -1,0 +1,274 @@
+"""Astra: what the loss counts, what acting reads, and that all ways of computing agree."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from astra.policies.astra import Astra, AstraConfig
+    from astra.trajectory import Statistics, Trajectory, TrajectorySpec
+
+VARIANTS = {
+    "learned": dict(positions="learned"),
+    "relative": dict(),
+    "window": dict(window=2),
+    "window of one": dict(window=1),
+    "horizon": dict(horizon=3),
+    "continuous": dict(actions="continuous"),
+    "soft labels": dict(soft_labels=1.0),
+}
+
+
+def configure(**options: object) -> "AstraConfig":
+    from astra.policies.astra import AstraConfig
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    if options.get("actions") == "continuous":
+        options["actions"] = ContinuousActionsConfig()
+    return AstraConfig(layers=2, heads=2, width=32, **options)  # pyright: ignore[reportArgumentType]
+
+
+def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) -> "Trajectory":
+    from astra.trajectory import Trajectory
+
+    generator = torch.Generator().manual_seed(seed)
+    low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
+    actions = low + (high - low) * torch.rand(B, T + H - 1, len(low), generator=generator)
+    actions = torch.where(torch.tensor(spec.actions.binary), actions.round(), actions)
+    return Trajectory(
+        instructions=tuple(spec.instructions[b % 2] for b in range(B)),
+        states={name: torch.randn(B, T, size, generator=generator) for name, size in spec.states.items()},
+        images={},
+        valid=torch.ones(B, T, dtype=torch.bool),
+        actions=actions,
+        action_valid=torch.ones(B, T + H - 1, dtype=torch.bool),
+    )
+
+
+def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
+    """The head's outputs of a full forward, (B, T, H, N, K)."""
+    steps = torch.arange(policy.config.horizon)
+    context, queries, mask, _, _ = policy._decoding_inputs(trajectory, steps)
+    outputs = policy.transformer(context, queries, mask, context_out=False)
+    return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
+
+
+def roll(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
+    """What acting decides, step by step, when it sees a trajectory: (B, T, N)."""
+    from astra.trajectory import Observation
+
+    state = policy.start(trajectory.instructions, range(len(trajectory.instructions)))
+    chosen = []
+    for t in range(trajectory.num_timesteps):
+        states = {name: values[:, t] for name, values in trajectory.states.items()}
+        observation = Observation(states=states, images={}, previous_action=trajectory.actions[:, t - 1])
+        action, state = policy.act(state, observation)
+        chosen.append(action)
+    return torch.stack(chosen, dim=1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_cached_acting_equals_the_full_forward(
+    name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
+    torch.nn.init.normal_(policy.head.weight)
+    trajectory = sample(tiny_spec, B=3, T=7, H=policy.config.horizon)
+    if name != "learned":  # a bias of zeros would hide a wrong one
+        torch.nn.init.normal_(policy.relative.ages)  # pyright: ignore[reportOptionalMemberAccess]
+
+    seen: list[torch.Tensor] = []
+    decode = policy.head.decode
+    monkeypatch.setattr(policy.head, "decode", lambda predicted, *rest: (seen.append(predicted), decode(predicted, *rest))[1])
+    roll(policy, trajectory)
+    torch.testing.assert_close(torch.stack(seen, dim=1), predictions(policy, trajectory), rtol=0, atol=1e-5)
+
+
+def test_cache_grows_past_its_first_capacity(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.attention.cache import FIRST_CAPACITY
+
+    policy = configure().build(tiny_spec, tiny_statistics).eval()
+    trajectory = sample(tiny_spec, B=2, T=FIRST_CAPACITY + 3)
+    best = policy.head.decode(predictions(policy, trajectory)[:, :, 0], 0.0, [])
+    assert (best == roll(policy, trajectory)).float().mean() > 0.98  # near ties may round either way
+
+
+@pytest.mark.parametrize("name", ["relative", "window", "learned"])
+def test_slots_reset_at_different_times_equal_rollouts_of_their_own(
+    name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import Decoding
+    from astra.trajectory import Observation
+
+    policy = configure(**VARIANTS[name], decoding=Decoding(temperature=1.0)).build(tiny_spec, tiny_statistics).eval()
+    resets = [(3, 0), (4, 2), (6, 1), (6, 2)]  # before which timestep, which slot
+    T = 9
+    source = sample(tiny_spec, B=3, T=T)
+    instructions = list(source.instructions)
+    state = policy.start(instructions, [10, 11, 12])
+    begun, seeds, acted = [0, 0, 0], [10, 11, 12], []
+
+    def alone(slot: int, start: int, end: int, seed: int, instruction: str) -> torch.Tensor:
+        own = policy.start([instruction], [seed])
+        actions = []
+        for t in range(start, end):
+            states = {key: values[slot : slot + 1, t] for key, values in source.states.items()}
+            previous = source.actions[slot : slot + 1, t - 1]
+            action, own = policy.act(own, Observation(states=states, images={}, previous_action=previous))
+            actions.append(action[0])
+        return torch.stack(actions)
+
+    segments = []
+    for t in range(T):
+        now = [slot for when, slot in resets if when == t]
+        for slot in now:
+            segments.append((slot, begun[slot], t, seeds[slot], instructions[slot]))
+            begun[slot], seeds[slot], instructions[slot] = t, 100 + t + slot, tiny_spec.instructions[(t + slot) % 2]
+        if now:
+            marked = torch.zeros(3, dtype=torch.bool)
+            marked[now] = True
+            slots = marked.nonzero()[:, 0].tolist()
+            state = policy.restart(state, marked, [instructions[s] for s in slots], [seeds[s] for s in slots])
+        states = {key: values[:, t] for key, values in source.states.items()}
+        action, state = policy.act(
+            state, Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
+        )
+        acted.append(action)
+    segments += [(slot, begun[slot], T, seeds[slot], instructions[slot]) for slot in range(3)]
+    together = torch.stack(acted, dim=1)
+    assert len(segments) == 7
+    for slot, start, end, seed, instruction in segments:
+        torch.testing.assert_close(together[slot, start:end], alone(slot, start, end, seed, instruction))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_padding_changes_no_loss(name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    """Timesteps after the end, whatever numbers they hold, and the prompt of a neighbour."""
+    policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
+    H = policy.config.horizon
+    short = sample(tiny_spec, B=1, T=3, H=H)
+    junk = sample(tiny_spec, B=1, T=6, H=H, seed=9)
+    padded = replace(
+        junk,
+        states={key: torch.cat([short.states[key], junk.states[key][:, 3:]], dim=1) for key in short.states},
+        actions=torch.cat([short.actions, junk.actions[:, short.actions.shape[1] :]], dim=1),
+        valid=torch.arange(6)[None] < 3,
+        action_valid=torch.arange(6 + H - 1)[None] < 3 + H - 1,
+    )
+    torch.testing.assert_close(policy.loss(padded).behaviour_cloning, policy.loss(short).behaviour_cloning)
+    assert policy.loss(padded).count == policy.loss(short).count == 3 * H * len(tiny_spec.actions)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_batched_equals_single(
+    name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tiny_trajectory: "Trajectory"
+) -> None:
+    policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
+    trajectory = sample(tiny_spec, B=3, T=4, H=policy.config.horizon)
+    together = predictions(policy, trajectory)
+    for b in range(3):
+        single = replace(
+            trajectory,
+            instructions=trajectory.instructions[b : b + 1],
+            states={key: values[b : b + 1] for key, values in trajectory.states.items()},
+            valid=trajectory.valid[b : b + 1],
+            actions=trajectory.actions[b : b + 1],
+            action_valid=trajectory.action_valid[b : b + 1],
+        )
+        torch.testing.assert_close(predictions(policy, single)[0], together[b], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["learned", "relative", "window", "window of one"])
+def test_prediction_reads_no_future_and_not_its_own_action(
+    name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval().double()
+    T, at = 5, 2
+    trajectory = sample(tiny_spec, B=1, T=T)
+    trajectory = replace(
+        trajectory,
+        states={key: values.double() for key, values in trajectory.states.items()},
+        actions=trajectory.actions.double(),
+    )
+    before = predictions(policy, trajectory)
+    other = sample(tiny_spec, B=1, T=T, seed=5)
+    actions = trajectory.actions.clone()
+    actions[:, at:] = other.actions[:, at:]
+    states = {key: values.clone() for key, values in trajectory.states.items()}
+    for key in states:
+        states[key][:, at + 1 :] = other.states[key][:, at + 1 :]
+    after = predictions(policy, replace(trajectory, states=states, actions=actions))
+    assert torch.equal(after[:, : at + 1], before[:, : at + 1])
+    assert not torch.equal(after[:, at + 1 :], before[:, at + 1 :])
+
+
+def test_encoding_does_not_depend_on_the_queries(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    policy = configure().build(tiny_spec, tiny_statistics).eval()
+    trajectory = sample(tiny_spec, B=2, T=3)
+    before = policy.encode(trajectory)
+    torch.nn.init.normal_(policy.queries)
+    for part, again in zip(before, policy.encode(trajectory), strict=True):
+        assert torch.equal(part, again)
+    assert before[0].shape == (2, 3, 2, 32)
+    assert before[1].shape == (2, 3, 5, 32)
+
+
+def test_sampled_horizon_trains_on_some_steps_and_is_the_full_loss_on_average(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    full = configure(horizon=4).build(tiny_spec, tiny_statistics)
+    some = configure(horizon=4, horizon_sample=1).build(tiny_spec, tiny_statistics)
+    torch.nn.init.normal_(full.head.weight)
+    some.load_state_dict(full.state_dict())
+    trajectory = sample(tiny_spec, B=2, T=3, H=4)
+    costs = torch.stack([some.loss(trajectory).behaviour_cloning.detach() for _ in range(40)])
+    assert len(costs.unique()) == 4  # one for each step of the horizon, exactly
+    torch.testing.assert_close(costs.unique().mean(), full.loss(trajectory).behaviour_cloning.detach())
+
+
+def test_plan_is_followed_for_as_long_as_told(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.policies.astra import Decoding
+
+    config = configure(horizon=3, decoding=Decoding(execute=2))
+    policy = config.build(tiny_spec, tiny_statistics).eval()
+    torch.nn.init.normal_(policy.head.weight)
+    trajectory = sample(tiny_spec, B=2, T=5, H=3)
+    plans = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), 0.0, []).unflatten(0, (2, 5))
+    expected = torch.stack([plans[:, 0, 0], plans[:, 0, 1], plans[:, 2, 0], plans[:, 2, 1], plans[:, 4, 0]], dim=1)
+    torch.testing.assert_close(roll(policy, trajectory), expected)
+
+
+def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    policy = configure().build(tiny_spec, tiny_statistics).eval()
+    trajectory = sample(tiny_spec, B=1, T=2)
+    told = [predictions(policy, replace(trajectory, instructions=(text,))) for text in tiny_spec.instructions]
+    assert not torch.allclose(*told)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(positions="learned", window=3), "window needs positions='relative'"),
+        (dict(horizon=2, decoding=3), "between 1 and the horizon 2, got 3"),
+        (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
+    ],
+)
+def test_contradicting_options_are_refused(
+    options: dict[str, object], message: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import Decoding
+
+    if "decoding" in options:
+        options = options | {"decoding": Decoding(execute=options["decoding"])}  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=message):
+        configure(**options).build(tiny_spec, tiny_statistics)
+
+
+def test_too_few_actions_for_the_horizon_are_refused(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = configure(horizon=4).build(tiny_spec, tiny_statistics)
+    with pytest.raises(ValueError, match="needs 6 actions, got 3"):
+        policy.loss(sample(tiny_spec, B=1, T=3))
