@@ -1,0 +1,95 @@
+"""Which windows come into which batch: shuffled without end and resumable, or once in order."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Int64
+
+
+class BatchOrder:
+    """An endless iterator over batches of indices, in which every epoch is a new permutation of all of them.
+
+    The permutations follow each other without a gap: a batch may end one epoch and begin the next, every index comes
+    once per epoch, and all batches have the same size. Each of several processes takes its share of every batch; the
+    state is the same in all of them.
+
+    Args:
+        num_items: Number of indices, such as the number of windows.
+        batch_size: Indices per batch and process.
+        seed: Of the permutations.
+        rank: Number of this process.
+        num_processes: Number of processes.
+
+    Raises:
+        ValueError: if a size is below 1 or the rank does not exist.
+    """
+
+    def __init__(self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1) -> None:
+        if min(num_items, batch_size, num_processes) < 1 or not 0 <= rank < num_processes:
+            raise ValueError(
+                f"got {num_items} items, batches of {batch_size} and process {rank} of {num_processes}; expected at "
+                "least 1 each, and processes counted from 0"
+            )
+        self.num_items = num_items
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.num_processes = num_processes
+        self.position = 0
+        self._epoch = -1
+        self._permutation = np.empty(0, dtype=np.int64)
+
+    @property
+    def epoch(self) -> float:
+        """How often all indices have come so far, such as 1.5."""
+        return self.position / self.num_items
+
+    def __iter__(self) -> "BatchOrder":
+        """Return the iterator itself."""
+        return self
+
+    def __next__(self) -> Int64[np.ndarray, " B"]:
+        """Take this process's share of the next batch."""
+        first = self.position + self.rank * self.batch_size
+        self.position += self.batch_size * self.num_processes
+        return self._take(first, first + self.batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        """Tell where the iterator is."""
+        return {"position": self.position, "seed": self.seed, "num_items": self.num_items}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where another iterator was.
+
+        Raises:
+            ValueError: if that one went over another number of items or had another seed.
+        """
+        own = self.state_dict()
+        for name in ("seed", "num_items"):
+            if state[name] != own[name]:
+                raise ValueError(
+                    f"the data order was saved with {name}={state[name]}, but now {name}={own[name]}; resume with the "
+                    "same data set, windows and seed"
+                )
+        self.position = state["position"]
+
+    def _take(self, first: int, until: int) -> Int64[np.ndarray, " _"]:
+        """Cut indices out of the endless row of permutations."""
+        parts = []
+        while first < until:
+            epoch, offset = divmod(first, self.num_items)
+            parts.append(self._permutation_of(epoch)[offset : offset + until - first])
+            first += len(parts[-1])
+        return np.concatenate(parts)
+
+    def _permutation_of(self, epoch: int) -> Int64[np.ndarray, " _"]:
+        if epoch != self._epoch:
+            self._permutation = np.random.default_rng([self.seed, epoch]).permutation(self.num_items)
+            self._epoch = epoch
+        return self._permutation
+
+
+def batches_in_order(num_items: int, batch_size: int) -> Iterator[Int64[np.ndarray, " _"]]:
+    """Go once over all indices in order, as a validation does; the last batch may be smaller."""
+    for first in range(0, num_items, batch_size):
+        yield np.arange(first, min(first + batch_size, num_items))

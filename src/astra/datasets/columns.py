@@ -1,0 +1,88 @@
+"""Columns of a data set's parquet files, checked and written as one .npy file each."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from astra.datasets import lerobot_format as layout
+from astra.datasets.lerobot_metadata import Metadata
+from astra.datasets.parquet import read_batches
+from astra.datasets.png import decode_image
+
+ROWS_AT_ONCE = 1024
+
+
+def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[Path]:
+    """Write vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3), and return the files.
+
+    Raises:
+        FileNotFoundError: if a data file is missing.
+        ValueError: naming the file, and where a value is to blame also the column, episode and timestep.
+        OSError: if the disk has no room.
+    """
+    arrays = _create_files(metadata, columns, folder)
+    rows = int(metadata.ends[-1])
+    episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
+    row = 0
+    for path in metadata.data_files:
+        for batch in read_batches(path, [*columns, "episode_index"], ROWS_AT_ONCE):
+            if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
+                raise ValueError(f"{path} lacks rows of its episodes, or has others; copy the data set again, whole")
+            for column, array in arrays.items():
+                fill = _fill_frames if column in metadata.spec.images else _fill_vectors
+                fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
+            row += len(batch)
+    if row != rows:
+        raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the data set again, whole")
+    for array in arrays.values():
+        array.flush()
+    return [folder / f"{column}.npy" for column in columns]
+
+
+def _create_files(metadata: Metadata, columns: list[str], folder: Path) -> dict[str, np.memmap]:
+    rows = int(metadata.ends[-1])
+    images, states, size = metadata.spec.images, metadata.spec.states, len(metadata.spec.actions)
+    shapes = {c: (rows, *images[c], 3) if c in images else (rows, states.get(c, size)) for c in columns}
+    needed = sum(int(np.prod(shape)) * (1 if column in images else 4) for column, shape in shapes.items())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"the cache of {', '.join(columns)} takes {needed:,} bytes, but {folder.parent} has {free:,} left"
+        )
+    return {
+        column: np.lib.format.open_memmap(
+            folder / f"{column}.npy", "w+", np.uint8 if column in images else np.float32, shape
+        )
+        for column, shape in shapes.items()
+    }
+
+
+def _fill_vectors(array: np.ndarray, values: pa.Array, row: int, where: str, ends: np.ndarray) -> None:
+    vectors = layout.to_numpy(values)
+    if vectors.shape[1] != array.shape[1]:
+        raise ValueError(f"{where}: got {vectors.shape[1]} values per row, but info.json says {array.shape[1]}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"{where}, {_place(row + int(finite.argmin()), ends)}: NaN or infinite value; repair the data")
+    array[row : row + len(vectors)] = vectors
+
+
+def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str, ends: np.ndarray) -> None:
+    for index, data in enumerate(values.field("bytes").to_pylist(), start=row):
+        try:
+            frame = decode_image(data or b"")
+        except ValueError as error:
+            raise ValueError(f"{where}, {_place(index, ends)}: {error}; copy the data set again") from error
+        if frame.shape != array.shape[1:]:
+            raise ValueError(
+                f"{where}, {_place(index, ends)}: got a frame of {frame.shape[:2]} pixels, but info.json says "
+                f"{array.shape[1:3]}"
+            )
+        array[index] = frame
+
+
+def _place(row: int, ends: np.ndarray) -> str:
+    episode = int(np.searchsorted(ends, row, side="right"))
+    return f"episode {episode}, timestep {row - int(ends[episode - 1] if episode else 0)}"

@@ -1,0 +1,37 @@
+"""What a data set holds, as rows for people."""
+
+from collections import Counter
+
+import numpy as np
+
+from astra.datasets.episode import ACTION
+from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.statistics import compute_statistics
+
+
+def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
+    """Tell the size, the instructions and each column's range, as pairs of what and how much."""
+    lengths, fps = dataset.lengths, dataset.spec.fps
+    rows = [
+        ("episodes", f"{len(dataset):,}"),
+        ("timesteps", f"{lengths.sum():,} at {fps:g} per second: {lengths.sum() / fps / 60:.1f} minutes"),
+        ("episode length", f"{lengths.min()} to {lengths.max()} timesteps, mean {lengths.mean():.1f}"),
+    ]
+    rows += [
+        (f"instruction {instruction!r}", f"{number:,} episodes")
+        for instruction, number in sorted(Counter(dataset.instructions).items())
+    ]
+    rows += [(column, f"{height} x {width} RGB frames") for column, (height, width) in dataset.spec.images.items()]
+    statistics = compute_statistics(dataset)
+    vectors = {**statistics.states, ACTION: statistics.actions}
+    for column, vector in vectors.items():
+        names = dataset.spec.actions.names if column == ACTION else np.arange(len(vector.mean))
+        rows += [
+            (f"{column}[{name}]", f"{low:.4g} to {high:.4g}, mean {mean:.4g}, std {std:.4g}")
+            for name, low, high, mean, std in zip(
+                names, *(part.tolist() for part in (vector.min, vector.max, vector.mean, vector.std)), strict=True
+            )
+        ]
+    bounds = zip(dataset.spec.actions.names, dataset.spec.actions.low, dataset.spec.actions.high, strict=True)
+    rows += [(f"bounds of action {name!r}", f"{low:.4g} to {high:.4g}") for name, low, high in bounds]
+    return rows

@@ -1,0 +1,110 @@
+"""Diffusion Policy's replay buffers: zarr v2 stores with `data/*` and `meta/episode_ends`, as folders or .tar files.
+
+Source: https://github.com/real-stanford/diffusion_policy, `diffusion_policy/common/replay_buffer.py`.
+"""
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astra.datasets.episode import Episode, is_camera
+
+VECTORS = {"state": "observation.state", "action": "action"}
+"""The arrays that are read if nothing else is said, and the columns they become."""
+
+
+def read_diffusion_policy_zarr(
+    store: str | Path, *, instruction: str, fps: float = 10.0, columns: Mapping[str, str] = VECTORS
+) -> Iterator[Episode]:
+    """Read a replay buffer, one episode at a time.
+
+    Args:
+        store: A zarr folder, or a .tar file of one.
+        instruction: What the demonstrators did; such stores do not say.
+        fps: Timesteps per second; such stores do not say.
+        columns: Column name by the name of each array wanted, such as {"img": "observation.image"}. Vectors are
+            flattened per timestep to float32, frames become uint8.
+
+    Raises:
+        FileNotFoundError: if there is no such store.
+        ModuleNotFoundError: if zarr is not installed.
+        ValueError: if the store is truncated, or lacks an array or a part of one.
+    """
+    store = Path(store)
+    if not store.exists():
+        raise FileNotFoundError(f"{store} does not exist; expected a zarr folder or a .tar file of one")
+    if store.is_dir():
+        yield from _read(store, instruction, fps, columns)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _read(_extract(store, Path(folder), columns), instruction, fps, columns)
+
+
+def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
+    """Unpack the arrays wanted and return the folder of the store."""
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            groups = [member.name for member in members if member.name.split("/")[-1] == ".zgroup"]
+            if not groups:
+                raise ValueError(f"{archive} holds no zarr store; expected a .zgroup in it")
+            root = min(groups, key=len).removesuffix(".zgroup")
+            wanted = tuple(root + part for part in (".z", "meta/", "data/.z", *(f"data/{name}/" for name in columns)))
+            tar.extractall(into, [member for member in members if member.name.startswith(wanted)], filter="data")
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(f"{archive} is not a whole .tar file ({error}); copy it again") from error
+    return into / root
+
+
+def _read(store: Path, instruction: str, fps: float, columns: Mapping[str, str]) -> Iterator[Episode]:
+    arrays = {name: _open(store, f"data/{name}") for name in columns}
+    ends = _slice(_open(store, "meta/episode_ends"), 0, None, f"{store}, array 'episode_ends'")
+    if len(ends) == 0 or (np.diff(ends, prepend=0) <= 0).any():
+        raise ValueError(f"{store}: episode_ends is {ends.tolist()}, expected rising numbers of timesteps")
+    for name, array in arrays.items():
+        if array.shape[0] != ends[-1]:
+            raise ValueError(f"{store}: array {name!r} has {array.shape[0]} timesteps, the episodes end at {ends[-1]}")
+    for index, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+        where = {name: f"{store}, array {name!r}, episode {index}" for name in columns}
+        values = {
+            column: _convert(column, _slice(arrays[name], start, end, where[name]), where[name])
+            for name, column in columns.items()
+        }
+        yield Episode(instruction=instruction, columns=values, fps=fps)
+
+
+def _open(store: Path, name: str) -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ModuleNotFoundError("reading zarr stores needs zarr: pip install 'astra-vla[zarr]'") from error
+    try:
+        array = zarr.open_array(store / name, mode="r", zarr_format=2)
+    except FileNotFoundError as error:
+        raise ValueError(f"{store} has no array {name!r}, which a replay buffer of Diffusion Policy has") from error
+    if array.nchunks_initialized < array.nchunks:
+        raise ValueError(
+            f"{store}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} chunks, and zarr would read "
+            "the others as zeros; copy the store again, whole"
+        )
+    return array
+
+
+def _slice(array: Any, start: int, end: int | None, where: str) -> np.ndarray:
+    try:
+        return np.asarray(array[start:end])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{where}: a chunk is damaged ({error}); copy the store again") from error
+
+
+def _convert(column: str, values: np.ndarray, where: str) -> np.ndarray:
+    if not is_camera(column):
+        return values.reshape(len(values), -1).astype(np.float32)
+    frames = values.astype(np.uint8)
+    if not np.array_equal(frames, values):
+        raise ValueError(f"{where}: pixels are {values.min()} to {values.max()}, expected whole numbers from 0 to 255")
+    return frames

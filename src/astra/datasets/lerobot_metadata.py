@@ -1,0 +1,170 @@
+"""What a LeRobotDataset v3.0 says about itself, read from `meta/` and checked."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int64
+
+from astra.datasets import lerobot_format as layout
+from astra.datasets.episode import ACTION
+from astra.datasets.parquet import read_parquet
+from astra.trajectory import ActionSpec, TrajectorySpec
+
+WIDENING = 0.01
+"""Share of the range of the data by which bounds that were not recorded go beyond it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """The checked contents of `meta/`."""
+
+    columns: tuple[str, ...]
+    """Those wanted, `action` among them."""
+    ends: Int64[np.ndarray, " episodes"]
+    """Row after the last one, by episode."""
+    instructions: tuple[str, ...]
+    """By episode."""
+    data_files: tuple[Path, ...]
+    """In the order of the rows."""
+    spec: TrajectorySpec
+    """What the trajectories hold."""
+
+
+def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
+    """Read and check `meta/`.
+
+    Args:
+        folder: The data set.
+        columns: The columns wanted; None: `action` and every `observation.*`.
+
+    Raises:
+        FileNotFoundError: if the folder or a file of `meta/` is missing.
+        ValueError: if a file is not whole, has another version, or contradicts another.
+    """
+    if not (folder / layout.INFO).exists():
+        raise FileNotFoundError(f"{folder} is no LeRobotDataset: it has no {layout.INFO}")
+    info = _read_json(folder / layout.INFO)
+    _check_version(folder, info)
+    features = _choose(folder, info["features"], columns)
+    episodes = _read_episodes(folder)
+    ends = np.cumsum(episodes["length"], dtype=np.int64)
+    _check_rows(folder, info, episodes, ends)
+    instructions = _instructions(folder, info, episodes["tasks"])
+    spec = TrajectorySpec(
+        states={c: int(np.prod(f["shape"])) for c, f in features.items() if c != ACTION and f["dtype"] != "image"},
+        images={column: _height_width(feature) for column, feature in features.items() if feature["dtype"] == "image"},
+        actions=_action_spec(folder, info),
+        instructions=tuple(sorted(set(instructions))),
+        fps=float(info["fps"]),
+    )
+    places = dict.fromkeys(zip(episodes["data/chunk_index"], episodes["data/file_index"], strict=True))
+    return Metadata(
+        columns=tuple(features),
+        ends=ends,
+        instructions=instructions,
+        data_files=tuple(folder / info["data_path"].format(chunk_index=c, file_index=f) for c, f in places),
+        spec=spec,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; copy the data set again, whole")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not whole JSON ({error}); copy the data set again") from error
+
+
+def _check_version(folder: Path, info: dict[str, Any]) -> None:
+    version = info.get("codebase_version")
+    if version != layout.VERSION:
+        raise ValueError(
+            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; LeRobot's own converter brings older "
+            "versions up to it"
+        )
+    if missing := {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"} - info.keys():
+        raise ValueError(f"{folder / layout.INFO} lacks {', '.join(sorted(missing))}; copy the data set again")
+
+
+def _choose(
+    folder: Path, features: dict[str, layout.Feature], columns: Collection[str] | None
+) -> dict[str, layout.Feature]:
+    known = [column for column in features if column == ACTION or column.startswith("observation.")]
+    wanted = known if columns is None else list(columns)
+    if unknown := [column for column in {*wanted, ACTION} if column not in known]:
+        raise ValueError(f"{folder} has no column {', '.join(unknown)}; it has {', '.join(known)}")
+    if videos := [column for column in wanted if features[column]["dtype"] == "video"]:
+        raise ValueError(
+            f"{folder} keeps {', '.join(videos)} as video, which cannot be read yet (image columns can); leave such "
+            "columns out by naming the ones wanted"
+        )
+    return {column: features[column] for column in known if column in wanted or column == ACTION}
+
+
+def _read_episodes(folder: Path) -> dict[str, list[Any]]:
+    paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
+    if not paths:
+        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the data set again, whole")
+    columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
+    return pa.concat_tables([read_parquet(path, columns) for path in paths]).to_pydict()
+
+
+def _check_rows(folder: Path, info: dict[str, Any], episodes: dict[str, list[Any]], ends: np.ndarray) -> None:
+    number = len(ends)
+    if number == 0 or episodes["episode_index"] != list(range(number)) or number != info["total_episodes"]:
+        raise ValueError(
+            f"{folder}: {layout.INFO} tells of {info['total_episodes']} episodes, {layout.EPISODES} and its siblings "
+            f"hold {number}; copy the data set again, whole"
+        )
+    if episodes["dataset_from_index"] != [0, *ends[:-1].tolist()] or ends[-1] != info["total_frames"]:
+        raise ValueError(
+            f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} tells of "
+            f"{info['total_frames']}, or they leave gaps; copy the data set again, whole"
+        )
+
+
+def _instructions(folder: Path, info: dict[str, Any], tasks: list[list[str]]) -> tuple[str, ...]:
+    for index, instructions in enumerate(tasks):
+        if len(instructions) != 1:
+            raise ValueError(f"{folder}: episode {index} has the instructions {instructions}, expected exactly one")
+    number = len(read_parquet(folder / layout.TASKS, ["task_index"]))
+    if number != info["total_tasks"]:
+        raise ValueError(
+            f"{folder}: {layout.TASKS} holds {number} instructions, {layout.INFO} tells of {info['total_tasks']}; copy "
+            "the data set again, whole"
+        )
+    return tuple(instructions[0] for instructions in tasks)
+
+
+def _height_width(feature: layout.Feature) -> tuple[int, int]:
+    shape = feature["shape"]
+    height, width = shape[:2] if shape[-1] == 3 else shape[1:]
+    return height, width
+
+
+def _action_spec(folder: Path, info: dict[str, Any]) -> ActionSpec:
+    feature = info["features"][ACTION]
+    size = int(np.prod(feature["shape"]))
+    names = feature["names"]
+    if not isinstance(names, list) or len(names) != size:
+        names = [f"action_{index}" for index in range(size)]
+    if recorded := info.get(layout.OWN_KEY):
+        low, high, binary = recorded["action_low"], recorded["action_high"], recorded["action_binary"]
+    else:
+        low, high, binary = *_bounds_of_data(_read_json(folder / layout.STATISTICS), folder), ()
+    return ActionSpec(names=tuple(map(str, names)), low=tuple(low), high=tuple(high), binary=tuple(binary))
+
+
+def _bounds_of_data(statistics: dict[str, Any], folder: Path) -> tuple[list[float], list[float]]:
+    if ACTION not in statistics:
+        raise ValueError(f"{folder / layout.STATISTICS} has no statistics of {ACTION!r}; copy the data set again")
+    low = np.array(statistics[ACTION]["min"], dtype=np.float64).reshape(-1)
+    high = np.array(statistics[ACTION]["max"], dtype=np.float64).reshape(-1)
+    margin = np.maximum(WIDENING * (high - low), 1e-4 * np.maximum(1.0, np.abs(high)))
+    return (low - margin).tolist(), (high + margin).tolist()

@@ -1,0 +1,226 @@
+"""Episodes to a LeRobotDataset v3.0 on disk; the folder appears whole, or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astra.datasets import lerobot_format as layout
+from astra.datasets.episode import ACTION, Episode, check_episode, is_camera
+from astra.datasets.lerobot_data_files import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
+from astra.datasets.lerobot_statistics import sample_pixels, summarise
+from astra.trajectory import ActionSpec
+
+
+class DatasetWriter:
+    """Writes a data set, one episode after the other.
+
+    ```python
+    with DatasetWriter("data/pusht", fps=10.0) as writer:
+        for episode in episodes:
+            writer.add(episode)
+    ```
+
+    Episodes go to a hidden folder beside the final one. It is renamed when the block ends well, and removed when the
+    block ends in an error.
+
+    Args:
+        folder: Where the data set will be; must not exist.
+        fps: Timesteps per second of every episode.
+        actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
+        names: Names of the dimensions of state vectors, by column.
+        robot_type: Who acts, in LeRobot's words.
+
+    Raises:
+        FileExistsError: if the folder exists.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        fps: float,
+        actions: ActionSpec | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
+        robot_type: str | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists():
+            raise FileExistsError(f"{self.folder} exists already and is left as it is; choose another folder")
+        self.fps = fps
+        self._actions = actions
+        self._names = dict(names or {}) | ({ACTION: actions.names} if actions else {})
+        self._robot_type = robot_type
+        self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
+        self._data_files = DataFiles(self._building)
+        self._features: dict[str, layout.Feature] = {}
+        self._tasks: dict[str, int] = {}
+        self._episodes: list[dict[str, Any]] = []
+        self._pixels: dict[str, list[np.ndarray]] = {}
+        self._num_rows = 0
+
+    def __enter__(self) -> "DatasetWriter":
+        """Make the hidden folder."""
+        self._building.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the data set, or remove what was written where an error ends the block.
+
+        Raises:
+            ValueError: if no episode was added.
+            FileExistsError: if the folder has come into being meanwhile; the error says where the episodes are.
+        """
+        self._data_files.close()
+        if kind is not None or not self._episodes:
+            shutil.rmtree(self._building)
+        if kind is None:
+            self._finish()
+
+    def add(self, episode: Episode) -> None:
+        """Append one episode.
+
+        Raises:
+            ValueError: naming the episode and the column, if it cannot be stored or does not fit the ones before.
+        """
+        index = len(self._episodes)
+        check_episode(episode, index)
+        self._check_fits(episode, index)
+        task = self._tasks.setdefault(episode.instruction, len(self._tasks))
+        rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
+        columns = {column: layout.to_arrow(column, episode.columns[column]) for column in self._features}
+        indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
+        chunk, file = self._data_files.append(pa.table({**columns, **indices}))
+        samples = {column: values[:, None] for column, values in rows.items()} | self._samples(episode)
+        self._episodes.append(
+            {
+                "episode_index": index,
+                "tasks": [episode.instruction],
+                "length": len(episode),
+                "data/chunk_index": chunk,
+                "data/file_index": file,
+                "dataset_from_index": self._num_rows,
+                "dataset_to_index": self._num_rows + len(episode),
+                "meta/episodes/chunk_index": 0,
+                "meta/episodes/file_index": 0,
+                **{
+                    f"stats/{column}/{statistic}": value
+                    for column, values in samples.items()
+                    for statistic, value in summarise(values).items()
+                },
+            }
+        )
+        self._num_rows += len(episode)
+
+    def _check_fits(self, episode: Episode, index: int) -> None:
+        """Compare an episode with the ones before; the first one decides."""
+        if episode.fps != self.fps:
+            raise ValueError(f"episode {index} has {episode.fps} timesteps per second, but the data set {self.fps}")
+        features = {
+            column: layout.feature_of(column, values, self._names.get(column))
+            for column, values in episode.columns.items()
+        }
+        if not self._features:
+            self._check_names(features)
+            self._features = features
+        if different := features.keys() ^ self._features.keys():
+            raise ValueError(
+                f"episode {index} and the ones before do not have the same columns; only one side has "
+                f"{', '.join(sorted(different))}"
+            )
+        for column, feature in features.items():
+            if feature != self._features[column]:
+                raise ValueError(
+                    f"episode {index}, column {column!r}: got the shape {feature['shape']} per timestep, but the "
+                    f"episodes before have {self._features[column]['shape']}"
+                )
+
+    def _check_names(self, features: Mapping[str, layout.Feature]) -> None:
+        if unknown := self._names.keys() - features.keys():
+            raise ValueError(f"names were given for {', '.join(sorted(unknown))}, which the episodes do not have")
+        for column, names in self._names.items():
+            if [len(names)] != features[column]["shape"]:
+                raise ValueError(
+                    f"column {column!r} has the shape {features[column]['shape']} per timestep, but {len(names)} "
+                    f"names: {', '.join(names)}"
+                )
+
+    def _samples(self, episode: Episode) -> dict[str, np.ndarray]:
+        """Take what the statistics are made of: all vectors, some pixels (kept for the statistics of the whole)."""
+        samples = {}
+        for column in self._features:
+            samples[column] = episode.columns[column]
+            if is_camera(column):
+                samples[column] = sample_pixels(episode.columns[column])
+                self._pixels.setdefault(column, []).append(samples[column])
+        return samples
+
+    def _finish(self) -> None:
+        if not self._episodes:
+            raise ValueError(f"no episode was added, so {self.folder} is not written")
+        episodes = self._building / layout.EPISODES
+        episodes.parent.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(self._episodes), episodes)
+        pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
+        for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
+            (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        for path in [*self._building.rglob("*"), self._building]:
+            _sync(path)
+        if self.folder.exists():
+            raise FileExistsError(
+                f"{self.folder} has come into being while the episodes were collected; they are whole in "
+                f"{self._building}: rename that folder"
+            )
+        self._building.rename(self.folder)
+        _sync(self.folder.parent)
+
+    def _statistics(self) -> dict[str, Any]:
+        """Summarise the whole data set; vectors are read back, so that only one column is in memory at a time."""
+        return {
+            column: summarise(
+                np.concatenate(self._pixels[column]) if is_camera(column) else self._data_files.column(column)
+            )
+            for column in [*self._features, *layout.INDEX_COLUMNS]
+        }
+
+    def _info(self) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "codebase_version": layout.VERSION,
+            "robot_type": self._robot_type,
+            "total_episodes": len(self._episodes),
+            "total_frames": self._num_rows,
+            "total_tasks": len(self._tasks),
+            "chunks_size": FILES_PER_CHUNK,
+            "data_files_size_in_mb": MEGABYTES_PER_FILE,
+            "video_files_size_in_mb": 200,
+            "fps": int(self.fps) if float(self.fps).is_integer() else self.fps,
+            "splits": {"train": f"0:{len(self._episodes)}"},
+            "data_path": layout.DATA,
+            "video_path": None,
+            "features": {**self._features, **layout.index_features()},
+        }
+        if self._actions is not None:
+            info[layout.OWN_KEY] = {
+                "action_low": list(self._actions.low),
+                "action_high": list(self._actions.high),
+                "action_binary": list(self._actions.binary),
+            }
+        return info
+
+
+def _sync(path: Path) -> None:
+    """Force a file or folder onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

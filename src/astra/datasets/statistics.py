@@ -1,0 +1,44 @@
+"""Statistics of states and actions over chosen episodes, by which policies normalise."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from astra.datasets.episode import ACTION
+from astra.datasets.lerobot import LeRobotDataset
+from astra.trajectory import Statistics, VectorStatistics
+
+CONSTANT = 1e-6
+"""A dimension whose standard deviation is below this share of its largest magnitude counts as constant."""
+
+
+def compute_statistics(dataset: LeRobotDataset, episodes: Sequence[int] | None = None) -> Statistics:
+    """Compute mean, standard deviation, minimum and maximum per dimension.
+
+    A constant dimension gets the standard deviation 1, so that normalising it gives 0 and not noise.
+
+    Args:
+        dataset: The opened data set.
+        episodes: Those to train on; None: all.
+    """
+    chosen = range(len(dataset)) if episodes is None else episodes
+    rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
+    columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in (*dataset.spec.states, ACTION)}
+    actions = columns.pop(ACTION)
+    return Statistics(states=columns, actions=actions)
+
+
+def _vector_statistics(values: np.ndarray) -> VectorStatistics:
+    std = values.std(axis=0, dtype=np.float64)
+    std[std <= CONSTANT * np.abs(values).max(axis=0)] = 1.0
+    return VectorStatistics(
+        mean=_tensor(values.mean(axis=0, dtype=np.float64)),
+        std=_tensor(std),
+        min=_tensor(values.min(axis=0)),
+        max=_tensor(values.max(axis=0)),
+    )
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))

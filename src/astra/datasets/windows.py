@@ -1,0 +1,82 @@
+"""Windows of T timesteps out of episodes, gathered into batches of trajectories."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+
+from astra.datasets.episode import ACTION
+from astra.datasets.lerobot import LeRobotDataset
+from astra.trajectory import Trajectory
+
+
+class Windows:
+    """Every window of T timesteps that starts inside one of the chosen episodes.
+
+    A window that runs over the end of its episode is padded there; it never shows another episode. Actions go
+    H - 1 timesteps further than states, A = T + H - 1, so that H of them follow every timestep.
+
+    Args:
+        dataset: The opened data set.
+        episodes: Which episodes; None: all.
+        timesteps: T.
+        horizon: H, the number of actions that are predicted at each timestep, at least 1.
+        stride: Timesteps between the starts of neighbouring windows of an episode, at least 1.
+
+    Raises:
+        ValueError: if a size is below 1, no episode is chosen or one does not exist.
+    """
+
+    def __init__(
+        self,
+        dataset: LeRobotDataset,
+        episodes: Sequence[int] | None = None,
+        *,
+        timesteps: int,
+        horizon: int = 1,
+        stride: int = 1,
+    ) -> None:
+        if min(timesteps, horizon, stride) < 1:
+            raise ValueError(f"got timesteps {timesteps}, horizon {horizon}, stride {stride}; expected at least 1 each")
+        chosen = np.arange(len(dataset)) if episodes is None else np.asarray(episodes, dtype=np.int64)
+        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(dataset):
+            raise ValueError(f"got the episodes {chosen.tolist()}, expected some of 0 to {len(dataset) - 1}")
+        self.spec = dataset.spec
+        self.timesteps = timesteps
+        self.horizon = horizon
+        self._columns = {column: np.asarray(values) for column, values in dataset.columns.items()}
+        starts = [np.arange(dataset.starts[episode], dataset.ends[episode], stride) for episode in chosen]
+        self._starts = np.concatenate(starts)
+        self._episodes = np.repeat(chosen, [len(rows) for rows in starts])
+        self._ends = dataset.ends[self._episodes]
+        self._instructions = np.array(dataset.instructions, dtype=object)
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self._starts)
+
+    def batch(self, indices: Int64[np.ndarray, " B"]) -> Trajectory:
+        """Gather windows; padding holds zeros. Frames are views whose channels lie last in memory."""
+        offsets = np.arange(self.timesteps + self.horizon - 1)
+        rows = self._starts[indices][:, None] + offsets
+        ends = self._ends[indices][:, None]
+        action_valid = rows < ends
+        rows = np.minimum(rows, ends - 1)
+        T = self.timesteps
+        valid = action_valid[:, :T]
+        return Trajectory(
+            instructions=tuple(self._instructions[self._episodes[indices]]),
+            states={name: self._gather(name, rows[:, :T], valid) for name in self.spec.states},
+            images={name: self._gather(name, rows[:, :T], valid).permute(0, 1, 4, 2, 3) for name in self.spec.images},
+            valid=torch.from_numpy(valid.copy()),
+            actions=self._gather(ACTION, rows, action_valid),
+            action_valid=torch.from_numpy(action_valid),
+        )
+
+    def _gather(
+        self, column: str, rows: Int64[np.ndarray, "B times"], valid: Bool[np.ndarray, "B times"]
+    ) -> torch.Tensor:
+        values = self._columns[column][rows]
+        values[~valid] = 0
+        return torch.from_numpy(values)

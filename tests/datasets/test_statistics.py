@@ -1,0 +1,42 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from astra.datasets import DatasetWriter, Episode, LeRobotDataset, compute_statistics
+
+
+def test_statistics_are_those_of_numpy_over_the_chosen_episodes(
+    dataset: LeRobotDataset, episodes: list[Episode]
+) -> None:
+    statistics = compute_statistics(dataset, (0, 3))
+    assert statistics.states.keys() == {"observation.state", "observation.gripper"}
+    found = {**statistics.states, "action": statistics.actions}
+    for column, vector in found.items():
+        values = np.concatenate([episodes[index].columns[column] for index in (0, 3)]).astype(np.float64)
+        for name in ("mean", "std", "min", "max"):
+            expected = torch.tensor(getattr(values, name)(axis=0), dtype=torch.float32)
+            torch.testing.assert_close(getattr(vector, name), expected, rtol=1e-6, atol=0)
+
+
+def test_a_constant_dimension_is_normalised_to_zero(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
+    episode = make_episode(0, length=50)
+    episode.columns["observation.state"][:, 1] = np.float32(1234.567)
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(episode)
+    statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data")).states["observation.state"]
+    assert statistics.std[1] == 1
+    normalised = (torch.from_numpy(episode.columns["observation.state"]) - statistics.mean) / statistics.std
+    assert torch.equal(normalised[:, 1], torch.zeros(50))
+
+
+def test_a_small_but_changing_dimension_keeps_its_deviation(
+    tmp_path: Path, make_episode: Callable[..., Episode]
+) -> None:
+    episode = make_episode(0, length=50)
+    episode.columns["observation.state"][:, 1] *= 1e-8
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(episode)
+    statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data")).states["observation.state"]
+    assert 0 < statistics.std[1] < 1e-7
