@@ -1,0 +1,1 @@
+"""Benchmarks behind one interface, and the experts that demonstrate them."""

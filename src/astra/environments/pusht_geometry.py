@@ -1,0 +1,93 @@
+"""The T of Push-T as plain geometry: poses, key points, goals and their instructions; needs no simulator.
+
+A pose is (x, y, angle): the middle of the T's upper edge in pixels of a 512 x 512 board, x to the right and y down, and
+the angle in radians by which the T is turned clockwise on the screen.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+Pose = tuple[float, float, float]
+"""x and y in pixels, angle in radians."""
+
+CENTRE: Pose = (256.0, 256.0, math.pi / 4)
+"""gym-pusht's own goal."""
+LOWER_RIGHT: Pose = (356.0, 356.0, math.pi / 4)
+"""The second goal for which human demonstrations exist."""
+GOAL_POSES: dict[str, Pose] = {"push the T to the centre": CENTRE, "push the T to the lower right": LOWER_RIGHT}
+"""The named goals by their instruction."""
+
+BOARD = 512.0
+"""Side of the board in pixels."""
+WALLS = (7.0, 504.0)
+"""Inner faces of the walls, the same in x and y."""
+
+KEYPOINTS = np.array(
+    [(-60, 0), (60, 0), (60, 30), (-60, 30), (-15, 30), (15, 30), (15, 120), (-15, 120)], dtype=np.float64
+)
+"""Corners of the T's bar and stem in its own frame, in gym-pusht's order."""
+
+
+def keypoints(block_pose: Sequence[float] | Float[np.ndarray, "*B 3"]) -> Float[np.ndarray, "*B 16"]:
+    """Return the T's key points x0, y0, x1, y1, ... in pixels: the corners of its bar, then those of its stem."""
+    pose = np.asarray(block_pose, dtype=np.float64)
+    cos, sin = np.cos(pose[..., 2:]), np.sin(pose[..., 2:])
+    x, y = KEYPOINTS.T
+    points = np.stack([cos * x - sin * y + pose[..., :1], sin * x + cos * y + pose[..., 1:2]], axis=-1)
+    return points.reshape(*pose.shape[:-1], 16)
+
+
+def out_of(
+    pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]
+) -> Float[np.ndarray, "*#B 2"]:
+    """Return points of a pose's own frame as points on the board."""
+    return _rotate(pose[..., 2:], points) + pose[..., :2]
+
+
+def into(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
+    """Return points on the board as points of a pose's own frame."""
+    return _rotate(-pose[..., 2:], points - pose[..., :2])
+
+
+def compose(pose: Float[np.ndarray, "*#B 3"], change: Float[np.ndarray, "*#B 3"]) -> Float[np.ndarray, "*#B 3"]:
+    """Return the pose after a change that is told in its own frame."""
+    return np.concatenate([out_of(pose, change[..., :2]), pose[..., 2:] + change[..., 2:]], axis=-1)
+
+
+def _rotate(angle: Float[np.ndarray, "*#B 1"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
+    cos, sin, x, y = np.cos(angle), np.sin(angle), points[..., :1], points[..., 1:]
+    return np.concatenate([cos * x - sin * y, sin * x + cos * y], axis=-1)
+
+
+def check_goal(goal: Sequence[float]) -> Pose:
+    """Return the goal as a pose.
+
+    Raises:
+        ValueError: if it is not three finite numbers or the T would not fit on the board there.
+    """
+    pose = np.asarray(goal, dtype=np.float64)
+    if pose.shape != (3,) or not np.isfinite(pose).all():
+        raise ValueError(f"a goal is a pose (x, y, angle) of three finite numbers, got {goal!r}")
+    corners = keypoints(pose)
+    if corners.min() < WALLS[0] or corners.max() > WALLS[1]:
+        raise ValueError(
+            f"the T does not fit on the board at the goal {tuple(pose.tolist())}: its corners reach from "
+            f"{corners.min():.0f} to {corners.max():.0f}, they must stay within {WALLS[0]:.0f} to {WALLS[1]:.0f} pixels"
+        )
+    x, y, angle = pose.tolist()
+    return x, y, angle
+
+
+def instruction_for(goal: Sequence[float]) -> str:
+    """Return the instruction that asks for this goal pose; any pose that has no name is told in words and numbers."""
+    for instruction, pose in GOAL_POSES.items():
+        if np.allclose(goal, pose):
+            return instruction
+    x, y, angle = goal
+    row = ("upper", "middle", "lower")[min(int(3 * y / BOARD), 2)]
+    column = ("left", "centre", "right")[min(int(3 * x / BOARD), 2)]
+    degrees = round(math.degrees(angle)) % 360
+    return f"push the T to the {row} {column}, x {round(x)}, y {round(y)}, turned by {degrees} degrees"

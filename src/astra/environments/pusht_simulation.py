@@ -1,0 +1,94 @@
+"""A copy of gym-pusht's physics that can be put into any state and stepped fast, for planning.
+
+The space is made by gym-pusht's own functions, so it is the same; it is stepped through pymunk's C interface, without
+the Python collision callback that takes most of gym-pusht's time.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+STIFFNESS, DAMPING = 100.0, 20.0
+"""The spring that pulls the agent to its target."""
+SUBSTEP = 0.01
+"""Seconds of one step of the physics."""
+SUBSTEPS = 10
+"""Steps of the physics per timestep."""
+_FAR = (5000.0, 5000.0)
+_PERSISTENCE = 4
+
+
+class Simulation:
+    """One agent and one T on the board, to be put anywhere.
+
+    Args:
+        walls: whether the board has walls; without them the outcome of a push does not depend on where the T lies.
+    """
+
+    def __init__(self, *, walls: bool = True) -> None:
+        import pymunk
+        from gym_pusht.envs.pusht import PushTEnv
+        from pymunk._chipmunk_cffi import lib
+
+        self._lib: Any = lib
+        space = pymunk.Space()
+        space.gravity = 0, 0
+        space.damping = 0.0
+        if walls:
+            corners = (5, 506), (5, 5), (506, 5), (506, 506)
+            sides = [(0, 1), (1, 2), (2, 3), (0, 3)]
+            space.add(*(PushTEnv.add_segment(space, corners[a], corners[b], 2) for a, b in sides))
+        agent = PushTEnv.add_circle(space, (256, 400), 15)
+        block, _ = PushTEnv.add_tee(space, (256, 300), 0)
+        self._owners = space, agent, block  # keep the C objects alive
+        self._space, self._agent, self._block = space._space, agent._body, block._body
+        self._x = self._y = self._vx = self._vy = 0.0
+
+    def put(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Put agent and T where the state says (agent xy, T xy, T angle); the agent moves with `velocity` (pixels/s)."""
+        lib, block, agent = self._lib, self._block, self._agent
+        lib.cpBodySetPosition(block, _FAR)
+        lib.cpBodySetVelocity(agent, (0.0, 0.0))
+        for _ in range(_PERSISTENCE):  # until the space has forgotten the contacts of the last state
+            lib.cpSpaceStep(self._space, SUBSTEP)
+        self._x, self._y, x, y, angle = (float(value) for value in state)
+        self._vx, self._vy = velocity
+        lib.cpBodySetPosition(agent, (self._x, self._y))
+        lib.cpBodySetAngle(block, angle)  # before the position, see PushT.set_state
+        lib.cpBodySetPosition(block, (x, y))
+        lib.cpBodySetVelocity(block, (0.0, 0.0))
+        lib.cpBodySetAngularVelocity(block, 0.0)
+
+    def pull(self, x: float, y: float) -> None:
+        """Pull the agent towards (x, y) for one timestep, as `PushT.step` does."""
+        lib, agent, space = self._lib, self._agent, self._space
+        for _ in range(SUBSTEPS):
+            self._vx += (STIFFNESS * (x - self._x) - DAMPING * self._vx) * SUBSTEP
+            self._vy += (STIFFNESS * (y - self._y) - DAMPING * self._vy) * SUBSTEP
+            lib.cpBodySetVelocity(agent, (self._vx, self._vy))
+            lib.cpSpaceStep(space, SUBSTEP)
+            self._x += self._vx * SUBSTEP
+            self._y += self._vy * SUBSTEP
+
+    def slide(self, vx: float, vy: float, substeps: int) -> Float[np.ndarray, "substeps 3"]:
+        """Move the agent at a constant velocity (pixels/s) and return the T's pose after each step of the physics."""
+        lib, block = self._lib, self._block
+        lib.cpBodySetVelocity(self._agent, (vx, vy))
+        poses = np.empty((substeps, 3))
+        for index in range(substeps):
+            lib.cpSpaceStep(self._space, SUBSTEP)
+            position = lib.cpBodyGetPosition(block)
+            poses[index] = position.x, position.y, lib.cpBodyGetAngle(block)
+        return poses
+
+    @property
+    def agent(self) -> tuple[float, float]:
+        """Where the agent is, in pixels."""
+        return self._x, self._y
+
+    @property
+    def block(self) -> tuple[float, float, float]:
+        """The T's pose."""
+        position = self._lib.cpBodyGetPosition(self._block)
+        return position.x, position.y, self._lib.cpBodyGetAngle(self._block)

@@ -1,0 +1,28 @@
+import numpy as np
+
+from astra.environments.pusht_geometry import CENTRE, compose
+from astra.environments.pusht_planning import error, planner
+from astra.environments.pusht_pushes import DEPTHS
+
+
+def test_error_is_the_distance_of_a_shifted_t() -> None:
+    shifted = np.add(CENTRE, (3.0, 4.0, 0.0))
+    assert np.isclose(error(shifted, CENTRE), 5.0)
+    assert np.isclose(error(np.add(CENTRE, (0, 0, 2 * np.pi)), CENTRE), 0.0, atol=1e-9)
+
+
+def test_the_next_push_brings_the_t_nearer() -> None:
+    block, agent = np.array([200.0, 300.0, 1.0]), np.array([400.0, 100.0])
+    first = planner().plan(agent, block, CENTRE)[0]
+    pushes = planner().pushes
+    index = np.flatnonzero((pushes.place == first.place) & (pushes.directions == first.direction).all(axis=1))[0]
+    after = compose(block, pushes.poses[index, int(first.depth) - 1])
+    assert error(after, CENTRE) < error(block, CENTRE)
+    assert first.depth in DEPTHS
+
+
+def test_going_on_never_costs_more_than_stopping() -> None:
+    random = np.random.default_rng(0)
+    blocks = np.concatenate([random.uniform(150, 350, (20, 2)), random.uniform(-3, 3, (20, 1))], axis=1)
+    places = planner().nearest_place(random.uniform(0, 512, (20, 2)), blocks)
+    assert (planner().cost_to_go(blocks, places, CENTRE) <= planner().left_over(blocks, CENTRE)).all()
