@@ -3,92 +3,88 @@
 import pytest
 import torch
 
-SHAPE = dict(L=3, M=2, N=3, T=3)
-"""Sizes that all differ where they may."""
+L, M, N, T = 3, 2, 3, 3
+CONTEXT, QUERIES = T * (M + N), T * N
 
 
-def run_transformer(
-    context: torch.Tensor, queries: torch.Tensor | None, window: int | None, layers: int = 1
+def draw(num: int, seed: int, batch: int = 1) -> torch.Tensor:
+    return torch.randn(batch, num, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def encode(
+    prompt: torch.Tensor, context: torch.Tensor, queries: torch.Tensor | None, *, window: int | None, layers: int
 ) -> torch.Tensor:
-    """Encode with new but always equal weights, in float64."""
+    """Run a transformer whose weights are new but always equal, in float64."""
     from astra.attention.masks import additive, split_mask
-    from astra.attention.transformer import Transformer
+    from astra.attention.transformer import SharedPrompt, Transformer
 
     torch.manual_seed(3)
     transformer = Transformer(layers=layers, heads=2, width=16).double().eval()
-    num_queries = 0 if queries is None else queries.shape[1] // SHAPE["T"]
-    _, _, allowed = split_mask(*SHAPE.values(), num_queries, window, context.shape[1])
-    return transformer(context, queries, additive(allowed, torch.float64)[None, None], context_out=True)
-
-
-def tokens(num: int, seed: int) -> torch.Tensor:
-    return torch.randn(1, num, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    _, _, allowed = split_mask(L, M, N, T, 0 if queries is None else queries.shape[1] // T, window=window)
+    shared = SharedPrompt(prompt, torch.zeros(1, 1, L, L).double(), torch.zeros(len(context), dtype=torch.long))
+    return transformer(shared, context, queries, additive(allowed, torch.float64)[None, None], context_out=True)
 
 
 @pytest.mark.parametrize("window", [None, 1, 2])
 def test_perturbing_a_token_changes_exactly_the_outputs_that_may_read_it(window: int | None) -> None:
     from astra.attention.masks import split_mask
 
-    num_context = SHAPE["L"] + SHAPE["T"] * (SHAPE["M"] + SHAPE["N"])
-    num_rows = num_context + SHAPE["T"] * SHAPE["N"]
-    everything = tokens(num_rows, seed=0)
-    before = run_transformer(everything[:, :num_context], everything[:, num_context:], window)[0]
-    _, _, allowed = split_mask(*SHAPE.values(), SHAPE["N"], window, num_context)
-    for token in range(num_rows):
+    everything = draw(L + CONTEXT + QUERIES, seed=0)
+    parts = (L, CONTEXT, QUERIES)
+    before = encode(*everything.split(parts, dim=1), window=window, layers=1)[0]
+    _, _, allowed = split_mask(L, M, N, T, N, window=window)
+    for token in range(sum(parts)):
         perturbed = everything.clone()
-        perturbed[0, token] += tokens(1, seed=token + 1)[0, 0]
-        after = run_transformer(perturbed[:, :num_context], perturbed[:, num_context:], window)[0]
+        perturbed[0, token] += draw(1, seed=token + 1)[0, 0]
+        after = encode(*perturbed.split(parts, dim=1), window=window, layers=1)[0]
         changed = (after != before).any(-1)
-        expected = torch.arange(num_rows) == token  # the residual stream
-        if token < num_context:
+        expected = torch.arange(L, sum(parts)) == token  # the residual stream
+        if token < L + CONTEXT:
             expected |= allowed[:, token]
         assert torch.equal(changed, expected), f"token {token}"
 
 
 def test_queries_change_no_other_output() -> None:
-    context = tokens(SHAPE["L"] + SHAPE["T"] * (SHAPE["M"] + SHAPE["N"]), seed=0)
-    alone = run_transformer(context, None, None, layers=4)
-    beside = run_transformer(context, tokens(SHAPE["T"] * 5, seed=1), None, layers=4)
-    torch.testing.assert_close(beside[:, : context.shape[1]], alone, rtol=0, atol=1e-12)
+    prompt, context = draw(L, seed=0), draw(CONTEXT, seed=1)
+    alone = encode(prompt, context, None, window=None, layers=4)
+    beside = encode(prompt, context, draw(T * 5, seed=2), window=None, layers=4)
+    torch.testing.assert_close(beside[:, :CONTEXT], alone, rtol=0, atol=1e-12)
 
 
 def test_last_layer_without_the_context_gives_the_same_queries() -> None:
     from astra.attention.masks import additive, split_mask
-    from astra.attention.transformer import Transformer
+    from astra.attention.transformer import SharedPrompt, Transformer
 
     transformer = Transformer(layers=3, heads=2, width=16).double()
-    context, queries = tokens(SHAPE["L"] + SHAPE["T"] * (SHAPE["M"] + SHAPE["N"]), seed=0), tokens(9, seed=1)
-    _, _, allowed = split_mask(*SHAPE.values(), SHAPE["N"], None, context.shape[1])
-    mask = additive(allowed, torch.float64)[None, None]
-    full = transformer(context, queries, mask, context_out=True)
-    torch.testing.assert_close(
-        transformer(context, queries, mask, context_out=False), full[:, context.shape[1] :], rtol=0, atol=1e-12
-    )
+    shared = SharedPrompt(draw(L, 0), torch.zeros(1, 1, L, L).double(), torch.zeros(1, dtype=torch.long))
+    _, _, allowed = split_mask(L, M, N, T, N)
+    inputs = (shared, draw(CONTEXT, 1), draw(QUERIES, 2), additive(allowed, torch.float64)[None, None])
+    full = transformer(*inputs, context_out=True)
+    torch.testing.assert_close(transformer(*inputs, context_out=False), full[:, CONTEXT:], rtol=0, atol=1e-12)
 
 
 def test_split_form_equals_dense_attention_over_the_whole_sequence() -> None:
-    """The split kernel against one plain dense layer: all tokens have Q, K and V, and the mask is Figure 7a."""
+    """Against plain dense layers in which all tokens have Q, K and V, and the mask is Figure 7a."""
     from astra.attention.layers import Block
-    from astra.attention.masks import additive, trajectory_mask
+    from astra.attention.masks import additive, split_mask, trajectory_mask
     from astra.attention.segments import interleave, split
-    from astra.attention.transformer import Transformer
+    from astra.attention.transformer import SharedPrompt, Transformer
 
-    L, M, N, T = SHAPE.values()
-    prompt, states, queries, actions = (
-        torch.randn(2, *shape, 16, dtype=torch.float64) for shape in [(L,), (T, M), (T, N), (T, N)]
-    )
+    B = 3
+    prompts = draw(L, seed=0, batch=2)
+    of = torch.tensor([1, 0, 1])
+    states, queries, actions = (torch.randn(B, T, size, 16, dtype=torch.float64) for size in (M, N, N))
     transformer = Transformer(layers=2, heads=4, width=16).double()
-    from astra.attention.masks import split_mask
-
-    _, _, allowed = split_mask(L, M, N, T, N, None, L + T * (M + N))
+    _, _, allowed = split_mask(L, M, N, T, N)
     ours = transformer(
-        interleave(prompt, states, actions),
+        SharedPrompt(prompts, torch.zeros(1, 1, L, L).double(), of),
+        interleave(states, actions),
         queries.flatten(1, 2),
         additive(allowed, torch.float64)[None, None],
         context_out=False,
     )
 
-    x = interleave(prompt, states, queries, actions)
+    x = torch.cat([prompts[of], interleave(states, queries, actions)], dim=1)
     mask = trajectory_mask(L, M, N, T, num_queries=N)
     for block in transformer.blocks:
         assert isinstance(block, Block)
@@ -97,20 +93,19 @@ def test_split_form_equals_dense_attention_over_the_whole_sequence() -> None:
         weights = scores.masked_fill(~mask, -torch.inf).softmax(-1)
         x = x + block.attention.out(torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2))
         x = x + block.feed_forward(block.feed_forward_norm(x))
-    dense = split(transformer.final_norm(x), L, M, N, N)[2].flatten(1, 2)
+    dense = split(transformer.final_norm(x)[:, L:], M, N, N)[1].flatten(1, 2)
     torch.testing.assert_close(ours, dense, rtol=0, atol=1e-10)
 
 
 def test_attention_maps_are_the_weights_of_the_forward_pass() -> None:
     from astra.attention.masks import additive, split_mask
-    from astra.attention.transformer import Transformer
+    from astra.attention.transformer import SharedPrompt, Transformer
 
     transformer = Transformer(layers=2, heads=2, width=16).double()
-    num_context = SHAPE["L"] + SHAPE["T"] * (SHAPE["M"] + SHAPE["N"])
-    _, _, allowed = split_mask(*SHAPE.values(), SHAPE["N"], None, num_context)
-    maps = transformer.attention_maps(
-        tokens(num_context, 0), tokens(9, 1), additive(allowed, torch.float64)[None, None]
-    )
+    shared = SharedPrompt(draw(L, 0), torch.zeros(1, 1, L, L).double(), torch.zeros(1, dtype=torch.long))
+    _, _, allowed = split_mask(L, M, N, T, N)
+    mask = additive(allowed, torch.float64)[None, None]
+    maps = transformer.attention_maps(shared, draw(CONTEXT, 1), draw(QUERIES, 2), mask)
     assert len(maps) == 2
     for weights in maps:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))

@@ -125,17 +125,18 @@ def test_trajectory_attention_adds_the_papers_number_of_entries(L: int, M: int, 
 
 @settings(max_examples=40, deadline=None)
 @given(L=st.integers(1, 4), M=st.integers(1, 3), N=st.integers(1, 3), T=st.integers(1, 4), W=st.sampled_from([None, 2]))
-def test_split_mask_is_the_dense_mask_without_the_columns_of_queries(
+def test_split_mask_is_the_dense_mask_without_the_rows_of_the_prompt_and_the_columns_of_queries(
     L: int, M: int, N: int, T: int, W: int | None
 ) -> None:
     from astra.attention.masks import split_mask, trajectory_mask
     from astra.attention.segments import Kind, sequence_ids
 
     dense = trajectory_mask(L, M, N, T, num_queries=N, window=W)
-    is_query = sequence_ids(L, M, N, T, N).kind == Kind.QUERY
-    order = torch.cat([(~is_query).nonzero()[:, 0], is_query.nonzero()[:, 0]])
-    _, _, rectangular = split_mask(L, M, N, T, N, W, L + T * (M + N))
-    assert torch.equal(rectangular, dense[order][:, ~is_query])
+    kinds = sequence_ids(L, M, N, T, N).kind
+    is_query = kinds == Kind.QUERY
+    rows = torch.cat([(~is_query & (kinds != Kind.PROMPT)).nonzero()[:, 0], is_query.nonzero()[:, 0]])
+    _, _, rectangular = split_mask(L, M, N, T, N, window=W)
+    assert torch.equal(rectangular, dense[rows][:, ~is_query])
 
 
 def test_row_that_may_attend_to_nothing_stays_finite() -> None:

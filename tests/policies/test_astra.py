@@ -50,8 +50,8 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
     """The head's outputs of a full forward, (B, T, H, N, K)."""
     steps = torch.arange(policy.config.horizon)
-    context, queries, mask, _, _ = policy._decoding_inputs(trajectory, steps)
-    outputs = policy.transformer(context, queries, mask, context_out=False)
+    inputs, _, _ = policy._inputs(trajectory, steps)
+    outputs = policy.transformer(*inputs, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
 
 

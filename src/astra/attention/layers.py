@@ -1,6 +1,6 @@
 """The GPT-2 block in its split form: keys and values of the context only, queries that only read.
 
-A sequence is laid out as rows: first the C tokens of the context (prompt, states, actions), then the action queries.
+A sequence is laid out as rows: first the C tokens of the context, then the action queries.
 Queries are projected to Q alone; nobody reads them, so they have no keys and no values. All rows share one call of
 attention, one output projection and one feed-forward.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Remember = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes the keys and values of new tokens, gives those of all tokens that may be read (a cache's layer)."""
+"""Takes the keys and values of new tokens, gives those of all tokens that may be read (with a prompt, from a cache)."""
 
 
 class Attention(nn.Module):
@@ -57,7 +57,7 @@ class Attention(nn.Module):
         context_reads: bool = True,
         remember: Remember | None = None,
     ) -> Float[Tensor, "B R2 D"]:
-        """Read the context, and what a cache remembers of earlier timesteps, by an additive mask."""
+        """Read the context, and what is remembered besides, by an additive mask."""
         q, keys, values = self.project(rows, num_context, context_reads=context_reads)
         if remember is not None:
             keys, values = remember(keys, values)
@@ -66,10 +66,11 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def weights(
-        self, rows: Float[Tensor, "B R D"], num_context: int, mask: Float[Tensor, "#B #H R C"]
-    ) -> Float[Tensor, "B H R C"]:
-        """Compute how much each row reads of each context token, to be looked at."""
-        q, keys, _ = self.project(rows, num_context, context_reads=True)
+        self, rows: Float[Tensor, "B R D"], num_context: int, mask: Float[Tensor, "#B #H R C2"], remember: Remember
+    ) -> Float[Tensor, "B H R C2"]:
+        """Compute how much each row reads of each token, to be looked at."""
+        q, keys, values = self.project(rows, num_context, context_reads=True)
+        keys, _ = remember(keys, values)
         return torch.softmax(q @ keys.mT / q.shape[-1] ** 0.5 + mask, dim=-1)
 
     def _by_head(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B H S d"]:

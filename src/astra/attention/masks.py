@@ -97,15 +97,29 @@ def causal_mask(L: int, M: int, N: int, T: int) -> Bool[Tensor, "S S"]:
 
 @lru_cache(maxsize=64)
 def split_mask(
-    L: int, M: int, N: int, T: int, num_queries: int, window: int | None, context_length: int
-) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R C"]]:
-    """Make the rectangular mask of the split kernel, kept per shape: context and queries read the context.
+    L: int, M: int, N: int, T: int, num_queries: int, *, window: int | None = None, actions: int | None = None
+) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
+    """Make the rectangular mask of the split kernel, kept per shape.
 
-    Returns the ids of the rows (context, then the queries of all timesteps) and of the columns (the context, cut to
-    `context_length` tokens), and the mask between them. No column is a query, since nobody reads one.
+    Rows are the context (states and actions) and then the queries of all timesteps, columns are the prompt and then
+    the context: the prompt reads nothing but itself, and no column is a query, since nobody reads one.
+
+    Args:
+        L: Prompt tokens.
+        M: State tokens per timestep.
+        N: Action tokens per timestep.
+        T: Timesteps.
+        num_queries: Queries per timestep; 0 encodes.
+        window: W, as in `may_attend`.
+        actions: Timesteps whose action is in the context, T or T - 1; None: T.
+
+    Returns:
+        The ids of the rows, those of the columns, and the mask between them.
     """
-    columns = context_ids(L, M, N, T).select(slice(0, context_length))
-    rows = concatenate(columns, query_ids(num_queries, T)) if num_queries else columns
+    columns = context_ids(L, M, N, T)
+    columns = columns.select(slice(0, len(columns.kind) - (0 if actions is None else T - actions) * N))
+    rows = columns.select(slice(L, None))
+    rows = concatenate(rows, query_ids(num_queries, T)) if num_queries else rows
     return rows, columns, may_attend(rows, columns, window=window)
 
 

@@ -3,8 +3,8 @@
     p p p p | s s | q q q | a a a | s s | q q q | a a a | ...
     prompt    s_1    q_1     a_1    s_2    q_2     a_2
 
-The *context* is the sequence without its action queries: prompt, states and actions. Queries are kept apart
-wherever speed matters, because no token ever reads one. Timesteps count from 0 here; the paper counts from 1.
+The *context* is what queries read: states and actions, after the prompt. Queries are kept apart wherever speed
+matters, because no token ever reads one. Timesteps count from 0 here; the paper counts from 1.
 
 Source: sections 3.1 and 3.2, Figure 2.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 
@@ -66,7 +66,7 @@ def segment_ids(kind: Kind, size: int, timestep: int = -1) -> TokenIds:
 
 
 def context_ids(L: int, M: int, N: int, T: int) -> TokenIds:
-    """Number the tokens of a context: p, s_1, a_1, ..., s_T, a_T."""
+    """Number the tokens of a prompt and its context: p, s_1, a_1, ..., s_T, a_T."""
     parts = [segment_ids(Kind.PROMPT, L)]
     for timestep in range(T):
         parts += [segment_ids(Kind.STATE, M, timestep), segment_ids(Kind.ACTION, N, timestep)]
@@ -90,15 +90,14 @@ def sequence_ids(L: int, M: int, N: int, T: int, num_queries: int) -> TokenIds:
     return concatenate(*parts)
 
 
-def interleave(prompt: Shaped[Tensor, "B L *D"], *segments: Shaped[Tensor, "B T _ *D"]) -> Shaped[Tensor, "B S *D"]:
-    """Lay the prompt and, timestep by timestep, the segments in the order given, in one sequence.
+def interleave(*segments: Shaped[Tensor, "B T _ *D"]) -> Shaped[Tensor, "B S *D"]:
+    """Lay segments in one sequence, timestep by timestep in the order given.
 
-    `interleave(p, s, a)` makes a context, `interleave(p, s, q, a)` the whole sequence.
+    `interleave(s, a)` makes a context, `interleave(s, q, a)` the whole sequence after the prompt.
     """
-    return torch.cat([prompt, torch.cat(segments, dim=2).flatten(1, 2)], dim=1)
+    return torch.cat(segments, dim=2).flatten(1, 2)
 
 
-def split(sequence: Float[Tensor, "B S D"], L: int, *sizes: int) -> tuple[Tensor, ...]:
-    """Undo `interleave`: the prompt, then each kind of segment as (B, T, size, D)."""
-    prompt, rest = sequence[:, :L], sequence[:, L:]
-    return prompt, *rest.unflatten(1, (-1, sum(sizes))).split(sizes, dim=2)
+def split(sequence: Shaped[Tensor, "B S *D"], *sizes: int) -> tuple[Shaped[Tensor, "B T _ *D"], ...]:
+    """Undo `interleave`: each kind of segment as (B, T, size, ...)."""
+    return sequence.unflatten(1, (-1, sum(sizes))).split(sizes, dim=2)

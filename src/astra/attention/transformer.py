@@ -1,11 +1,24 @@
-"""The trunk: GPT-2 blocks over a context and its action queries."""
+"""The trunk: GPT-2 blocks over a prompt, a context and its action queries."""
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from astra.attention.layers import Attention, Block, FeedForward
 from astra.attention.positions import LearnedPositions
+
+
+@dataclass(frozen=True)
+class SharedPrompt:
+    """The distinct prompts of a batch. A prompt reads nothing but itself, so each is encoded once."""
+
+    tokens: Float[Tensor, "P L D"]
+    mask: Float[Tensor, "#P #H L L"]
+    """Additive."""
+    of: Int[Tensor, " B"]
+    """Which prompt belongs to each trajectory of the batch."""
 
 
 class Transformer(nn.Module):
@@ -27,40 +40,67 @@ class Transformer(nn.Module):
 
     def forward(
         self,
+        prompt: SharedPrompt,
         context: Float[Tensor, "B C D"],
         queries: Float[Tensor, "B Q D"] | None,
-        mask: Float[Tensor, "#B #H R C"],
+        mask: Float[Tensor, "#B #H R S"],
         *,
         context_out: bool,
     ) -> Float[Tensor, "B R2 D"]:
-        """Run all blocks over the rows (context, then queries).
+        """Run all blocks over the rows: the context, then the queries.
 
         Args:
-            context: Prompt, state and action tokens.
+            prompt: What all rows may read; its own tokens read nothing else.
+            context: State and action tokens.
             queries: Action queries of all timesteps, or None when a trajectory is only encoded.
-            mask: Additive; rows are context then queries, columns are the context.
+            mask: Additive; rows are context then queries, columns are prompt then context.
             context_out: Whether the context comes out too; without it the last block computes the queries only.
         """
         num_context = context.shape[1]
         rows = context if queries is None else torch.cat([context, queries], dim=1)
-        for block in self.blocks[:-1]:
-            rows = block(rows, num_context, mask)
-        last_mask = mask if context_out else mask[..., num_context:, :]
-        return self.final_norm(self.blocks[-1](rows, num_context, last_mask, context_reads=context_out))
+        tokens = prompt.tokens
+        for layer, block in enumerate(self.blocks):
+            last = layer == len(self.blocks) - 1
+            reading = _Reading(prompt.of)
+            tokens = block(tokens, tokens.shape[1], prompt.mask, remember=reading.prompt)
+            context_reads = context_out or not last
+            block_mask = mask if context_reads else mask[..., num_context:, :]
+            rows = block(rows, num_context, block_mask, context_reads=context_reads, remember=reading.context)
+        return self.final_norm(rows)
 
     @torch.no_grad()
     def attention_maps(
-        self, context: Float[Tensor, "B C D"], queries: Float[Tensor, "B Q D"], mask: Float[Tensor, "#B #H R C"]
-    ) -> list[Float[Tensor, "B H R C"]]:
+        self,
+        prompt: SharedPrompt,
+        context: Float[Tensor, "B C D"],
+        queries: Float[Tensor, "B Q D"],
+        mask: Float[Tensor, "#B #H R S"],
+    ) -> list[Float[Tensor, "B H R S"]]:
         """Collect every block's attention weights. Source: Figure 8."""
-        num_context = context.shape[1]
-        rows = torch.cat([context, queries], dim=1)
+        rows, tokens = torch.cat([context, queries], dim=1), prompt.tokens
         maps = []
         for block in self.blocks:
             assert isinstance(block, Block)
-            maps.append(block.attention.weights(block.attention_norm(rows), num_context, mask))
-            rows = block(rows, num_context, mask)
+            reading = _Reading(prompt.of)
+            tokens = block(tokens, tokens.shape[1], prompt.mask, remember=reading.prompt)
+            normed = block.attention_norm(rows)
+            maps.append(block.attention.weights(normed, context.shape[1], mask, remember=reading.context))
+            rows = block(rows, context.shape[1], mask, remember=reading.context)
         return maps
+
+
+class _Reading:
+    """Hands the keys and values that a block made of the distinct prompts to the rows that read them."""
+
+    def __init__(self, of: Int[Tensor, " B"]) -> None:
+        self.of = of
+
+    def prompt(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        self.keys, self.values = keys, values
+        return keys, values
+
+    def context(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.keys[self.of], keys], dim=2), torch.cat([self.values[self.of], values], dim=2)
 
 
 def initialise(transformer: Transformer) -> None:

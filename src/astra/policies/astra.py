@@ -23,7 +23,7 @@ from astra.attention.cache import SegmentCache
 from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
-from astra.attention.transformer import Transformer
+from astra.attention.transformer import SharedPrompt, Transformer
 from astra.policies.action_heads import build_head
 from astra.policies.policy import Losses, Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
@@ -106,11 +106,8 @@ class Astra(Policy[AstraState]):
         super().__init__()
         if config.window is not None and config.positions == "learned":
             raise ValueError("a window needs positions='relative': learned positions end with their table")
-        if not 1 <= config.decoding.execute <= config.horizon:
-            raise ValueError(
-                f"decoding.execute must lie between 1 and the horizon {config.horizon}, got {config.decoding.execute}"
-            )
-        self.config, self.spec, self.statistics, self.decoding = config, spec, statistics, config.decoding
+        self.config, self.spec, self.statistics = config, spec, statistics
+        self.decode_with(config.decoding)
         width, N = config.width, len(spec.actions)
         self.language = config.language.build(spec, statistics, width)
         self.states = config.states.build(spec, statistics, width)
@@ -128,6 +125,20 @@ class Astra(Policy[AstraState]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    def decode_with(self, decoding: Decoding) -> None:
+        """Act in this way from now on.
+
+        Raises:
+            ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
+        """
+        if not 1 <= decoding.execute <= self.config.horizon:
+            raise ValueError(
+                f"decoding.execute must lie between 1 and the horizon {self.config.horizon}, got {decoding.execute}"
+            )
+        if decoding.temperature < 0:
+            raise ValueError(f"decoding.temperature must not be negative, got {decoding.temperature}")
+        self.decoding = decoding
+
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 1, and the share of actions predicted right, over valid entries only.
 
@@ -142,8 +153,8 @@ class Astra(Policy[AstraState]):
             raise ValueError(
                 f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
             )
-        context, queries, mask, _, _ = self._decoding_inputs(trajectory, steps)
-        outputs = self.transformer(context, queries, mask, context_out=False)
+        inputs, _, _ = self._inputs(trajectory, steps)
+        outputs = self.transformer(*inputs, context_out=False)
         predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
         valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
@@ -156,11 +167,9 @@ class Astra(Policy[AstraState]):
 
     def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
         """Encode states and actions without any query. Source: section 3.3 and Figure 7b."""
-        T, M, N = trajectory.num_timesteps, self.sizes.state, self.sizes.action
-        context, valid, L = self._context(trajectory, N)
-        mask, _, columns = self._mask((L, M, N, T, 0), valid)
-        encoded = self.transformer(self._place(context, columns), None, mask, context_out=True)
-        _, states, actions = split(encoded, L, M, N)
+        inputs, _, _ = self._inputs(trajectory)
+        encoded = self.transformer(*inputs, context_out=True)
+        states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
     @torch.no_grad()
@@ -227,52 +236,61 @@ class Astra(Policy[AstraState]):
     def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
         """Give each block's attention weights, with the ids of rows (context, then queries) and columns."""
         steps = torch.arange(self.config.horizon, device=trajectory.actions.device)
-        context, queries, mask, rows, columns = self._decoding_inputs(trajectory, steps)
-        return self.transformer.attention_maps(context, queries, mask), rows, columns
+        inputs, rows, columns = self._inputs(trajectory, steps)
+        return self.transformer.attention_maps(*inputs), rows, columns
 
-    def _decoding_inputs(
-        self, trajectory: Trajectory, steps: Int[Tensor, " H"]
-    ) -> tuple[Tensor, Tensor, Tensor, TokenIds, TokenIds]:
-        """Lay out the context and, at every timestep, the queries of some steps of the horizon."""
-        B, T = trajectory.valid.shape
+    def _inputs(
+        self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None = None
+    ) -> tuple[tuple[SharedPrompt, Tensor, Tensor | None, Tensor], TokenIds, TokenIds]:
+        """Lay out prompt, context, queries of some steps of the horizon (None: no queries) and mask."""
+        (B, T), M = trajectory.valid.shape, self.sizes.state
+        device = trajectory.valid.device
         # The last action comes after all queries, and with a window of one timestep none reads any action.
-        N = 0 if self.config.window == 1 else self.sizes.action
-        context, valid, L = self._context(trajectory, N)
-        length = context.shape[1] - N
-        slots = (steps[:, None] * self.sizes.action + torch.arange(self.sizes.action, device=steps.device)).flatten()
-        mask, rows, columns = self._mask((L, self.sizes.state, N, T, len(slots)), valid[:, :length])
-        rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:length], slots.repeat(T)]))
-        queries = self._place(self.queries[slots].repeat(T, 1), rows.select(slice(length, None)))
-        return self._place(context[:, :length], columns), queries.expand(B, -1, -1), mask, rows, columns
+        N = 0 if steps is not None and self.config.window == 1 else self.sizes.action
+        num_actions = T if steps is None else T - 1
+        distinct = {instruction: index for index, instruction in enumerate(dict.fromkeys(trajectory.instructions))}
+        of = torch.tensor([distinct[instruction] for instruction in trajectory.instructions], device=device)
+        prompt, prompt_valid = self.language(tuple(distinct))
+        L = prompt.shape[1]
 
-    def _context(self, trajectory: Trajectory, N: int) -> tuple[Tensor, Bool[Tensor, "B C"], int]:
-        """Tokenize a trajectory with the first N tokens of each action; the last number is L."""
-        B, T = trajectory.valid.shape
-        prompt, prompt_valid = self.language(trajectory.instructions)
-        actions = self.actions(trajectory.actions[:, :T])[:, :, :N]
-        context = interleave(prompt, self.states(trajectory), actions)
-        valid = interleave(
-            prompt_valid,
-            trajectory.valid[:, :, None].expand(B, T, self.sizes.state),
-            trajectory.action_valid[:, :T, None].expand(B, T, N),
-        )
-        return context, valid, prompt.shape[1]
+        slots = torch.arange(0, device=device) if steps is None else _query_slots(steps, self.sizes.action)
+        rows, columns, allowed = split_mask(L, M, N, T, len(slots), window=self.config.window, actions=num_actions)
+        rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
+        C = len(columns.kind) - L
+        rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:C], slots.repeat(T)]))
+
+        states, actions = self.states(trajectory), self.actions(trajectory.actions[:, :T])[:, :, :N]
+        state_valid = trajectory.valid[:, :, None].expand(B, T, M)
+        action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
+        valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
+        context = self._place(interleave(states, actions)[:, :C], rows.select(slice(0, C)))
+        queries = None
+        if steps is not None:
+            queries = self._place(self.queries[slots].repeat(T, 1), rows.select(slice(C, None))).expand(B, -1, -1)
+
+        ids = columns.select(slice(0, L))
+        prompt_mask = self._mask(prompt_valid[:, None, :].expand(-1, L, -1), ids, ids)
+        shared = SharedPrompt(self._place(prompt, ids), prompt_mask, of)
+        allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
+        return (shared, context, queries, self._mask(allowed, rows, columns)), rows, columns
 
     def _mask(
-        self, shape: tuple[int, int, int, int, int], valid: Bool[Tensor, "B C"]
-    ) -> tuple[Float[Tensor, "_ _ R C"], TokenIds, TokenIds]:
-        """Make the mask of a shape (L, M, N, T, queries per timestep), cut to the length of `valid`."""
-        rows, columns, allowed = split_mask(*shape, self.config.window, valid.shape[1])
-        rows, columns, allowed = rows.to(valid.device), columns.to(valid.device), allowed.to(valid.device)
-        allowed = allowed[None] if valid.all() else allowed[None] & valid[:, None, :]
+        self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds
+    ) -> Float[Tensor, "B2 H2 _ C"]:
+        """Turn who may attend to whom into what is added to attention scores."""
         mask = additive(allowed, self.queries.dtype)[:, None]
-        return mask if self.relative is None else mask + self.relative.bias(rows, columns), rows, columns
+        return mask if self.relative is None else mask + self.relative.bias(rows, columns)
 
     def _place(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:
         """Add its position to each token."""
         positions = self.relative if self.relative is not None else self.transformer.positions
         assert positions is not None
         return tokens + positions(ids)
+
+
+def _query_slots(steps: Int[Tensor, " h"], N: int) -> Int[Tensor, " hN"]:
+    """Number the queries of some steps of the horizon: step h and dimension n have slot h N + n."""
+    return (steps[:, None] * N + torch.arange(N, device=steps.device)).flatten()
 
 
 def _batched(ids: TokenIds, B: int, timestep: Int[Tensor, "B 1"] | None = None) -> TokenIds:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class Losses:
 class Policy(nn.Module, ABC, Generic[State]):
     """A policy keeps no state of a rollout: all of it is in the `State` that `start` makes and `act` returns."""
 
+    config: Any
+    """The `PolicyConfig` that it was built from."""
     spec: TrajectorySpec
     """What the policy sees and does."""
     statistics: Statistics
@@ -50,3 +52,12 @@ class Policy(nn.Module, ABC, Generic[State]):
     @abstractmethod
     def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
         """Choose each slot's next action, in the environment's own units."""
+
+
+@runtime_checkable
+class PolicyConfig(Protocol):
+    """The configuration of a policy: a frozen dataclass, listed in `astra.policies.POLICIES`."""
+
+    def build(self, spec: TrajectorySpec, statistics: Statistics) -> Policy[Any]:
+        """Make the policy, with new weights."""
+        ...

@@ -1,0 +1,96 @@
+"""Frozen dataclasses to plain JSON and back, checked against their annotations.
+
+A dataclass becomes an object whose `kind` is the name of its class, by which the members of a union are told apart.
+Tuples become lists, mappings objects with string keys; numbers, strings, booleans and None stay what they are.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def to_json(value: Any) -> Any:
+    """Give what `json.dumps` takes.
+
+    Raises:
+        ValueError: if a value is of a type that configurations do not hold.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_json(item) for item in value]
+    if isinstance(value, (bool, int, float, str, NoneType)):
+        return value
+    raise ValueError(f"a configuration holds no {type(value).__name__}, got {value!r}")
+
+
+def from_json(annotation: Any, value: Any, where: str = "config") -> Any:
+    """Rebuild a value of the annotated type.
+
+    Args:
+        annotation: a dataclass, or a type made of dataclasses, tuples, mappings, unions, literals and plain types.
+        value: what `to_json` gave.
+        where: the place of the value, for the error message.
+
+    Raises:
+        ValueError: if the value does not fit, naming the place.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if dataclasses.is_dataclass(annotation):
+        return _dataclass(annotation, value, where)
+    if origin in (Union, UnionType):
+        return _member(arguments, value, where)
+    if origin is Literal and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, list):
+        kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+        if len(kinds) == len(value):
+            return tuple(from_json(kinds[i], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is Mapping and isinstance(value, dict):
+        return {key: from_json(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if annotation is float and type(value) is int:
+        return float(value)
+    if type(value) is annotation or (annotation is None and value is None):
+        return value
+    raise ValueError(f"{where}: expected {_written(annotation)}, got {value!r}")
+
+
+def _dataclass(annotation: Any, value: Any, where: str) -> Any:
+    name = annotation.__name__
+    if not isinstance(value, dict) or value.get("kind") != name:
+        got = value.get("kind") if isinstance(value, dict) else value
+        raise ValueError(f"{where}: expected an object with kind {name!r}, got {got!r}")
+    hints = get_type_hints(annotation)
+    known = {field.name for field in dataclasses.fields(annotation)}
+    if unknown := sorted(value.keys() - known - {"kind"}):
+        raise ValueError(f"{where}: {name} has no field {', '.join(unknown)}; was this written by another version?")
+    needed = {
+        field.name
+        for field in dataclasses.fields(annotation)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(needed - value.keys()):
+        raise ValueError(f"{where}: {name} needs {', '.join(missing)}")
+    return annotation(**{key: from_json(hints[key], value[key], f"{where}.{key}") for key in value if key != "kind"})
+
+
+def _member(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    kind = value.get("kind") if isinstance(value, dict) else None
+    for member in members:
+        if dataclasses.is_dataclass(member):
+            if kind == getattr(member, "__name__", None):
+                return _dataclass(member, value, where)
+        elif kind is None:
+            try:
+                return from_json(member, value, where)
+            except ValueError:
+                continue
+    raise ValueError(f"{where}: expected one of {', '.join(map(_written, members))}, got {kind or value!r}")
+
+
+def _written(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,70 @@
+"""Named sizes of the policies: the paper's, and small ones for CPUs.
+
+Source: section 4.2, appendix A.10 and A.11. The counts of 19M, 43M and 198M hold a table of 1,024 positions in the
+trunk; the 38M does not, so it has relative positions here, whose tables lie outside the trunk.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from astra.policies.astra import AstraConfig
+from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
+
+
+def astra_19m() -> AstraConfig:
+    """Astra (19M) of Push-T, Table 6."""
+    return AstraConfig(layers=6, heads=8, width=512, positions="learned")
+
+
+def astra_38m() -> AstraConfig:
+    """Astra (38M) of VIMA-Bench and CALVIN, Tables 1 and 3."""
+    return AstraConfig(layers=12, heads=16, width=512, positions="relative")
+
+
+def astra_43m() -> AstraConfig:
+    """Astra (43M) of Franka Kitchen, Table 5."""
+    return AstraConfig(layers=6, heads=12, width=768, positions="learned")
+
+
+def astra_198m() -> AstraConfig:
+    """Astra (198M) of ManiSkill, Table 2."""
+    return AstraConfig(layers=10, heads=20, width=1280, positions="learned")
+
+
+def astra_small() -> AstraConfig:
+    """Astra for CPUs; not in the paper."""
+    return AstraConfig(layers=4, heads=4, width=128, positions="relative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A named size and what the paper prints for it."""
+
+    name: str
+    policy: str
+    make: Callable[[], AstraConfig]
+    paper: str | None
+    """The count that the paper prints, in its own words; None where it has no such model."""
+
+
+SIZES = (
+    Size(name="astra-19m", policy="astra", make=astra_19m, paper="19.4M"),
+    Size(name="astra-38m", policy="astra", make=astra_38m, paper="37.8M"),
+    Size(name="astra-43m", policy="astra", make=astra_43m, paper="43.3M"),
+    Size(name="astra-198m", policy="astra", make=astra_198m, paper="198M"),
+    Size(name="astra-small", policy="astra", make=astra_small, paper=None),
+)
+
+
+def trunk_parameters(config: AstraConfig) -> int:
+    """Count the parameters of the trunk, from the modules that training builds, without allocating them."""
+    one = torch.ones(1)
+    statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
+    spec = TrajectorySpec(
+        states={"observation.state": 1}, actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)), instructions=("go",)
+    )
+    with torch.device("meta"):
+        policy = config.build(spec, Statistics(states={"observation.state": statistics}, actions=statistics))
+    return sum(parameter.numel() for parameter in policy.transformer.parameters())

@@ -1,0 +1,41 @@
+"""A folder that appears whole or not at all, whenever the process is killed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill, which becomes `folder` when the block ends.
+
+    Its name is `.NAME.partial`, beside the folder. A kill leaves it there; the next attempt removes it.
+
+    Raises:
+        FileExistsError: if the folder is there already.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already: choose another folder, or remove it first")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for path in (*partial.rglob("*"), partial):
+            sync(path)
+        partial.rename(folder)
+        sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def sync(path: Path) -> None:
+    """Force a file's content, or a folder's list of names, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,140 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from astra.policies.astra import Astra, AstraConfig
+from astra.policies.checkpoint import load_policy, save_policy
+from astra.tokenizers.actions import ContinuousActionsConfig
+from astra.trajectory import Statistics, Trajectory, TrajectorySpec
+
+CONFIGS = [
+    AstraConfig(layers=1, heads=2, width=8),
+    AstraConfig(layers=2, heads=1, width=8, window=2, actions=ContinuousActionsConfig()),
+]
+
+
+@pytest.fixture
+def astra(tiny_spec: TrajectorySpec, tiny_statistics: Statistics) -> Astra:
+    return CONFIGS[0].build(tiny_spec, tiny_statistics).eval()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_policy_comes_back_equal(
+    config: AstraConfig,
+    tiny_spec: TrajectorySpec,
+    tiny_statistics: Statistics,
+    tiny_trajectory: Trajectory,
+    tmp_path: Path,
+) -> None:
+    policy = config.build(replace(tiny_spec, fps=7.0), tiny_statistics).eval()
+    save_policy(policy, tmp_path / "policy")
+    loaded = load_policy(tmp_path / "policy")
+    assert (loaded.config, loaded.spec) == (policy.config, policy.spec)
+    for name, weight in policy.state_dict().items():
+        assert torch.equal(weight, loaded.state_dict()[name]), name
+    assert torch.equal(loaded.statistics.actions.std, policy.statistics.actions.std)
+    for column, vector in policy.statistics.states.items():
+        assert torch.equal(loaded.statistics.states[column].mean, vector.mean)
+    assert torch.equal(loaded.loss(tiny_trajectory).behaviour_cloning, policy.loss(tiny_trajectory).behaviour_cloning)
+    assert not loaded.training
+
+
+@pytest.mark.parametrize("place", ["policy", "checkpoints/last/policy"])
+def test_a_policy_is_found_from_its_checkpoint_and_its_run(astra: Astra, tmp_path: Path, place: str) -> None:
+    save_policy(astra, tmp_path / place)
+    assert load_policy(tmp_path).config == astra.config
+
+
+def test_only_known_files_are_written(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    names = sorted(path.name for path in tmp_path.rglob("*"))
+    assert names == ["config.json", "model.safetensors", "policy", "statistics.safetensors"]
+
+
+def test_an_existing_folder_is_not_overwritten(astra: Astra, tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="exists already"):
+        save_policy(astra, tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_not_written(astra: Astra, tmp_path: Path) -> None:
+    with torch.no_grad():
+        astra.queries[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN or infinite values in queries"):
+        save_policy(astra, tmp_path / "policy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def change_config(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors")
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_statistics(folder: Path) -> None:
+    statistics = load_file(folder / "statistics.safetensors")
+    del statistics["actions.std"]
+    save_file(statistics, folder / "statistics.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), FileNotFoundError, "lacks config.json"),
+        (lambda f: (f / "statistics.safetensors").unlink(), FileNotFoundError, "lacks statistics.safetensors"),
+        (lambda f: (f / "config.json").write_text("{"), ValueError, "is no description of a policy"),
+        (lambda f: change_config(f, policy="gato9"), ValueError, "a policy 'gato9', known are: .*astra"),
+        (lambda f: change_config(f, format=99), ValueError, "has format 99, this Astra .* reads 1"),
+        (lambda f: change_config(f, config={"kind": "B"}), ValueError, "expected an object with kind 'AstraConfig'"),
+        (lambda f: truncate(f / "model.safetensors"), ValueError, r"model.safetensors is damaged or cut short"),
+        (lambda f: truncate(f / "statistics.safetensors"), ValueError, r"statistics.safetensors is damaged"),
+        (drop_statistics, ValueError, "lacks 'actions.std'"),
+        (lambda f: change_weights(f, lambda w: w.pop("queries")), ValueError, "queries is missing"),
+        (lambda f: change_weights(f, lambda w: w.update(x=torch.ones(1))), ValueError, "x is not expected"),
+        (
+            lambda f: change_weights(f, lambda w: w.update(queries=torch.ones(2, 3))),
+            ValueError,
+            r"queries has shape \(2, 3\) instead of \(5, 8\)",
+        ),
+        (
+            lambda f: change_weights(f, lambda w: w["queries"].fill_(torch.inf)),
+            ValueError,
+            "NaN or infinite values in queries",
+        ),
+    ],
+)
+def test_damage_is_told(
+    astra: Astra, tmp_path: Path, damage: Callable[[Path], object], error: type[Exception], message: str
+) -> None:
+    save_policy(astra, tmp_path / "policy")
+    damage(tmp_path / "policy")
+    with pytest.raises(error, match=message):
+        load_policy(tmp_path / "policy")
+
+
+def test_weights_of_another_architecture_are_told(
+    astra: Astra, tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path
+) -> None:
+    save_policy(astra, tmp_path / "one")
+    save_policy(CONFIGS[1].build(tiny_spec, tiny_statistics), tmp_path / "other")
+    (tmp_path / "one" / "model.safetensors").replace(tmp_path / "other" / "model.safetensors")
+    with pytest.raises(ValueError, match=r"do not fit the Astra .*and \d+ more; they belong to another architecture"):
+        load_policy(tmp_path / "other")
+
+
+def test_a_folder_without_policy_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds no policy: expected config.json, model.safetensors"):
+        load_policy(tmp_path)
