@@ -1,0 +1,40 @@
+"""AdamW with decay groups, and the learning rate over a run."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d)
+"""Layers whose weights decay; biases, norms, embeddings, action queries and tables of positions do not."""
+
+
+def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the trained parameters, with their names, into those that decay and those that do not."""
+    decayed = {id(layer.weight) for layer in module.modules() if isinstance(layer, DECAYED)}
+    trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    return [
+        {"params": [(n, p) for n, p in trained if id(p) in decayed], "weight_decay": weight_decay},
+        {"params": [(n, p) for n, p in trained if id(p) not in decayed], "weight_decay": 0.0},
+    ]
+
+
+def build_optimizer(
+    module: nn.Module, *, learning_rate: float, weight_decay: float, betas: tuple[float, float]
+) -> torch.optim.AdamW:
+    """Make AdamW over the trained parameters."""
+    groups = [group for group in decay_groups(module, weight_decay) if group["params"]]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+
+
+def learning_rate_factor(share: float, warmup: float) -> float:
+    """Give the learning rate as a factor of its peak: a linear warm-up, then half a cosine down to 0.
+
+    Args:
+        share: how much of the run is over, 0 to 1.
+        warmup: how much of the run is warm-up, 0 to below 1.
+    """
+    if share < warmup:
+        return share / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (share - warmup) / (1 - warmup))))

@@ -1,0 +1,106 @@
+"""The folder of a run: which run it holds, and its checkpoints.
+
+    runs/NAME/config.json               the resolved configuration, code version, and whatever the caller describes
+    runs/NAME/metrics.jsonl             see run_log
+    runs/NAME/checkpoints/000500/       see run_state
+    runs/NAME/checkpoints/last          link to the newest
+
+Everything is written under a temporary name that begins with a dot, synced and renamed.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from astra.policies.checkpoint import code_version
+from astra.policies.whole_folder import sync, whole_folder
+
+
+class RunFolder:
+    """One run on disk.
+
+    Args:
+        folder: the run's folder; made when it is claimed.
+        keep: how many checkpoints are kept.
+    """
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self.folder = folder
+        self.checkpoints = folder / "checkpoints"
+        self.keep = keep
+
+    def claim(self, identity: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        """Make this the folder of a run, unless it is that already, and remove what a killed run left half done.
+
+        Args:
+            identity: what makes the run what it is, as JSON; the same for every start and resume of it.
+            description: what else is written down at the first start.
+
+        Raises:
+            ValueError: if the folder holds another run.
+        """
+        config = self.folder / "config.json"
+        if config.exists():
+            self._check_identity(config, identity)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            content = {**identity, "code_version": code_version(), "description": dict(description)}
+            write_whole(config, json.dumps(content, indent=2) + "\n")
+        for leftover in self.checkpoints.glob(".*"):
+            leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
+
+    def newest(self) -> Path | None:
+        """Find the newest whole checkpoint; `last` may still point to the one before, after a kill."""
+        return self._by_age()[-1] if self._by_age() else None
+
+    @contextmanager
+    def checkpoint(self, update: int) -> Iterator[Path]:
+        """Give a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest."""
+        folder = self.checkpoints / f"{update:06d}"
+        with whole_folder(folder) as partial:
+            yield partial
+        link = self.checkpoints / ".last"
+        link.symlink_to(folder.name)
+        link.replace(self.checkpoints / "last")
+        sync(self.checkpoints)
+        for old in self._by_age()[: -self.keep]:
+            shutil.rmtree(old.rename(old.with_name(f".{old.name}.removed")))
+
+    def _by_age(self) -> list[Path]:
+        folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
+        return sorted(folders, key=lambda path: int(path.name))
+
+    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> None:
+        try:
+            present = json.loads(config.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{config} is damaged ({error}): choose another folder") from error
+        wanted = json.loads(json.dumps(identity))
+        differences = list(_differences({name: present.get(name) for name in wanted}, wanted))
+        if differences:
+            more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+            raise ValueError(
+                f"{self.folder} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
+                f"same settings to continue that run"
+            )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    sync(partial)
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[str]:
+    if isinstance(present, dict) and isinstance(wanted, dict):
+        for name in sorted(present.keys() | wanted.keys()):
+            yield from _differences(present.get(name), wanted.get(name), f"{where}.{name}" if where else name)
+    elif present != wanted:
+        yield f"its {where} is {present!r}, not {wanted!r}"

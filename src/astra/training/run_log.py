@@ -1,0 +1,131 @@
+"""What a run tells: a progress bar, metrics.jsonl, and one of three trackers.
+
+A line of metrics.jsonl is one JSON object: `update`, `minutes` (of training), and metrics named `train/loss`,
+`validation/loss`, `evaluation/...`. On resume the lines after the checkpoint are removed, as those updates come again.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from astra.training.budget import Budget
+from astra.training.run_folder import write_whole
+
+Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
+
+
+def check_tracker(tracker: Tracker) -> None:
+    """Check that a tracker's package is installed.
+
+    Raises:
+        ValueError: if it is not, with the command that installs it.
+    """
+    if tracker != "none" and tracker not in {str(name) for name in get_available_trackers()}:
+        raise ValueError(f"tracker={tracker!r} is not installed: pip install 'astra-vla[{tracker}]', or tracker='none'")
+
+
+class RunLog:
+    """Writes from the main process, and is silent in all others.
+
+    Args:
+        accelerator: made with `log_with` set to the tracker.
+        folder: the run's folder.
+        config: what the tracker shows as the run's configuration.
+        budget: of the run; its updates so far decide which lines of an earlier start are kept.
+    """
+
+    def __init__(self, accelerator: Accelerator, folder: Path, config: Mapping[str, Any], budget: Budget) -> None:
+        self.accelerator = accelerator
+        self.budget = budget
+        self.console = Console(quiet=not accelerator.is_main_process)
+        self._metrics = folder / "metrics.jsonl"
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[summary]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._progress.add_task("training", total=1.0, summary="")
+        self._printed = -float("inf")
+        if accelerator.is_main_process:
+            self._drop_later_lines()
+        _start_tracker(accelerator, folder, config, budget.update)
+
+    def __enter__(self) -> "RunLog":
+        """Show the progress bar."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the progress bar away and finish the tracker."""
+        self._progress.stop()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def write(self, kind: Literal["train", "validation", "evaluation"], values: Mapping[str, float]) -> None:
+        """Record metrics of the present update."""
+        if not self.accelerator.is_main_process:
+            return
+        named = {f"{kind}/{name}": value for name, value in values.items()}
+        line = {"update": self.budget.update, "minutes": round(self.budget.seconds / 60, 4), **named}
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.accelerator.log(named, step=self.budget.update)
+        if kind == "train":
+            self._show(values["loss"], values["timesteps_per_second"])
+        else:
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            self.say(f"update {self.budget.update}: {kind} {numbers}")
+
+    def _show(self, loss: float, speed: float) -> None:
+        left = time.strftime("%H:%M:%S", time.gmtime(self.budget.seconds_left))
+        summary = f"update {self.budget.update}  loss {loss:.4f}  {speed:,.0f} timesteps/s  {left} left"
+        self._progress.update(self._task, completed=self.budget.share(), summary=summary)
+        if not self.console.is_terminal and time.monotonic() - self._printed > 10:
+            self._printed = time.monotonic()
+            self.say(f"{summary}  ({self.budget.share():.0%})")
+
+    def _drop_later_lines(self) -> None:
+        if not self._metrics.exists():
+            return
+        kept = []
+        for line in self._metrics.read_text().splitlines(keepends=True):
+            if line.endswith("\n") and json.loads(line)["update"] <= self.budget.update:
+                kept.append(line)
+        write_whole(self._metrics, "".join(kept))
+
+
+def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:
+    options = {
+        "tensorboard": {"purge_step": update + 1},
+        "wandb": {"name": folder.name, "dir": str(folder), "resume": "auto"},
+        "trackio": {"name": folder.name, "resume": "allow"},
+    }
+    name = "tensorboard" if "tensorboard" in map(str, accelerator.log_with) else "astra"
+    accelerator.init_trackers(name, config=dict(_flat(config)), init_kwargs=options)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Mapping[str, int | float | str | bool]:
+    flat: dict[str, int | float | str | bool] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value if isinstance(value, (int, float, str, bool)) else str(value)
+    return flat

@@ -1,0 +1,108 @@
+"""What one checkpoint holds: all that decides how a run goes on, bit for bit.
+
+    policy/                               the averaged weights: what `load_policy` takes
+    training_state/weights.safetensors    the weights in training, less the frozen ones
+    training_state/optimizer.safetensors  the optimiser's moments, by parameter: WEIGHT.exp_avg, ...
+    training_state/state.json             updates and seconds so far, the place in the data, the average's updates
+
+The learning rate is a function of the budget, and chance of the seed and the update's number, so neither has a state.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from astra.datasets.batches import BatchOrder
+from astra.policies.checkpoint import fill, load_tensors, save_policy, save_tensors
+from astra.policies.policy import Policy
+from astra.training.budget import Budget
+from astra.training.moving_average import MovingAverage
+
+FORMAT = 1
+"""Raised whenever an older Astra could not read what is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """The parts of a training run that change with its updates."""
+
+    policy: Policy[Any]
+    average: MovingAverage[Policy[Any]]
+    optimizer: torch.optim.Optimizer
+    order: BatchOrder
+    budget: Budget
+
+    def save(self, checkpoint: Path) -> None:
+        """Fill a new checkpoint's folder.
+
+        Raises:
+            ValueError: if a weight is NaN or infinite.
+        """
+        save_policy(self.average.policy, checkpoint / "policy")
+        folder = checkpoint / "training_state"
+        folder.mkdir()
+        frozen = {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
+        weights = {name: tensor for name, tensor in self.policy.state_dict().items() if name not in frozen}
+        save_tensors(weights, folder / "weights.safetensors")
+        save_tensors(_flat(self.optimizer), folder / "optimizer.safetensors")
+        state = {
+            "format": FORMAT,
+            "budget": {"update": self.budget.update, "seconds": self.budget.seconds},
+            "average_updates": self.average.updates,
+            "order": self.order.state_dict(),
+        }
+        (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+
+    def load(self, checkpoint: Path) -> None:
+        """Take over everything from a checkpoint.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+            ValueError: if a file is damaged, or belongs to another run.
+        """
+        folder = checkpoint / "training_state"
+        state = _read_state(folder / "state.json")
+        averages = load_tensors(checkpoint / "policy" / "model.safetensors")
+        fill(self.average.policy, averages, str(checkpoint / "policy"))
+        fill(self.policy, averages | load_tensors(folder / "weights.safetensors"), str(folder))
+        _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer)
+        self.average.updates = state["average_updates"]
+        self.order.load_state_dict(state["order"])
+        self.budget.update, self.budget.seconds = state["budget"]["update"], state["budget"]["seconds"]
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: this checkpoint can be evaluated, but not resumed")
+    try:
+        state = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}): resume from another checkpoint") from error
+    if state.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {state.get('format')!r}, this Astra reads {FORMAT}: update Astra")
+    return state
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    names, state = _parameter_names(optimizer), optimizer.state_dict()["state"]
+    return {f"{names[index]}.{key}": value for index, values in state.items() for key, value in values.items()}
+
+
+def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    indices = {name: index for index, name in _parameter_names(optimizer).items()}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        parameter, _, key = name.rpartition(".")
+        if parameter not in indices:
+            raise ValueError(f"the optimiser's state of {parameter} fits no weight that is trained")
+        state.setdefault(indices[parameter], {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _parameter_names(optimizer: torch.optim.Optimizer) -> dict[int, str]:
+    groups = optimizer.state_dict()["param_groups"]
+    return {index: name for group in groups for index, name in zip(group["params"], group["param_names"], strict=True)}

@@ -1,0 +1,291 @@
+"""The training loop, top to bottom: windows of trajectories in, a folder of checkpoints and metrics out."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration, set_seed
+from torch import Tensor
+
+from astra.datasets.batches import BatchOrder
+from astra.datasets.windows import Windows
+from astra.policies.config_json import to_json
+from astra.policies.policy import Policy, PolicyConfig
+from astra.training.budget import Budget
+from astra.training.interruption import Interruption
+from astra.training.moving_average import MovingAverage
+from astra.training.objective import Means, Objective
+from astra.training.optimizer import build_optimizer, learning_rate_factor
+from astra.training.run_folder import RunFolder
+from astra.training.run_log import RunLog, Tracker, check_tracker
+from astra.training.run_state import RunState
+from astra.training.validation import validate
+from astra.trajectory import Statistics, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a policy is trained."""
+
+    updates: int = 20_000
+    """Updates of the whole run."""
+    max_minutes: float | None = None
+    """Minutes of training after which the run ends earlier, the learning rate following the share of time that is
+    spent; None: no limit. Resuming is exact bit for bit only without a limit of time."""
+    batch_size: int = 256
+    """Trajectories per update, over all processes and micro-batches."""
+    timesteps: int = 20
+    """T, the length of the windows that are trained on."""
+    accumulate: int = 1
+    """Micro-batches per process into which an update's batch is cut, to save memory."""
+    learning_rate: float = 1e-3
+    """The highest one, after the warm-up. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
+    warmup: float = 0.03
+    """Share of the run in which the learning rate rises from 0; then it falls to 0 along a cosine."""
+    weight_decay: float = 0.1
+    """Of weight matrices; biases, norms, embeddings and queries have none. Source: 0.1 in section 4.1."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of AdamW's first and second moments."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+    average_ceiling: float = 0.9999
+    """Largest decay of the moving average of the weights, which is what is validated and kept; 0: the last weights."""
+    average_power: float = 0.75
+    """How fast that decay grows with the updates. Source: Diffusion Policy."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of activations; auto: bfloat16 where a GPU has it."""
+    threads: int | None = None
+    """Threads of the CPU; None: PyTorch's own choice."""
+    seed: int = 0
+    """Of weights, data order and dropout."""
+    log_every: int = 50
+    """Updates between records of the training loss."""
+    validation_every: int = 500
+    """Updates between validations."""
+    validation_windows: int = 1024
+    """Held-out windows that a validation reads at most."""
+    evaluate_every: int | None = None
+    """Updates between rollouts during training; None: no rollouts."""
+    checkpoint_every: int = 500
+    """Updates between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+    tracker: Tracker = "none"
+    """Where metrics go besides metrics.jsonl."""
+
+    def __post_init__(self) -> None:
+        """Check what cannot be trained with.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        every = self.log_every, self.validation_every, self.checkpoint_every, self.evaluate_every or 1
+        sizes = self.updates, self.batch_size, self.accumulate, self.validation_windows, self.keep_checkpoints
+        if min(*every, *sizes, self.threads or 1) < 1:
+            raise ValueError("updates, sizes, intervals and threads of training must be at least 1")
+        if not 0 <= self.warmup < 1 or not 0 <= self.average_ceiling < 1:
+            raise ValueError(
+                f"warmup and average_ceiling lie in 0 to below 1, got {self.warmup} and {self.average_ceiling}"
+            )
+        if min(self.learning_rate, self.gradient_clip, 1 if self.max_minutes is None else self.max_minutes) <= 0:
+            raise ValueError("learning_rate, gradient_clip and max_minutes must be above 0")
+
+
+def train(
+    policy_config: PolicyConfig,
+    config: TrainingConfig,
+    train_windows: Windows,
+    validation_windows: Windows,
+    run_folder: Path,
+    *,
+    statistics: Statistics,
+    resume: bool = False,
+    evaluate: Callable[[Policy[Any]], Mapping[str, float]] | None = None,
+    description: Mapping[str, Any] | None = None,
+) -> Path:
+    """Train a policy and give the folder of the last checkpoint's policy.
+
+    Args:
+        policy_config: the policy, built from the windows' spec and the statistics.
+        config: how it is trained.
+        train_windows: to learn from.
+        validation_windows: of held-out episodes.
+        run_folder: made, or continued.
+        statistics: of the training episodes.
+        resume: continue the run that the folder holds, from its newest checkpoint; begin where it holds none.
+        evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates.
+        description: written to config.json with the rest: data set, command line.
+
+    Raises:
+        ValueError: if the folder holds another run, or this one unfinished and `resume` is not set; if the windows
+            or the batch's share of a process do not fit the configuration; if the loss becomes NaN or infinite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when a checkpoint has been written.
+    """
+    check_tracker(config.tracker)
+    if train_windows.timesteps != config.timesteps:
+        raise ValueError(f"got windows of {train_windows.timesteps} timesteps for timesteps={config.timesteps}")
+    accelerator = _accelerator(config, run_folder)
+    budget = Budget(updates=config.updates, max_minutes=config.max_minutes)
+
+    # ---- What is trained
+    set_seed(config.seed)
+    policy = policy_config.build(train_windows.spec, statistics).to(accelerator.device)
+    average = MovingAverage(policy, ceiling=config.average_ceiling, power=config.average_power)
+    optimizer = build_optimizer(
+        policy, learning_rate=config.learning_rate, weight_decay=config.weight_decay, betas=config.betas
+    )
+    order = BatchOrder(
+        len(train_windows),
+        _share_of_batch(config, accelerator),
+        seed=config.seed,
+        rank=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    state = RunState(policy=policy, average=average, optimizer=optimizer, order=order, budget=budget)
+
+    # ---- The folder, and where an earlier start ended
+    run = RunFolder(run_folder, keep=config.keep_checkpoints)
+    identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
+    if accelerator.is_main_process:
+        run.claim(identity, description or {})
+    accelerator.wait_for_everyone()
+    newest = run.newest()
+    if newest is not None:
+        state.load(newest)
+        if budget.finished:
+            accelerator.print(f"{run_folder} holds this run already, finished after {budget.update} updates")
+            return newest / "policy"
+        if not resume:
+            raise ValueError(
+                f"{run_folder} holds this run already, unfinished after {budget.update} updates: continue it with "
+                f"--resume, or choose another folder"
+            )
+    objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+
+    # ---- The loop
+    with RunLog(accelerator, run_folder, identity, budget) as log, Interruption() as interruption:
+        size = sum(weight.numel() for weight in policy.parameters() if weight.requires_grad)
+        log.say(f"training {size:,} weights on {len(train_windows):,} windows, {accelerator.device}, {run_folder}")
+        means, timesteps, since = Means(), 0, budget.seconds
+        while not budget.finished:
+            started = time.monotonic()
+            _seed_update(config.seed, budget.update, accelerator.process_index)
+            factor = learning_rate_factor(budget.share(within_update=0.5), config.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * factor
+            batches = [train_windows.batch(indices) for indices in np.array_split(next(order), config.accumulate)]
+            norm = _update(accelerator, objective, optimizer, batches, config.gradient_clip, means)
+            average.update(policy)
+            timesteps += sum(int(trajectory.valid.sum()) for trajectory in batches)
+            seconds, stop = _agree(accelerator, time.monotonic() - started, float(interruption.requested))
+            budget.spend(seconds)
+
+            if budget.is_due(config.log_every):
+                speed = timesteps * accelerator.num_processes / (budget.seconds - since)
+                values = means.take(accelerator)
+                _check_finite(values["loss"], budget.update, run)
+                rates = {"learning_rate": config.learning_rate * factor, "gradient_norm": float(norm)}
+                log.write("train", {**values, **rates, "timesteps_per_second": speed, "epoch": order.epoch})
+                timesteps, since = 0, budget.seconds
+            if accelerator.is_main_process:
+                if budget.is_due(config.validation_every):
+                    log.write("validation", _validate(accelerator, average.policy, validation_windows, config))
+                if evaluate is not None and budget.is_due(config.evaluate_every):
+                    log.write("evaluation", evaluate(average.policy))
+                if budget.is_due(config.checkpoint_every) or stop:
+                    with run.checkpoint(budget.update) as folder:
+                        state.save(folder)
+            if stop and not budget.finished:
+                log.say(f"interrupted after {budget.update} updates; continue with --resume")
+                raise KeyboardInterrupt(f"{run_folder}: interrupted after {budget.update} updates")
+    accelerator.wait_for_everyone()
+    newest = run.newest()
+    assert newest is not None
+    return newest / "policy"
+
+
+def _update(
+    accelerator: Accelerator,
+    objective: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[Trajectory],
+    gradient_clip: float,
+    means: Means,
+) -> Tensor:
+    """Make one update on the mean over the valid action entries of all micro-batches; give the gradient's norm."""
+    counts = []
+    for batch in batches:
+        last = batch is batches[-1]
+        with nullcontext() if last else accelerator.no_sync(objective):
+            cost = objective(batch.to(accelerator.device))
+            accelerator.backward(cost.loss * cost.count)
+        means.add(cost)
+        counts.append(cost.count)
+    # The gradient is that of a sum over entries now, which accelerate has averaged over the processes.
+    total = accelerator.reduce(torch.stack(counts).sum().float(), "mean")
+    assert isinstance(total, Tensor)
+    for weight in objective.parameters():
+        if weight.grad is not None:
+            weight.grad /= total
+    norm = accelerator.clip_grad_norm_(objective.parameters(), gradient_clip)
+    optimizer.step()
+    optimizer.zero_grad()
+    assert isinstance(norm, Tensor)
+    return norm
+
+
+def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
+    return Accelerator(
+        mixed_precision="bf16" if mixed else "no",
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),
+    )
+
+
+def _share_of_batch(config: TrainingConfig, accelerator: Accelerator) -> int:
+    share, rest = divmod(config.batch_size, accelerator.num_processes)
+    if rest or share < config.accumulate:
+        raise ValueError(
+            f"a batch of {config.batch_size} cannot be shared among {accelerator.num_processes} processes with "
+            f"{config.accumulate} micro-batches each: choose a multiple of {accelerator.num_processes}"
+        )
+    return share
+
+
+def _seed_update(seed: int, update: int, process: int) -> None:
+    """Make chance a function of the update, so that it needs no state and validation cannot shift it."""
+    set_seed(int(np.random.SeedSequence((seed, update, process)).generate_state(1)[0]))
+
+
+def _agree(accelerator: Accelerator, *values: float) -> list[float]:
+    """Average over the processes, so that all decide alike."""
+    if accelerator.num_processes == 1:
+        return list(values)
+    average = accelerator.reduce(torch.tensor(values, device=accelerator.device), "mean")
+    assert isinstance(average, Tensor)
+    return average.tolist()
+
+
+def _validate(
+    accelerator: Accelerator, policy: Policy[Any], windows: Windows, config: TrainingConfig
+) -> dict[str, float]:
+    return validate(accelerator, policy, windows, num_windows=config.validation_windows, batch_size=config.batch_size)
+
+
+def _check_finite(loss: float, update: int, run: RunFolder) -> None:
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"the loss became {loss} before update {update}: try a lower learning_rate or gradient_clip, or "
+            f"precision='float32'; the newest checkpoint is {run.newest()}"
+        )

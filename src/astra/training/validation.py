@@ -1,0 +1,34 @@
+"""The loss on held-out episodes."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from astra.datasets.batches import batches_in_order
+from astra.datasets.windows import Windows
+from astra.policies.policy import Policy
+from astra.training.objective import Means, Objective
+
+
+@torch.no_grad()  # not inference_mode: what a frozen encoder caches here is read again in training
+def validate(
+    accelerator: Accelerator, policy: Policy[Any], windows: Windows, *, num_windows: int, batch_size: int
+) -> dict[str, float]:
+    """Compute the policy's mean metrics, each valid action entry counting once.
+
+    Args:
+        accelerator: tells the device and the precision.
+        policy: in evaluation mode.
+        windows: of the held-out episodes.
+        num_windows: at most so many are read, spread evenly; always the same ones.
+        batch_size: windows at once.
+    """
+    chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).round().astype(np.int64)
+    objective, means = Objective(policy), Means()
+    for positions in batches_in_order(len(chosen), batch_size):
+        trajectory = windows.batch(chosen[positions]).to(accelerator.device)
+        with accelerator.autocast():
+            means.add(objective(trajectory))
+    return means.take()

@@ -1,0 +1,79 @@
+"""Writes a second checkpoint again and again, each time killed at the next operation on files; see test_run_folder.
+
+Prints one line per kill: whether the newest whole checkpoint, and the one that `last` leads to, is old or new.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from linear_policy import SPEC, LinearConfig, statistics
+
+import astra.policies
+from astra.datasets.batches import BatchOrder
+from astra.policies.checkpoint import load_policy
+from astra.training.budget import Budget
+from astra.training.moving_average import MovingAverage
+from astra.training.optimizer import build_optimizer
+from astra.training.run_folder import RunFolder
+from astra.training.run_state import RunState
+
+OPERATIONS = {"open", "os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir"}
+
+astra.policies.POLICIES["linear"] = LinearConfig  # pyright: ignore[reportArgumentType]
+run = RunFolder(Path(sys.argv[1]), keep=1)
+policy = LinearConfig().build(SPEC, statistics())
+state = RunState(
+    policy=policy,
+    average=MovingAverage(policy, ceiling=0.9, power=0.75),
+    optimizer=build_optimizer(policy, learning_rate=0.1, weight_decay=0.1, betas=(0.9, 0.95)),
+    order=BatchOrder(10, 2, seed=0),
+    budget=Budget(updates=100),
+)
+
+
+def write(update: int) -> None:
+    state.budget.update = update
+    with run.checkpoint(update) as folder:
+        state.save(folder)
+
+
+def killed_at(operation: int) -> bool:
+    """Write checkpoint 2 in another process, which SIGKILL ends at the n-th operation; False: it came through."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal count
+            if event not in OPERATIONS:
+                return
+            count += 1
+            if count == operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        write(update)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+run.claim({}, {})
+update = 1
+write(update)
+operation = 0
+while True:
+    update += 1
+    operation += 1
+    if not killed_at(operation):
+        break
+    newest = run.newest()
+    assert newest is not None
+    load_policy(newest)
+    load_policy(run.folder)  # by `last`
+    state.load(newest)
+    found = int(newest.name), int((run.checkpoints / "last").resolve().name)
+    print(*("new" if number == update else "old" for number in found))
+    run.claim({}, {})
+    assert not list(run.checkpoints.glob(".*"))

@@ -1,0 +1,39 @@
+import math
+
+import pytest
+
+from astra.training.budget import Budget
+
+
+def test_a_budget_of_updates_ends_with_them() -> None:
+    budget = Budget(updates=4)
+    shares = []
+    while not budget.finished:
+        shares.append(budget.share(within_update=0.5))
+        budget.spend(1e9)
+    assert shares == [0.125, 0.375, 0.625, 0.875]
+
+
+def test_the_larger_of_the_shares_counts() -> None:
+    budget = Budget(updates=10, max_minutes=1.0)
+    budget.spend(3.0)
+    assert budget.share() == pytest.approx(0.1)
+    budget.spend(27.0)
+    assert budget.share() == pytest.approx(0.5)
+    assert budget.seconds_left == pytest.approx(30.0)
+    budget.spend(31.0)
+    assert budget.finished
+    assert budget.share() == 1.0
+
+
+def test_time_left_is_unknown_at_first() -> None:
+    assert math.isinf(Budget(updates=10).seconds_left)
+
+
+def test_things_are_due_at_their_interval_and_at_the_end() -> None:
+    budget = Budget(updates=5)
+    due = []
+    while not budget.finished:
+        budget.spend(0.0)
+        due.append((budget.is_due(2), budget.is_due(None)))
+    assert due == [(False, False), (True, False), (False, False), (True, False), (True, False)]

@@ -1,0 +1,55 @@
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from astra.training.objective import Cost, Means, Objective
+from astra.training.validation import validate
+
+
+def cost(loss: float, count: int) -> Cost:
+    return Cost(loss=torch.tensor(loss), metrics={"loss": torch.tensor(loss)}, count=torch.tensor(count))
+
+
+def test_means_are_weighted_by_valid_entries() -> None:
+    means = Means()
+    means.add(cost(1.0, 30))
+    means.add(cost(5.0, 10))
+    assert means.take() == {"loss": pytest.approx(2.0)}
+
+
+def test_means_begin_anew_after_they_were_taken() -> None:
+    means = Means()
+    means.add(cost(1.0, 30))
+    means.take()
+    means.add(cost(7.0, 2))
+    assert means.take() == {"loss": pytest.approx(7.0)}
+
+
+def test_the_objective_is_behaviour_cloning_with_the_metrics_of_the_policy(linear: ModuleType) -> None:
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
+    batch = linear.windows().batch(np.arange(6))
+    losses, found = policy.loss(batch), Objective(policy)(batch)
+    assert found.loss == losses.behaviour_cloning
+    assert found.loss.requires_grad
+    assert not found.metrics["loss"].requires_grad
+    assert found.metrics["double"] == pytest.approx(2 * losses.behaviour_cloning.item())
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20])
+def test_validation_is_the_mean_over_valid_entries_however_it_is_cut(linear: ModuleType, batch_size: int) -> None:
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
+    windows = linear.windows()
+    whole = policy.loss(windows.batch(np.arange(len(windows)))).behaviour_cloning.item()
+    found = validate(Accelerator(cpu=True), policy, windows, num_windows=10**6, batch_size=batch_size)
+    assert found["loss"] == pytest.approx(whole, rel=1e-5)
+
+
+def test_validation_reads_the_first_the_last_and_windows_in_between(linear: ModuleType) -> None:
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
+    windows = linear.windows()
+    expected = policy.loss(windows.batch(np.array([0, 10, 19]))).behaviour_cloning.item()
+    found = validate(Accelerator(cpu=True), policy, windows, num_windows=3, batch_size=2)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)

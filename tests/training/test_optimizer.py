@@ -1,0 +1,61 @@
+import math
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from astra.policies.astra import AstraConfig
+from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor
+from astra.trajectory import Statistics, TrajectorySpec
+
+
+def names(group: dict) -> set[str]:
+    return {name for name, _ in group["params"]}
+
+
+def test_only_weights_of_layers_decay(linear: ModuleType) -> None:
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
+    decayed, rest = decay_groups(policy, 0.1)
+    assert names(decayed) == {"out.weight"}
+    assert names(rest) == {"words.weight", "norm.weight", "norm.bias", "queries", "out.bias"}
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.1, 0.0)
+
+
+def test_every_weight_matrix_of_astra_decays_and_no_table_or_query(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+) -> None:
+    policy = AstraConfig(layers=1, heads=2, width=8).build(tiny_spec, tiny_statistics)
+    decayed, rest = decay_groups(policy, 0.1)
+    tables = {
+        f"{name}.weight" for name, layer in policy.named_modules() if isinstance(layer, (nn.Embedding, nn.LayerNorm))
+    }
+    assert "queries" in names(rest)
+    assert tables <= names(rest)
+    assert not any(name.endswith("bias") for name in names(decayed))
+    assert names(decayed) | names(rest) == {name for name, _ in policy.named_parameters()}
+    assert all(parameter.ndim == 2 for _, parameter in decayed["params"])
+
+
+def test_a_decayed_weight_shrinks_without_gradient_and_others_stay(linear: ModuleType) -> None:
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
+    before = {name: weight.clone() for name, weight in policy.named_parameters()}
+    optimizer = build_optimizer(policy, learning_rate=0.5, weight_decay=0.1, betas=(0.9, 0.95))
+    for weight in policy.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    for name, weight in policy.named_parameters():
+        factor = 1 - 0.5 * 0.1 if name == "out.weight" else 1
+        torch.testing.assert_close(weight, factor * before[name])
+
+
+@pytest.mark.parametrize(
+    ("share", "factor"),
+    [(0.0, 0.0), (0.05, 0.5), (0.1, 1.0), (0.325, 0.5 * (1 + math.sqrt(0.5))), (0.55, 0.5), (1.0, 0.0)],
+)
+def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine(share: float, factor: float) -> None:
+    assert learning_rate_factor(share, 0.1) == pytest.approx(factor, abs=1e-12)
+
+
+def test_without_warm_up_the_learning_rate_begins_at_its_peak() -> None:
+    assert learning_rate_factor(0.0, 0.0) == 1.0

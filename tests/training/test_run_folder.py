@@ -1,0 +1,70 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from astra.policies.whole_folder import whole_folder
+from astra.training.run_folder import RunFolder
+
+
+def test_a_kill_at_any_operation_leaves_a_whole_checkpoint_that_last_leads_to(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    source = here.parents[1] / "src"
+    done = subprocess.run(
+        [sys.executable, here / "killed_checkpoints.py", tmp_path / "run"],
+        env={**os.environ, "PYTHONPATH": f"{source}{os.pathsep}{here}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = done.stdout.splitlines()
+    assert len(outcomes) > 20
+    assert list(dict.fromkeys(outcomes)) == ["old old", "new old", "new new"]
+
+
+def test_a_checkpoint_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    run.claim({}, {})
+    with pytest.raises(FileNotFoundError), run.checkpoint(7) as folder:
+        (folder / "half").rename(folder / "missing" / "half")
+    assert run.newest() is None
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_checkpoints_are_ordered_by_number_beyond_six_digits(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    run.claim({}, {})
+    for update in (999_998, 999_999, 1_000_000):
+        with run.checkpoint(update):
+            pass
+    newest = run.newest()
+    assert newest is not None
+    assert newest.name == "1000000"
+    assert (run.checkpoints / "last").resolve() == newest.resolve()
+    assert not (run.checkpoints / "999998").exists()
+
+
+def test_a_damaged_config_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged"):
+        RunFolder(tmp_path, keep=1).claim({}, {})
+
+
+def test_differences_are_named_by_their_place(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    run.claim({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {})
+    run.claim({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {"command": "another"})
+    with pytest.raises(
+        ValueError, match=r"its policy.states.bins is \[1, 2\], not \[1, 3\]; its policy.width is 8, not 9"
+    ):
+        run.claim({"policy": {"width": 9, "states": {"bins": (1, 3)}}}, {})
+    assert json.loads((run.folder / "config.json").read_text())["policy"]["width"] == 8
+
+
+def test_a_whole_folder_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(FileExistsError, match="exists already"), whole_folder(tmp_path / "there"):
+        pass
