@@ -1,0 +1,1 @@
+"""Evaluation: rollouts, numbers with intervals, pictures, and the report of a run."""

@@ -1,0 +1,135 @@
+"""Who acts in a rollout, behind one interface: a policy, the floor that does nothing, and a scripted expert."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from astra.evaluation.episode import Slot
+from astra.policies.policy import Policy
+from astra.trajectory import Observation, TrajectorySpec
+
+
+class Agent(ABC):
+    """Acts in B slots at once, each of which plays one episode after another."""
+
+    @abstractmethod
+    def start(self, slots: Sequence[Slot]) -> None:
+        """Begin with the first episode of every slot."""
+
+    @abstractmethod
+    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
+        """Forget the last episode of the slots where `begun` is True; a new one has been reset there."""
+
+    @abstractmethod
+    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
+        """Choose each slot's next action; what is chosen for a slot that is not playing is not executed."""
+
+
+class PolicyAgent(Agent):
+    """A policy: of a slot it sees the instruction, the observation and the executed action, nothing else."""
+
+    def __init__(self, policy: Policy[Any]) -> None:
+        """Make the agent; the policy stays on its device and is asked without gradients, in evaluation mode."""
+        self.policy = policy
+        self.state: Any = None
+
+    @torch.no_grad()
+    def start(self, slots: Sequence[Slot]) -> None:
+        """Begin with the first episode of every slot."""
+        self.policy.eval()
+        self.state = self.policy.start([slot.instruction for slot in slots], [slot.case.seed for slot in slots])
+
+    @torch.no_grad()
+    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
+        """Empty the history of the slots told."""
+        new = [slot for slot, again in zip(slots, begun, strict=True) if again]
+        mask = torch.from_numpy(begun).to(self._device)
+        self.state = self.policy.restart(
+            self.state, mask, [slot.instruction for slot in new], [slot.case.seed for slot in new]
+        )
+
+    # `no_grad` and not `inference_mode`: what a frozen encoder remembers here may be needed in training later.
+    @torch.no_grad()
+    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
+        """Choose all slots' next actions in one call of the policy."""
+        action, self.state = self.policy.act(self.state, observe(slots, self.policy.spec, self._device))
+        return action.double().cpu().numpy()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.policy.parameters(), torch.empty(0)).device
+
+
+class Floor(Agent):
+    """Does nothing: repeats the environment's neutral action. What a policy scores above it, it has learnt."""
+
+    def start(self, slots: Sequence[Slot]) -> None:
+        """Remember nothing."""
+
+    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
+        """Remember nothing."""
+
+    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
+        """Return each environment's neutral action."""
+        return np.stack([np.asarray(slot.environment.neutral_action(), np.float64) for slot in slots])
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """Solves one episode with full knowledge of the environment."""
+
+    def act(self, environment: Any) -> np.ndarray:
+        """Choose the next action for the environment as it stands now."""
+        ...
+
+
+class ExpertAgent(Agent):
+    """A fresh scripted expert for every episode, made from the episode's seed."""
+
+    def __init__(self, make_expert: Callable[[int], Expert]) -> None:
+        """Make the agent from a function of a seed, such as the expert's class."""
+        self.make_expert = make_expert
+        self.experts: list[Expert] = []
+
+    def start(self, slots: Sequence[Slot]) -> None:
+        """Make one expert per slot."""
+        self.experts = [self.make_expert(slot.case.seed) for slot in slots]
+
+    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
+        """Make new experts in the slots told."""
+        for number in np.flatnonzero(begun).tolist():
+            self.experts[number] = self.make_expert(slots[number].case.seed)
+
+    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
+        """Ask the expert of each slot that is playing."""
+        actions = [
+            expert.act(slot.environment) if slot.playing else slot.executed
+            for expert, slot in zip(self.experts, slots, strict=True)
+        ]
+        return np.stack([np.asarray(action, np.float64) for action in actions])
+
+
+def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -> Observation:
+    """Stack what the slots see into the tensors that a policy of this spec reads.
+
+    Raises:
+        ValueError: if the environment does not show a column of the spec.
+    """
+    shown = slots[0].observation
+    if missing := [name for name in (*spec.states, *spec.images) if name not in shown]:
+        raise ValueError(
+            f"the policy reads {', '.join(missing)}, but the environment shows only {', '.join(sorted(shown))}; "
+            "choose the observation that the policy was trained with"
+        )
+    states = {name: np.stack([slot.observation[name] for slot in slots]).astype(np.float32) for name in spec.states}
+    frames = {name: np.stack([slot.observation[name] for slot in slots]) for name in spec.images}
+    previous_action = np.stack([slot.executed for slot in slots]).astype(np.float32)
+    return Observation(
+        states={name: torch.from_numpy(vectors).to(device) for name, vectors in states.items()},
+        images={name: torch.from_numpy(frame).to(device).movedim(-1, 1) for name, frame in frames.items()},
+        previous_action=torch.from_numpy(previous_action).to(device),
+    )

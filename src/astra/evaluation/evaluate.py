@@ -1,0 +1,96 @@
+"""One evaluation from end to end: episodes, numbers, videos and the file that keeps them."""
+
+import dataclasses
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from astra.environments.environment import Environment
+from astra.evaluation.agents import Agent
+from astra.evaluation.episode import Case, EpisodeResult
+from astra.evaluation.eval_info import eval_info, write_eval_info
+from astra.evaluation.figures import write_figure
+from astra.evaluation.rollout import play
+from astra.evaluation.success import Summary, summarise
+from astra.evaluation.videos import film_strip, write_video
+from astra.policies.checkpoint import code_version
+from astra.policies.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an agent did in a list of cases."""
+
+    agent: str
+    summary: Summary
+    results: tuple[EpisodeResult, ...]
+    """In the order of the cases, without their frames."""
+    folder: Path
+    """Where eval_info.json, videos and film strips lie."""
+
+
+def evaluate(
+    agent: Agent | Policy[Any],
+    make_environment: Callable[[], Environment],
+    cases: Sequence[Case],
+    *,
+    folder: Path,
+    name: str = "policy",
+    slots: int = 16,
+    workers: int = 1,
+    num_videos: int = 0,
+    confidence: float = 0.95,
+    provenance: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Play the cases and write `eval_info.json`, `videos/` and one film strip per video into a folder.
+
+    Args:
+        agent: Who acts.
+        make_environment: Makes one environment, with more than one worker by pickle.
+        cases: The episodes.
+        folder: Of this agent; what an earlier evaluation left there is written over.
+        name: Of the agent in tables: policy, floor, expert, swapped, ...
+        slots: Number of episodes that are played together.
+        workers: Number of processes.
+        num_videos: So many of the first cases are recorded.
+        confidence: Of the intervals.
+        provenance: What the file says besides, such as {"checkpoint": ...}; command, code version, machine and date
+            are told anyway.
+
+    Raises:
+        ValueError: if there are no cases, or an action is not finite.
+    """
+    if not cases:
+        raise ValueError("an evaluation needs at least one episode, got none")
+    recorded = [dataclasses.replace(case, record=case.record or n < num_videos) for n, case in enumerate(cases)]
+    begun = time.perf_counter()
+    results: dict[int, EpisodeResult] = {}
+    videos: dict[int, str] = {}
+    for number, result in play(agent, make_environment, recorded, slots=slots, workers=workers, title=name):
+        if result.frames:
+            videos[number] = f"videos/eval_episode_{number}.mp4"
+            write_video(result.frames, folder / videos[number], result.fps)
+            strip = film_strip(result.frames, title=f"{result.instruction} ({name}, seed {result.seed})")
+            write_figure(strip, folder / f"film_strip_{number}.png")
+        results[number] = dataclasses.replace(result, frames=())  # a video's frames are many megabytes
+    ordered = tuple(results[number] for number in range(len(cases)))
+    info = eval_info(
+        ordered, agent=name, seconds=time.perf_counter() - begun, video_paths=videos, confidence=confidence
+    )
+    told = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "code_version": code_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_eval_info({**info, **told, **(provenance or {})}, folder)
+    return Evaluation(agent=name, summary=summarise(ordered, confidence), results=ordered, folder=folder)

@@ -1,0 +1,25 @@
+"""Summaries of several agents beside each other, for the terminal."""
+
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from astra.evaluation.success import Summary
+
+
+def result_table(summaries: Mapping[str, Summary]) -> Table:
+    """Lay out one row per agent: episodes, the mean of every score and the rate of success, with their intervals."""
+    scores = list(dict.fromkeys(name for summary in summaries.values() for name in summary.scores))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("agent", "episodes", *scores, "success"):
+        table.add_column(heading, no_wrap=True)
+    for agent, summary in summaries.items():
+        means = [str(summary.scores[name]) if name in summary.scores else "" for name in scores]
+        table.add_row(agent, str(summary.episodes), *means, str(summary.success))
+    return table
+
+
+def result_line(score: str, policy: Summary, floor: Summary, expert: Summary) -> str:
+    """Write the last line of a run: the mean of one score of the policy beside the floor's and the expert's."""
+    return f"RESULT score={policy.scores[score]} floor={floor.scores[score]} expert={expert.scores[score]}"

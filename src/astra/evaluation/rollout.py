@@ -1,0 +1,143 @@
+"""Episodes of an agent in an environment: `slots` of them are stepped together and asked of the agent in one call.
+
+A slot whose episode has ended takes the next case at once, so that the batch stays full until the cases run out.
+An episode's result depends on its case alone, not on its neighbours (up to the rounding of batched arithmetic).
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from astra.environments.environment import Environment
+from astra.evaluation.agents import Agent, PolicyAgent
+from astra.evaluation.episode import Case, EpisodeResult, Slot
+from astra.policies.policy import Policy
+
+
+def rollout(
+    agent: Agent | Policy[Any],
+    make_environment: Callable[[], Environment],
+    cases: Sequence[Case],
+    *,
+    slots: int = 16,
+    workers: int = 1,
+    title: str = "",
+) -> list[EpisodeResult]:
+    """Play every case and return the results in the order of the cases; arguments as of `play`."""
+    played = play(agent, make_environment, cases, slots=slots, workers=workers, title=title)
+    return [result for _, result in sorted(played, key=lambda pair: pair[0])]
+
+
+def play(
+    agent: Agent | Policy[Any],
+    make_environment: Callable[[], Environment],
+    cases: Sequence[Case],
+    *,
+    slots: int = 16,
+    workers: int = 1,
+    title: str = "",
+) -> Iterator[tuple[int, EpisodeResult]]:
+    """Play every case and yield its index and result as it ends.
+
+    Args:
+        agent: Who acts.
+        make_environment: Makes one environment; called once per slot.
+        cases: The episodes.
+        slots: Number of episodes that one process plays together.
+        workers: Number of processes; with more than one, agent and `make_environment` are sent to each by pickle,
+            and each computes on one thread.
+        title: Shown before a progress bar with the time left, on terminals; empty: no bar.
+
+    Raises:
+        ValueError: if the agent returns an action that is not finite, or slots or workers are less than one.
+    """
+    if slots < 1 or workers < 1:
+        raise ValueError(f"a rollout needs at least one slot and one worker, got {slots} and {workers}")
+    agent = PolicyAgent(agent) if isinstance(agent, Policy) else agent
+    console = Console()
+    with Progress(
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} % of {task.total} episodes"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (title and console.is_terminal),
+        transient=True,
+    ) as progress:
+        bar = progress.add_task(title, total=len(cases))
+        if workers == 1:
+            yield from _play(agent, make_environment, cases, slots, lambda share: progress.advance(bar, share))
+        else:
+            yield from _spread(agent, make_environment, cases, slots, workers, lambda: progress.advance(bar))
+
+
+def _play(
+    agent: Agent,
+    make_environment: Callable[[], Environment],
+    cases: Sequence[Case],
+    num_slots: int,
+    advance: Callable[[float], None],
+) -> Iterator[tuple[int, EpisodeResult]]:
+    queue = iter(enumerate(cases))
+    slots = [Slot(make_environment(), *next(queue)) for _ in range(min(num_slots, len(cases)))]
+    if slots:
+        agent.start(slots)
+    while any(slot.playing for slot in slots):
+        begun = np.zeros(len(slots), dtype=bool)
+        for number, (slot, action) in enumerate(zip(slots, agent.act(slots), strict=True)):
+            if not slot.playing:
+                begun[number] = slot.wait()
+                continue
+            advance(slot.step(action))
+            if slot.playing:
+                continue
+            yield slot.index, slot.result()
+            begun[number] = True
+            slot.clock = 0
+            if following := next(queue, None):
+                slot.begin(*following)
+        if begun.any():
+            agent.restart(slots, begun)
+    for slot in slots:
+        slot.environment.close()
+
+
+def _spread(
+    agent: Agent,
+    make_environment: Callable[[], Environment],
+    cases: Sequence[Case],
+    slots: int,
+    workers: int,
+    advance: Callable[[], None],
+) -> Iterator[tuple[int, EpisodeResult]]:
+    """Play in several processes; each takes `slots` cases, then the next `slots` cases."""
+    context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
+    with ProcessPoolExecutor(workers, context, _begin_worker, (agent, make_environment)) as pool:
+        starts = range(0, len(cases), slots)
+        tasks = {pool.submit(_play_in_worker, cases[start : start + slots]): start for start in starts}
+        for task in as_completed(tasks):
+            for index, result in task.result():
+                advance()
+                yield tasks[task] + index, result
+
+
+_worker: tuple[Agent, Callable[[], Environment]]
+"""What this worker process plays with."""
+
+
+def _begin_worker(agent: Agent, make_environment: Callable[[], Environment]) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    _worker = (agent, make_environment)
+
+
+def _play_in_worker(cases: Sequence[Case]) -> list[tuple[int, EpisodeResult]]:
+    return list(_play(*_worker, cases, len(cases), lambda share: None))

@@ -1,0 +1,94 @@
+"""Results -> numbers with intervals: Wilson for a rate of success, bootstrap for the mean of a score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.evaluation.episode import EpisodeResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and the interval that holds the true one with the confidence told."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        """Write the value and its interval with two decimals."""
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a set of episodes says about an agent."""
+
+    episodes: int
+    success: Estimate
+    """Share of episodes that succeeded, 0 to 1."""
+    scores: Mapping[str, Estimate]
+    """Mean over episodes of each score's maximum."""
+    mean_timesteps: float
+
+
+def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> Estimate:
+    """Estimate a rate of success from independent episodes.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+
+    Raises:
+        ValueError: if there are no episodes, or fewer than successes.
+    """
+    if not 0 <= successes <= episodes or episodes == 0:
+        raise ValueError(f"a rate needs at least one episode and no more successes, got {successes} of {episodes}")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / episodes
+    scale = 1 + z**2 / episodes
+    centre = (rate + z**2 / (2 * episodes)) / scale
+    half = z / scale * (rate * (1 - rate) / episodes + z**2 / (4 * episodes**2)) ** 0.5
+    # At rates of 0 and 1 the formula meets the rate itself, but for rounding.
+    low, high = max(0.0, min(centre - half, rate)), min(1.0, max(centre + half, rate))
+    return Estimate(value=rate, low=low, high=high, confidence=confidence)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | Float[np.ndarray, " E"],
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate a mean by the percentile bootstrap over episodes.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    sample = np.asarray(values, np.float64)
+    if sample.size == 0:
+        raise ValueError("a mean needs at least one value, got none")
+    generator = np.random.default_rng(seed)
+    means = sample[generator.integers(sample.size, size=(resamples, sample.size))].mean(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Estimate(value=float(sample.mean()), low=float(low), high=float(high), confidence=confidence)
+
+
+def summarise(results: Sequence[EpisodeResult], confidence: float = 0.95, seed: int = 0) -> Summary:
+    """Summarise the episodes of one agent.
+
+    Raises:
+        ValueError: if there are no results.
+    """
+    if not results:
+        raise ValueError("a summary needs at least one episode, got none")
+    scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
+    return Summary(
+        episodes=len(results),
+        success=wilson_interval(sum(result.success for result in results), len(results), confidence),
+        scores={name: bootstrap_interval(values, confidence, seed=seed) for name, values in scores.items()},
+        mean_timesteps=float(np.mean([result.timesteps for result in results])),
+    )

@@ -1,0 +1,121 @@
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.episode import Case, EpisodeResult
+from astra.evaluation.rollout import play, rollout
+
+CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(9)]
+
+
+def assert_same(first: list[EpisodeResult], second: list[EpisodeResult]) -> None:
+    for one, other in zip(first, second, strict=True):
+        assert (one.seed, one.task, one.instruction) == (other.seed, other.task, other.instruction)
+        assert (one.success, one.timesteps) == (other.success, other.timesteps)
+        np.testing.assert_allclose(one.actions, other.actions)
+        assert one.scores == pytest.approx(other.scores)
+
+
+def test_a_policy_that_follows_its_instruction_succeeds_and_episodes_end_at_different_times(world: ModuleType) -> None:
+    results = rollout(world.Walker(), world.Line, CASES, slots=4)
+    assert [result.seed for result in results] == list(range(9))
+    assert all(result.success for result in results)
+    assert {result.task for result in results} == {"reach right", "reach left"}
+    assert len({result.timesteps for result in results}) > 1
+    assert all(result.actions.shape == (result.timesteps, 1) for result in results)
+
+
+@pytest.mark.parametrize("slots", [2, 4, 9, 32])
+def test_results_do_not_depend_on_the_number_of_slots(world: ModuleType, slots: int) -> None:
+    alone = rollout(world.Walker(), world.Line, CASES, slots=1)
+    assert_same(rollout(world.Walker(), world.Line, CASES, slots=slots), alone)
+
+
+def test_one_call_of_the_policy_serves_all_slots(world: ModuleType) -> None:
+    policy = world.Walker()
+    results = rollout(policy, world.Line, CASES, slots=9)
+    assert len(policy.shown) == max(result.timesteps for result in results)
+
+
+def test_slots_without_a_case_begin_anew_before_their_history_outgrows_an_episode(world: ModuleType) -> None:
+    # Two failing episodes of 12 timesteps beside one that ends early: 20 timesteps of waiting, and no assertion.
+    cases = [CASES[0], Case(seed=1, instruction="left"), Case(seed=2, instruction="left")]
+    results = rollout(world.Walker(), world.Line, [*cases, Case(seed=3, instruction="left")], slots=3)
+    assert [result.timesteps == 12 for result in results] == [False, True, True, True]
+
+
+def test_a_swapped_instruction_reaches_the_policy_and_reverses_what_it_does(world: ModuleType) -> None:
+    straight, swapped = rollout(world.Walker(), world.Line, [Case(seed=5), Case(seed=5, instruction="left")])
+    assert (straight.success, straight.instruction) == (True, "right")
+    assert (swapped.success, swapped.instruction) == (False, "left")
+    assert swapped.task == "reach right"
+    assert swapped.actions.sum() < -3
+
+
+def test_the_policy_is_shown_columns_as_tensors_and_what_was_executed(world: ModuleType) -> None:
+    policy = world.Walker(step=0.95)  # some noisy steps are longer than the bound of 1
+    (result,) = rollout(policy, world.Line, CASES[:1])
+    first, second = policy.shown[:2]
+    assert first.states["observation.state"].shape == (1, 1)
+    assert first.states["observation.state"].dtype == torch.float32
+    assert first.images["observation.image"].shape == (1, 3, 4, 6)
+    assert first.images["observation.image"].dtype == torch.uint8
+    assert second.images["observation.image"].unique().tolist() == [0, 1]
+    assert first.previous_action.tolist() == [[0]]
+    assert second.previous_action.numpy() == pytest.approx(result.actions[:1])
+    assert result.actions.max() <= 1
+
+
+def test_scores_are_maxima_over_the_episode_with_its_reset(world: ModuleType) -> None:
+    away = Case(seed=1, instruction="left")
+    (result,) = rollout(world.Walker(), world.Line, [away])
+    start = world.Line()
+    _, info = start.reset(seed=1)
+    assert result.scores["near"] == pytest.approx(info["scores"]["near"])
+    assert result.max_reward < result.scores["near"]
+
+
+def test_frames_are_kept_where_the_case_asks(world: ModuleType) -> None:
+    recorded, other = rollout(Floor(), world.Line, [Case(seed=0, record=True), Case(seed=1)])
+    assert len(recorded.frames) == recorded.timesteps + 1 == 13
+    assert other.frames == ()
+
+
+def test_the_floor_fails_and_the_expert_succeeds(world: ModuleType) -> None:
+    assert not any(result.success for result in rollout(Floor(), world.Line, CASES))
+    results = rollout(ExpertAgent(world.Guide), world.Line, CASES, slots=2)
+    assert all(result.success for result in results)
+    assert_same(results, rollout(ExpertAgent(world.Guide), world.Line, CASES, slots=9))
+
+
+def test_an_action_that_is_not_finite_is_an_error_that_names_the_episode(world: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"timestep 0 of the episode with seed 4 is \[nan\]"):
+        rollout(world.Walker(step=float("nan")), world.Line, [Case(seed=4)])
+
+
+def test_a_column_that_the_environment_does_not_show_is_named(world: ModuleType) -> None:
+    policy = world.Walker()
+    policy.spec = type(policy.spec)(states={"observation.force": 3}, actions=policy.spec.actions)
+    with pytest.raises(ValueError, match=r"reads observation\.force, .* shows only observation\.image, observation\.s"):
+        rollout(policy, world.Line, CASES[:1])
+
+
+def test_no_cases_no_results_and_no_slots_is_an_error(world: ModuleType) -> None:
+    assert rollout(Floor(), world.Line, []) == []
+    with pytest.raises(ValueError, match="at least one slot and one worker, got 0 and 1"):
+        rollout(Floor(), world.Line, CASES, slots=0)
+
+
+def test_episodes_are_yielded_as_they_end(world: ModuleType) -> None:
+    cases = [Case(seed=1, instruction="left"), Case(seed=0)]
+    order = [index for index, _ in play(world.Walker(), world.Line, cases, slots=2)]
+    assert order == [1, 0]
+
+
+@pytest.mark.slow
+def test_worker_processes_return_the_same_results_in_order(world: ModuleType) -> None:
+    here = rollout(world.Walker(), world.Line, CASES)
+    assert_same(rollout(world.Walker(), world.Line, CASES, slots=2, workers=2), here)
