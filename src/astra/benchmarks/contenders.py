@@ -1,0 +1,105 @@
+"""The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimiser."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from astra.attention.masks import additive, split_mask, trajectory_mask
+from astra.attention.segments import Kind, interleave, sequence_ids
+from astra.attention.transformer import SharedPrompt, Transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Sizes of one update of Astra (19M)."""
+
+    L: int = 16
+    """Prompt tokens."""
+    M: int = 4
+    """State tokens per timestep."""
+    N: int = 7
+    """Action tokens, and queries, per timestep."""
+    T: int = 20
+    """Timesteps."""
+    B: int = 16
+    """Batch."""
+    layers: int = 6
+    """Transformer blocks."""
+    heads: int = 8
+    """Attention heads."""
+    width: int = 512
+    """Width of a token."""
+
+
+def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw prompt, state, query and action tokens."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
+    prompt, states, queries, actions = (
+        torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes
+    )
+    return prompt, states, queries, actions
+
+
+def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
+    """Make our trunk, and what gives the outputs of its queries by the split kernel."""
+    prompt, states, queries, actions = tokens(shape)
+    context = interleave(states, actions)[:, : -shape.N]
+    _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
+    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), torch.arange(shape.B))
+    mask = additive(allowed, torch.float32)[None, None]
+    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
+    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False)
+
+
+def hugging_face_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make a `GPT2Model` of the same size, and what gives the outputs of its queries by the dense mask.
+
+    It gets the same chances: the same exact GELU, fused attention, no dropout and no cache.
+    """
+    from transformers import GPT2Config, GPT2Model
+
+    prompt, states, queries, actions = tokens(shape)
+    sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
+    allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
+    mask = additive(allowed, torch.float32)[None, None].expand(shape.B, 1, -1, -1)
+    is_query = sequence_ids(shape.L, shape.M, shape.N, shape.T, shape.N).kind == Kind.QUERY
+    config = GPT2Config(
+        vocab_size=1,
+        n_positions=sequence.shape[1],
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        activation_function="gelu",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+        attn_implementation="sdpa",
+    )
+    model = GPT2Model(config)
+    return model, lambda: model(inputs_embeds=sequence, attention_mask=mask).last_hidden_state[:, is_query]
+
+
+CONTENDERS: dict[str, Callable[[Shape], tuple[nn.Module, Callable[[], Tensor]]]] = {
+    "astra": astra_outputs,
+    "hugging-face-gpt2": hugging_face_outputs,
+}
+"""What can be timed, by name."""
+
+
+def make_update(name: str, shape: Shape) -> Callable[[], Tensor]:
+    """Make the training update of a contender: outputs of the queries, a loss on them, gradients, AdamW."""
+    module, outputs = CONTENDERS[name](shape)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=True)
+
+    def update() -> Tensor:
+        loss = outputs().square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return update

@@ -1,0 +1,82 @@
+"""`astra convert FORMAT SOURCE DESTINATION`: bring demonstrations of another format into the native one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from astra.commands.names import nearest
+from astra.commands.parse import parse
+from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
+from astra.environments.pusht_geometry import CENTRE, LOWER_RIGHT
+from astra.experiments.pusht_demonstrations import convert_pusht_zarr
+
+
+def diffusion_policy_zarr(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    instruction: str,
+    fps: float = 10.0,
+    columns: dict[str, str] | None = None,
+) -> Path:
+    """Convert a replay buffer of diffusion-policy, array by array.
+
+    Args:
+        source: the zarr store, a folder or a .tar file.
+        destination: folder that the data set becomes.
+        instruction: what the demonstrators did.
+        fps: timesteps per second.
+        columns: column by array, such as `state observation.state action action img observation.image`.
+    """
+    chosen = columns or {"state": "observation.state", "action": "action"}
+    with DatasetWriter(destination, fps=fps) as writer:
+        for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
+            writer.add(episode)
+    return destination
+
+
+def pusht_zarr(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    goal: Literal["centre", "lower-right"] = "centre",
+    mirror: bool = False,
+) -> Path:
+    """Convert human Push-T demonstrations to what our Push-T environment observes.
+
+    Args:
+        source: the zarr store, a folder or a .tar file.
+        destination: folder that the data set becomes.
+        goal: which goal was demonstrated.
+        mirror: add the mirror image of every episode.
+    """
+    return convert_pusht_zarr(
+        source, destination, goal={"centre": CENTRE, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
+    )
+
+
+FORMATS: dict[str, Callable[..., Path]] = {"diffusion-policy-zarr": diffusion_policy_zarr, "pusht-zarr": pusht_zarr}
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: if there is no such format, or the source is damaged.
+        FileExistsError: if the destination exists.
+        FileNotFoundError: if the source is missing.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        names = "\n".join(f"  {name:24}{(convert.__doc__ or '').splitlines()[0]}" for name, convert in FORMATS.items())
+        print(f"usage: astra convert FORMAT SOURCE DESTINATION\n\n{names}")
+        if not arguments:
+            raise ValueError("say which format")
+        return
+    name, *rest = arguments
+    if name not in FORMATS:
+        raise ValueError(f"there is no format {name!r}{nearest(name, list(FORMATS))}")
+    folder = parse(FORMATS[name], f"convert {name}", rest)
+    dataset = LeRobotDataset.open(folder)
+    print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

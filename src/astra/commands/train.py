@@ -1,0 +1,49 @@
+"""`astra train EXPERIMENT [--field value ...]`: train the policy of a named run."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from astra.commands.names import nearest
+from astra.commands.parse import parse
+from astra.experiments import EXPERIMENTS
+from astra.experiments.experiment import Experiment, run_training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Train the policy of a named run; every field of it can be changed."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    output: Path | None = None
+    """Run folder; runs/EXPERIMENT by default."""
+    resume: bool = False
+    """Continue the run that the folder holds."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: if there is no such experiment, or the folder holds another run.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        names = "\n".join(f"  {name:26}{named.note}" for name, named in EXPERIMENTS.items())
+        print(f"usage: astra train EXPERIMENT [--output DIR] [--resume] [--field value ...]\n\n{names}\n")
+        print("astra train EXPERIMENT --help lists the fields of a run.")
+        if not arguments:
+            raise ValueError("say which experiment")
+        return
+    name, *rest = arguments
+    if name not in EXPERIMENTS:
+        raise ValueError(f"there is no experiment {name!r}{nearest(name, list(EXPERIMENTS))}")
+    chosen = parse(Run, f"train {name}", rest, default=Run(experiment=EXPERIMENTS[name].make()))
+    folder = chosen.output or Path("runs") / name
+    described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
+    policy = run_training(chosen.experiment, folder, resume=chosen.resume, description=described)
+    print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)

@@ -1,0 +1,68 @@
+"""The demo: everything from demonstrations to a report, in minutes on two cores.
+
+Two goals, told apart by the instruction alone: the policy sees the corners of the T and the agent, and no goal.
+Command: `make demo`. What it reached here stands in docs/results.md.
+"""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from astra.evaluation.evaluate import Evaluation
+from astra.evaluation.report import write_report
+from astra.experiments.experiment import Experiment, run_training
+from astra.experiments.pusht import small_policy, small_training
+from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+from astra.experiments.pusht_evaluation import EvaluationConfig, evaluate_pusht
+from astra.policies.checkpoint import code_version, load_policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Demonstrations of both goals, training, evaluation on unseen starts and a report."""
+
+    minutes: float = 7.0
+    """Minutes of training; collecting takes two fifths of that, measuring about as long."""
+    output: Path = Path("runs/demo")
+    """Run folder; must not exist, or hold a demo that was interrupted."""
+    episodes: int = 240
+    """Demonstrations of the expert; fewer when the training is shorter than five minutes."""
+    test_episodes: int = 60
+    """Unseen starts on which each agent is measured, half of them for each goal."""
+    workers: int = os.cpu_count() or 1
+    """Processes that collect and measure."""
+
+
+def run_demo(demo: Demo) -> dict[str, Evaluation]:
+    """Run the demo and give the evaluations.
+
+    Raises:
+        FileExistsError: if the output holds another run.
+        ValueError: if Push-T is not installed.
+    """
+    begun = time.monotonic()
+    dataset = demo.output / "demonstrations"
+    if not dataset.exists():
+        episodes = max(10, round(demo.episodes * min(1.0, demo.minutes / 5)))
+        print(f"1/4  {episodes} demonstrations of the expert")
+        collect_pusht(CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
+    print(f"2/4  training Astra for {demo.minutes:g} minutes")
+    training = replace(small_training(demo.minutes), threads=demo.workers, validation_every=300, checkpoint_every=300)
+    experiment = Experiment(dataset=dataset, policy=small_policy(), training=training)
+    policy = load_policy(run_training(experiment, demo.output, resume=True, description={"experiment": "demo"}))
+    print(f"3/4  measuring on {demo.test_episodes} unseen starts")
+    torch.set_num_threads(1)
+    config = EvaluationConfig(
+        episodes=demo.test_episodes,
+        agents=("policy", "swapped", "floor", "expert"),
+        slots=max(1, demo.test_episodes // (2 * demo.workers)),
+        workers=demo.workers,
+    )
+    evaluations = evaluate_pusht(policy, demo.output / "eval", config, {"code_version": code_version()})
+    print("4/4  writing the report")
+    report = write_report(demo.output)
+    print(f"{(time.monotonic() - begun) / 60:.1f} minutes in all; report: {report}")
+    return evaluations

@@ -1,0 +1,68 @@
+"""A named run: what is learned from, by which policy, how it is trained and where it is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.policies.astra import AstraConfig
+from astra.training.train import TrainingConfig, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that a run is made from; each field can be changed on the command line."""
+
+    dataset: Path
+    """Folder of the demonstrations, a LeRobotDataset v3.0."""
+    observations: tuple[str, ...] = ()
+    """Columns that the policy sees; empty: all."""
+    validation: float = 0.05
+    """Share of the episodes that is held out."""
+    policy: AstraConfig = field(default_factory=AstraConfig)
+    """The policy."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How it is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """An experiment's entry in the list that `astra experiments` shows."""
+
+    make: Callable[[], Experiment]
+    row: str
+    """The paper's row that it stands for, or what it is for."""
+    scale: str
+    """cpu, or paper for the settings that the paper prints."""
+    hours: str
+    """Hours of training to expect, and on what."""
+
+    @property
+    def note(self) -> str:
+        """The first line of its lab note."""
+        return (self.make.__doc__ or "").strip().splitlines()[0]
+
+
+def run_training(
+    experiment: Experiment, run_folder: Path, *, resume: bool = False, description: dict[str, Any] | None = None
+) -> Path:
+    """Open the demonstrations, train, and give the folder of the policy.
+
+    Raises:
+        FileNotFoundError: if there are no demonstrations.
+        ValueError: if they are damaged, or do not fit the policy or the run folder.
+    """
+    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None)
+    training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
+    sizes = {"timesteps": experiment.training.timesteps, "horizon": experiment.policy.horizon}
+    return train(
+        experiment.policy,
+        experiment.training,
+        Windows(dataset, training, **sizes),
+        Windows(dataset, held_out or training, **sizes),
+        run_folder,
+        statistics=compute_statistics(dataset, training),
+        resume=resume,
+        description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
+    )

@@ -1,0 +1,146 @@
+"""Measure a policy on Push-T, beside the floor, the expert and the control with swapped instructions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from astra.environments.pusht import AGENT, BLOCK, IMAGE, PushT, PushTConfig
+from astra.environments.pusht_expert import PushTExpert
+from astra.environments.pusht_geometry import CENTRE, GOAL_POSES, Pose, instruction_for
+from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.attention_maps import attention_maps
+from astra.evaluation.episode import Case
+from astra.evaluation.evaluate import Evaluation, evaluate
+from astra.evaluation.figures import write_figure
+from astra.evaluation.mask_picture import mask_picture
+from astra.policies.astra import Astra
+from astra.policies.policy import Policy
+from astra.trajectory import Observation, Trajectory, TrajectorySpec
+
+AgentName = Literal["policy", "floor", "expert", "swapped"]
+SCORE = "reward"
+"""The score that is compared: the mean over episodes of the largest min(coverage / 0.95, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Where and how often a policy is measured."""
+
+    episodes: int = 100
+    """Episodes, each from an unseen start; with several goals they take turns."""
+    seed: int = 100_000
+    """Of the first episode; each pair of goals shares a seed."""
+    agents: tuple[AgentName, ...] = ("policy", "floor")
+    """policy; floor, which does nothing; expert, our planner; swapped, the policy told another goal than is measured."""
+    max_timesteps: int = 200
+    """Length of an episode. Source: appendix A.10."""
+    slots: int = 25
+    """Episodes that the policy plays together."""
+    workers: int = 1
+    """Processes."""
+    videos: int = 4
+    """Episodes per agent that are recorded."""
+
+
+def evaluate_pusht(
+    policy: Policy[Any], folder: Path, config: EvaluationConfig, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Evaluation]:
+    """Play all agents' episodes and write their results, videos and pictures under a folder.
+
+    The goals are those of the policy's instructions. `policy` comes into the folder itself, the others beside it.
+
+    Raises:
+        ValueError: if the policy does not fit Push-T, or swapping is asked of a policy with one goal.
+    """
+    environment = fitting_environment(policy.spec, config.max_timesteps)
+    goals = [GOAL_POSES[name] for name in policy.spec.instructions if name in GOAL_POSES] or [CENTRE]
+    if "swapped" in config.agents and len(goals) < 2:
+        raise ValueError(f"swapped instructions need a policy that knows two goals, this one knows {goals}")
+    agents = {"policy": policy, "swapped": policy, "floor": Floor(), "expert": ExpertAgent(PushTExpert)}
+    evaluations = {}
+    for name in config.agents:
+        evaluations[name] = evaluate(
+            agents[name],
+            environment.build,
+            _cases(goals, config, swap=name == "swapped"),
+            folder=folder if name == "policy" else folder / name,
+            name=name,
+            slots=config.slots,
+            workers=config.workers,
+            num_videos=config.videos,
+            provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
+        )
+    if isinstance(policy, Astra):
+        draw_attention(policy, environment, goals[0], folder)
+    return evaluations
+
+
+def fitting_environment(spec: TrajectorySpec, max_timesteps: int) -> PushTConfig:
+    """Choose the observations that a policy was trained on.
+
+    Raises:
+        ValueError: if Push-T has no such observations or actions.
+    """
+    for kind in ("keypoints", "state", "pixels"):
+        size = spec.images.get(IMAGE, (96, 96))[0]
+        config = PushTConfig(observation=kind, max_timesteps=max_timesteps, frame_size=size)
+        offered = config.build().spec_of_trajectories
+        if dict(spec.states) == dict(offered.states) and dict(spec.images) == dict(offered.images):
+            if len(spec.actions) != len(offered.actions):
+                break
+            return config
+    raise ValueError(
+        f"this policy sees {dict(spec.states) | dict(spec.images)} and has {len(spec.actions)} action dimensions; "
+        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4) or {IMAGE}, and has 2 action dimensions"
+    )
+
+
+def draw_attention(policy: Astra, environment: PushTConfig, goal: Pose, folder: Path, timesteps: int = 5) -> None:
+    """Draw the mask and the attention maps over the first timesteps of an episode. Source: Figures 7 and 8."""
+    trajectory = play_alone(policy, replace(environment, max_timesteps=timesteps).build(), goal)
+    maps, rows, columns = policy.attention_maps(trajectory)
+    visible = maps[0][0].sum(0) > 0
+    write_figure(mask_picture(visible, rows, columns), folder / "mask.png")
+    write_figure(attention_maps(maps, rows, columns), folder / "attention.png")
+
+
+def play_alone(policy: Policy[Any], environment: PushT, goal: Pose, seed: int = 0) -> Trajectory:
+    """Let a policy act until the episode ends and give what it saw and did, as one trajectory."""
+    seen, _ = environment.reset(seed=seed, options={"goal": goal})
+    state = policy.start([environment.instruction], [seed])
+    observed: list[Observation] = []
+    actions: list[torch.Tensor] = []
+    ended = False
+    action = torch.zeros(1, len(policy.spec.actions))
+    while not ended:
+        observation = Observation(
+            states={name: torch.from_numpy(seen[name])[None] for name in policy.spec.states},
+            images={name: torch.from_numpy(seen[name]).permute(2, 0, 1)[None] for name in policy.spec.images},
+            previous_action=action,
+        )
+        action, state = policy.act(state, observation)
+        observed.append(observation)
+        actions.append(action)
+        seen, _, terminated, truncated, _ = environment.step(action[0].numpy())
+        ended = terminated or truncated
+    valid = torch.ones(1, len(actions), dtype=torch.bool)
+    return Trajectory(
+        instructions=(environment.instruction,),
+        states={name: torch.stack([o.states[name] for o in observed], dim=1) for name in policy.spec.states},
+        images={name: torch.stack([o.images[name] for o in observed], dim=1) for name in policy.spec.images},
+        valid=valid,
+        actions=torch.stack(actions, dim=1),
+        action_valid=valid,
+    )
+
+
+def _cases(goals: Sequence[Pose], config: EvaluationConfig, *, swap: bool) -> list[Case]:
+    cases = []
+    for episode in range(config.episodes):
+        seed, number = divmod(episode, len(goals))
+        told = instruction_for(goals[(number + 1) % len(goals)]) if swap else None
+        cases.append(Case(seed=config.seed + seed, options={"goal": goals[number]}, instruction=told))
+    return cases

@@ -1,0 +1,32 @@
+import dataclasses
+
+import pytest
+
+
+def names() -> list[str]:
+    from astra.experiments import EXPERIMENTS
+
+    return list(EXPERIMENTS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"],
+)
+def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
+    from astra.experiments import EXPERIMENTS
+    from astra.policies.astra import AstraConfig
+    from astra.policies.config_json import from_json, to_json
+
+    policy = EXPERIMENTS[name].make().policy
+    assert from_json(AstraConfig, to_json(policy)) == policy
+
+
+def test_list_is_complete_and_every_run_has_a_note() -> None:
+    from astra.experiments import EXPERIMENTS
+
+    assert len(names()) == 5
+    for named in EXPERIMENTS.values():
+        assert named.note
+        assert named.row
+        assert dataclasses.is_dataclass(named.make())
