@@ -5,14 +5,14 @@ from astra.experiments.experiment import Named
 
 EXPERIMENTS = {
     "pusht-expert": Named(
-        make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="1 on one core"
+        make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"
     ),
     "pusht-expert-continuous": Named(
-        make=pusht.pusht_expert_continuous, row="Push-T, expert data", scale="cpu", hours="1 on one core"
+        make=pusht.pusht_expert_continuous, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"
     ),
-    "pusht-human": Named(make=pusht.pusht_human, row="Table 6, Astra", scale="cpu", hours="1 on one core"),
+    "pusht-human": Named(make=pusht.pusht_human, row="Table 6, Astra", scale="cpu", hours="0.75 on one core"),
     "pusht-human-continuous": Named(
-        make=pusht.pusht_human_continuous, row="Table 6, Astra", scale="cpu", hours="1 on one core"
+        make=pusht.pusht_human_continuous, row="Table 6, Astra", scale="cpu", hours="0.75 on one core"
     ),
     "pusht-human-19m": Named(make=pusht.pusht_human_19m, row="Table 6, Astra", scale="paper", hours="not measured"),
 }

@@ -28,8 +28,9 @@ def small_policy() -> AstraConfig:
         window=1,
         horizon=8,
         horizon_sample=2,
+        dropout=0.1,
         soft_labels=1.5,
-        states=StateConfig(proprioception=ProprioceptionConfig(frequencies=6)),
+        states=StateConfig(proprioception=ProprioceptionConfig(frequencies=3)),
         actions=DiscreteActionsConfig(bins=256),
         decoding=Decoding(temperature=0.5, execute=4),
     )
@@ -43,7 +44,7 @@ def small_training(minutes: float) -> TrainingConfig:
         batch_size=128,
         timesteps=1,
         learning_rate=1e-3,
-        weight_decay=0.05,
+        weight_decay=0.1,
         average_ceiling=0.999,
         threads=1,
         log_every=100,
@@ -54,12 +55,12 @@ def small_training(minutes: float) -> TrainingConfig:
 
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
-    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(), training=small_training(60))
+    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(), training=small_training(45))
 
 
 def pusht_human() -> Experiment:
     """Astra (small) on the 206 human demonstrations and their mirror images."""
-    return Experiment(dataset=Path("data/pusht-human"), policy=small_policy(), training=small_training(60))
+    return Experiment(dataset=Path("data/pusht-human"), policy=small_policy(), training=small_training(45))
 
 
 def pusht_expert_continuous() -> Experiment:

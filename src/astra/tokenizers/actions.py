@@ -27,7 +27,6 @@ class DiscreteActionsConfig:
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "DiscreteActions":
         """Make the tokenizer; the bounds of the spec decide the bins, the statistics are not read."""
-        del statistics
         return DiscreteActions(spec, self.bins, width)
 
 

@@ -34,7 +34,7 @@ class ResNetEncoder(nn.Module):
 
         Batch normalisation would let a picture's token depend on the rest of the batch, and differ between training
         and acting. Random weights get group normalisation in its place; pretrained weights keep the statistics that
-        they came with. Source: Chi et al. 2023, Diffusion Policy, section 3.2.
+        they came with. Source: Chi et al. 2023, Diffusion Policy (its visual encoder).
         """
         super().__init__()
         from transformers import ResNetConfig, ResNetModel
@@ -43,6 +43,7 @@ class ResNetEncoder(nn.Module):
             model: Any = ResNetModel(ResNetConfig(**RESNETS[size]))
             normalise_by_group(model)
         else:
+            load_pretrained_config(pretrained, "resnet")
             model = load_pretrained(ResNetModel, pretrained)
         self.model = model
         self.width: int = model.config.hidden_sizes[-1]
@@ -71,7 +72,7 @@ class ViTEncoder(nn.Module):
         if pretrained is None:
             model = ViTModel(ViTConfig(**VITS[size], image_size=image_size), add_pooling_layer=False)
         else:
-            check_image_size(pretrained, image_size)
+            check_image_size(pretrained, "vit", image_size)
             model = load_pretrained(ViTModel, pretrained, add_pooling_layer=False)
         self.model = model
         self.width: int = model.config.hidden_size
@@ -92,7 +93,7 @@ class MAEEncoder(nn.Module):
         if pretrained is None:
             model = ViTMAEModel(ViTMAEConfig(**VITS[size], image_size=image_size, mask_ratio=0.0))
         else:
-            check_image_size(pretrained, image_size)
+            check_image_size(pretrained, "vit_mae", image_size)
             model = load_pretrained(ViTMAEModel, pretrained, mask_ratio=0.0)
         self.model = model
         self.width: int = model.config.hidden_size
@@ -113,13 +114,14 @@ def normalise_by_group(network: nn.Module) -> None:
                 setattr(parent, name, nn.GroupNorm(child.num_features // 16, child.num_features))
 
 
-def check_image_size(pretrained: str, image_size: int) -> None:
+def check_image_size(pretrained: str, model_type: str, image_size: int) -> None:
     """Refuse to feed a pretrained ViT pictures of another size.
 
     Raises:
-        ValueError: if the sizes differ.
+        FileNotFoundError: if there is no such model.
+        ValueError: if the sizes differ, or the model is of another type.
     """
-    expected = load_pretrained_config(pretrained).image_size
+    expected = load_pretrained_config(pretrained, model_type).image_size
     if image_size != expected:
         raise ValueError(
             f"{pretrained!r} reads pictures of {expected} x {expected} pixels, got images.image_size={image_size}: "

@@ -20,7 +20,7 @@ class ImageConfig:
     """How a camera's frame becomes one token."""
 
     encoder: ImageEncoder = "resnet"
-    """The network. Source: 4.1 (ViT), 4.2 (ResNet), 4.3 (MAE-ViT)."""
+    """The network. Source: 4.3 (ViT), 4.4 (ResNet), 4.5 (MAE-ViT)."""
     size: EncoderSize = "tiny"
     """Size of a network with random weights; pretrained weights bring their own."""
     image_size: int = 96
@@ -49,7 +49,6 @@ class ImageConfig:
             FileNotFoundError: if there is no such pretrained model.
             ValueError: if the pretrained model is another network, or made for another image size.
         """
-        del statistics
         return ImageTokenizer(self, tuple(spec.images), width)
 
 
@@ -88,24 +87,24 @@ class ImageTokenizer(nn.Module):
         """Name the encoder and its weights, for results."""
         if self.config.pretrained is None:
             return f"{self.config.encoder} ({self.config.size}), random weights, trained"
-        return f"{self.config.encoder}, weights of {self.config.pretrained}, " + (
-            "frozen" if self.config.frozen else "trained"
-        )
+        training = "frozen" if self.config.frozen else "trained"
+        return f"{self.config.encoder}, weights of {self.config.pretrained}, {training}"
 
     def forward(self, images: Mapping[str, UInt8[Tensor, "..."]]) -> Float[Tensor, "*batch V D"]:
         """Give one token per camera from RGB frames of shape (*batch, 3, height, width)."""
         frames = [images[camera] for camera in self.cameras]
         batch = frames[0].shape[:-3]
-        pixels = torch.cat([self._pixels(frame.flatten(0, -4)) for frame in frames])
+        pixels = torch.cat([self.pixels(frame.flatten(0, -4)) for frame in frames])
         if isinstance(self.encoder, Frozen):
-            features = self.encoder(pixels, device=pixels.device)
+            features = self.encoder(pixels.float(), device=pixels.device).to(pixels.dtype)
         else:
             features = self.encoder(pixels)
         by_camera = zip(self.projections, features.chunk(len(frames)), strict=True)
         tokens = [projection(feature) for projection, feature in by_camera]
         return torch.stack(tokens, dim=-2).unflatten(0, batch)
 
-    def _pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames 3 _ _"]:
+    def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames 3 _ _"]:
+        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colours."""
         size = (self.config.image_size, self.config.image_size)
         pixels = frames.to(self.mean.dtype) / 255
         if pixels.shape[-2:] != size:

@@ -25,7 +25,6 @@ class LanguageConfig:
             FileNotFoundError: if there is no such pretrained model.
             ValueError: if the pretrained model is not one of the three kinds.
         """
-        del statistics
         if self.pretrained is None:
             return Words(spec.instructions, width, self.max_tokens)
         return PretrainedLanguage(FrozenTextEncoder(self.pretrained, self.max_tokens), width)

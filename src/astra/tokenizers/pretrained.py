@@ -40,31 +40,41 @@ def load_pretrained(model_class: Any, name: str, **options: Any) -> Any:
         FileNotFoundError: if there is no such model.
         ValueError: if the model lacks weights of the encoder, which would silently stay random.
     """
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # It reports the parts that an encoder leaves out; what it lacks is checked below.
     try:
         model, info = model_class.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
     except OSError as error:
         raise no_pretrained(name) from error
+    finally:
+        logging.set_verbosity(verbosity)
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(
             f"{name!r} holds no weights for {len(missing)} parts of a {model_class.__name__}, such as {missing[0]!r}: "
-            f"is it a model of another kind?"
+            f"get the model anew"
         )
     return model
 
 
-def load_pretrained_config(name: str) -> Any:
-    """Load the configuration of a pretrained model.
+def load_pretrained_config(name: str, *model_types: str) -> Any:
+    """Load the configuration of a pretrained model that is of one of the types told.
 
     Raises:
         FileNotFoundError: if there is no such model.
+        ValueError: if it is of another type.
     """
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name)
     except OSError as error:
         raise no_pretrained(name) from error
+    if config.model_type not in model_types:
+        raise ValueError(f"{name!r} is a model of type {config.model_type!r}, expected {' or '.join(model_types)}")
+    return config
 
 
 def no_pretrained(name: str) -> FileNotFoundError:

@@ -30,8 +30,7 @@ class FrozenTextEncoder:
         """
         from transformers import AutoTokenizer
 
-        config = load_pretrained_config(name)
-        encoder, config = load_text_encoder(name, config)
+        encoder, config = load_text_encoder(name)
         limit = getattr(config, "max_position_embeddings", max_tokens)
         if max_tokens > limit:
             raise ValueError(f"{name!r} reads at most {limit} tokens, got language.max_tokens={max_tokens}")
@@ -64,25 +63,23 @@ class FrozenTextEncoder:
         return output.last_hidden_state[0]
 
 
-def load_text_encoder(name: str, config: Any) -> tuple[nn.Module, Any]:
+def load_text_encoder(name: str) -> tuple[nn.Module, Any]:
     """Load the text encoder of a pretrained model, and give the part of its configuration that is about text.
 
     Raises:
-        ValueError: if the model is not T5, CLIP or BERT.
+        FileNotFoundError: if there is no such model.
+        ValueError: if it is not T5, CLIP or BERT, the kind that MiniLM is.
     """
     from transformers import BertModel, CLIPTextModel, T5EncoderModel
 
+    config = load_pretrained_config(name, "t5", "clip", "clip_text_model", "bert")
     match config.model_type:
         case "t5":
             return load_pretrained(T5EncoderModel, name), config
-        case "clip" | "clip_text_model":
-            return load_pretrained(CLIPTextModel, name), getattr(config, "text_config", config)
         case "bert":
             return load_pretrained(BertModel, name, add_pooling_layer=False), config
-        case other:
-            raise ValueError(
-                f"{name!r} is a model of type {other!r}; the language encoders are t5, clip and bert (MiniLM)"
-            )
+        case _:
+            return load_pretrained(CLIPTextModel, name), getattr(config, "text_config", config)
 
 
 class PretrainedLanguage(nn.Module):
@@ -111,8 +108,8 @@ class PretrainedLanguage(nn.Module):
         Raises:
             ValueError: if an instruction is longer than `max_tokens`.
         """
-        device = self.projection.weight.device
-        prompts = [self.encoder(instruction, device) for instruction in instructions]
+        device, dtype = self.projection.weight.device, self.projection.weight.dtype
+        prompts = [self.encoder(instruction, device).to(dtype) for instruction in instructions]
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
         padded = nn.utils.rnn.pad_sequence(prompts, batch_first=True)
         return self.projection(padded), torch.arange(padded.shape[1], device=device) < lengths[:, None]
