@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-TRANSFORMER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-VIT = {**TRANSFORMER, "image_size": 32, "patch_size": 8}
-MAE_DECODER = {
+TRANSFORMER: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+VIT: dict[str, Any] = {**TRANSFORMER, "image_size": 32, "patch_size": 8}
+MAE_DECODER: dict[str, Any] = {
     "decoder_hidden_size": 16,
     "decoder_num_hidden_layers": 1,
     "decoder_num_attention_heads": 2,
@@ -36,10 +42,9 @@ def save_text_model(tmp_path: Path, instructions: tuple[str, str]) -> Callable[[
         return hf.T5ForConditionalGeneration(config)
 
     def clip() -> hf.PreTrainedModel:
-        text = {**TRANSFORMER, "vocab_size": vocabulary, "max_position_embeddings": 20, "projection_dim": 8}
-        return hf.CLIPModel(
-            hf.CLIPConfig(text_config=text, vision_config=VIT | {"projection_dim": 8}, projection_dim=8)
-        )
+        text = TRANSFORMER | {"vocab_size": vocabulary, "max_position_embeddings": 20, "projection_dim": 8}
+        vision = VIT | {"projection_dim": 8}
+        return hf.CLIPModel(hf.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
 
     def bert() -> hf.PreTrainedModel:
         return hf.BertModel(hf.BertConfig(vocab_size=vocabulary, max_position_embeddings=40, **TRANSFORMER))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -84,7 +86,9 @@ def test_tokens_equal_a_loop_over_dimensions():
 
 
 @pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
-def test_a_token_depends_on_its_own_dimension_only(make):
+def test_a_token_depends_on_its_own_dimension_only(
+    make: Callable[[TrajectorySpec], DiscreteActions | ContinuousActions],
+):
     actions = make(spec_of((-1, 1), (-2, 2), (0, 5)))
     values = torch.rand(2, 3, 3)
     changed = values.clone()
@@ -94,14 +98,14 @@ def test_a_token_depends_on_its_own_dimension_only(make):
 
 
 @pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
-def test_gradient_reaches_every_parameter(make):
+def test_gradient_reaches_every_parameter(make: Callable[[TrajectorySpec], DiscreteActions | ContinuousActions]):
     actions = make(spec_of((-1, 1), (-1, 1), binary=(False, True)))
     actions(torch.rand(2, 3, 2)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in actions.parameters())
 
 
 @pytest.mark.parametrize("make", [lambda spec: discrete(spec, bins=7), continuous])
-def test_bounds_and_statistics_are_no_weights(make):
+def test_bounds_and_statistics_are_no_weights(make: Callable[[TrajectorySpec], DiscreteActions | ContinuousActions]):
     assert all("weight" in name or name in {"direction", "offset"} for name in make(spec_of((0, 1))).state_dict())
 
 

@@ -1,10 +1,12 @@
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from astra.tokenizers.images import IMAGENET_MEAN, ImageConfig, ImageTokenizer
+from astra.tokenizers.pretrained import Frozen
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 WIDTH = 8
@@ -19,12 +21,12 @@ def frames(*batch: int) -> dict[str, torch.Tensor]:
     return {name: torch.randint(256, (*batch, 3, *size), dtype=torch.uint8) for name, size in CAMERAS.items()}
 
 
-def build(**options) -> ImageTokenizer:
+def build(**options: Any) -> ImageTokenizer:
     return ImageConfig(image_size=32, **options).build(SPEC, STATISTICS, WIDTH)
 
 
 @pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
-def test_one_token_per_camera(encoder):
+def test_one_token_per_camera(encoder: str):
     images = build(encoder=encoder)
     assert images(frames(2, 3)).shape == (2, 3, 2, WIDTH)
     assert images(frames(4)).shape == (4, 2, WIDTH)
@@ -48,14 +50,16 @@ def test_the_order_of_the_tokens_is_the_specs_and_not_the_batchs():
 
 def test_a_frame_of_the_mean_colour_is_normalised_to_zero():
     mean_colour = (torch.tensor(IMAGENET_MEAN) * 255).round().to(torch.uint8)
-    pixels = build()._pixels(mean_colour[:, None, None].expand(1, 3, 10, 20))
+    pixels = build().pixels(mean_colour[:, None, None].expand(1, 3, 10, 20))
     assert pixels.shape == (1, 3, 32, 32)
     assert pixels.abs().max() < 0.01
 
 
 @pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
 @pytest.mark.parametrize("pretrained", [False, True])
-def test_gradient_reaches_every_trained_parameter(encoder, pretrained, save_image_model: Callable[[str], str]):
+def test_gradient_reaches_every_trained_parameter(
+    encoder: str, pretrained: bool, save_image_model: Callable[[str], str]
+):
     images = build(encoder=encoder, pretrained=save_image_model(encoder) if pretrained else None)
     images(frames(2, 2)).square().sum().backward()
     trained = {name: p for name, p in images.named_parameters() if p.requires_grad}
@@ -64,16 +68,19 @@ def test_gradient_reaches_every_trained_parameter(encoder, pretrained, save_imag
 
 
 @pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
-def test_a_frozen_encoder_is_not_trained_not_saved_and_shared_by_copies(encoder, save_image_model):
+def test_a_frozen_encoder_is_not_trained_not_saved_and_shared_by_copies(
+    encoder: str, save_image_model: Callable[[str], str]
+):
     images = build(encoder=encoder, pretrained=save_image_model(encoder), frozen=True).train()
     images(frames(2)).square().sum().backward()
     names = {f"projections.{camera}.{part}" for camera in (0, 1) for part in ("weight", "bias")}
+    assert isinstance(images.encoder, Frozen)
     frozen = images.encoder.encoder
     assert {name for name, _ in images.named_parameters()} == set(images.state_dict()) == names
     assert all(p.grad is not None for p in images.parameters())
     assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
     assert not any(module.training for module in frozen.modules())
-    assert copy.deepcopy(images).encoder.encoder is frozen
+    assert copy.deepcopy(images).encoder is images.encoder
 
 
 def test_frozen_and_trained_encoders_start_equal(save_image_model: Callable[[str], str]):
@@ -82,6 +89,11 @@ def test_frozen_and_trained_encoders_start_equal(save_image_model: Callable[[str
     trained.projections.load_state_dict(frozen.projections.state_dict())
     batch = frames(2)
     assert torch.allclose(frozen(batch), trained(batch), atol=1e-6)
+
+
+def test_a_policy_in_double_precision_keeps_its_frozen_encoder(save_image_model: Callable[[str], str]):
+    images = build(encoder="vit", pretrained=save_image_model("vit"), frozen=True).double()
+    assert images(frames(2)).dtype == torch.float64
 
 
 def test_freezing_random_weights_is_refused():

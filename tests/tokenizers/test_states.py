@@ -57,7 +57,7 @@ def test_vectors_come_first_in_the_order_of_the_spec(states: StateTokenizer, tra
 
 
 def test_the_order_of_the_batch_does_not_matter(states: StateTokenizer, trajectory: Trajectory):
-    shuffled = replace(trajectory, states=dict(reversed(trajectory.states.items())))
+    shuffled = replace(trajectory, states=dict(reversed(list(trajectory.states.items()))))
     assert torch.equal(states(shuffled), states(trajectory))
 
 

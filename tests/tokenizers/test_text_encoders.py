@@ -75,9 +75,7 @@ def test_only_the_linear_layer_is_trained_and_saved(language: PretrainedLanguage
     assert not any(module.training for module in encoder.modules())
 
 
-def test_an_instruction_first_met_while_acting_can_be_trained_on(
-    language: PretrainedLanguage, instructions: Sequence[str]
-):
+def test_an_instruction_first_met_while_acting_is_trained_on(language: PretrainedLanguage, instructions: Sequence[str]):
     with torch.inference_mode():
         language(instructions)
     language(instructions)[0].sum().backward()
@@ -100,18 +98,22 @@ def test_results_name_the_weights(language: PretrainedLanguage):
     assert language.description.endswith("frozen")
 
 
-def test_more_tokens_than_the_encoder_reads_are_refused(save_text_model, tiny_spec, tiny_statistics):
+def test_more_tokens_than_the_encoder_reads_are_refused(
+    save_text_model: Callable[[str], str], tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+):
     config = LanguageConfig(pretrained=save_text_model("clip"), max_tokens=21)
     with pytest.raises(ValueError, match=r"reads at most 20 tokens, got language.max_tokens=21"):
         config.build(tiny_spec, tiny_statistics, 8)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path, tiny_spec, tiny_statistics):
+def test_a_missing_folder_is_told(tmp_path: Path, tiny_spec: TrajectorySpec, tiny_statistics: Statistics):
     with pytest.raises(FileNotFoundError, match=r"no pretrained model .*nowhere"):
         LanguageConfig(pretrained=str(tmp_path / "nowhere")).build(tiny_spec, tiny_statistics, 8)
 
 
-def test_a_model_of_another_kind_is_refused(save_image_model, tiny_spec, tiny_statistics):
+def test_a_model_of_another_kind_is_refused(
+    save_image_model: Callable[[str], str], tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+):
     config = LanguageConfig(pretrained=save_image_model("vit"))
-    with pytest.raises(ValueError, match="type 'vit'; the language encoders are t5, clip and bert"):
+    with pytest.raises(ValueError, match="type 'vit', expected t5 or clip or clip_text_model or bert"):
         config.build(tiny_spec, tiny_statistics, 8)

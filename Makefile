@@ -1,0 +1,58 @@
+# Every target makes its own .venv where that is missing or older than what it is made from.
+#
+#   make demo   [MINUTES=2]   expert data, training, evaluation and report under runs/demo
+#   make test                 the fast tests             make test-slow   the others
+#   make check                lint, types, layers, spelling, dependencies
+#   make docs                 the documentation site, in site/
+#   make format               apply the formatter        make setup, make clean
+#
+#   PYTHON=python3.12   which Python, 3.11 to 3.13; found by itself
+#   TORCH=cpu|cuda      which build of PyTorch; kept until told otherwise, CPU at first
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c \
+	'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+TORCH ?= $(or $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))),cpu)
+WORKERS ?= 2
+
+BIN := .venv/bin
+READY = .venv/.ready-$(TORCH)
+
+.PHONY: demo test test-slow check docs format setup clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY)
+	$(BIN)/astra demo $(if $(MINUTES),--minutes $(MINUTES))
+
+test: $(READY)
+	$(BIN)/pytest -n $(WORKERS)
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/typos
+	$(BIN)/deptry src
+
+docs: $(READY)
+	$(BIN)/zensical build --clean --strict
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt scripts/install.py
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 with venv found: say which by make PYTHON=..." >&2; exit 2; }
+	@test -z "$(filter-out $(READY),$(wildcard .venv/.ready-*))" || rm -rf .venv
+	@echo "[1/4] making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python scripts/install.py $(TORCH)
+	@touch $@
+
+clean:
+	rm -rf .venv .cache .hypothesis .import_linter_cache .pytest_cache .ruff_cache dist site

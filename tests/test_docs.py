@@ -1,0 +1,75 @@
+"""The documentation names only what exists."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
+TEXTS = [*PAGES, *sorted(REPOSITORY.glob("*.md"))]
+DRAWN_ROW = re.compile(r"^ +[psqa](?:_\d)? +((?:[1.] {1,2})*[1.])(?: {4,}.*)?$")
+
+
+def resolve(symbol: str) -> object:
+    """Import the longest prefix that is a module, and look up the rest in it."""
+    parts = symbol.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[cut:]:
+            found = getattr(found, name)
+        return found
+    raise AttributeError(symbol)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_symbols_exist(page: Path) -> None:
+    text = page.read_text()
+    symbols = set(re.findall(r"[`\[](astra(?:\.\w+)+)[`\]]", text) + re.findall(r"^::: (\S+)", text, re.MULTILINE))
+    for symbol in sorted(symbols):
+        resolve(symbol)
+
+
+def test_the_paper_map_names_a_symbol_in_every_row() -> None:
+    rows = [line for line in (REPOSITORY / "docs/paper-map.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if not row.startswith(("| paper", "|---"))]
+    assert len(rows) > 20
+    assert not [row for row in rows if "`astra." not in row and "planned" not in row]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    targets = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]
+    listed: list[str] = []
+    for entry in navigation:
+        listed += [entry] if isinstance(entry, str) else next(iter(entry.values()))
+    assert sorted(listed) == [page.name for page in PAGES]
+
+
+@pytest.mark.parametrize("page", ["add-a-dataset", "add-an-environment", "add-a-policy"])
+def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_drawn_matrix_is_the_mask(page: str) -> None:
+    from astra.attention.masks import trajectory_mask
+
+    lines = (REPOSITORY / page).read_text().splitlines()
+    rows = [match[1].split() for line in lines if (match := DRAWN_ROW.match(line))]
+    mask = trajectory_mask(L=3, M=2, N=2, T=2, num_queries=2)
+    assert rows == [["1" if allowed else "." for allowed in row] for row in mask.tolist()]
