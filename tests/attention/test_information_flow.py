@@ -12,7 +12,7 @@ def draw(num: int, seed: int, batch: int = 1) -> torch.Tensor:
 
 
 def encode(
-    prompt: torch.Tensor, context: torch.Tensor, queries: torch.Tensor | None, *, window: int | None, layers: int
+    prompt: torch.Tensor, context: torch.Tensor, queries: torch.Tensor, *, window: int | None, layers: int
 ) -> torch.Tensor:
     """Run a transformer whose weights are new but always equal, in float64."""
     from astra.attention.masks import additive, split_mask
@@ -20,7 +20,7 @@ def encode(
 
     torch.manual_seed(3)
     transformer = Transformer(layers=layers, heads=2, width=16).double().eval()
-    _, _, allowed = split_mask(L, M, N, T, 0 if queries is None else queries.shape[1] // T, window=window)
+    _, _, allowed = split_mask(L, M, N, T, queries.shape[1] // T, window=window)
     shared = SharedPrompt(prompt, torch.zeros(1, 1, L, L).double(), torch.zeros(len(context), dtype=torch.long))
     return transformer(shared, context, queries, additive(allowed, torch.float64)[None, None], context_out=True)
 
@@ -46,7 +46,7 @@ def test_perturbing_a_token_changes_exactly_the_outputs_that_may_read_it(window:
 
 def test_queries_change_no_other_output() -> None:
     prompt, context = draw(L, seed=0), draw(CONTEXT, seed=1)
-    alone = encode(prompt, context, None, window=None, layers=4)
+    alone = encode(prompt, context, draw(0, seed=2), window=None, layers=4)
     beside = encode(prompt, context, draw(T * 5, seed=2), window=None, layers=4)
     torch.testing.assert_close(beside[:, :CONTEXT], alone, rtol=0, atol=1e-12)
 

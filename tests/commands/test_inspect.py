@@ -16,7 +16,11 @@ def test_mask_as_json_is_the_matrix_with_labels(capsys: pytest.CaptureFixture[st
 
     sizes = ("--prompt", "2", "--states", "1", "--actions", "2", "--timesteps", "2")
     drawn = json.loads(printed(capsys, "mask", *sizes, "--format", "json"))
-    assert drawn["labels"] == "p1 p2 s1,1 q1,1 q2,1 a1,1 a2,1 s1,2 q1,2 q2,2 a1,2 a2,2".split()
+    assert drawn["labels"] == [
+        *("p1", "p2"),
+        *("s1,1", "q1,1", "q2,1", "a1,1", "a2,1"),
+        *("s1,2", "q1,2", "q2,2", "a1,2", "a2,2"),
+    ]
     assert drawn["matrix"] == trajectory_mask(2, 1, 2, 2, num_queries=2).int().tolist()
 
 

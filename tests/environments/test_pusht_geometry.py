@@ -23,6 +23,5 @@ def test_frames_are_each_others_inverse() -> None:
 def test_every_goal_has_an_instruction() -> None:
     assert instruction_for(CENTRE) == "push the T to the centre"
     assert (
-        instruction_for((120.0, 400.0, math.pi))
-        == "push the T to the lower left, x 120, y 400, turned by 180 degrees"
+        instruction_for((120.0, 400.0, math.pi)) == "push the T to the lower left, x 120, y 400, turned by 180 degrees"
     )

@@ -81,7 +81,9 @@ def test_cached_acting_equals_the_full_forward(
 
     seen: list[torch.Tensor] = []
     decode = policy.head.decode
-    monkeypatch.setattr(policy.head, "decode", lambda predicted, *rest: (seen.append(predicted), decode(predicted, *rest))[1])
+    monkeypatch.setattr(
+        policy.head, "decode", lambda predicted, *rest: (seen.append(predicted), decode(predicted, *rest))[1]
+    )
     roll(policy, trajectory)
     torch.testing.assert_close(torch.stack(seen, dim=1), predictions(policy, trajectory), rtol=0, atol=1e-5)
 

@@ -42,7 +42,7 @@ class Transformer(nn.Module):
         self,
         prompt: SharedPrompt,
         context: Float[Tensor, "B C D"],
-        queries: Float[Tensor, "B Q D"] | None,
+        queries: Float[Tensor, "B Q D"],
         mask: Float[Tensor, "#B #H R S"],
         *,
         context_out: bool,
@@ -52,13 +52,12 @@ class Transformer(nn.Module):
         Args:
             prompt: What all rows may read; its own tokens read nothing else.
             context: State and action tokens.
-            queries: Action queries of all timesteps, or None when a trajectory is only encoded.
+            queries: Action queries of all timesteps; none (Q = 0) when a trajectory is only encoded.
             mask: Additive; rows are context then queries, columns are prompt then context.
             context_out: Whether the context comes out too; without it the last block computes the queries only.
         """
         num_context = context.shape[1]
-        rows = context if queries is None else torch.cat([context, queries], dim=1)
-        tokens = prompt.tokens
+        rows, tokens = torch.cat([context, queries], dim=1), prompt.tokens
         for layer, block in enumerate(self.blocks):
             last = layer == len(self.blocks) - 1
             reading = _Reading(prompt.of)

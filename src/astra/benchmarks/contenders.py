@@ -37,9 +37,7 @@ def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Draw prompt, state, query and action tokens."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
-    prompt, states, queries, actions = (
-        torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes
-    )
+    prompt, states, queries, actions = (torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes)
     return prompt, states, queries, actions
 
 
@@ -77,9 +75,9 @@ def hugging_face_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]
         embd_pdrop=0.0,
         attn_pdrop=0.0,
         use_cache=False,
-        attn_implementation="sdpa",
     )
     model = GPT2Model(config)
+    assert config._attn_implementation == "sdpa"
     return model, lambda: model(inputs_embeds=sequence, attention_mask=mask).last_hidden_state[:, is_query]
 
 

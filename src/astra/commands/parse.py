@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 def parse(what: Callable[..., T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
     """Make the dataclass from the arguments, or call the function with them."""
-    keep = {} if default is None else {"default": default}
     config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
-    return tyro.cli(what, prog=f"astra {command}", args=list(arguments), config=config, **keep)
+    program, given = f"astra {command}", list(arguments)
+    if default is None:
+        return tyro.cli(what, prog=program, args=given, config=config)
+    return tyro.cli(what, prog=program, args=given, config=config, default=default)

@@ -3,7 +3,6 @@
 Source: Florence et al., "Implicit Behavioral Cloning" (the task); gym-pusht 0.1.8 (the simulator, extra `pusht`).
 """
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -234,7 +233,9 @@ def _simulator(config: PushTConfig) -> "PushTEnv":
     try:
         from gym_pusht.envs.pusht import PushTEnv
     except ImportError as error:
-        raise ValueError(f'Push-T cannot be loaded ({error}); install it with: pip install "astra-vla[pusht]"') from error
+        raise ValueError(
+            f'Push-T cannot be loaded ({error}); install it with: pip install "astra-vla[pusht]"'
+        ) from error
     return PushTEnv(
         obs_type="state",
         render_mode="rgb_array",

@@ -44,7 +44,7 @@ class PushTExpert:
         self._push: Push | None = None
         self._line: Line | None = None
         self._useless: set[int] = set()
-        self._expected: Float[np.ndarray, "5"] | None = None
+        self._expected: Float[np.ndarray, 5] | None = None
 
     def act(self, environment: PushT) -> Float[np.ndarray, "2"]:
         """Return the next action for the state that the environment is in."""
@@ -74,9 +74,7 @@ class PushTExpert:
         shoved = np.linalg.norm(state[:2] - expected[:2]) > SHOVE
         return bool(shoved or error(state[2:], expected[2:]) > SURPRISE)
 
-    def _is_done(
-        self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose
-    ) -> bool:
+    def _is_done(self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose) -> bool:
         """Whether a push is deep enough: far from the goal it need not be exact, and saves the time for braking."""
         tolerance = np.clip(TOLERANCE * error(block, goal), FINEST, COARSEST)
         return bool(line.travelled(agent) > line.depth - tolerance)
@@ -122,7 +120,7 @@ def demonstrate(
     disturbance: float = 0.0,
     near_goal: float = 0.0,
 ) -> tuple[str, dict[str, np.ndarray]] | None:
-    """Return one successful episode of the expert, or None where it did not succeed in time; the same for a seed always.
+    """Return one successful episode of the expert, or None where it did not succeed in time; equal for equal seeds.
 
     Args:
         config: the environment.
@@ -191,5 +189,5 @@ def _disturb(environment: PushT, random: np.random.Generator) -> EnvironmentObse
 def _possible(state: Float[np.ndarray, "5"]) -> bool:
     """Whether T and agent are on the board and do not overlap."""
     corners = keypoints(state[2:])
-    on_board = corners.min() > WALLS[0] and corners.max() < WALLS[1] and 0 < state[:2].min() and state[:2].max() < BOARD
+    on_board = corners.min() > WALLS[0] and corners.max() < WALLS[1] and state[:2].min() > 0 and state[:2].max() < BOARD
     return bool(on_board) and not inside(into(state[2:], state[:2]), RADIUS)

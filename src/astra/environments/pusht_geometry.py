@@ -40,9 +40,7 @@ def keypoints(block_pose: Sequence[float] | Float[np.ndarray, "*B 3"]) -> Float[
     return points.reshape(*pose.shape[:-1], 16)
 
 
-def out_of(
-    pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]
-) -> Float[np.ndarray, "*#B 2"]:
+def out_of(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
     """Return points of a pose's own frame as points on the board."""
     return _rotate(pose[..., 2:], points) + pose[..., :2]
 

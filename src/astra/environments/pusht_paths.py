@@ -80,9 +80,7 @@ class Ways:
         self._last = _distances(CORNERS[:, None], destinations[None])
         self._between = _distances(CORNERS[:, None], CORNERS[None])
 
-    def lengths(
-        self, origins: Float[np.ndarray, "B 2"], usable: Bool[np.ndarray, "6"]
-    ) -> Float[np.ndarray, "B C"]:
+    def lengths(self, origins: Float[np.ndarray, "B 2"], usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "B C"]:
         """Return the length of the shortest way from each origin to each destination; infinite if there is none.
 
         Args:

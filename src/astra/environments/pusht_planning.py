@@ -1,6 +1,5 @@
 """Choice of the next push: every sequence of tabulated pushes is scored by time spent and error left over."""
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,8 +16,8 @@ NAT = 100.0
 FLOOR = 0.4
 """Pixels of error at which getting better stops to pay."""
 TRAVEL, PUSH, TURN = 15.0, 10.0, 4.0
-"""Estimates for the time of a plan: pixels per timestep on the way and in a push, timesteps for starting and stopping."""
-BEAM = 96
+"""Estimates for the time of a plan: pixels per timestep on the way and in a push, timesteps to start and to stop."""
+BEAM = 480
 """First pushes whose best second push is sought."""
 PER_PLACE = 8
 """First pushes from one place among them."""
@@ -76,7 +75,9 @@ class Planner:
         change = self._change_near_walls(block, np.isfinite(travel))
         poses = compose(block, change)
         spent = travel[self.pushes.place][:, None] + DEPTHS / PUSH + TURN
-        possible = _on_board(out_of(block, self._ends)) & (_overlap(keypoints(poses)) <= 1.0 + _overlap(keypoints(block)))
+        possible = _on_board(out_of(block, self._ends)) & (
+            _overlap(keypoints(poses)) <= 1.0 + _overlap(keypoints(block))
+        )
         spent = np.where(possible, spent, np.inf)
         # Only what moves the T counts: a push that does nothing would be chosen for the sake of the one after it.
         moved = error(poses, block)
@@ -126,7 +127,9 @@ class Planner:
         """Return the cost in timesteps of the error that poses of the T have."""
         return np.asarray(0.5 * NAT * np.log(error(poses, goal) ** 2 + FLOOR**2))
 
-    def nearest_place(self, agent: Float[np.ndarray, "*B 2"], block: Float[np.ndarray, "*B 3"]) -> Int[np.ndarray, "*B"]:
+    def nearest_place(
+        self, agent: Float[np.ndarray, "*B 2"], block: Float[np.ndarray, "*B 3"]
+    ) -> Int[np.ndarray, "*B"]:
         """Return the place on the outline that is nearest to the agent."""
         seen = into(block, agent)
         return ((seen[..., None, :] - self.pushes.starts) ** 2).sum(axis=-1).argmin(axis=-1)

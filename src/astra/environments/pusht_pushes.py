@@ -24,7 +24,9 @@ ANGLES = tuple(math.radians(degrees) for degrees in (-35, -20, -10, 0, 10, 20, 3
 """Directions of the pushes, from the inward normal."""
 REACH = 170
 """Pixels that the agent travels in the longest push."""
-DEPTHS = np.array([9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25, 28, 32, 36, 41, 47, 54, 62, 72, 84, 98, 114, 132, 150, 169])
+DEPTHS = np.array(
+    [9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25, 28, 32, 36, 41, 47, 54, 62, 72, 84, 98, 114, 132, 150, 169]
+)
 """Pixels of travel after which a plan may end a push."""
 
 _FACES = (  # first and last point, outward normal; near an inner corner the agent's radius keeps it off the face

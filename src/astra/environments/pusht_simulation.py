@@ -46,7 +46,7 @@ class Simulation:
         self._x = self._y = self._vx = self._vy = 0.0
 
     def put(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
-        """Put agent and T where the state says (agent xy, T xy, T angle); the agent moves with `velocity` (pixels/s)."""
+        """Put agent and T where the state says (agent xy, T xy, T angle); `velocity` is the agent's, in pixels/s."""
         lib, block, agent = self._lib, self._block, self._agent
         lib.cpBodySetPosition(block, _FAR)
         lib.cpBodySetVelocity(agent, (0.0, 0.0))

@@ -4,9 +4,7 @@ from astra.experiments import pusht
 from astra.experiments.experiment import Named
 
 EXPERIMENTS = {
-    "pusht-expert": Named(
-        make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"
-    ),
+    "pusht-expert": Named(make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"),
     "pusht-expert-continuous": Named(
         make=pusht.pusht_expert_continuous, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"
     ),

@@ -34,7 +34,7 @@ class EvaluationConfig:
     seed: int = 100_000
     """Of the first episode; each pair of goals shares a seed."""
     agents: tuple[AgentName, ...] = ("policy", "floor")
-    """policy; floor, which does nothing; expert, our planner; swapped, the policy told another goal than is measured."""
+    """policy; floor, which does nothing; expert, our planner; swapped, the policy told the other goal."""
     max_timesteps: int = 200
     """Length of an episode. Source: appendix A.10."""
     slots: int = 25

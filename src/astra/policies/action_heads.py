@@ -66,7 +66,9 @@ class DiscreteHead(ActionHead):
         (bins,) = self.actions
         logits = self._possible(predicted)
         if not self.soft_labels:
-            return F.cross_entropy(logits.flatten(0, -2), bins.bins(actions).flatten(), reduction="none").view_as(actions)
+            return F.cross_entropy(logits.flatten(0, -2), bins.bins(actions).flatten(), reduction="none").view_as(
+                actions
+            )
         place = (actions[..., None] - bins.first_centre[:, None]) / bins.bin_width[:, None]
         distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(-0.5, bins.num_bins - 0.5)
         sharpness = torch.where(bins.counts == 2, 1e4, 0.5 / self.soft_labels**2)[:, None]
@@ -156,5 +158,7 @@ def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_la
     if isinstance(actions, DiscreteActions):
         return DiscreteHead(actions, width, soft_labels)
     if soft_labels:
-        raise ValueError(f"soft_labels smooth discrete actions, and these are continuous; got soft_labels={soft_labels}")
+        raise ValueError(
+            f"soft_labels smooth discrete actions, and these are continuous; got soft_labels={soft_labels}"
+        )
     return ContinuousHead(actions, width)

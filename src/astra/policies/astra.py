@@ -241,7 +241,7 @@ class Astra(Policy[AstraState]):
 
     def _inputs(
         self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None = None
-    ) -> tuple[tuple[SharedPrompt, Tensor, Tensor | None, Tensor], TokenIds, TokenIds]:
+    ) -> tuple[tuple[SharedPrompt, Tensor, Tensor, Tensor], TokenIds, TokenIds]:
         """Lay out prompt, context, queries of some steps of the horizon (None: no queries) and mask."""
         (B, T), M = trajectory.valid.shape, self.sizes.state
         device = trajectory.valid.device
@@ -264,9 +264,7 @@ class Astra(Policy[AstraState]):
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
         context = self._place(interleave(states, actions)[:, :C], rows.select(slice(0, C)))
-        queries = None
-        if steps is not None:
-            queries = self._place(self.queries[slots].repeat(T, 1), rows.select(slice(C, None))).expand(B, -1, -1)
+        queries = self._place(self.queries[slots].repeat(T, 1), rows.select(slice(C, None))).expand(B, -1, -1)
 
         ids = columns.select(slice(0, L))
         prompt_mask = self._mask(prompt_valid[:, None, :].expand(-1, L, -1), ids, ids)
@@ -274,9 +272,7 @@ class Astra(Policy[AstraState]):
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
         return (shared, context, queries, self._mask(allowed, rows, columns)), rows, columns
 
-    def _mask(
-        self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds
-    ) -> Float[Tensor, "B2 H2 _ C"]:
+    def _mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:
         """Turn who may attend to whom into what is added to attention scores."""
         mask = additive(allowed, self.queries.dtype)[:, None]
         return mask if self.relative is None else mask + self.relative.bias(rows, columns)
@@ -296,4 +292,3 @@ def _query_slots(steps: Int[Tensor, " h"], N: int) -> Int[Tensor, " hN"]:
 def _batched(ids: TokenIds, B: int, timestep: Int[Tensor, "B 1"] | None = None) -> TokenIds:
     at = ids.timestep.expand(B, -1) if timestep is None else timestep.expand(B, ids.kind.shape[-1])
     return TokenIds(ids.kind.expand(B, -1), at, ids.slot.expand(B, -1))
-
