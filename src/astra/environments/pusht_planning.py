@@ -86,6 +86,8 @@ class Planner:
         place = np.repeat(self.pushes.place, len(DEPTHS))
         order = np.argsort(cost, kind="stable")[: np.isfinite(cost).sum()]
         order = order[_first_per_group(place[order], PER_PLACE)][:BEAM]
+        if not len(order):
+            return []
         poses = poses.reshape(-1, 3)[order]
         nearest = self.nearest_place(out_of(block, self._ends).reshape(-1, 2)[order], poses)
         total = spent.ravel()[order] + self.cost_to_go(poses, nearest, goal)

@@ -52,15 +52,26 @@ def collect_pusht(config: CollectConfig) -> Path:
         )
     PushTConfig().build().close()  # says at once what is not installed
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
+    failure: BaseException | None = None
+    collected = 0
     with (
         DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="pusht") as writer,
         Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress,
     ):
         bar = progress.add_task("expert", total=config.episodes)
-        for instruction, recorded in _demonstrations(config):
-            seen = {name: values for name, values in recorded.items() if not name.startswith("next.")}
-            writer.add(Episode(instruction=instruction, columns=seen, fps=FPS))
-            progress.advance(bar)
+        try:
+            for instruction, recorded in _demonstrations(config):
+                seen = {name: values for name, values in recorded.items() if not name.startswith("next.")}
+                writer.add(Episode(instruction=instruction, columns=seen, fps=FPS))
+                collected += 1
+                progress.advance(bar)
+        except (Exception, KeyboardInterrupt) as error:
+            if not collected:
+                raise
+            failure = error
+    if failure is not None:  # what was collected is worth keeping
+        print(f"cut short: {config.output} holds the {collected} episodes that were complete")
+        raise failure
     return config.output
 
 
