@@ -57,7 +57,7 @@ def test_params_as_json_hold_the_papers_sizes(capsys: pytest.CaptureFixture[str]
     ("arguments", "message"),
     [
         (["mask", "--prompt", "1", "--states", "0", "--actions", "1", "--timesteps", "1"], "at least 1"),
-        (["maks"], "did you mean 'mask'"),
+        (["mask2"], "did you mean 'mask'"),
         (["dataset", "nowhere"], "nowhere"),
         (["checkpoint", "nowhere"], "nowhere"),
         ([], "say what"),

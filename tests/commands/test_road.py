@@ -111,7 +111,7 @@ def test_folder_of_another_run_is_left_as_it_is(run_folder: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "did you mean 'train'"),
+        (["train2"], "did you mean 'train'"),
         (["train", "pusht-exprt"], "did you mean 'pusht-expert'"),
         (["train", "pusht-expert", "--dataset", "nowhere"], "nowhere"),
         (["collect", "pushtt", "--episodes", "1", "--output", "x"], "did you mean 'pusht'"),
@@ -142,7 +142,7 @@ def test_unknown_field_is_refused_with_the_nearest(capsys: pytest.CaptureFixture
     from astra.cli import main
 
     with pytest.raises(SystemExit) as stop:
-        main(["train", "pusht-expert", "--policy.widht", "8"])
+        main(["train", "pusht-expert", "--policy.widthh", "8"])
     assert stop.value.code == 2
     assert "--policy.width" in capsys.readouterr().err
 

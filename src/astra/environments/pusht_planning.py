@@ -17,7 +17,7 @@ FLOOR = 0.4
 """Pixels of error at which getting better stops to pay."""
 TRAVEL, PUSH, TURN = 15.0, 10.0, 4.0
 """Estimates for the time of a plan: pixels per timestep on the way and in a push, timesteps to start and to stop."""
-BEAM = 480
+BEAM = 96
 """First pushes whose best second push is sought."""
 PER_PLACE = 8
 """First pushes from one place among them."""

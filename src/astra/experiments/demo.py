@@ -24,13 +24,13 @@ from astra.policies.checkpoint import code_version, load_policy
 class Demo:
     """Demonstrations of both goals, training, evaluation on unseen starts and a report."""
 
-    minutes: float = 7.0
-    """Minutes of training; collecting takes two fifths of that, measuring about as long."""
+    minutes: float = 6.0
+    """Minutes of training; collecting takes about half of that, and so does measuring."""
     output: Path = Path("runs/demo")
     """Run folder; must not exist, or hold a demo that was interrupted."""
-    episodes: int = 240
+    episodes: int = 160
     """Demonstrations of the expert; fewer when the training is shorter than five minutes."""
-    test_episodes: int = 60
+    test_episodes: int = 50
     """Unseen starts on which each agent is measured, half of them for each goal."""
     workers: int = os.cpu_count() or 1
     """Processes that collect and measure."""

@@ -77,6 +77,8 @@ def collect_pusht(config: CollectConfig) -> Path:
 
 def _demonstrations(config: CollectConfig) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield successful demonstrations in the order of their seeds, so that workers change nothing."""
+    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")  # read by the workers: small matrices gain nothing from more
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(config.workers, context) as pool:
         waiting: list[Future[tuple[str, dict[str, np.ndarray]] | None]] = []
