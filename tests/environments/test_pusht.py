@@ -47,15 +47,15 @@ def test_equal_seeds_give_equal_episodes() -> None:
 def test_steps_as_gym_pusht_does() -> None:
     from gym_pusht.envs.pusht import PushTEnv
 
-    theirs, ours = PushTEnv(obs_type="environment_state_agent_pos"), PushTConfig().build()
-    start, _ = theirs.reset(seed=5)
+    theirs, ours = PushTEnv(obs_type="state"), PushTConfig().build()
+    theirs.reset(seed=5)
     observation, _ = ours.reset(seed=5)
     random = np.random.default_rng(1)
     for _ in range(40):
-        np.testing.assert_allclose(observation[BLOCK], start["environment_state"], atol=1e-4)
-        np.testing.assert_array_equal(observation[AGENT], start["agent_pos"].astype(np.float32))
+        np.testing.assert_allclose(observation[BLOCK], theirs.get_keypoints(theirs._block_shapes).flatten(), atol=1e-4)
+        np.testing.assert_array_equal(observation[AGENT], np.array(theirs.agent.position, dtype=np.float32))
         action = random.uniform(100, 400, 2)
-        start, reward, *_ = theirs.step(action)
+        _, reward, *_ = theirs.step(action)
         observation, our_reward, *_ = ours.step(action)
         assert our_reward == pytest.approx(float(reward))
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 
 from astra.environments.pusht_paths import CLEARANCE, CORNERS, Ways, blocked, inside, step_out
@@ -15,7 +17,7 @@ def test_ways_keep_clear_of_the_t_and_are_as_long_as_said() -> None:
     for origin, row in zip(origins, lengths, strict=True):
         for destination in range(0, len(row), 7):
             points = [origin, *ways.way(origin, destination, EVERYWHERE)]
-            legs = list(zip(points[:-1], points[1:], strict=True))
+            legs = list(pairwise(points))
             assert not any(blocked(a, b) for a, b in legs)
             assert np.isclose(row[destination], sum(np.linalg.norm(b - a) for a, b in legs))
 

@@ -86,7 +86,7 @@ class PushT(Environment):
         )
         self.action_space = gymnasium.spaces.Box(0.0, BOARD, (2,), np.float32)
         # A hard shove overshoots the board by a few pixels, so the bounds lie well outside it.
-        self.observation_space = gymnasium.spaces.Dict(
+        self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
             {
                 **{name: _box(-BOARD, 2 * BOARD, (size,)) for name, size in self.spec_of_trajectories.states.items()},
                 **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in pictures.items()},
@@ -161,7 +161,7 @@ class PushT(Environment):
 
     def frame(self) -> np.ndarray:
         """Render the board with the goal and a cross at the last action: uint8, height x width x 3."""
-        return self.simulator.render()
+        return np.asarray(self.simulator.render())
 
     def render(self) -> np.ndarray:
         """Render as `frame` does."""
@@ -196,7 +196,7 @@ class PushT(Environment):
             simulator.goal_pose = np.array([-BOARD, -BOARD, 0.0])  # out of the picture
         picture = simulator._render()
         simulator.goal_pose = np.array(self.goal)
-        return picture
+        return np.asarray(picture)
 
     @staticmethod
     def _vector(x: float, y: float) -> Any:

@@ -19,7 +19,7 @@ FURTHER = 1.25, 6.0
 RESOLUTION = 1.5
 """Pixels between the depths that are compared."""
 _LONGEST = 40
-_STILL = 0.3
+_STILL = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,6 @@ def aim(
     agents = np.concatenate([outcome.agents for outcome in outcomes])
     cost = depths / PUSH + planner.cost_to_go(blocks, planner.nearest_place(agents, blocks), goal)
     best = int(cost.argmin())
-    if error(blocks[best], block) < _STILL:
-        return None
     which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
     return Line(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
 
@@ -89,19 +87,15 @@ def _roll_out(
 ) -> _Outcomes:
     """Simulate a push to its end and return what it does at every depth at which it moves the T."""
     simulation.put(state, velocity)
-    moments: list[tuple[float, np.ndarray]] = []
-    travelled, block = 0.0, state[2:]
+    traces = []
     for _ in range(_LONGEST):
-        simulation.pull(*line.target(np.array(simulation.agent)).tolist())
-        further, moved = line.travelled(np.array(simulation.agent)), np.array(simulation.block)
-        if further > travelled and np.abs(moved - block).max() > 1e-3:
-            # Between two timesteps the T moves nearly in proportion to the agent.
-            count = math.ceil((further - travelled) / RESOLUTION)
-            for share in np.arange(1, count + 1) / count:
-                moments.append((travelled + share * (further - travelled), block + share * (moved - block)))
-        travelled, block = further, moved
-        if travelled > line.depth - 1.0:
+        agent = np.array(simulation.agent)
+        if line.travelled(agent) > line.depth - 1.0:
             break
-    depths = np.array([depth for depth, _ in moments])
-    blocks = np.array([pose for _, pose in moments]).reshape(-1, 3)
-    return _Outcomes(depths=depths, blocks=blocks, agents=line.start + depths[:, None] * line.direction)
+        traces.append(simulation.trace(*line.target(agent).tolist()))
+    states = np.concatenate(traces)
+    depths = (states[:, :2] - line.start) @ line.direction
+    # Depths in steps of RESOLUTION, as far as the T is touched.
+    new = np.diff(np.floor(depths / RESOLUTION), prepend=0.0) > 0
+    new &= error(states[:, 2:], state[2:]) > _STILL
+    return _Outcomes(depths=depths[new], blocks=states[new, 2:], agents=states[new, :2])

@@ -22,6 +22,8 @@ ARRIVED = 4.0
 """Pixels from the start of a push at which it begins."""
 SURPRISE, SHOVE = 1.0, 5.0
 """Pixels by which the T or the agent may be elsewhere than expected before a plan is given up."""
+LEAST = 0.3
+"""Pixels of error by which a push must have moved the T to be of use."""
 TOLERANCE, FINEST, COARSEST = 0.15, 0.7, 8.0
 """A push may end this share of the T's error before its full depth, within bounds in pixels."""
 
@@ -43,8 +45,9 @@ class PushTExpert:
         """Forget the push under way; call it between episodes."""
         self._push: Push | None = None
         self._line: Line | None = None
+        self._planned_for: np.ndarray = np.zeros(3)
         self._useless: set[int] = set()
-        self._expected: Float[np.ndarray, 5] | None = None
+        self._expected: np.ndarray | None = None
 
     def act(self, environment: PushT) -> Float[np.ndarray, "2"]:
         """Return the next action for the state that the environment is in."""
@@ -54,7 +57,9 @@ class PushTExpert:
         if self._expected is not None and self._is_surprised(state, self._expected):
             self.reset()
         if self._line is not None and self._is_done(self._line, agent, block, goal):
-            self._push = self._line = None
+            self._give_up(useless=error(block, self._planned_for) < LEAST)
+        if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
+            self._give_up(useless=False)
         if self._line is None:
             self._prepare(state, (x, y), goal)
         if self._line is not None:
@@ -87,16 +92,20 @@ class PushTExpert:
             if not pushes:
                 self._useless.clear()
                 return
-            self._push = pushes[0]
+            self._push, self._planned_for = pushes[0], block
         start = out_of(block, self._planner.pushes.starts[self._push.place])
-        if np.linalg.norm(start - agent) > ARRIVED:
-            return
-        self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
-        if self._line is None:
-            self._useless.add(self._push.place)
-            self._push = None
-        else:
+        if np.linalg.norm(start - agent) <= ARRIVED:
+            self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
+            if self._line is None:
+                self._give_up(useless=True)
+
+    def _give_up(self, *, useless: bool) -> None:
+        """End a push; its place is not tried again until another push has moved the T."""
+        if not useless:
             self._useless.clear()
+        elif self._push is not None:
+            self._useless.add(self._push.place)
+        self._push = self._line = None
 
     def _along_way(
         self, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], place: int
@@ -147,7 +156,7 @@ def demonstrate(
     for _ in range(config.max_timesteps):
         action = expert.act(environment)
         following, reward, succeeded, _, _ = environment.step(action)
-        outcome = {"next.reward": np.float32([reward]), "next.success": np.array([succeeded])}
+        outcome = {"next.reward": np.array([reward], dtype=np.float32), "next.success": np.array([succeeded])}
         rows.append({**observation, "action": action, **outcome})
         observation = following
         if succeeded:

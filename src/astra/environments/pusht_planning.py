@@ -156,7 +156,8 @@ class Planner:
             start = out_of(block, self.pushes.starts[self.pushes.place[index]])
             direction = out_of(block, self.pushes.directions[index]) - block[:2]
             self._simulation.put(np.array([*start, *block]))
-            after = self._simulation.slide(*(direction / SUBSTEP), REACH)[DEPTHS - 1]
+            vx, vy = direction / SUBSTEP  # a pixel per step of the physics
+            after = self._simulation.slide(vx, vy, REACH)[DEPTHS - 1]
             change[index] = np.concatenate([into(block, after[:, :2]), after[:, 2:] - block[2]], axis=1)
         return change
 
@@ -205,7 +206,7 @@ def _overlap(corners: Float[np.ndarray, "*B 16"]) -> Float[np.ndarray, "*B"]:
 
 
 def _on_board(points: Float[np.ndarray, "*B 2"]) -> Bool[np.ndarray, "*B"]:
-    return ((points >= _MARGIN) & (points <= BOARD - _MARGIN)).all(axis=-1)
+    return np.asarray(((points >= _MARGIN) & (points <= BOARD - _MARGIN)).all(axis=-1))
 
 
 def _first_per_group(groups: np.ndarray, count: int) -> np.ndarray:

@@ -62,14 +62,16 @@ class Simulation:
 
     def pull(self, x: float, y: float) -> None:
         """Pull the agent towards (x, y) for one timestep, as `PushT.step` does."""
-        lib, agent, space = self._lib, self._agent, self._space
         for _ in range(SUBSTEPS):
-            self._vx += (STIFFNESS * (x - self._x) - DAMPING * self._vx) * SUBSTEP
-            self._vy += (STIFFNESS * (y - self._y) - DAMPING * self._vy) * SUBSTEP
-            lib.cpBodySetVelocity(agent, (self._vx, self._vy))
-            lib.cpSpaceStep(space, SUBSTEP)
-            self._x += self._vx * SUBSTEP
-            self._y += self._vy * SUBSTEP
+            self._accelerate(x, y)
+
+    def trace(self, x: float, y: float) -> Float[np.ndarray, "10 5"]:
+        """Do what `pull` does, and return the state after each step of the physics."""
+        states = np.empty((SUBSTEPS, 5))
+        for index in range(SUBSTEPS):
+            self._accelerate(x, y)
+            states[index] = *self.agent, *self.block
+        return states
 
     def slide(self, vx: float, vy: float, substeps: int) -> Float[np.ndarray, "substeps 3"]:
         """Move the agent at a constant velocity (pixels/s) and return the T's pose after each step of the physics."""
@@ -92,3 +94,13 @@ class Simulation:
         """The T's pose."""
         position = self._lib.cpBodyGetPosition(self._block)
         return position.x, position.y, self._lib.cpBodyGetAngle(self._block)
+
+    def _accelerate(self, x: float, y: float) -> None:
+        """One step of the physics with the spring pulling to (x, y)."""
+        lib = self._lib
+        self._vx += (STIFFNESS * (x - self._x) - DAMPING * self._vx) * SUBSTEP
+        self._vy += (STIFFNESS * (y - self._y) - DAMPING * self._vy) * SUBSTEP
+        lib.cpBodySetVelocity(self._agent, (self._vx, self._vy))
+        lib.cpSpaceStep(self._space, SUBSTEP)
+        self._x += self._vx * SUBSTEP
+        self._y += self._vy * SUBSTEP
