@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec, VectorStatistics
@@ -21,6 +22,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 torch.set_num_threads(1)
+settings.register_profile("astra", deadline=None)  # how long a test takes is the machine's business
+settings.load_profile("astra")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

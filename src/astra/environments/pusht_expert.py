@@ -87,14 +87,16 @@ class PushTExpert:
     def _prepare(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float], goal: Pose) -> None:
         """Choose a push if there is none, and start it if the agent has arrived."""
         agent, block = state[:2], state[2:]
-        if self._push is None:
-            pushes = [push for push in self._planner.plan(agent, block, goal) if push.place not in self._useless]
-            if not pushes:
-                self._useless.clear()
+        while self._line is None:
+            if self._push is None:
+                pushes = [push for push in self._planner.plan(agent, block, goal) if push.place not in self._useless]
+                if not pushes:
+                    self._useless.clear()
+                    return
+                self._push, self._planned_for = pushes[0], block
+            start = out_of(block, self._planner.pushes.starts[self._push.place])
+            if np.linalg.norm(start - agent) > ARRIVED:
                 return
-            self._push, self._planned_for = pushes[0], block
-        start = out_of(block, self._planner.pushes.starts[self._push.place])
-        if np.linalg.norm(start - agent) <= ARRIVED:
             self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
             if self._line is None:
                 self._give_up(useless=True)
