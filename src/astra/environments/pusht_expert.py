@@ -57,7 +57,7 @@ class PushTExpert:
         if self._expected is not None and self._is_surprised(state, self._expected):
             self.reset()
         if self._line is not None and self._is_done(self._line, agent, block, goal):
-            self._give_up(useless=error(block, self._planned_for) < LEAST)
+            self._give_up(useless=bool(error(block, self._planned_for) < LEAST))
         if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
             self._give_up(useless=False)
         if self._line is None:
