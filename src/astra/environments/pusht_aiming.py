@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from astra.environments.pusht_geometry import BOARD, Pose, out_of
-from astra.environments.pusht_planning import PUSH, Planner, Push, error
+from astra.environments.pusht_planning import LEAST, PUSH, Planner, Push, error
 from astra.environments.pusht_simulation import Simulation
 
 LEAD = 27.0
@@ -60,7 +60,7 @@ def aim(
     planner: Planner,
     simulation: Simulation,
 ) -> Line | None:
-    """Return the line, near the planned push, after which the goal is nearest; None if none moves the T.
+    """Return the line, near the planned push, after which the goal is nearest; None if none moves the T enough.
 
     The agent arrives a few pixels beside the place that was planned for, and the table of pushes knows no walls, so
     lines from the true state are simulated exactly and compared at every depth.
@@ -76,7 +76,12 @@ def aim(
         return None
     blocks = np.concatenate([outcome.blocks for outcome in outcomes])
     agents = np.concatenate([outcome.agents for outcome in outcomes])
-    cost = depths / PUSH + planner.cost_to_go(blocks, planner.nearest_place(agents, blocks), goal)
+    worth = error(blocks, block) > LEAST * error(block, goal)
+    if not worth.any():
+        return None
+    cost = np.where(worth, depths / PUSH, np.inf) + planner.cost_to_go(
+        blocks, planner.nearest_place(agents, blocks), goal
+    )
     best = int(cost.argmin())
     which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
     return Line(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))

@@ -22,7 +22,7 @@ ARRIVED = 4.0
 """Pixels from the start of a push at which it begins."""
 SURPRISE, SHOVE = 1.0, 5.0
 """Pixels by which the T or the agent may be elsewhere than expected before a plan is given up."""
-LEAST = 0.3
+MOVED = 0.3
 """Pixels of error by which a push must have moved the T to be of use."""
 TOLERANCE, FINEST, COARSEST = 0.15, 0.7, 8.0
 """A push may end this share of the T's error before its full depth, within bounds in pixels."""
@@ -57,7 +57,7 @@ class PushTExpert:
         if self._expected is not None and self._is_surprised(state, self._expected):
             self.reset()
         if self._line is not None and self._is_done(self._line, agent, block, goal):
-            self._give_up(useless=bool(error(block, self._planned_for) < LEAST))
+            self._give_up(useless=bool(error(block, self._planned_for) < MOVED))
         if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
             self._give_up(useless=False)
         if self._line is None:

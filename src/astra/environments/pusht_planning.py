@@ -21,8 +21,8 @@ BEAM = 96
 """First pushes whose best second push is sought."""
 PER_PLACE = 8
 """First pushes from one place among them."""
-LEAST = 0.05
-"""Share of the error by which a first push must move the T."""
+LEAST = 0.1
+"""Share of the error by which a push must move the T."""
 SECOND_ANGLES = (0, 1, 3, 5, 6)
 """Indices of the directions that second pushes have."""
 SECOND_DEPTHS = DEPTHS[::2]
