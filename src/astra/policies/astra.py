@@ -234,8 +234,11 @@ class Astra(Policy[AstraState]):
 
     @torch.no_grad()
     def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
-        """Give each block's attention weights, with the ids of rows (context, then queries) and columns."""
-        steps = torch.arange(self.config.horizon, device=trajectory.actions.device)
+        """Give each block's attention weights, with the ids of rows and columns.
+
+        Rows are the context and the queries of the action at hand, columns are prompt and context.
+        """
+        steps = torch.zeros(1, dtype=torch.long, device=trajectory.actions.device)
         inputs, rows, columns = self._inputs(trajectory, steps)
         return self.transformer.attention_maps(*inputs), rows, columns
 
