@@ -1,0 +1,8 @@
+"""`python -m astra`, for launchers that start modules: `accelerate launch -m astra train EXPERIMENT`."""
+
+import sys
+
+from astra.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
