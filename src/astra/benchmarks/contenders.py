@@ -75,6 +75,8 @@ def hugging_face_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]
         embd_pdrop=0.0,
         attn_pdrop=0.0,
         use_cache=False,
+        bos_token_id=None,
+        eos_token_id=None,
     )
     model = GPT2Model(config)
     assert config._attn_implementation == "sdpa"
