@@ -24,11 +24,11 @@ from astra.policies.checkpoint import code_version, load_policy
 class Demo:
     """Demonstrations of both goals, training, evaluation on unseen starts and a report."""
 
-    minutes: float = 6.0
-    """Minutes of training; collecting takes about half of that, and so does measuring."""
+    minutes: float = 8.0
+    """Minutes of training; collecting and measuring take about half as long again."""
     output: Path = Path("runs/demo")
     """Run folder; must not exist, or hold a demo that was interrupted."""
-    episodes: int = 160
+    episodes: int = 400
     """Demonstrations of the expert; fewer when the training is shorter than five minutes."""
     test_episodes: int = 50
     """Unseen starts on which each agent is measured, half of them for each goal."""
