@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.cache import SegmentCache
+from astra.attention.chunks import chunks_of_timesteps
 from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
@@ -153,8 +154,7 @@ class Astra(Policy[AstraState]):
             raise ValueError(
                 f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
             )
-        inputs, _, _ = self._inputs(trajectory, steps)
-        outputs = self.transformer(*inputs, context_out=False)
+        outputs = self._read(trajectory, steps)
         predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
         valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
@@ -167,8 +167,7 @@ class Astra(Policy[AstraState]):
 
     def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
         """Encode states and actions without any query. Source: section 3.3 and Figure 7b."""
-        inputs, _, _ = self._inputs(trajectory)
-        encoded = self.transformer(*inputs, context_out=True)
+        encoded = self._read(trajectory, None)
         states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
@@ -241,6 +240,17 @@ class Astra(Policy[AstraState]):
         steps = torch.zeros(1, dtype=torch.long, device=trajectory.actions.device)
         inputs, rows, columns = self._inputs(trajectory, steps)
         return self.transformer.attention_maps(*inputs), rows, columns
+
+    def _read(self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None) -> Float[Tensor, "B R D"]:
+        """Run the trunk: give the outputs of the queries of some steps, or of the context (None)."""
+        inputs, _, _ = self._inputs(trajectory, steps)
+        prompt, context, queries, _ = inputs
+        T, M = trajectory.num_timesteps, self.sizes.state
+        N = (context.shape[1] - T * M) // max(T - (steps is not None), 1)
+        chunks = chunks_of_timesteps(
+            prompt.tokens.shape[1], M, N, T, queries.shape[1] // T, actions=T if steps is None else T - 1
+        )
+        return self.transformer(*inputs, context_out=steps is None, chunks=chunks)
 
     def _inputs(
         self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None = None
