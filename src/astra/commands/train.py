@@ -13,6 +13,7 @@ from astra.commands.names import nearest
 from astra.commands.parse import parse
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import Experiment, run_training
+from astra.parallel.processes import is_main_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,4 +47,5 @@ def run(arguments: Sequence[str]) -> None:
     folder = chosen.output or Path("runs") / name
     described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     policy = run_training(chosen.experiment, folder, resume=chosen.resume, description=described)
-    print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)
+    if is_main_process():
+        print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)

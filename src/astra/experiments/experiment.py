@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.training.train import TrainingConfig, train
 
@@ -53,7 +54,7 @@ def run_training(
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder.
     """
-    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None)
+    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, experiment.observations or None))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
     sizes = {"timesteps": experiment.training.timesteps, "horizon": experiment.policy.horizon}
     return train(

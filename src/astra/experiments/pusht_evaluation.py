@@ -16,6 +16,7 @@ from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.evaluation.figures import write_figure
 from astra.evaluation.mask_picture import mask_picture
+from astra.parallel.processes import in_main
 from astra.policies.astra import Astra
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, Trajectory, TrajectorySpec
@@ -74,7 +75,7 @@ def evaluate_pusht(
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
     if isinstance(policy, Astra):
-        draw_attention(policy, environment, goals[0], folder)
+        in_main(lambda: draw_attention(policy, environment, goals[0], folder))
     return evaluations
 
 

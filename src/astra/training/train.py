@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch import Tensor
 
 from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
+from astra.parallel.processes import in_main
 from astra.policies.config_json import to_json
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.budget import Budget
@@ -120,7 +121,8 @@ def train(
         run_folder: made, or continued.
         statistics: of the training episodes.
         resume: continue the run that the folder holds, from its newest checkpoint; begin where it holds none.
-        evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates.
+        evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates; called in
+            every process, and recorded by the main one.
         description: written to config.json with the rest: data set, command line.
 
     Raises:
@@ -153,10 +155,8 @@ def train(
     # ---- The folder, and where an earlier start ended
     run = RunFolder(run_folder, keep=config.keep_checkpoints)
     identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
-    if accelerator.is_main_process:
-        run.claim(identity, description or {})
-    accelerator.wait_for_everyone()
-    newest = run.newest()
+    in_main(lambda: run.claim(identity, description or {}))
+    newest = in_main(run.newest)
     if newest is not None:
         state.load(newest)
         if budget.finished:
@@ -194,19 +194,16 @@ def train(
                 rates = {"learning_rate": config.learning_rate * factor, "gradient_norm": float(norm)}
                 log.write("train", {**values, **rates, "timesteps_per_second": speed, "epoch": order.epoch})
                 timesteps, since = 0, budget.seconds
-            if accelerator.is_main_process:
-                if budget.is_due(config.validation_every):
-                    log.write("validation", _validate(accelerator, average.policy, validation_windows, config))
-                if evaluate is not None and budget.is_due(config.evaluate_every):
-                    log.write("evaluation", evaluate(average.policy))
-                if budget.is_due(config.checkpoint_every) or stop:
-                    with run.checkpoint(budget.update) as folder:
-                        state.save(folder)
+            if budget.is_due(config.validation_every):
+                log.write("validation", _validate(accelerator, average.policy, validation_windows, config))
+            if evaluate is not None and budget.is_due(config.evaluate_every):
+                log.write("evaluation", evaluate(average.policy))
+            if budget.is_due(config.checkpoint_every) or stop:
+                in_main(lambda: _write(run, state))
             if stop and not budget.finished:
                 log.say(f"interrupted after {budget.update} updates; continue with --resume")
                 raise KeyboardInterrupt(f"{run_folder}: interrupted after {budget.update} updates")
-    accelerator.wait_for_everyone()
-    newest = run.newest()
+    newest = in_main(run.newest)
     assert newest is not None
     return newest / "policy"
 
@@ -247,8 +244,11 @@ def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
     has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
     return Accelerator(
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if mixed else "no",
         log_with=None if config.tracker == "none" else config.tracker,
+        # A window of one timestep reads no actions, which leaves their tokenizer without a gradient.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, gradient_as_bucket_view=True)],
         project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),
     )
 
@@ -281,6 +281,11 @@ def _validate(
     accelerator: Accelerator, policy: Policy[Any], windows: Windows, config: TrainingConfig
 ) -> dict[str, float]:
     return validate(accelerator, policy, windows, num_windows=config.validation_windows, batch_size=config.batch_size)
+
+
+def _write(run: RunFolder, state: RunState) -> None:
+    with run.checkpoint(state.budget.update) as folder:
+        state.save(folder)
 
 
 def _check_finite(loss: float, update: int, run: RunFolder) -> None:
