@@ -51,6 +51,7 @@ def evaluate(
     name: str = "policy",
     slots: int = 16,
     workers: int = 1,
+    cluster: str | None = None,
     num_videos: int = 0,
     confidence: float = 0.95,
     provenance: Mapping[str, Any] | None = None,
@@ -67,6 +68,7 @@ def evaluate(
         name: Of the agent in tables: policy, floor, expert, swapped, ...
         slots: Number of episodes that are played together.
         workers: Number of processes, of each process that was launched.
+        cluster: Plays on a Ray cluster instead: auto, or its address.
         num_videos: So many of the first cases are recorded.
         confidence: Of the intervals.
         provenance: What the file says besides, such as {"checkpoint": ...}; command, code version, machine and date
@@ -83,7 +85,7 @@ def evaluate(
         share = own_share(range(len(cases))).tolist()
         mine = [dataclasses.replace(cases[n], record=cases[n].record or n < num_videos) for n in share]
         title = name if is_main_process() else ""
-        played = play(agent, make_environment, mine, slots=slots, workers=workers, title=title)
+        played = play(agent, make_environment, mine, slots=slots, workers=workers, cluster=cluster, title=title)
         return [_keep(share[n], result, folder, name) for n, result in played]
 
     shares = everywhere(play_share)

@@ -42,6 +42,8 @@ class EvaluationConfig:
     """Episodes that the policy plays together."""
     workers: int = 1
     """Processes."""
+    cluster: str | None = None
+    """Play on a Ray cluster instead: auto, or its address."""
     videos: int = 4
     """Episodes per agent that are recorded."""
 
@@ -71,6 +73,7 @@ def evaluate_pusht(
             name=name,
             slots=config.slots,
             workers=config.workers,
+            cluster=config.cluster,
             num_videos=config.videos,
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
