@@ -23,6 +23,8 @@ from astra.training.train import train
 STILL = linear.LinearConfig(dropout=0.0)
 ASTRA = AstraConfig(layers=1, heads=2, width=16, window=1)
 """With a window of one timestep the tokenizer of actions gets no gradient."""
+CALL = ("resume", "shard", "evaluate")
+"""What `train` takes besides the configurations."""
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
 POLICIES["linear"] = linear.LinearConfig  # pyright: ignore[reportArgumentType]
 
@@ -34,7 +36,7 @@ def no_rollouts(policy: Policy[Any]) -> dict[str, float]:
 
 def run(folder: Path, config: PolicyConfig = STILL, data: Windows | None = None, **settings: Any) -> Path:
     """Train; the held-out windows are an odd number."""
-    call = {"resume": settings.pop("resume", False), "evaluate": settings.pop("evaluate", no_rollouts)}
+    call = {"evaluate": no_rollouts, **{name: settings.pop(name) for name in CALL if name in settings}}
     training = linear.training(validation_windows=7, evaluate_every=2, **settings)
     held_out = linear.windows(seed=1)
     return train(config, training, data or linear.windows(), held_out, folder, statistics=linear.statistics(), **call)
@@ -47,10 +49,10 @@ def press_ctrl_c(policy: Policy[Any]) -> dict[str, float]:
     return {}
 
 
-def interrupt(folder: Path) -> None:
+def interrupt(folder: Path, **settings: Any) -> None:
     """Train for three updates: Ctrl-C after the second lets the next one end."""
     try:
-        run(folder, evaluate=press_ctrl_c)
+        run(folder, evaluate=press_ctrl_c, **settings)
     except KeyboardInterrupt:
         return
     raise AssertionError("was not interrupted")
@@ -93,6 +95,10 @@ def main(folder: Path) -> None:
     run(folder / "astra", ASTRA)
     run(folder / "begun-by-one", resume=True)
     interrupt(folder / "begun-by-two")
+    run(folder / "sharded", accumulate=3, shard=True)
+    run(folder / "sharded-astra", ASTRA, shard=True)
+    run(folder / "begun-by-one-sharded", resume=True, shard=True)
+    interrupt(folder / "begun-by-two-sharded", shard=True)
     evaluate_walker(folder / "eval")
     note(folder, "claim", lambda: run(folder / "begun-by-two", learning_rate=0.5))
     note(folder, "everywhere", lambda: everywhere(_fail_in_second))

@@ -33,7 +33,8 @@ def script() -> Iterator[ModuleType]:
 def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes did everything in `launched`."""
     folder = tmp_path_factory.mktemp("two")
-    script.interrupt(folder / "begun-by-one")
+    for name in ("begun-by-one", "begun-by-one-sharded"):
+        script.interrupt(folder / name)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
@@ -84,23 +85,28 @@ def assert_same_run(first: Path, second: Path) -> None:
             assert line[name] == pytest.approx(line2[name], rel=1e-5), name
 
 
-@pytest.mark.parametrize("name", ["whole", "parts"])
+@pytest.mark.parametrize("name", ["whole", "parts", "sharded"])
 def test_two_processes_train_the_policy_that_one_trains_on_the_same_batches(one: Path, two: Path, name: str) -> None:
     assert_same_run(one / "whole", two / name)
 
 
-def test_weights_that_get_no_gradient_do_not_stop_two_processes(one: Path, two: Path) -> None:
-    assert_same_run(one / "astra", two / "astra")
+@pytest.mark.parametrize("name", ["astra", "sharded-astra"])
+def test_weights_that_get_no_gradient_do_not_stop_two_processes(one: Path, two: Path, name: str) -> None:
+    assert_same_run(one / "astra", two / name)
 
 
-def test_a_run_that_one_process_began_is_ended_by_two_as_if_nothing_had_happened(one: Path, two: Path) -> None:
-    assert_same_run(one / "whole", two / "begun-by-one")
+@pytest.mark.parametrize("name", ["begun-by-one", "begun-by-one-sharded"])
+def test_a_run_that_one_process_began_is_ended_by_two_as_if_nothing_had_happened(
+    one: Path, two: Path, name: str
+) -> None:
+    assert_same_run(one / "whole", two / name)
 
 
-def test_a_run_that_two_processes_began_is_ended_by_one(script: ModuleType, one: Path, two: Path) -> None:
-    assert (two / "begun-by-two/checkpoints/last").resolve().name == "000003"
-    script.run(two / "begun-by-two", resume=True)
-    assert_same_run(one / "whole", two / "begun-by-two")
+@pytest.mark.parametrize("name", ["begun-by-two", "begun-by-two-sharded"])
+def test_a_run_that_two_processes_began_is_ended_by_one(script: ModuleType, one: Path, two: Path, name: str) -> None:
+    assert (two / name / "checkpoints/last").resolve().name == "000003"
+    script.run(two / name, resume=True)
+    assert_same_run(one / "whole", two / name)
 
 
 def test_two_processes_leave_the_same_files_as_one(one: Path, two: Path) -> None:
@@ -133,3 +139,13 @@ def test_an_error_of_one_process_is_told_in_all(two: Path) -> None:
 def test_a_process_that_breaks_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:
     assert "the disk of this process is gone" in (two / "said.1").read_text()
     assert (two / "codes").read_text() == "1 1"
+
+
+def test_sharding_over_one_process_and_accelerates_own_sharding_are_refused(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="there is one process, so nothing to shard over"):
+        script.run(tmp_path / "alone", shard=True)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match="launch without --use_fsdp, and train with --shard"):
+        script.run(tmp_path / "fsdp")

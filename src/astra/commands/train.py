@@ -25,6 +25,8 @@ class Run:
     """Run folder; runs/EXPERIMENT by default."""
     resume: bool = False
     """Continue the run that the folder holds."""
+    shard: bool = False
+    """Cut weights, gradients and moments over the processes of a launcher, instead of a copy in each."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -46,6 +48,6 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parse(Run, f"train {name}", rest, default=Run(experiment=EXPERIMENTS[name].make()))
     folder = chosen.output or Path("runs") / name
     described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
-    policy = run_training(chosen.experiment, folder, resume=chosen.resume, description=described)
+    policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=described)
     if is_main_process():
         print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)

@@ -46,7 +46,12 @@ class Named:
 
 
 def run_training(
-    experiment: Experiment, run_folder: Path, *, resume: bool = False, description: dict[str, Any] | None = None
+    experiment: Experiment,
+    run_folder: Path,
+    *,
+    resume: bool = False,
+    shard: bool = False,
+    description: dict[str, Any] | None = None,
 ) -> Path:
     """Open the demonstrations, train, and give the folder of the policy.
 
@@ -65,5 +70,6 @@ def run_training(
         run_folder,
         statistics=compute_statistics(dataset, training),
         resume=resume,
+        shard=shard,
         description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
     )

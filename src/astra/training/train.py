@@ -1,6 +1,7 @@
 """The training loop, top to bottom: windows of trajectories in, a folder of checkpoints and metrics out."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
@@ -27,6 +29,7 @@ from astra.training.optimizer import build_optimizer, learning_rate_factor
 from astra.training.run_folder import RunFolder
 from astra.training.run_log import RunLog, Tracker, check_tracker
 from astra.training.run_state import RunState
+from astra.training.sharding import ShardedRun
 from astra.training.validation import validate
 from astra.trajectory import Statistics, Trajectory
 
@@ -108,6 +111,7 @@ def train(
     *,
     statistics: Statistics,
     resume: bool = False,
+    shard: bool = False,
     evaluate: Callable[[Policy[Any]], Mapping[str, float]] | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -121,6 +125,7 @@ def train(
         run_folder: made, or continued.
         statistics: of the training episodes.
         resume: continue the run that the folder holds, from its newest checkpoint; begin where it holds none.
+        shard: cut weights, gradients, moments and average over the processes, instead of a copy in each.
         evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates; called in
             every process, and recorded by the main one.
         description: written to config.json with the rest: data set, command line.
@@ -167,7 +172,12 @@ def train(
                 f"{run_folder} holds this run already, unfinished after {budget.update} updates: continue it with "
                 f"--resume, or choose another folder"
             )
-    objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+    sharded = ShardedRun(state) if shard else None
+    if sharded is None:
+        objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+    else:
+        objective, optimizer = sharded.objective, accelerator.prepare(sharded.optimizer)
+        policy, average = objective.policy, sharded.average
 
     # ---- The loop
     with RunLog(accelerator, run_folder, identity, budget) as log, Interruption() as interruption:
@@ -194,11 +204,15 @@ def train(
                 rates = {"learning_rate": config.learning_rate * factor, "gradient_norm": float(norm)}
                 log.write("train", {**values, **rates, "timesteps_per_second": speed, "epoch": order.epoch})
                 timesteps, since = 0, budget.seconds
-            if budget.is_due(config.validation_every):
-                log.write("validation", _validate(accelerator, average.policy, validation_windows, config))
-            if evaluate is not None and budget.is_due(config.evaluate_every):
-                log.write("evaluation", evaluate(average.policy))
-            if budget.is_due(config.checkpoint_every) or stop:
+            validation_due, checkpoint_due = map(budget.is_due, (config.validation_every, config.checkpoint_every))
+            evaluation_due = evaluate is not None and budget.is_due(config.evaluate_every)
+            if sharded is not None and (validation_due or evaluation_due or checkpoint_due or stop):
+                sharded.gather()
+            if validation_due:
+                log.write("validation", _validate(accelerator, state.average.policy, validation_windows, config))
+            if evaluation_due:
+                log.write("evaluation", evaluate(state.average.policy))
+            if checkpoint_due or stop:
                 in_main(lambda: _write(run, state))
             if stop and not budget.finished:
                 log.say(f"interrupted after {budget.update} updates; continue with --resume")
@@ -221,7 +235,8 @@ def _update(
     for batch in batches:
         last = batch is batches[-1]
         with nullcontext() if last else accelerator.no_sync(objective):
-            cost = objective(batch.to(accelerator.device))
+            with accelerator.autocast():
+                cost = objective(batch.to(accelerator.device))
             accelerator.backward(cost.loss * cost.count)
         means.add(cost)
         counts.append(cost.count)
@@ -235,10 +250,12 @@ def _update(
     optimizer.step()
     optimizer.zero_grad()
     assert isinstance(norm, Tensor)
-    return norm
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError("accelerate's own FSDP is not used here: launch without --use_fsdp, and train with --shard")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
