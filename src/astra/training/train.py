@@ -204,15 +204,14 @@ def train(
                 rates = {"learning_rate": config.learning_rate * factor, "gradient_norm": float(norm)}
                 log.write("train", {**values, **rates, "timesteps_per_second": speed, "epoch": order.epoch})
                 timesteps, since = 0, budget.seconds
-            validation_due, checkpoint_due = map(budget.is_due, (config.validation_every, config.checkpoint_every))
-            evaluation_due = evaluate is not None and budget.is_due(config.evaluate_every)
-            if sharded is not None and (validation_due or evaluation_due or checkpoint_due or stop):
+            every = config.validation_every, config.evaluate_every, config.checkpoint_every
+            if sharded is not None and (stop or any(map(budget.is_due, every))):
                 sharded.gather()
-            if validation_due:
+            if budget.is_due(config.validation_every):
                 log.write("validation", _validate(accelerator, state.average.policy, validation_windows, config))
-            if evaluation_due:
+            if evaluate is not None and budget.is_due(config.evaluate_every):
                 log.write("evaluation", evaluate(state.average.policy))
-            if checkpoint_due or stop:
+            if budget.is_due(config.checkpoint_every) or stop:
                 in_main(lambda: _write(run, state))
             if stop and not budget.finished:
                 log.say(f"interrupted after {budget.update} updates; continue with --resume")
