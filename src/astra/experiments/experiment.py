@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.training.train import TrainingConfig, train
@@ -61,12 +63,19 @@ def run_training(
     """
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, experiment.observations or None))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
-    sizes = {"timesteps": experiment.training.timesteps, "horizon": experiment.policy.horizon}
+    features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
+    windows = partial(
+        Windows,
+        dataset,
+        timesteps=experiment.training.timesteps,
+        horizon=experiment.policy.horizon,
+        features=features,
+    )
     return train(
         experiment.policy,
         experiment.training,
-        Windows(dataset, training, **sizes),
-        Windows(dataset, held_out or training, **sizes),
+        windows(training),
+        windows(held_out or training),
         run_folder,
         statistics=compute_statistics(dataset, training),
         resume=resume,
