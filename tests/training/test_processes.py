@@ -58,6 +58,7 @@ def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for process in started:
             process.kill()
     assert (folder / "odd.1").exists(), (folder / "said.0").read_text() + (folder / "said.1").read_text()
+    assert "Warning" not in (folder / "said.0").read_text()
     (folder / "codes").write_text(" ".join(str(process.returncode) for process in started))
     return folder
 

@@ -174,6 +174,10 @@ def train(
             )
     sharded = ShardedRun(state) if shard else None
     if sharded is None:
+        if accelerator.num_processes > 1:
+            assert accelerator.ddp_handler is not None
+            one = train_windows.batch(np.arange(1)).to(accelerator.device)
+            accelerator.ddp_handler.find_unused_parameters = _leaves_weights_alone(Objective(policy).eval(), one)
         objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
     else:
         objective, optimizer = sharded.objective, accelerator.prepare(sharded.optimizer)
@@ -263,10 +267,19 @@ def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if mixed else "no",
         log_with=None if config.tracker == "none" else config.tracker,
-        # A window of one timestep reads no actions, which leaves their tokenizer without a gradient.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, gradient_as_bucket_view=True)],
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
         project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),
     )
+
+
+def _leaves_weights_alone(objective: torch.nn.Module, batch: Trajectory) -> bool:
+    """Tell whether a weight gets no gradient, as the tokenizer of actions where a window of one timestep reads none."""
+    objective(batch).loss.backward()
+    weights = [weight for weight in objective.parameters() if weight.requires_grad]
+    left_alone = any(weight.grad is None for weight in weights)
+    for weight in weights:
+        weight.grad = None
+    return left_alone
 
 
 def _share_of_batch(config: TrainingConfig, accelerator: Accelerator) -> int:
