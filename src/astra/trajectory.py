@@ -87,6 +87,8 @@ class Trajectory:
     """State vectors by name, in the environment's own units."""
     images: Mapping[str, UInt8[Tensor, "B T 3 _ _"]]
     """Frames by camera, RGB, 0 to 255."""
+    features: Mapping[str, Float[Tensor, "B T _"]] = field(default_factory=dict)
+    """What a frozen encoder made of a camera's frames, which are left out then."""
     valid: Bool[Tensor, "B T"]
     """True where a timestep holds a real state; padding comes last."""
     actions: Float[Tensor, "B A N"]
@@ -112,6 +114,7 @@ class Trajectory:
             self,
             states={name: value.to(device, non_blocking=True) for name, value in self.states.items()},
             images={name: value.to(device, non_blocking=True) for name, value in self.images.items()},
+            features={name: value.to(device, non_blocking=True) for name, value in self.features.items()},
             valid=self.valid.to(device, non_blocking=True),
             actions=self.actions.to(device, non_blocking=True),
             action_valid=self.action_valid.to(device, non_blocking=True),

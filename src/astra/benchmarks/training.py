@@ -22,7 +22,8 @@ class Ratio:
     """One row: how many times better or worse than the peer."""
 
     name: str
-    ratio: float
+    ratio: float | None
+    """None: inconclusive, because the machine was busy."""
     must: float
     aim: float
     better: str

@@ -13,6 +13,7 @@ from astra.commands.names import choose
 from astra.commands.parse import parse
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import Experiment, run_training
+from astra.parallel.processes import is_main_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class Run:
     """Run folder; runs/EXPERIMENT by default."""
     resume: bool = False
     """Continue the run that the folder holds."""
+    shard: bool = False
+    """Cut weights, gradients and moments over the processes of a launcher, instead of a copy in each."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -39,5 +42,6 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parse(Run, f"train {name}", arguments[1:], default=Run(experiment=EXPERIMENTS[name].make()))
     folder = chosen.output or Path("runs") / name
     described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
-    policy = run_training(chosen.experiment, folder, resume=chosen.resume, description=described)
-    print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)
+    policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=described)
+    if is_main_process():
+        print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)

@@ -27,7 +27,7 @@ def cached_columns(folder: Path, metadata: Metadata) -> dict[str, np.ndarray]:
         ValueError: naming the episode and the column, if rows are missing or a value is NaN, infinite or no image.
         OSError: if the disk has no room for the cache.
     """
-    cache = _cache_folder(folder)
+    cache = cache_folder(folder)
     missing = [column for column in metadata.columns if not (cache / f"{column}.npy").exists()]
     if missing:
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
@@ -36,8 +36,8 @@ def cached_columns(folder: Path, metadata: Metadata) -> dict[str, np.ndarray]:
     return {column: np.load(cache / f"{column}.npy", mmap_mode="r") for column in metadata.columns}
 
 
-def _cache_folder(folder: Path) -> Path:
-    """Make the folder of this state of the data set and remove those of earlier ones."""
+def cache_folder(folder: Path) -> Path:
+    """Make the folder for what is derived from this state of the data set, and remove those of earlier ones."""
     sources = sorted(path for part in ("meta", "data") for path in (folder / part).rglob("*") if path.is_file())
     facts = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     root = folder / "cache"

@@ -41,16 +41,23 @@ def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[
     return [folder / f"{column}.npy" for column in columns]
 
 
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Check that the disk has room for a cache.
+
+    Raises:
+        OSError: if it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(f"the cache of {what} takes {needed:,} bytes, but {folder.parent} has {free:,} left")
+
+
 def _create_files(metadata: Metadata, columns: list[str], folder: Path) -> dict[str, np.memmap]:
     rows = int(metadata.ends[-1])
     images, states, size = metadata.spec.images, metadata.spec.states, len(metadata.spec.actions)
     shapes = {c: (rows, *images[c], 3) if c in images else (rows, states.get(c, size)) for c in columns}
     needed = sum(int(np.prod(shape)) * (1 if column in images else 4) for column, shape in shapes.items())
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            f"the cache of {', '.join(columns)} takes {needed:,} bytes, but {folder.parent} has {free:,} left"
-        )
+    check_room(folder, needed, ", ".join(columns))
     return {
         column: np.lib.format.open_memmap(
             folder / f"{column}.npy", "w+", np.uint8 if column in images else np.float32, shape

@@ -1,9 +1,8 @@
 """Push-T demonstrations into the native format: our expert's, collected in parallel, and human ones, converted."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from astra.datasets import DatasetWriter, Episode, read_diffusion_policy_zarr
 from astra.environments.pusht import FPS, PushTConfig, observe_state
 from astra.environments.pusht_expert import demonstrate
 from astra.environments.pusht_geometry import BOARD, CENTRE, LOWER_RIGHT, Pose, instruction_for
+from astra.parallel.pool import pool
 from astra.trajectory import ActionSpec
 
 ACTIONS = ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(BOARD, BOARD))
@@ -37,6 +37,8 @@ class CollectConfig:
     """Of the first episode; each takes the next."""
     workers: int = os.cpu_count() or 1
     """Processes."""
+    cluster: str | None = None
+    """Let the experts work on a Ray cluster instead: auto, or its address."""
 
 
 def collect_pusht(config: CollectConfig) -> Path:
@@ -77,24 +79,24 @@ def collect_pusht(config: CollectConfig) -> Path:
 
 def _demonstrations(config: CollectConfig) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Yield successful demonstrations in the order of their seeds, so that workers change nothing."""
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(threads, "1")  # read by the workers: small matrices gain nothing from more
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.workers, context) as pool:
+    share = {"disturbance": config.disturbance, "near_goal": config.near_goal}
+    with pool(config.workers, cluster=config.cluster, shared=(PushTConfig(), share)) as tasks:
         waiting: list[Future[tuple[str, dict[str, np.ndarray]] | None]] = []
         seed, found = config.seed, 0
         while found < config.episodes:
-            while len(waiting) < 4 * config.workers:
-                goal = config.goals[seed % len(config.goals)]
-                share = {"disturbance": config.disturbance, "near_goal": config.near_goal}
-                waiting.append(pool.submit(demonstrate, PushTConfig(), seed, goal=goal, **share))
+            while len(waiting) < 4 * tasks.workers:
+                waiting.append(tasks.submit(_demonstrate, seed, config.goals[seed % len(config.goals)]))
                 seed += 1
             episode = waiting.pop(0).result()
             if episode is not None:
                 found += 1
                 yield episode
-        for future in waiting:
-            future.cancel()
+
+
+def _demonstrate(
+    environment: PushTConfig, share: dict[str, float], seed: int, goal: Pose
+) -> tuple[str, dict[str, np.ndarray]] | None:
+    return demonstrate(environment, seed, goal=goal, **share)
 
 
 def convert_pusht_zarr(source: Path, destination: Path, *, goal: Pose = CENTRE, mirror: bool = False) -> Path:

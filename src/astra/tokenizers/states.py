@@ -73,5 +73,6 @@ class StateTokenizer(nn.Module):
         ]
         stacked = [torch.stack(tokens, dim=-2)] if tokens else []
         if self.images:
-            stacked.append(self.images(source.images))
+            known = source.features if isinstance(source, Trajectory) else {}
+            stacked.append(self.images.project(known) if known else self.images(source.images))
         return torch.cat(stacked, dim=-2)
