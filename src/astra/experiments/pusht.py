@@ -2,7 +2,7 @@
 
 Demonstrations come first:
 
-    astra collect pusht --episodes 600 --output data/pusht-expert
+    astra collect pusht --episodes 2000 --output data/pusht-expert
     astra convert pusht-zarr pusht_cchi_v7_replay.zarr.tar data/pusht-human --mirror
 
 What the small policies have in common: they see the T's corners and the agent's position, at the present timestep
@@ -12,6 +12,7 @@ alone (a window of one), and predict the next eight positions of the agent.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.environments.pusht import AGENT
 from astra.experiments.experiment import Experiment
 from astra.policies.astra import AstraConfig, Decoding
 from astra.policies.sizes import astra_19m, astra_small
@@ -21,11 +22,16 @@ from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
 
-def small_policy() -> AstraConfig:
-    """Describe the small Astra that all CPU runs on Push-T train."""
+def small_policy(window: int = 1) -> AstraConfig:
+    """Describe the small Astra that all CPU runs on Push-T train.
+
+    Args:
+        window: timesteps that it sees, its own included.
+    """
     return replace(
         astra_small(),
-        window=1,
+        window=window,
+        relative_to=AGENT,
         horizon=8,
         horizon_sample=2,
         dropout=0.1,
@@ -36,13 +42,13 @@ def small_policy() -> AstraConfig:
     )
 
 
-def small_training(minutes: float) -> TrainingConfig:
-    """Describe a training of so many minutes on one thread."""
+def small_training(minutes: float, timesteps: int = 1) -> TrainingConfig:
+    """Describe a training of so many minutes on one thread, with 128 timesteps per update."""
     return TrainingConfig(
         updates=1_000_000,
         max_minutes=minutes,
-        batch_size=128,
-        timesteps=1,
+        batch_size=128 // timesteps,
+        timesteps=timesteps,
         learning_rate=1e-3,
         weight_decay=0.1,
         average_ceiling=0.999,
@@ -55,7 +61,7 @@ def small_training(minutes: float) -> TrainingConfig:
 
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
-    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(), training=small_training(45))
+    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(window=4), training=small_training(45, 8))
 
 
 def pusht_human() -> Experiment:
