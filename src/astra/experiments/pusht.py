@@ -22,16 +22,17 @@ from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
 
-def small_policy(window: int = 1) -> AstraConfig:
+def small_policy(window: int = 1, relative_to: str | None = None) -> AstraConfig:
     """Describe the small Astra that all CPU runs on Push-T train.
 
     Args:
         window: timesteps that it sees, its own included.
+        relative_to: state vector from which actions are measured, if any.
     """
     return replace(
         astra_small(),
         window=window,
-        relative_to=AGENT,
+        relative_to=relative_to,
         horizon=8,
         horizon_sample=2,
         dropout=0.1,
@@ -61,7 +62,9 @@ def small_training(minutes: float, timesteps: int = 1) -> TrainingConfig:
 
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
-    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(window=4), training=small_training(45, 8))
+    return Experiment(
+        dataset=Path("data/pusht-expert"), policy=small_policy(4, relative_to=AGENT), training=small_training(45, 8)
+    )
 
 
 def pusht_human() -> Experiment:
