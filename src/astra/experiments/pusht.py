@@ -22,16 +22,15 @@ from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
 
-def small_policy(window: int = 1, relative_to: str | None = None) -> AstraConfig:
+def small_policy(relative_to: str | None = None) -> AstraConfig:
     """Describe the small Astra that all CPU runs on Push-T train.
 
     Args:
-        window: timesteps that it sees, its own included.
         relative_to: state vector from which actions are measured, if any.
     """
     return replace(
         astra_small(),
-        window=window,
+        window=1,
         relative_to=relative_to,
         horizon=8,
         horizon_sample=2,
@@ -43,13 +42,13 @@ def small_policy(window: int = 1, relative_to: str | None = None) -> AstraConfig
     )
 
 
-def small_training(minutes: float, timesteps: int = 1) -> TrainingConfig:
-    """Describe a training of so many minutes on one thread, with 128 timesteps per update."""
+def small_training(minutes: float) -> TrainingConfig:
+    """Describe a training of so many minutes on one thread."""
     return TrainingConfig(
         updates=1_000_000,
         max_minutes=minutes,
-        batch_size=128 // timesteps,
-        timesteps=timesteps,
+        batch_size=128,
+        timesteps=1,
         learning_rate=1e-3,
         weight_decay=0.1,
         average_ceiling=0.999,
@@ -63,7 +62,7 @@ def small_training(minutes: float, timesteps: int = 1) -> TrainingConfig:
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
     return Experiment(
-        dataset=Path("data/pusht-expert"), policy=small_policy(4, relative_to=AGENT), training=small_training(45, 8)
+        dataset=Path("data/pusht-expert"), policy=small_policy(relative_to=AGENT), training=small_training(45)
     )
 
 
