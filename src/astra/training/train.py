@@ -31,6 +31,7 @@ from astra.training.run_folder import RunFolder
 from astra.training.run_log import RunLog, Tracker, check_tracker
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
+from astra.training.state_noise import with_state_noise
 from astra.training.validation import validate
 from astra.trajectory import Statistics, Trajectory
 
@@ -64,6 +65,8 @@ class TrainingConfig:
     """Largest decay of the moving average of the weights, which is what is validated and kept; 0: the last weights."""
     average_power: float = 0.75
     """How fast that decay grows with the updates. Source: Diffusion Policy."""
+    state_noise: float = 0.0
+    """Standard deviation of noise added to state vectors in training, as a share of that of the data."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 where a GPU has it."""
     threads: int | None = None
@@ -99,6 +102,8 @@ class TrainingConfig:
             raise ValueError(
                 f"warmup and average_ceiling lie in 0 to below 1, got {self.warmup} and {self.average_ceiling}"
             )
+        if self.state_noise < 0:
+            raise ValueError(f"state_noise must not be negative, got {self.state_noise}")
         if min(self.learning_rate, self.gradient_clip, 1 if self.max_minutes is None else self.max_minutes) <= 0:
             raise ValueError("learning_rate, gradient_clip and max_minutes must be above 0")
 
@@ -196,6 +201,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
             batches = [train_windows.batch(indices) for indices in np.array_split(next(order), config.accumulate)]
+            batches = [with_state_noise(batch, statistics, config.state_noise) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, config.gradient_clip, means)
             average.update(policy)
             timesteps += sum(int(trajectory.valid.sum()) for trajectory in batches)
