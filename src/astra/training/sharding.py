@@ -45,13 +45,17 @@ class ShardedRun:
                 "--num_processes 2 -m astra train ... --shard`, or leave --shard out"
             )
         self.state = state
-        device = next(state.policy.parameters()).device.type
-        mesh = init_device_mesh(device, (processes().num_processes,))
+        device = next(state.policy.parameters()).device
+        mesh = init_device_mesh(device.type, (processes().num_processes,))
         self.objective = Objective(copy.deepcopy(state.policy)).train()
         self.average = copy.deepcopy(state.average)
         fully_shard(self.objective, mesh=mesh)
         fully_shard(self.average.policy, mesh=mesh)
         self.optimizer = _shard_optimizer(state.optimizer, state.policy, self.objective.policy, mesh)
+        # Of the plain state only the average is computed with; the rest waits where memory is cheap.
+        state.policy.to("cpu")
+        state.average.policy.to(device)  # back again, what is frozen and shared with the policy
+        state.optimizer.load_state_dict(_on_cpu(state.optimizer))
 
     @torch.no_grad()
     def gather(self) -> None:
@@ -59,11 +63,7 @@ class ShardedRun:
         _gather(self.objective.policy.state_dict(), self.state.policy.state_dict())
         _gather(self.average.policy.state_dict(), self.state.average.policy.state_dict())
         self.state.average.updates = self.average.updates
-        saved = copy.copy(self.optimizer.state_dict())
-        saved["state"] = {
-            index: {key: _whole(value) for key, value in values.items()} for index, values in saved["state"].items()
-        }
-        self.state.optimizer.load_state_dict(saved)
+        self.state.optimizer.load_state_dict(_on_cpu(self.optimizer))
 
 
 def _shard_optimizer(optimizer: Optimizer, policy: Any, sharded: Any, mesh: DeviceMesh) -> Optimizer:
@@ -82,6 +82,14 @@ def _shard_optimizer(optimizer: Optimizer, policy: Any, sharded: Any, mesh: Devi
     }
     made.load_state_dict(saved)
     return made
+
+
+def _on_cpu(optimizer: Optimizer) -> dict[str, Any]:
+    saved = copy.copy(optimizer.state_dict())
+    saved["state"] = {
+        index: {key: _whole(value).cpu() for key, value in values.items()} for index, values in saved["state"].items()
+    }
+    return saved
 
 
 def _slice(value: Tensor, weight: DTensor, mesh: DeviceMesh) -> Tensor:
