@@ -21,15 +21,13 @@ from astra.objects import Objects, ObjectSpec
 from astra.tokenizers.crop_encoders import CropEncoder, build_crop_encoder, distinct_rows
 from astra.tokenizers.proprioception import fourier_features
 
-VIMA_MEAN, VIMA_STD = (0.3471, 0.3429, 0.3383), (0.3011, 0.2961, 0.2956)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectConfig:
     """How an object becomes a token in each view."""
 
     encoder: CropEncoder = "small"
-    """The network that reads crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 113,216."""
+    """The network that reads crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 108,384."""
     frequencies: int = 6
     """Fourier frequencies per number of a box, which sharpen small differences of place; 0: as in VIMA, none."""
 
@@ -44,9 +42,6 @@ class ObjectTokenizer(nn.Module):
     Deviation: the crop's features are normalised before they meet the box's. Without it, policies trained from random
     weights ignore what objects look like.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: ObjectConfig, spec: ObjectSpec, width: int) -> None:
         """Make the encoder that all views share, and each view's own layers.
@@ -69,8 +64,6 @@ class ObjectTokenizer(nn.Module):
             nn.Sequential(nn.Linear(numbers, features), nn.GELU(), nn.Linear(features, features)) for _ in spec.views
         )
         self.projections = nn.ModuleList(nn.Linear(2 * features, width) for _ in spec.views)
-        self.register_buffer("mean", 255 * torch.tensor(VIMA_MEAN), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(VIMA_STD), persistent=False)
 
     @property
     def description(self) -> str:
@@ -114,13 +107,14 @@ class ObjectTokenizer(nn.Module):
     def encode(self, crops: UInt8[Tensor, "R 32 32 3"]) -> Float[Tensor, "R F"]:
         """Encode crops, equal ones once."""
         if not len(crops):
-            return self.mean.new_zeros(0, self.encoder.width)
+            return self.norm.weight.new_zeros(0, self.encoder.width)
         places, of = distinct_rows(crops)
-        pixels = (crops[places].to(self.mean.dtype) - self.mean) / self.std
-        return self.norm(self.encoder(pixels))[of]
+        if len(places) == len(crops):
+            return self.norm(self.encoder(crops))
+        return F.embedding(of, self.norm(self.encoder(crops[places])))
 
     def _numbers(self, boxes: Float[Tensor, "R 4"], size: tuple[int, int]) -> Float[Tensor, "R n"]:
         """Give boxes as shares of the view, from 0 to 1, and their Fourier features."""
         height, width = size
-        shares = boxes.to(self.mean.dtype) / torch.tensor([width, height, height, width], device=boxes.device)
+        shares = boxes.to(self.norm.weight.dtype) / torch.tensor([width, height, height, width], device=boxes.device)
         return torch.cat([shares, fourier_features(2 * shares - 1, self.config.frequencies)], dim=-1)
