@@ -1,0 +1,132 @@
+"""Tasks of putting into a container: visual_manipulation, scene_understanding, novel_noun, same_shape, same_texture.
+
+Distractors share the shape or the texture of what is meant, so that only both together tell it.
+
+Source: the tasks of VIMA-Bench (Jiang et al., 2022); numbers of distractors are ours.
+"""
+
+from astra.environments.tabletop_goals import Goal, Placements
+from astra.environments.tabletop_layout import Layout, Picture, Problem
+from astra.environments.tabletop_scene import Thing
+from astra.environments.tabletop_shapes import SHAPES
+
+NOUNS = ("dax", "blicket", "wug", "zup")
+"""Words without a meaning, as in VIMA-Bench."""
+SAME_TOLERANCE = 0.125
+"""Metres. Source: VIMA-Bench's same_texture and same_shape."""
+BOWL_TOLERANCE = 0.0875
+"""Metres: the same for bowls."""
+
+
+def visual_manipulation(layout: Layout) -> Problem:
+    """One object into one container, among similar ones of both."""
+    target, container, distractors = _one_of_many(layout)
+    return Problem(
+        instruction="Put the {dragged_obj} into the {base_obj}.",
+        pictures={"dragged_obj": layout.picture(target), "base_obj": layout.picture(container)},
+        things=layout.things,
+        goals=_into(layout, [target], container, distractors),
+    )
+
+
+def novel_noun(layout: Layout) -> Problem:
+    """The same with words that the prompt defines."""
+    target, container, distractors = _one_of_many(layout)
+    noun, place = layout.several(NOUNS, 2)
+    meanings = [f"This is a {noun} {{dragged_obj}}.", f"This is a {place} {{base_obj}}."]
+    if layout.yes():
+        meanings.reverse()
+    return Problem(
+        instruction=" ".join([*meanings, f"Put a {noun} into a {place}."]),
+        pictures={"dragged_obj": layout.picture(target), "base_obj": layout.picture(container)},
+        things=layout.things,
+        goals=_into(layout, [target], container, distractors),
+    )
+
+
+def scene_understanding(layout: Layout) -> Problem:
+    """The object of a texture in a picture of another scene, into the container of a texture."""
+    content = layout.content
+    shape, other_shape = layout.several(content.objects, 2)
+    texture, other_texture = layout.several(content.object_textures, 2)
+    container_shape = layout.choose(content.containers)
+    place = layout.choose(content.container_textures, but=[texture])
+    container = layout.add(container_shape, place)
+    distractors = [
+        layout.add(container_shape, layout.choose(content.container_textures, but=[place, texture])),
+        layout.add(other_shape, texture),
+        layout.add(shape, other_texture),
+    ]
+    target = layout.add(shape, texture)
+    scene = Layout(random=layout.random, content=content)
+    scene.add(shape, texture)
+    scene.add(other_shape, other_texture)
+    return Problem(
+        instruction=f"Put the {texture} object in {{scene}} into the {place} object.",
+        pictures={"scene": Picture(things=tuple(scene.things), scene=True)},
+        things=layout.things,
+        goals=_into(layout, [target], container, distractors),
+    )
+
+
+def same_shape(layout: Layout) -> Problem:
+    """All objects with the outline of a container, round or square, into it."""
+    content = layout.content
+    container_shape = layout.choose(content.containers)
+    profile = SHAPES[container_shape].profile
+    like = [name for name in content.objects if SHAPES[name].profile == profile]
+    unlike = [name for name in content.objects if SHAPES[name].profile != profile]
+    textures = layout.several(content.object_textures, 2)
+    container = layout.add(container_shape, layout.choose(content.container_textures))
+    targets = [layout.add(layout.choose(like), texture) for texture in textures]
+    opposite = [name for name in unlike if SHAPES[name].profile != "other"]
+    distractors = [
+        layout.add(layout.choose(opposite), layout.choose(textures)),
+        layout.add(layout.choose(unlike), layout.choose(textures)),
+    ]
+    return _all_into(layout, "profile", targets, container, distractors)
+
+
+def same_texture(layout: Layout) -> Problem:
+    """All objects with the texture of a container into it."""
+    content = layout.content
+    texture, second, third = layout.several(content.object_textures, 3)
+    shapes = layout.several(content.objects, 2)
+    container = layout.add(layout.choose(content.containers), texture)
+    targets = [layout.add(shape, texture) for shape in shapes]
+    distractors = [layout.add(shape, other) for shape, other in zip(shapes, (second, third), strict=True)]
+    return _all_into(layout, "texture", targets, container, distractors)
+
+
+def _all_into(layout: Layout, what: str, targets: list[int], container: int, distractors: list[int]) -> Problem:
+    bowl = layout.things[container].shape.name == "bowl"
+    goals = _into(layout, targets, container, distractors)
+    goals.tolerance = BOWL_TOLERANCE if bowl else SAME_TOLERANCE
+    return Problem(
+        instruction=f"Put all objects with the same {what} as {{base_obj}} into it.",
+        pictures={"base_obj": layout.picture(container)},
+        things=layout.things,
+        goals=goals,
+    )
+
+
+def _one_of_many(layout: Layout) -> tuple[int, int, list[int]]:
+    """Add an object, a container, two objects that share shape or texture, and a container that shares one."""
+    content = layout.content
+    container_shape, texture = layout.choose(content.containers), layout.choose(content.container_textures)
+    container = layout.add(container_shape, texture)
+    if layout.yes():
+        twin = layout.add(container_shape, layout.choose(content.container_textures, but=[texture]))
+    else:
+        twin = layout.add(layout.choose(content.containers, but=[container_shape]), texture)
+    shape, other_shape = layout.several(content.objects, 2)
+    look, other_look = layout.several(content.object_textures, 2)
+    target = layout.add(shape, look)
+    return target, container, [twin, layout.add(shape, other_look), layout.add(other_shape, look)]
+
+
+def _into(layout: Layout, targets: list[int], container: int, distractors: list[int]) -> Placements:
+    place: Thing = layout.things[container]
+    return Placements(
+        stages=[[Goal(thing=target, x=place.x, y=place.y) for target in targets]], distractors=distractors
+    )
