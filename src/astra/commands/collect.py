@@ -6,8 +6,12 @@ from astra.commands.names import nearest
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+from astra.experiments.vima_bench_demonstrations import CollectVimaBenchConfig, collect_vima_bench
 
-ENVIRONMENTS = {"pusht": "Push-T, by sampling pushes in a copy of the simulator"}
+ENVIRONMENTS = {
+    "pusht": "Push-T, by sampling pushes in a copy of the simulator",
+    "vima-bench": "VIMA-Bench, where it is installed, by its own oracle",
+}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -26,6 +30,9 @@ def run(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     if name not in ENVIRONMENTS:
         raise ValueError(f"there is no environment with an expert named {name!r}{nearest(name, ENVIRONMENTS)}")
-    folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+    if name == "pusht":
+        folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+    else:
+        folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", rest))
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -104,7 +104,7 @@ class Tabletop(Environment):
         self.task = ""
         self.instruction = ""
         self.max_timesteps = BONUS_STEPS
-        self.prompt_pictures: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+        self.prompt_pictures = {}
         self.spec_of_trajectories = TrajectorySpec(states={END_EFFECTOR: 2}, actions=ACTIONS, fps=FPS)
         low, high = np.array(ACTIONS.low, dtype=np.float32), np.array(ACTIONS.high, dtype=np.float32)
         self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
