@@ -186,3 +186,5 @@ class Statistics:
 
     states: Mapping[str, VectorStatistics]
     actions: VectorStatistics
+    relative_actions: Mapping[str, VectorStatistics] = field(default_factory=dict)
+    """By state vector of an action's length: actions, over the horizon, less that vector where they are predicted."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from astra.attention.layers import Attention, Block, Remember
+from astra.attention.layers import Attention, Block, by_head, joined
 from astra.attention.masks import additive, may_attend
 from astra.attention.positions import RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate
@@ -69,7 +70,8 @@ class SegmentCache:
         positions: RelativePositions | None = None,
     ) -> Float[Tensor, "B Q D"] | None:
         """Take in new context tokens and give the outputs of the queries, as a full forward would."""
-        self._make_room(int(ids.timestep.max()) + 1)
+        last = int(ids.timestep.max())
+        self._make_room(last + 1)
         batch = torch.arange(len(tokens), device=tokens.device)[:, None]
         columns = self._columns(ids)
         self.ids.kind[batch, columns] = ids.kind
@@ -77,22 +79,23 @@ class SegmentCache:
         self.ids.slot[batch, columns] = ids.slot
         self.valid[batch, columns] = valid
 
-        rows, row_ids = tokens, ids
-        if queries is not None and ids_of_queries is not None:
-            rows, row_ids = torch.cat([tokens, queries], dim=1), concatenate(ids, ids_of_queries)
-        allowed = may_attend(row_ids, self.ids, window=self.window) & self.valid[:, None, :]
+        row_ids = ids if ids_of_queries is None else concatenate(ids, ids_of_queries)
+        used = self._used_columns(last)
+        seen = self.ids.select(slice(0, used))
+        allowed = may_attend(row_ids, seen, window=self.window) & self.valid[:, None, :used]
         mask = additive(allowed, tokens.dtype)[:, None]
         if positions is not None:
-            mask = mask + positions.bias(row_ids, self.ids)
+            mask = mask + positions.bias(row_ids, seen)
 
-        num_context = tokens.shape[1]
+        rows = tokens.flatten(0, 1)
+        num_read = len(rows)
+        if queries is not None:
+            rows = torch.cat([rows, queries.flatten(0, 1)])
         for layer, block in enumerate(transformer.blocks):
-            last = layer == len(transformer.blocks) - 1
-            context_reads = queries is None or not last
-            block_mask = mask if context_reads else mask[:, :, num_context:]
-            remember = self._remember(layer, batch, columns)
-            rows = block(rows, num_context, block_mask, context_reads=context_reads, remember=remember)
-        return None if queries is None else transformer.final_norm(rows)
+            is_last = layer == len(transformer.blocks) - 1
+            kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, mask)
+            rows = block(rows, num_read, kernel, first=num_read if is_last else 0)
+        return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
 
     def replace(self, slots: Bool[Tensor, " B"], other: "SegmentCache") -> None:
         """Put the slots of another cache, in order, in place of those marked."""
@@ -109,22 +112,45 @@ class SegmentCache:
         offset = self.sizes.offset(ids)
         return torch.where(ids.kind == Kind.PROMPT, offset, offset + per_timestep * (ids.timestep % self.capacity))
 
-    def _remember(self, layer: int, batch: Int[Tensor, "B 1"], columns: Int[Tensor, "B S"]) -> Remember:
-        def remember(keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-            self.keys[layer][batch, :, columns] = keys.transpose(1, 2)
-            self.values[layer][batch, :, columns] = values.transpose(1, 2)
-            return self.keys[layer], self.values[layer]
-
-        return remember
+    def _used_columns(self, last: int) -> int:
+        """Count the columns up to the last timestep that any slot has read; with a window all are soon used."""
+        timesteps = self.capacity if self.window is not None else last + 1
+        return self.sizes.prompt + timesteps * (self.sizes.state + self.sizes.action)
 
     def _make_room(self, num_timesteps: int) -> None:
         if self.window is not None or num_timesteps <= self.capacity:
             return
         capacity = max(num_timesteps, 2 * self.capacity)
         extra = (capacity - self.capacity) * (self.sizes.state + self.sizes.action)
-        widen = torch.nn.functional.pad
+        widen = F.pad
         self.capacity = capacity
         self.ids = TokenIds(*(widen(tensor, (0, extra)) for tensor in vars(self.ids).values()))
         self.valid = widen(self.valid, (0, extra))
         self.keys = [widen(keys, (0, 0, 0, extra)) for keys in self.keys]
         self.values = [widen(values, (0, 0, 0, extra)) for values in self.values]
+
+
+@dataclass
+class _CacheKernel:
+    """Writes the new keys and values of one layer into the cache and reads all of them."""
+
+    keys: Float[Tensor, "B H C d"]
+    values: Float[Tensor, "B H C d"]
+    batch: Int[Tensor, "B 1"]
+    columns: Int[Tensor, "B S"]
+    mask: Float[Tensor, "B #H R used"]
+
+    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+        B, H = self.keys.shape[:2]
+        keys, values = keys_values.view(B, -1, 2, H, self.keys.shape[-1]).unbind(2)
+        self.keys[self.batch, :, self.columns] = keys
+        self.values[self.batch, :, self.columns] = values
+        if q_read is None and q_queries is None:  # the last block, when nothing is asked
+            return keys_values[:0, : keys_values.shape[1] // 2]
+        q = joined([part.unflatten(0, (B, -1)) for part in (q_read, q_queries) if part is not None], 1)
+        used = self.mask.shape[-1]
+        mixed = F.scaled_dot_product_attention(
+            by_head(q, H), self.keys[:, :, :used], self.values[:, :, :used], attn_mask=self.mask[:, :, -q.shape[1] :]
+        ).transpose(1, 2)
+        sizes = [0 if part is None else len(part) // B for part in (q_read, q_queries)]
+        return joined([part.flatten(0, 1).flatten(1) for part in mixed.split(sizes, dim=1) if part.shape[1]], 0)

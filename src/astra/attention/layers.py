@@ -1,23 +1,37 @@
-"""The GPT-2 block in its split form: keys and values of the context only, queries that only read.
+"""The GPT-2 block in its split form: keys and values of what is read only, queries that only read.
 
-A sequence is laid out as rows: first the C tokens of the context, then the action queries.
-Queries are projected to Q alone; nobody reads them, so they have no keys and no values. All rows share one call of
-attention, one output projection and one feed-forward.
+All rows of a batch lie in one matrix: first the tokens that are read (prompts and contexts), then the action queries.
+Queries are projected to Q alone; nobody reads them, so they have no keys and no values. Everything that works token by
+token is one product over all rows; who reads whom is left to a kernel.
 """
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Remember = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes the keys and values of new tokens, gives those of all tokens that may be read (with a prompt, from a cache)."""
+
+@runtime_checkable
+class Kernel(Protocol):
+    """Mixes values by attention; it knows how the rows are laid out, and the mask."""
+
+    def __call__(
+        self, q_read: Float[Tensor, "_ D"] | None, q_queries: Float[Tensor, "_ D"] | None, keys_values: Tensor
+    ) -> Float[Tensor, "_ D"]:
+        """Give one row per row of Q: those of the tokens that are read, where they read, then those of the queries.
+
+        Args:
+            q_read: Q of all read tokens, of those behind the prompts, or of none.
+            q_queries: Q of the action queries; None where there are none.
+            keys_values: (tokens, 2 D), keys and values of all tokens that are read, side by side.
+        """
+        ...
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one QKV product for the context and a Q product for the queries."""
+    """Multi-head self-attention with one QKV product for what is read and a Q product for the queries."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         """Make the projections; weights are initialised by the transformer.
@@ -33,48 +47,24 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def project(
-        self, rows: Float[Tensor, "B R D"], num_context: int, *, context_reads: bool
-    ) -> tuple[Float[Tensor, "B H R2 d"], Float[Tensor, "B H C d"], Float[Tensor, "B H C d"]]:
-        """Make Q of the rows that read, and K and V of the context."""
-        width = self.out.in_features
-        context, queries = rows[:, :num_context], rows[:, num_context:]
-        if context_reads:
-            q, keys, values = self.qkv(context).split(width, dim=-1)
-            if queries.shape[1]:
-                q = torch.cat([q, F.linear(queries, self.qkv.weight[:width], self.qkv.bias[:width])], dim=1)
-        else:
-            q = F.linear(queries, self.qkv.weight[:width], self.qkv.bias[:width])
-            keys, values = F.linear(context, self.qkv.weight[width:], self.qkv.bias[width:]).split(width, dim=-1)
-        return self._by_head(q), self._by_head(keys), self._by_head(values)
-
     def forward(
-        self,
-        rows: Float[Tensor, "B R D"],
-        num_context: int,
-        mask: Float[Tensor, "#B #H R2 C2"],
-        *,
-        context_reads: bool = True,
-        remember: Remember | None = None,
-    ) -> Float[Tensor, "B R2 D"]:
-        """Read the context, and what is remembered besides, by an additive mask."""
-        q, keys, values = self.project(rows, num_context, context_reads=context_reads)
-        if remember is not None:
-            keys, values = remember(keys, values)
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, dropout_p=dropout)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        self, rows: Float[Tensor, "R D"], num_read: int, kernel: Kernel, *, first: int = 0
+    ) -> Float[Tensor, "R2 D"]:
+        """Give what the rows from `first` on read; the first `num_read` of all rows are what is read."""
+        width = self.out.in_features
+        read, queries = rows.split([num_read, len(rows) - num_read])
+        if first == 0:
+            q_read, keys_values = self.qkv(read).split([width, 2 * width], dim=-1)
+        else:
+            q_read = self._project(read[first:], 0, 1) if first < num_read else None
+            keys_values = self._project(read, 1, 3)
+        q_queries = self._project(queries, 0, 1) if len(queries) else None
+        return self.out(kernel(q_read, q_queries, keys_values))
 
-    def weights(
-        self, rows: Float[Tensor, "B R D"], num_context: int, mask: Float[Tensor, "#B #H R C2"], remember: Remember
-    ) -> Float[Tensor, "B H R C2"]:
-        """Compute how much each row reads of each token, to be looked at."""
-        q, keys, values = self.project(rows, num_context, context_reads=True)
-        keys, _ = remember(keys, values)
-        return torch.softmax(q @ keys.mT / q.shape[-1] ** 0.5 + mask, dim=-1)
-
-    def _by_head(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B H S d"]:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _project(self, rows: Float[Tensor, "R D"], start: int, end: int) -> Float[Tensor, "R E"]:
+        """Make some of Q, K and V, counted 0, 1, 2."""
+        part = slice(start * self.out.in_features, end * self.out.in_features)
+        return F.linear(rows, self.qkv.weight[part], self.qkv.bias[part])
 
 
 class FeedForward(nn.Module):
@@ -89,7 +79,7 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
-    def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
+    def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         """Transform every token by itself."""
         return self.down(F.gelu(self.up(x)))
 
@@ -104,19 +94,60 @@ class Block(nn.Module):
         self.attention = Attention(width, heads, dropout)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(
-        self,
-        rows: Float[Tensor, "B R D"],
-        num_context: int,
-        mask: Float[Tensor, "#B #H R2 C2"],
-        *,
-        context_reads: bool = True,
-        remember: Remember | None = None,
-    ) -> Float[Tensor, "B R2 D"]:
-        """Attend and transform; with `context_reads=False` only the queries come out."""
-        normed = self.attention_norm(rows)
-        read = self.attention(normed, num_context, mask, context_reads=context_reads, remember=remember)
-        rows = (rows if context_reads else rows[:, num_context:]) + self.dropout(read)
-        return rows + self.dropout(self.feed_forward(self.feed_forward_norm(rows)))
+        self, rows: Float[Tensor, "R D"], num_read: int, kernel: Kernel, *, first: int = 0
+    ) -> Float[Tensor, "R2 D"]:
+        """Attend and transform; only the rows from `first` on are computed and come out."""
+        read = self.attention(self.attention_norm(rows), num_read, kernel, first=first)
+        rows = (rows[first:] if first else rows) + self._drop(read)
+        return rows + self._drop(self.feed_forward(self.feed_forward_norm(rows)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return drop(x, self.dropout) if self.training and self.dropout else x
+
+
+def by_head(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
+    """Cut the width into heads."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def keys_and_values(
+    x: Float[Tensor, "B S D2"], heads: int
+) -> tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]]:
+    """Cut keys and values that lie side by side into heads."""
+    keys, values = x.unflatten(-1, (2, heads, -1)).unbind(2)
+    return keys.transpose(1, 2), values.transpose(1, 2)
+
+
+def attend(
+    q: Float[Tensor, "B R D"], keys_values: Float[Tensor, "B S D2"], mask: Tensor, *, heads: int, dropout: float
+) -> Float[Tensor, "B R D"]:
+    """Let rows read by an additive mask: in PyTorch's fused attention, or by explicit weights to drop some of them."""
+    keys, values = keys_and_values(keys_values, heads)
+    if dropout:
+        scores = (by_head(q, heads) / values.shape[-1] ** 0.5) @ keys.mT + mask
+        mixed = drop(torch.softmax(scores, dim=-1), dropout) @ values
+    else:
+        mixed = F.scaled_dot_product_attention(by_head(q, heads), keys, values, attn_mask=mask)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def drop(x: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
+    """Drop a share of entries, to the nearest 1/65536, and scale up the others.
+
+    On a CPU PyTorch draws a whole random number per entry, which costs more than the products beside it; here each
+    number of 64 bits serves four entries.
+    """
+    if x.device.type != "cpu":
+        return F.dropout(x, share)
+    limit = round(share * 2**16)
+    bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= limit - 2**15
+    return x * kept.to(x.dtype).mul_(1 / (1 - limit / 2**16))
+
+
+def joined(parts: "list[Tensor] | tuple[Tensor, ...]", dim: int) -> Tensor:
+    """Concatenate, without a copy where there is nothing to join."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

@@ -1,24 +1,16 @@
 """The trunk: GPT-2 blocks over a prompt, a context and its action queries."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from astra.attention.kernels import Chunk, Rows, SharedPrompt, WeightsKernel, choose_kernel
 from astra.attention.layers import Attention, Block, FeedForward
 from astra.attention.positions import LearnedPositions
 
-
-@dataclass(frozen=True)
-class SharedPrompt:
-    """The distinct prompts of a batch. A prompt reads nothing but itself, so each is encoded once."""
-
-    tokens: Float[Tensor, "P L D"]
-    mask: Float[Tensor, "#P #H L L"]
-    """Additive."""
-    of: Int[Tensor, " B"]
-    """Which prompt belongs to each trajectory of the batch."""
+__all__ = ["SharedPrompt", "Transformer"]
 
 
 class Transformer(nn.Module):
@@ -33,6 +25,7 @@ class Transformer(nn.Module):
     ) -> None:
         """Make and initialise the blocks."""
         super().__init__()
+        self.heads, self.dropout = heads, dropout
         self.positions = positions
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width)
@@ -46,6 +39,7 @@ class Transformer(nn.Module):
         mask: Float[Tensor, "#B #H R S"],
         *,
         context_out: bool,
+        chunks: Sequence[Chunk] = (),
     ) -> Float[Tensor, "B R2 D"]:
         """Run all blocks over the rows: the context, then the queries.
 
@@ -55,17 +49,20 @@ class Transformer(nn.Module):
             queries: Action queries of all timesteps; none (Q = 0) when a trajectory is only encoded.
             mask: Additive; rows are context then queries, columns are prompt then context.
             context_out: Whether the context comes out too; without it the last block computes the queries only.
+            chunks: Rows that may be computed apart because they do not read all columns; none: all at once.
         """
-        num_context = context.shape[1]
-        rows, tokens = torch.cat([context, queries], dim=1), prompt.tokens
+        rows, layout = _lay_out(prompt, context, queries)
+        dropout = self.dropout if self.training else 0.0
+        kernel = choose_kernel(layout, prompt, mask, chunks, heads=self.heads, dropout=dropout)
         for layer, block in enumerate(self.blocks):
             last = layer == len(self.blocks) - 1
-            reading = _Reading(prompt.of)
-            tokens = block(tokens, tokens.shape[1], prompt.mask, remember=reading.prompt)
-            context_reads = context_out or not last
-            block_mask = mask if context_reads else mask[..., num_context:, :]
-            rows = block(rows, num_context, block_mask, context_reads=context_reads, remember=reading.context)
-        return self.final_norm(rows)
+            wanted = layout.of_prompts if context_out else layout.read
+            rows = block(rows, layout.read, kernel, first=wanted if last else 0)
+        of_context, of_queries = self.final_norm(rows).split([len(rows) - layout.of_queries, layout.of_queries])
+        of_queries = of_queries.unflatten(0, (layout.batch, layout.queries))
+        if not context_out:
+            return of_queries
+        return torch.cat([of_context.unflatten(0, (layout.batch, layout.context)), of_queries], dim=1)
 
     @torch.no_grad()
     def attention_maps(
@@ -76,30 +73,18 @@ class Transformer(nn.Module):
         mask: Float[Tensor, "#B #H R S"],
     ) -> list[Float[Tensor, "B H R S"]]:
         """Collect every block's attention weights. Source: Figure 8."""
-        rows, tokens = torch.cat([context, queries], dim=1), prompt.tokens
-        maps = []
+        rows, layout = _lay_out(prompt, context, queries)
+        kernel = WeightsKernel(layout, prompt, mask, heads=self.heads)
         for block in self.blocks:
-            assert isinstance(block, Block)
-            reading = _Reading(prompt.of)
-            tokens = block(tokens, tokens.shape[1], prompt.mask, remember=reading.prompt)
-            normed = block.attention_norm(rows)
-            maps.append(block.attention.weights(normed, context.shape[1], mask, remember=reading.context))
-            rows = block(rows, context.shape[1], mask, remember=reading.context)
-        return maps
+            rows = block(rows, layout.read, kernel)
+        return kernel.weights
 
 
-class _Reading:
-    """Hands the keys and values that a block made of the distinct prompts to the rows that read them."""
-
-    def __init__(self, of: Int[Tensor, " B"]) -> None:
-        self.of = of
-
-    def prompt(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        self.keys, self.values = keys, values
-        return keys, values
-
-    def context(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.cat([self.keys[self.of], keys], dim=2), torch.cat([self.values[self.of], values], dim=2)
+def _lay_out(prompt: SharedPrompt, context: Tensor, queries: Tensor) -> tuple[Tensor, Rows]:
+    """Put all tokens in one matrix: prompts, contexts, queries."""
+    (P, L, _), (B, C, _), Q = prompt.tokens.shape, context.shape, queries.shape[1]
+    rows = torch.cat([prompt.tokens.flatten(0, 1), context.flatten(0, 1), queries.flatten(0, 1)])
+    return rows, Rows(prompts=P, prompt=L, batch=B, context=C, queries=Q)
 
 
 def initialise(transformer: Transformer) -> None:

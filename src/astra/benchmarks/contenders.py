@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from astra.attention.chunks import chunks_of_timesteps
 from astra.attention.masks import additive, split_mask, trajectory_mask
 from astra.attention.segments import Kind, interleave, sequence_ids
 from astra.attention.transformer import SharedPrompt, Transformer
@@ -46,10 +47,11 @@ def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
     prompt, states, queries, actions = tokens(shape)
     context = interleave(states, actions)[:, : -shape.N]
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), torch.arange(shape.B))
+    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
     mask = additive(allowed, torch.float32)[None, None]
+    chunks = chunks_of_timesteps(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
-    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False)
+    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, chunks=chunks)
 
 
 def hugging_face_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:

@@ -12,6 +12,7 @@ import torch
 from rich.progress import Progress
 
 from astra.benchmarks.contenders import CONTENDERS, Shape, make_update
+from astra.training.allocator import keep_freed_memory
 
 PEER = "hugging-face-gpt2"
 
@@ -31,6 +32,7 @@ class Ratio:
 def benchmark_training(shape: Shape, rounds: int = 3) -> list[Ratio]:
     """Time updates on one thread, contenders in turn, and measure the peak memory of each in a process of its own."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with Progress(transient=True) as progress:
         bar = progress.add_task("updates", total=(rounds + 1) * len(CONTENDERS) + len(CONTENDERS))
@@ -75,6 +77,7 @@ def _peak_memory(name: str, shape: Shape) -> int:
 
 def _main() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
     update = make_update(sys.argv[1], Shape(**json.loads(sys.argv[2])))
     update()
     update()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from astra.commands.names import nearest
+from astra.commands.names import choose
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
@@ -21,18 +21,13 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if there is no such environment, or it is not installed.
         FileExistsError: if the output exists.
     """
-    if not arguments or arguments[0].startswith("-"):
-        names = "\n".join(f"  {name:12}{what}" for name, what in ENVIRONMENTS.items())
-        print(f"usage: astra collect ENVIRONMENT --episodes N --output DIR\n\n{names}")
-        if not arguments:
-            raise ValueError("say which environment")
+    usage = "astra collect ENVIRONMENT --episodes N --output DIR"
+    name = choose(arguments, "environment with an expert", usage, ENVIRONMENTS)
+    if name is None:
         return
-    name, *rest = arguments
-    if name not in ENVIRONMENTS:
-        raise ValueError(f"there is no environment with an expert named {name!r}{nearest(name, ENVIRONMENTS)}")
     if name == "pusht":
-        folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+        folder = collect_pusht(parse(CollectConfig, f"collect {name}", arguments[1:]))
     else:
-        folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", rest))
+        folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", arguments[1:]))
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -62,7 +62,7 @@ def run_training(
         Windows(dataset, training, **sizes),
         Windows(dataset, held_out or training, **sizes),
         run_folder,
-        statistics=compute_statistics(dataset, training),
+        statistics=compute_statistics(dataset, training, horizon=experiment.policy.horizon),
         resume=resume,
         description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
     )

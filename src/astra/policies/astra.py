@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.cache import SegmentCache
+from astra.attention.chunks import chunks_of_timesteps
 from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
@@ -29,6 +30,7 @@ from astra.policies.action_heads import build_head
 from astra.policies.policy import Losses, Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.relative_actions import measured_from
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -62,6 +64,9 @@ class AstraConfig:
     horizon_sample: int | None = None
     """Steps of the horizon, drawn anew for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
+    relative_to: str | None = None
+    """State vector, with the actions' own dimensions and units, from which actions are read and predicted: a_{t+h} as
+    its distance from s_t. None: as they are. Deviation: the paper does not say."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
     soft_labels: float = 0.0
@@ -87,6 +92,8 @@ class AstraState:
     cache: SegmentCache
     timestep: Int[Tensor, " B"]
     """The timestep that comes next, per slot."""
+    origin: Float[Tensor, "B N"]
+    """What the last action was measured from; zero where actions are as they are."""
     plan: Float[Tensor, "B H N"]
     """The actions predicted last, for a horizon of H timesteps."""
     plan_age: Int[Tensor, " B"]
@@ -112,7 +119,10 @@ class Astra(Policy[AstraState]):
         width, N = config.width, len(spec.actions)
         self.language = config.language.build(spec, statistics, width)
         self.states = config.states.build(spec, statistics, width)
-        self.actions = config.actions.build(spec, statistics, width)
+        measured = (spec, statistics)
+        if config.relative_to is not None:
+            measured = measured_from(config.relative_to, spec, statistics)
+        self.actions = config.actions.build(*measured, width)
         self.sizes = SegmentSizes(prompt=self.language.max_tokens, state=self.states.num_tokens, action=N)
         self.queries = nn.Parameter(torch.randn(config.horizon * N, width) * 0.02)
         relative = config.positions == "relative"
@@ -154,10 +164,11 @@ class Astra(Policy[AstraState]):
             raise ValueError(
                 f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
             )
-        inputs, _, _ = self._inputs(trajectory, steps)
-        outputs = self.transformer(*inputs, context_out=False)
+        outputs = self._read(trajectory, steps)
         predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
+        if (origin := self._origin(trajectory)) is not None:
+            targets = targets - origin[:, :, None]
         valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
         valid = valid & self.head.varies
         count = valid.sum()
@@ -171,8 +182,7 @@ class Astra(Policy[AstraState]):
 
         Source: section 3.3 and Figure 7b.
         """
-        inputs, _, _ = self._inputs(trajectory)
-        encoded = self.transformer(*inputs, context_out=True)
+        encoded = self._read(trajectory, None)
         states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
@@ -189,6 +199,7 @@ class Astra(Policy[AstraState]):
         return AstraState(
             cache=cache,
             timestep=torch.zeros(B, dtype=torch.long, device=device),
+            origin=torch.zeros(B, self.sizes.action, device=device),
             plan=torch.zeros(B, self.config.horizon, self.sizes.action, device=device),
             plan_age=torch.zeros(B, dtype=torch.long, device=device),
             generators=[torch.Generator().manual_seed(seed) for seed in seeds],
@@ -217,7 +228,9 @@ class Astra(Policy[AstraState]):
         """Read the executed action and the new state, and query the next action."""
         B, M, N = len(state.timestep), self.sizes.state, self.sizes.action
         states, seen = self.states(observation)
-        actions = self.actions(observation.previous_action)
+        actions = self.actions(observation.previous_action - state.origin)
+        if (origin := self._origin(observation)) is not None:
+            state.origin = origin
         t = state.timestep[:, None]
         device = t.device
         ids = concatenate(
@@ -236,7 +249,8 @@ class Astra(Policy[AstraState]):
         if outputs is not None:
             predicted = self.head(outputs.unflatten(1, (self.config.horizon, N)))
             generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
-            state.plan[replan] = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            plan = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            state.plan[replan] = self._within_bounds(plan + state.origin[replan][:, None])
             state.plan_age[replan] = 0
         action = state.plan[torch.arange(B, device=device), state.plan_age]
         state.plan_age += 1
@@ -252,6 +266,17 @@ class Astra(Policy[AstraState]):
         steps = torch.zeros(1, dtype=torch.long, device=trajectory.actions.device)
         inputs, rows, columns = self._inputs(trajectory, steps)
         return self.transformer.attention_maps(*inputs), rows, columns
+
+    def _read(self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None) -> Float[Tensor, "B R D"]:
+        """Run the trunk: give the outputs of the queries of some steps, or of the context (None)."""
+        inputs, _, _ = self._inputs(trajectory, steps)
+        prompt, context, queries, _ = inputs
+        T, M = trajectory.num_timesteps, self.sizes.state
+        N = (context.shape[1] - T * M) // max(T - (steps is not None), 1)
+        chunks = chunks_of_timesteps(
+            prompt.tokens.shape[1], M, N, T, queries.shape[1] // T, actions=T if steps is None else T - 1
+        )
+        return self.transformer(*inputs, context_out=steps is None, chunks=chunks)
 
     def _inputs(
         self, trajectory: Trajectory, steps: Int[Tensor, " h"] | None = None
@@ -275,8 +300,9 @@ class Astra(Policy[AstraState]):
         C = len(columns.kind) - L
         rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:C], slots.repeat(T)]))
 
+        executed, origin = trajectory.actions[:, :T], self._origin(trajectory)
+        actions = self.actions(executed if origin is None else executed - origin)[:, :, :N]
         states, seen = self.states(trajectory)
-        actions = self.actions(trajectory.actions[:, :T])[:, :, :N]
         state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
@@ -288,6 +314,16 @@ class Astra(Policy[AstraState]):
         shared = SharedPrompt(self._place(prompt, ids), prompt_mask, of)
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
         return (shared, context, queries, self._mask(allowed, rows, columns)), rows, columns
+
+    def _origin(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
+        """Give what actions are measured from; None where they are as they are."""
+        if self.config.relative_to is None:
+            return None
+        vector = source.states[self.config.relative_to]
+        return vector.masked_fill(torch.tensor(self.spec.actions.binary, device=vector.device), 0.0)
+
+    def _within_bounds(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+        return actions.clamp(actions.new_tensor(self.spec.actions.low), actions.new_tensor(self.spec.actions.high))
 
     def _mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:
         """Turn who may attend to whom into what is added to attention scores."""

@@ -39,9 +39,11 @@ class MovingAverage(Generic[P]):
     @torch.no_grad()
     def update(self, policy: P) -> None:
         """Follow the original after an update of its weights."""
-        for average, weight in zip(self.policy.parameters(), policy.parameters(), strict=True):
-            if average is not weight:  # frozen
-                average.lerp_(weight, 1 - self.decay)
+        pairs = zip(self.policy.parameters(), policy.parameters(), strict=True)
+        trained = [(average, weight) for average, weight in pairs if average is not weight]  # others are frozen
+        averages: list[torch.Tensor] = [average for average, _ in trained]
+        weights: list[torch.Tensor] = [weight for _, weight in trained]
+        torch._foreach_lerp_(averages, weights, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
         for own, buffer in zip(self.policy.buffers(), policy.buffers(), strict=True):
             own.copy_(buffer)
         self.updates += 1

@@ -18,6 +18,7 @@ from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
 from astra.policies.config_json import to_json
 from astra.policies.policy import Policy, PolicyConfig
+from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.interruption import Interruption
 from astra.training.moving_average import MovingAverage
@@ -231,9 +232,8 @@ def _update(
     # The gradient is that of a sum over entries now, which accelerate has averaged over the processes.
     total = accelerator.reduce(torch.stack(counts).sum().float(), "mean")
     assert isinstance(total, Tensor)
-    for weight in objective.parameters():
-        if weight.grad is not None:
-            weight.grad /= total
+    gradients = [weight.grad for weight in objective.parameters() if weight.grad is not None]
+    torch._foreach_div_(gradients, total)  # pyright: ignore[reportPrivateImportUsage]
     norm = accelerator.clip_grad_norm_(objective.parameters(), gradient_clip)
     optimizer.step()
     optimizer.zero_grad()
@@ -242,6 +242,7 @@ def _update(
 
 
 def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
+    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
