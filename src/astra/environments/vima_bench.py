@@ -65,8 +65,8 @@ class VimaBenchConfig:
     """Level of generalisation: train, L1 placement, L2 combination, L3 novel object, L4 novel task."""
     actions: ActionForm = "se2"
     """Six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
-    max_objects: int = 12
-    """Rows for objects in an observation."""
+    max_objects: int = 8
+    """Rows for objects in an observation; no task was seen with more than 8."""
 
     def build(self) -> "VimaBench":
         """Start the simulator.

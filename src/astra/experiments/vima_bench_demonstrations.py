@@ -31,8 +31,8 @@ class CollectVimaBenchConfig:
     """Level of generalisation; what a policy is trained on is train."""
     actions: ActionForm = "se2"
     """Six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
-    max_objects: int = 12
-    """Rows for objects in an observation."""
+    max_objects: int = 8
+    """Rows for objects in an observation; no task was seen with more than 8."""
     seed: int = 0
     """Of the first episode of each task; each takes the next."""
     workers: int = os.cpu_count() or 1

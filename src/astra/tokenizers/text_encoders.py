@@ -170,7 +170,7 @@ class PretrainedLanguage(nn.Module):
         if pictures is not None and objects is not None and self.picture is not None:
             check_pictured(pictures, self.max_pictured)
             parts = [cut(instruction, self.encoder.pieces) for instruction in instructions]
-            end = [self.encoder.tokenizer.eos_token_id]
+            end: list[int] = self.encoder.tokenizer("")["input_ids"]  # what it puts behind every text
             for instruction, pieces in zip(instructions, parts, strict=True):
                 check_length(
                     instruction, 1 + sum(len(p) for p in pieces if isinstance(p, list)), self.encoder.max_tokens
