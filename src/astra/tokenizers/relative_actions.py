@@ -13,7 +13,7 @@ SPREAD = 4.0
 def measured_from(vector: str, spec: TrajectorySpec, statistics: Statistics) -> tuple[TrajectorySpec, Statistics]:
     """Give the bounds and the statistics that actions have when a state vector is taken off them.
 
-    Binary dimensions, such as a gripper's, stay as they are. A difference of angles is cut at its bounds like any other.
+    Binary dimensions, such as a gripper's, stay as they are; differences of angles are cut at their bounds too.
 
     Args:
         vector: name of a state vector with the actions' own dimensions, in their order and units.
