@@ -98,7 +98,13 @@ def _sweep(scene: Scene, goals: Sweeping) -> Action | None:
 
 
 def _push(block: Thing, end: tuple[float, float]) -> Action:
-    return _action((block.x, block.y), end)
+    """Sweep a block to a place, both rounded to a grid of centimetres, so that a policy's bins change nothing."""
+    return _action((_rounded(block.x), _rounded(block.y)), (_rounded(end[0]), _rounded(end[1])))
+
+
+def _rounded(place: float) -> float:
+    """Return the middle of the centimetre in which a place lies, as the workspace is cut from whole centimetres."""
+    return math.floor(place * 100) / 100 + 0.005
 
 
 def _slots(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:

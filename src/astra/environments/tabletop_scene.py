@@ -151,7 +151,8 @@ class Scene:
             contained = [other for other in movable if self._root(other) == inside[0]]
             under = contained or [inside[0]]
         else:
-            under = [other for other in movable if distance_to(self.things[other], thing.x, thing.y) < CUP_RADIUS]
+            centre = np.array([[thing.x, thing.y]])
+            under = [other for other in movable if _overlap(centre, self.things[other].corners())]
         if under:
             thing.support = max(under, key=lambda other: self.things[other].z + self.things[other].height)
             self._rest(index)
