@@ -156,7 +156,30 @@ def test_rows_tell_nothing_about_which_object_is_meant() -> None:
     for seed in range(40):
         environment.reset(seed=seed, options={"task": "visual_manipulation"})
         rows.append(environment._rows.index(2))  # the container and its twin come first, then the target
-    assert {rows.count(row) > 1 for row in range(5)} == {True}
+    assert {rows.count(row) > 0 for row in range(6)} == {True}
+
+
+@pytest.mark.parametrize("task", ["visual_manipulation", "scene_understanding", "novel_noun", "rotate"])
+def test_nothing_on_the_table_tells_which_object_is_meant(task: str) -> None:
+    environment = TabletopConfig().build()
+    for seed in range(3):
+        environment.reset(seed=seed, options={"task": task})
+        objects = [thing for thing in environment.problem.things if not thing.fixed]
+        for one in objects:
+            assert sum(one.shape.name == other.shape.name for other in objects) == 2
+            assert sum(one.texture == other.texture for other in objects) == 2
+            assert sum(one.shape is other.shape and one.texture == other.texture for other in objects) == 1
+
+
+def test_both_profiles_and_both_textures_have_a_container() -> None:
+    environment = TabletopConfig().build()
+    environment.reset(seed=0, options={"task": "same_shape"})
+    things = environment.problem.things
+    assert sorted(thing.shape.profile for thing in things if thing.fixed) == ["circle", "square"]
+    assert sorted(thing.shape.profile for thing in things if not thing.fixed) == ["circle"] * 2 + ["square"] * 2
+    environment.reset(seed=0, options={"task": "same_texture", "level": "L4"})
+    things = environment.problem.things
+    assert {sum(one.texture == other.texture for other in things) for one in things} == {3}
 
 
 @pytest.mark.parametrize("action", [[0.0] * 5, [0.5, 0.0, math.nan, 0.5, 0.0, 0.0], [[0.5, 0.0, 0.0, 0.5, 0.0, 0.0]]])

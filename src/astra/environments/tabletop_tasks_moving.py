@@ -106,7 +106,9 @@ def _stacked(layout: Layout, stacks: list[list[int]], spots: list[tuple[float, f
 def _rearrangement(layout: Layout, *, restore: bool) -> Problem:
     content = layout.content
     number = 1 + int(layout.random.choice(3, p=[0.4, 0.4, 0.2]))
-    shapes, textures = layout.several(content.objects, 3), layout.several(content.object_textures, 3)
+    pair, colours = layout.several(content.objects, 2), layout.several(content.object_textures, 2)
+    looks = [(shape, texture) for shape in pair for texture in colours]
+    shapes, textures = zip(*(looks[i] for i in layout.random.permutation(4)[:3]), strict=True)
     angles = layout.random.uniform(-math.pi, math.pi, number)
     goals: list[Goal] = []
     shown: list[Thing] = []
@@ -123,8 +125,7 @@ def _rearrangement(layout: Layout, *, restore: bool) -> Problem:
     clear: list[Goal] = []
     blocked = int(layout.random.integers(number)) if number < 3 and layout.yes(CONFLICTS) else None
     for extra in range(3 - number):
-        shape = shapes[0] if extra == 0 else layout.choose(shapes[1:])
-        texture = textures[number + extra] if extra == 0 else textures[0]
+        shape, texture = shapes[number + extra], textures[number + extra]
         if extra == 0 and blocked is not None:
             index = layout.add(shape, texture, at=(goals[blocked].x, goals[blocked].y))
             x, y = layout.free(SHAPES[shape].radius, apart=APART)
