@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot import LeRobotDataset
+from astra.objects import Objects
 from astra.trajectory import Trajectory
 
 
@@ -50,6 +51,7 @@ class Windows:
         self._starts = np.concatenate(starts)
         self._episodes = np.repeat(chosen, [len(rows) for rows in starts])
         self._ends = dataset.ends[self._episodes]
+        self._prompts = dataset.prompts
         self._instructions = np.array(dataset.instructions, dtype=object)
 
     def __len__(self) -> int:
@@ -65,13 +67,20 @@ class Windows:
         rows = np.minimum(rows, ends - 1)
         T = self.timesteps
         valid = action_valid[:, :T]
+        episodes = self._episodes[indices]
+        objects = {
+            view: Objects(**{part: self._gather(f"{OBJECTS}.{view}.{part}", rows[:, :T], valid) for part in PARTS})
+            for view in (self.spec.objects.views if self.spec.objects else ())
+        }
         return Trajectory(
-            instructions=tuple(self._instructions[self._episodes[indices]]),
+            instructions=tuple(self._instructions[episodes]),
             states={name: self._gather(name, rows[:, :T], valid) for name in self.spec.states},
             images={name: self._gather(name, rows[:, :T], valid).permute(0, 1, 4, 2, 3) for name in self.spec.images},
             valid=torch.from_numpy(valid.copy()),
             actions=self._gather(ACTION, rows, action_valid),
             action_valid=torch.from_numpy(action_valid),
+            objects=objects,
+            pictures=self._prompts.gather(episodes) if self._prompts else None,
         )
 
     def _gather(
