@@ -5,18 +5,12 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.tabletop import ACTIONS, MAX_OBJECTS, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop_controls import Guess, binned
 from astra.environments.tabletop_levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
+from astra.objects import check_pictures
 
 EVERY = [(level, task) for level, tasks in TASKS_OF_LEVELS.items() if level != "train" for task in tasks]
-BINS = np.array([50, 100, 72, 50, 100, 72])
-
-
-def binned(action: np.ndarray) -> np.ndarray:
-    """Cut an action into bins and give their centres back."""
-    low, high = np.array(ACTIONS.low), np.array(ACTIONS.high)
-    index = np.clip(np.floor((action - low) / (high - low) * BINS), 0, BINS - 1)
-    return (low + (index + 0.5) / BINS * (high - low)).astype(np.float32)
 
 
 def play(environment: Tabletop, seed: int, task: str, level: str, *, bins: bool = False) -> tuple[bool, int]:
@@ -110,8 +104,10 @@ def test_an_episode_shows_what_its_level_allows(level: str, task: str) -> None:
                 assert thing.shape.name in (content.containers if thing.fixed else content.objects)
         for view in ("top", "front"):
             assert observation[f"observation.objects.{view}.valid"].sum() <= len(things)
-        assert sorted(environment.prompt_pictures) == sorted(environment.problem.pictures)
-        assert all(f"{{{name}}}" in environment.instruction for name in environment.prompt_pictures)
+        check_pictures(environment.instruction, environment.prompt_pictures)
+        shown = [len(views["top"]["valid"]) for views in environment.prompt_pictures.values()]
+        assert sum(shown) <= MAX_PICTURED
+        assert shown == [len(picture.things) for picture in environment.problem.pictures.values()]
 
 
 @pytest.mark.parametrize("task", TRAINING_TASKS)
@@ -216,3 +212,22 @@ def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r'pip install "astra-vla\[tabletop\]"'):
         TabletopConfig().build()
     tabletop_scene.require_pymunk.cache_clear()
+
+
+@pytest.mark.parametrize(("level", "task"), [pair for pair in EVERY if pair[0] in ("L3", "L4")])
+def test_the_guess_acts_within_the_workspace_and_equally_for_equal_seeds(level: str, task: str) -> None:
+    environment = TabletopConfig().build()
+    for seed in range(2):
+        actions = []
+        for _ in range(2):
+            environment.reset(seed=seed, options={"task": task, "level": level})
+            actions.append(Guess(seed).act(environment))
+            environment.step(actions[-1])
+        assert np.array_equal(*actions)
+
+
+def test_centres_of_bins_lie_within_half_a_bin() -> None:
+    action = np.array([0.25, 0.5, -math.pi, 0.7499, -0.333, 0.0], dtype=np.float32)
+    moved = binned(action)
+    assert (np.abs(moved - action) < [0.0051, 0.0051, 0.0437, 0.0051, 0.0051, 0.0437]).all()
+    assert np.array_equal(binned(moved), moved)

@@ -6,8 +6,12 @@ from astra.commands.names import nearest
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
 
-ENVIRONMENTS = {"pusht": "Push-T, by sampling pushes in a copy of the simulator"}
+ENVIRONMENTS = {
+    "pusht": "Push-T, by sampling pushes in a copy of the simulator",
+    "tabletop": "the lookalike of VIMA-Bench, by an oracle that knows the goals",
+}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -26,6 +30,9 @@ def run(arguments: Sequence[str]) -> None:
     name, *rest = arguments
     if name not in ENVIRONMENTS:
         raise ValueError(f"there is no environment with an expert named {name!r}{nearest(name, ENVIRONMENTS)}")
-    folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+    if name == "tabletop":
+        folder = collect_tabletop(parse(TabletopCollectConfig, f"collect {name}", rest))
+    else:
+        folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -12,8 +12,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float32, Int64, Integer, UInt8
 
-CROP = 32
-"""Side of a crop in pixels."""
+from astra.objects import CROP
+
 MIN_PIXELS = 2
 """An object with fewer visible pixels is not seen."""
 

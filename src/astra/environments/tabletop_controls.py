@@ -16,8 +16,6 @@ from astra.environments.tabletop_scene import Thing
 from astra.environments.tabletop_tasks_moving import MOTION_POINTS, MOTION_RADIUS
 from astra.environments.tabletop_tasks_turning import DEGREES
 
-BINS = (50, 100, 72)
-"""Bins of x, y and angle. Source: VIMA's for x and y; an angle takes 5 degrees."""
 _MARGIN = 0.09
 
 
@@ -45,7 +43,7 @@ class BinnedOracle:
 
 def binned(action: Float[np.ndarray, "6"]) -> Float[np.ndarray, "6"]:
     """Return the centres of the bins in which an action lies."""
-    low, high, bins = np.array(ACTIONS.low), np.array(ACTIONS.high), np.array(2 * BINS)
+    low, high, bins = np.array(ACTIONS.low), np.array(ACTIONS.high), np.array(ACTIONS.bins)
     index = np.clip(np.floor((action - low) / (high - low) * bins), 0, bins - 1)
     return (low + (index + 0.5) / bins * (high - low)).astype(np.float32)
 

@@ -8,7 +8,8 @@ Source: the workspace and the two tools are VIMA-Bench's (Jiang et al., 2022); t
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ FLOOR = 0.008
 """Height in metres of what lies in a container with walls."""
 _MM = 1000.0
 _SUBSTEP, _SPEED = 0.01, 250.0
-_CHECK_EVERY = 4
+_CHECK_EVERY = 6
 
 
 @dataclass(kw_only=True)
@@ -98,7 +99,7 @@ class Scene:
 
     def copy(self) -> "Scene":
         """Return a scene of its own with the same things."""
-        return Scene([replace(thing) for thing in self.things])
+        return Scene([copy(thing) for thing in self.things])
 
     def settle(self) -> None:
         """Take note of which things begin inside a container."""

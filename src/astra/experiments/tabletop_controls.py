@@ -17,7 +17,7 @@ from astra.environments.tabletop_controls import BinnedOracle, Guess, Oracle
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.evaluation.success import wilson_interval
 
-AGENTS = ("oracle", "oracle in bins", "guess", "nothing")
+AGENTS: tuple[str, ...] = ("oracle", "oracle in bins", "guess", "nothing")
 """Who is measured."""
 
 
@@ -61,8 +61,9 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
     for level in config.levels:
         TabletopConfig(level=level).build()
     cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.workers, context) as pool:
+    if config.workers == 1:
+        return [_measure(*cell, config.episodes, config.seed) for cell in track(cells, description="controls")]
+    with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
         waiting = [pool.submit(_measure, level, task, config.episodes, config.seed) for level, task in cells]
         return [future.result() for future in track(waiting, description="controls")]
 
