@@ -28,10 +28,10 @@ def test_draws_the_pictures_of_the_page(tmp_path: Path) -> None:
 
 def test_measures_the_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "controls.json"
-    options = ["--controls", "2", "--level", "L4", "--workers", "1", "--output", str(path)]
+    options = ["--controls", "1", "--level", "L4", "--workers", "1", "--output", str(path)]
     assert main(["inspect", "tabletop", *options]) == 0
     rows = json.loads(path.read_text())
-    assert [row["successes"]["oracle"] for row in rows] == [2, 2, 2, 2]
+    assert [row["successes"]["oracle"] for row in rows] == [1, 1, 1, 1]
     assert [row["successes"]["nothing"] for row in rows] == [0, 0, 0, 0]
     assert "| L4 | all |" in capsys.readouterr().out
 

@@ -71,6 +71,14 @@ def test_equal_seeds_give_equal_episodes_bit_for_bit() -> None:
         assert all(np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(first, again, other, strict=True))
 
 
+def test_training_and_evaluation_show_different_episodes_for_equal_seeds() -> None:
+    environment, places = TabletopConfig().build(), []
+    for level in ("train", "L1"):
+        environment.reset(seed=0, options={"task": "rotate", "level": level})
+        places.append([thing.x for thing in environment.problem.things])
+    assert places[0] != places[1]
+
+
 @pytest.mark.parametrize(("level", "task"), EVERY)
 def test_the_oracle_solves_every_task_of_every_level(level: str, task: str) -> None:
     assert play(TabletopConfig().build(), 0, task, level)[0]
