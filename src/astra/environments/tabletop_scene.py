@@ -268,9 +268,7 @@ class Scene:
         return _overlap(one.corners(), two.corners())
 
     def _holds(self, index: int, thing: Thing) -> bool:
-        container = self.things[index]
-        x, y = container.local(thing.x, thing.y)
-        return abs(x) < container.shape.size[0] / 2 and abs(y) < container.shape.size[1] / 2
+        return _overlap(np.array([[thing.x, thing.y]]), self.things[index].corners())
 
 
 def _overlap(one: Float[np.ndarray, "n 2"], two: Float[np.ndarray, "m 2"]) -> bool:

@@ -43,11 +43,9 @@ def _problem(layout: Layout, *, with_nouns: bool) -> Problem:
     container = layout.add(container_shape, layout.choose(content.container_textures))
     shape, other_shape = layout.several(content.objects, 2)
     texture = layout.choose(content.shades)
-    four: list[int] = []
-    for kind in (shape, other_shape):
-        for more in (not less, less):
-            look, height = variant(kind, texture, more)
-            four.append(layout.add(kind, look, height=height))
+    four = layout.add_all(
+        [(kind, *variant(kind, texture, more)) for kind in (shape, other_shape) for more in (not less, less)]
+    )
 
     adjective = layout.choose(ADJECTIVES)
     pictures: dict[str, Picture] = {}

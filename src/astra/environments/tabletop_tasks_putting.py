@@ -52,8 +52,8 @@ def scene_understanding(layout: Layout) -> Problem:
     texture, other_texture = layout.several(content.object_textures, 2)
     container_shape = layout.choose(content.containers)
     place = layout.choose(content.container_textures, but=[texture])
-    container = layout.add(container_shape, place)
-    twin = layout.add(container_shape, layout.choose(content.container_textures, but=[place, texture]))
+    other_place = layout.choose(content.container_textures, but=[place, texture])
+    container, twin = layout.add_all([(container_shape, place), (container_shape, other_place)])
     target, *others = layout.four([shape, other_shape], [texture, other_texture])
     scene = Layout(random=layout.random, content=content)
     scene.add(shape, texture)
@@ -74,21 +74,22 @@ def same_shape(layout: Layout) -> Problem:
     other_profile = "circle" if profile == "square" else "square"
     other_shape = layout.choose([name for name in content.containers if SHAPES[name].profile == other_profile])
     looks = layout.several(content.container_textures, 2)
-    container, other = layout.add(container_shape, looks[0]), layout.add(other_shape, looks[1])
+    container, other = layout.add_all([(container_shape, looks[0]), (other_shape, looks[1])])
     textures = layout.several(content.object_textures, 2)
     like, unlike = (
         [name for name in content.objects if SHAPES[name].profile == one] for one in (profile, other_profile)
     )
-    targets = [layout.add(layout.choose(like), texture) for texture in textures]
-    distractors = [layout.add(layout.choose(unlike), texture) for texture in textures]
-    return _all_into(layout, "profile", targets, container, [other, *distractors])
+    first, second, third, fourth = layout.add_all(
+        [(layout.choose(kind), texture) for kind in (like, unlike) for texture in textures]
+    )
+    return _all_into(layout, "profile", [first, second], container, [other, third, fourth])
 
 
 def same_texture(layout: Layout) -> Problem:
     """All objects with the texture of one of two containers into it."""
     content = layout.content
     textures, shapes = layout.several(content.object_textures, 2), layout.several(content.objects, 2)
-    container, other = (layout.add(layout.choose(content.containers), texture) for texture in textures)
+    container, other = layout.add_all([(layout.choose(content.containers), texture) for texture in textures])
     first, third, second, fourth = layout.four(shapes, textures)
     return _all_into(layout, "texture", [first, second], container, [other, third, fourth])
 
@@ -109,11 +110,11 @@ def _one_of_many(layout: Layout) -> tuple[int, int, list[int]]:
     """Add an object and three that share shape or texture, a container and one that shares either with it."""
     content = layout.content
     container_shape, texture = layout.choose(content.containers), layout.choose(content.container_textures)
-    container = layout.add(container_shape, texture)
     if layout.yes():
-        twin = layout.add(container_shape, layout.choose(content.container_textures, but=[texture]))
+        other = container_shape, layout.choose(content.container_textures, but=[texture])
     else:
-        twin = layout.add(layout.choose(content.containers, but=[container_shape]), texture)
+        other = layout.choose(content.containers, but=[container_shape]), texture
+    container, twin = layout.add_all([(container_shape, texture), other])
     target, *others = layout.four(layout.several(content.objects, 2), layout.several(content.object_textures, 2))
     return target, container, [twin, *others]
 

@@ -23,7 +23,7 @@ def rotate(layout: Layout) -> Problem:
     shapes = layout.several(content.asymmetric, 2)
     textures = layout.several(content.object_textures, 4)
     if shapes[0] == shapes[1]:  # only one such object is held out for L3
-        target, *distractors = (layout.add(shapes[0], texture) for texture in textures)
+        target, *distractors = layout.add_all([(shapes[0], texture) for texture in textures])
     else:
         target, *distractors = layout.four(shapes, textures)
     degrees = int(layout.random.choice(DEGREES))
@@ -41,8 +41,9 @@ def twist(layout: Layout) -> Problem:
     texture, *others = layout.several(content.object_textures, 4)
     number = int(layout.random.integers(1, 3))
     shapes = layout.several(content.asymmetric, 2)
-    targets = [layout.add(shape, texture) for shape in shapes[:number]]
-    distractors = [layout.add(shapes[0], others[i]) for i in range(3 - number)]
+    looks = [*((shape, texture) for shape in shapes[:number]), *((shapes[0], others[i]) for i in range(3 - number))]
+    indices = layout.add_all(looks)
+    targets, distractors = indices[:number], indices[number:]
     degrees = int(layout.random.choice(DEGREES))
     pictures: dict[str, Picture] = {}
     for example in range(1, _EXAMPLES + 1):
