@@ -5,18 +5,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.tabletop import ACTIONS, MAX_OBJECTS, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop_controls import Guess, binned
+from astra.environments.tabletop_goals import Placements
 from astra.environments.tabletop_levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
+from astra.objects import check_pictures
 
 EVERY = [(level, task) for level, tasks in TASKS_OF_LEVELS.items() if level != "train" for task in tasks]
-BINS = np.array([50, 100, 72, 50, 100, 72])
-
-
-def binned(action: np.ndarray) -> np.ndarray:
-    """Cut an action into bins and give their centres back."""
-    low, high = np.array(ACTIONS.low), np.array(ACTIONS.high)
-    index = np.clip(np.floor((action - low) / (high - low) * BINS), 0, BINS - 1)
-    return (low + (index + 0.5) / BINS * (high - low)).astype(np.float32)
 
 
 def play(environment: Tabletop, seed: int, task: str, level: str, *, bins: bool = False) -> tuple[bool, int]:
@@ -77,6 +72,14 @@ def test_equal_seeds_give_equal_episodes_bit_for_bit() -> None:
         assert all(np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(first, again, other, strict=True))
 
 
+def test_training_and_evaluation_show_different_episodes_for_equal_seeds() -> None:
+    environment, places = TabletopConfig().build(), []
+    for level in ("train", "L1"):
+        environment.reset(seed=0, options={"task": "rotate", "level": level})
+        places.append([thing.x for thing in environment.problem.things])
+    assert places[0] != places[1]
+
+
 @pytest.mark.parametrize(("level", "task"), EVERY)
 def test_the_oracle_solves_every_task_of_every_level(level: str, task: str) -> None:
     assert play(TabletopConfig().build(), 0, task, level)[0]
@@ -110,8 +113,10 @@ def test_an_episode_shows_what_its_level_allows(level: str, task: str) -> None:
                 assert thing.shape.name in (content.containers if thing.fixed else content.objects)
         for view in ("top", "front"):
             assert observation[f"observation.objects.{view}.valid"].sum() <= len(things)
-        assert sorted(environment.prompt_pictures) == sorted(environment.problem.pictures)
-        assert all(f"{{{name}}}" in environment.instruction for name in environment.prompt_pictures)
+        check_pictures(environment.instruction, environment.prompt_pictures)
+        shown = [len(views["top"]["valid"]) for views in environment.prompt_pictures.values()]
+        assert sum(shown) <= MAX_PICTURED
+        assert shown == [len(picture.things) for picture in environment.problem.pictures.values()]
 
 
 @pytest.mark.parametrize("task", TRAINING_TASKS)
@@ -155,8 +160,33 @@ def test_rows_tell_nothing_about_which_object_is_meant() -> None:
     environment, rows = TabletopConfig().build(), []
     for seed in range(40):
         environment.reset(seed=seed, options={"task": "visual_manipulation"})
-        rows.append(environment._rows.index(2))  # the container and its twin come first, then the target
-    assert {rows.count(row) > 1 for row in range(5)} == {True}
+        goals = environment.problem.goals
+        assert isinstance(goals, Placements)
+        rows.append(environment._rows.index(goals.stages[0][0].thing))
+    assert {rows.count(row) > 0 for row in range(6)} == {True}
+
+
+@pytest.mark.parametrize("task", ["visual_manipulation", "scene_understanding", "novel_noun", "rotate"])
+def test_nothing_on_the_table_tells_which_object_is_meant(task: str) -> None:
+    environment = TabletopConfig().build()
+    for seed in range(3):
+        environment.reset(seed=seed, options={"task": task})
+        objects = [thing for thing in environment.problem.things if not thing.fixed]
+        for one in objects:
+            assert sum(one.shape.name == other.shape.name for other in objects) == 2
+            assert sum(one.texture == other.texture for other in objects) == 2
+            assert sum(one.shape is other.shape and one.texture == other.texture for other in objects) == 1
+
+
+def test_both_profiles_and_both_textures_have_a_container() -> None:
+    environment = TabletopConfig().build()
+    environment.reset(seed=0, options={"task": "same_shape"})
+    things = environment.problem.things
+    assert sorted(thing.shape.profile for thing in things if thing.fixed) == ["circle", "square"]
+    assert sorted(thing.shape.profile for thing in things if not thing.fixed) == ["circle"] * 2 + ["square"] * 2
+    environment.reset(seed=0, options={"task": "same_texture", "level": "L4"})
+    things = environment.problem.things
+    assert {sum(one.texture == other.texture for other in things) for one in things} == {3}
 
 
 @pytest.mark.parametrize("action", [[0.0] * 5, [0.5, 0.0, math.nan, 0.5, 0.0, 0.0], [[0.5, 0.0, 0.0, 0.5, 0.0, 0.0]]])
@@ -193,3 +223,22 @@ def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValueError, match=r'pip install "astra-vla\[tabletop\]"'):
         TabletopConfig().build()
     tabletop_scene.require_pymunk.cache_clear()
+
+
+@pytest.mark.parametrize(("level", "task"), [pair for pair in EVERY if pair[0] in ("L3", "L4")])
+def test_the_guess_acts_within_the_workspace_and_equally_for_equal_seeds(level: str, task: str) -> None:
+    environment = TabletopConfig().build()
+    for seed in range(2):
+        actions = []
+        for _ in range(2):
+            environment.reset(seed=seed, options={"task": task, "level": level})
+            actions.append(Guess(seed).act(environment))
+            environment.step(actions[-1])
+        assert np.array_equal(*actions)
+
+
+def test_centres_of_bins_lie_within_half_a_bin() -> None:
+    action = np.array([0.25, 0.5, -math.pi, 0.7499, -0.333, 0.0], dtype=np.float32)
+    moved = binned(action)
+    assert (np.abs(moved - action) < [0.0051, 0.0051, 0.0437, 0.0051, 0.0051, 0.0437]).all()
+    assert np.array_equal(binned(moved), moved)

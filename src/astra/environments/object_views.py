@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float32, Integer, UInt8
+from jaxtyping import Float32, Int64, Integer, UInt8
 
-CROP = 32
-"""Side of a crop in pixels."""
+from astra.objects import CROP
+
 MIN_PIXELS = 2
 """An object with fewer visible pixels is not seen."""
 
@@ -56,18 +56,23 @@ def object_views(
 
 def square_crop(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "32 32 3"]:
     """Pad a picture to a square with zeros, centred, and resize it to 32 x 32 by areas."""
-    height, width = picture.shape[:2]
-    side = max(height, width)
-    rows, columns = _areas(height, side), _areas(width, side)
-    tall = rows @ picture.reshape(height, -1).astype(np.float32)
-    return (columns @ tall.reshape(CROP, width, 3) + 0.5).astype(np.uint8)
+    side = max(picture.shape[:2])
+    tall = _averages(picture, side)
+    return (_averages(tall.transpose(1, 0, 2), side).transpose(1, 0, 2) + 0.5).astype(np.uint8)
+
+
+def _averages(values: np.ndarray, side: int) -> Float32[np.ndarray, "32 w 3"]:
+    """Average the first axis, centred on `side` pixels, over 32 equal parts."""
+    pixels, shares = _parts(len(values), side)
+    return (values.take(pixels, axis=0) * shares[:, :, None, None]).sum(axis=0)
 
 
 @cache
-def _areas(length: int, side: int) -> Float32[np.ndarray, "32 n"]:
-    """Share of each of `length` pixels, centred on `side` pixels, in each of the 32 pixels."""
-    first = (side - length) // 2
-    starts = np.arange(CROP)[:, None] * side / CROP
-    pixels = first + np.arange(length)[None]
-    overlap = np.minimum(starts + side / CROP, pixels + 1) - np.maximum(starts, pixels)
-    return (np.clip(overlap, 0, None) * CROP / side).astype(np.float32)
+def _parts(length: int, side: int) -> tuple[Int64[np.ndarray, "k 32"], Float32[np.ndarray, "k 32"]]:
+    """Return the pixels that each part touches, and the share of each in it; 0 for what lies in the padding."""
+    starts, part = np.arange(CROP) * side / CROP, side / CROP
+    pixels = np.floor(starts).astype(np.int64) + np.arange(int(np.ceil(part)) + 1)[:, None]
+    overlap = np.minimum(starts + part, pixels + 1) - np.maximum(starts, pixels)
+    inside = pixels - (side - length) // 2
+    shares = np.where((inside >= 0) & (inside < length), np.clip(overlap, 0, None) / part, 0)
+    return inside.clip(0, length - 1), shares.astype(np.float32)

@@ -18,7 +18,7 @@ import gymnasium
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
-from astra.environments.object_views import CROP, object_views
+from astra.environments.object_views import object_views
 from astra.environments.tabletop_drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw
 from astra.environments.tabletop_goals import Sweeping
 from astra.environments.tabletop_layout import Layout, NoRoom, Picture, Problem
@@ -37,6 +37,7 @@ from astra.environments.tabletop_tasks_putting import (
 from astra.environments.tabletop_tasks_remembering import manipulate_old_neighbor, pick_in_order_then_restore
 from astra.environments.tabletop_tasks_sweeping import sweep_without_exceeding, sweep_without_touching
 from astra.environments.tabletop_tasks_turning import rotate, twist
+from astra.objects import CROP, ObjectSpec, Pictures
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 TASKS: dict[str, Callable[[Layout], Problem]] = {
@@ -52,11 +53,15 @@ ACTIONS = ActionSpec(
     names=("x0", "y0", "angle0", "x1", "y1", "angle1"),
     low=2 * (X_RANGE[0], Y_RANGE[0], -math.pi),
     high=2 * (X_RANGE[1], Y_RANGE[1], math.pi),
+    periodic=2 * (False, False, True),
+    bins=2 * (50, 100, 72),
 )
-"""Two poses, in metres and radians."""
+"""Two poses, in metres and radians. Source: the bins of x and y are VIMA's; an angle takes 5 degrees."""
 END_EFFECTOR = "observation.end_effector"
-MAX_OBJECTS = 8
-"""Rows for objects in an observation."""
+MAX_OBJECTS, MAX_PICTURED = 8, 9
+"""Rows for objects in an observation, and the most objects that a prompt shows."""
+OBJECTS = ObjectSpec(views=dict.fromkeys(VIEWS, (HEIGHT, WIDTH)), max_objects=MAX_OBJECTS, max_pictured=MAX_PICTURED)
+"""How objects are seen."""
 FPS = 1.0
 """One decision per step."""
 BONUS_STEPS = 2
@@ -104,8 +109,14 @@ class Tabletop(Environment):
         self.task = ""
         self.instruction = ""
         self.max_timesteps = BONUS_STEPS
-        self.prompt_pictures = {}
-        self.spec_of_trajectories = TrajectorySpec(states={END_EFFECTOR: 2}, actions=ACTIONS, fps=FPS)
+        self.prompt_pictures: Pictures = {}
+        self.spec_of_trajectories = TrajectorySpec(
+            states={END_EFFECTOR: 2},
+            actions=ACTIONS,
+            images={f"observation.images.{view}": (HEIGHT, WIDTH) for view in VIEWS} if config.frames else {},
+            fps=FPS,
+            objects=OBJECTS,
+        )
         low, high = np.array(ACTIONS.low, dtype=np.float32), np.array(ACTIONS.high, dtype=np.float32)
         self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
         self.observation_space = gymnasium.spaces.Dict(_spaces(config.frames))  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int8, Int32, UInt8
+from jaxtyping import Float, Int8, Int32, Int64, UInt8
 
 from astra.environments.tabletop_scene import X_RANGE, Thing
 from astra.environments.tabletop_shapes import SHAPES, TEXELS
@@ -45,7 +45,11 @@ def draw(
     frame = np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8)
     segmentation = np.full((HEIGHT, WIDTH), NOTHING, dtype=np.int8)
     for index in sorted(range(len(things)), key=lambda i: _order(things, i)):
-        _paint(frame, segmentation, things[index], index, view)
+        thing = things[index]
+        place = thing.x, thing.y, thing.z, thing.angle, thing.height
+        pixels, colours = _patch(thing.shape.name, thing.texture, *place, view)
+        frame.reshape(-1, 3)[pixels] = colours
+        segmentation.reshape(-1)[pixels] = index
     return frame, segmentation
 
 
@@ -65,37 +69,44 @@ def _order(things: Sequence[Thing], index: int) -> tuple[bool, float, float]:
     return not flat, root.x if root.height >= 0.003 else thing.x, thing.z
 
 
-def _paint(frame: np.ndarray, segmentation: np.ndarray, thing: Thing, index: int, view: View) -> None:
+@lru_cache(maxsize=256)
+def _patch(
+    shape: str, look: str, x: float, y: float, z: float, angle: float, height: float, view: View
+) -> tuple[Int64[np.ndarray, " n"], UInt8[np.ndarray, "n 3"]]:
+    """Return the pixels that a thing covers, counted through the frame, and their colours; kept while it rests."""
     slant = SLANT if view == "front" else 1.0
-    sides = round(thing.height * PIXELS_PER_METRE * SLANT) if view == "front" else 0
-    row, column = pixel(thing.x, thing.y, thing.z + thing.height, view)
-    reach = thing.shape.radius * PIXELS_PER_METRE + 1
+    sides = round(height * PIXELS_PER_METRE * SLANT) if view == "front" else 0
+    row, column = pixel(x, y, z + height, view)
+    reach = SHAPES[shape].radius * PIXELS_PER_METRE + 1
     top, bottom = max(int(row - reach * slant), 0), min(int(row + reach * slant) + sides + 1, HEIGHT)
     left, right = max(int(column - reach), 0), min(int(column + reach) + 1, WIDTH)
-    if top >= bottom or left >= right:
-        return
-    outline, face, side = _tables(thing.shape.name, thing.texture)
-    texels = _texels(thing, np.arange(top, bottom) + (0.5 - row), np.arange(left, right) + (0.5 - column), slant)
-    window, labels = frame[top:bottom, left:right], segmentation[top:bottom, left:right]
+    outline, face, side = _tables(shape, look)
+    places = np.arange(top, bottom) + (0.5 - row), np.arange(left, right) + (0.5 - column)
+    texels = _texels(SHAPES[shape].size, angle, *places, slant)
     covered = outline[texels]
-    if sides:
+    pixels = (np.arange(top, bottom) * WIDTH)[:, None] + np.arange(left, right)[None, :]
+    found, colours = [pixels[covered]], [face[texels[covered]]]
+    if sides and covered.size:
         rows = np.arange(bottom - top)[:, None]
         nearest = np.maximum.accumulate(np.where(covered, rows, -TEXELS), axis=0)
         below, across = np.nonzero(~covered & (rows - nearest <= sides))
-        window[below, across] = side[texels[nearest[below, across], across]]
-        labels[below, across] = index
-    window[covered] = face[texels[covered]]
-    labels[covered] = index
+        found.append(pixels[below, across])
+        colours.append(side[texels[nearest[below, across], across]])
+    return np.concatenate(found), np.concatenate(colours)
 
 
 def _texels(
-    thing: Thing, down: Float[np.ndarray, " h"], right: Float[np.ndarray, " w"], slant: float
+    size: tuple[float, float],
+    angle: float,
+    down: Float[np.ndarray, " h"],
+    right: Float[np.ndarray, " w"],
+    slant: float,
 ) -> Int32[np.ndarray, "h w"]:
     """Return which texel of the object each pixel shows, counted over a table with a rim of empty texels."""
     scale = TEXELS / PIXELS_PER_METRE
-    cos, sin = math.cos(thing.angle), math.sin(thing.angle)
+    cos, sin = math.cos(angle), math.sin(angle)
     x, y = (down * (scale / slant)).astype(np.float32)[:, None], (right * scale).astype(np.float32)[None, :]
-    size_x, size_y = thing.shape.size
+    size_x, size_y = size
     middle = TEXELS / 2 + 1
     i = x * (cos / size_x) + (y * (sin / size_x) + middle)
     j = x * (-sin / size_y) + (y * (cos / size_y) + middle)

@@ -138,15 +138,15 @@ class Sweeping:
 
     def watch(self, things: Sequence[Thing]) -> None:
         """Look for a block in the forbidden place; called during a sweep."""
-        self.touched = self.touched or any(self._in(things[i], self.forbidden).any() for i in self.blocks)
+        self.touched = self.touched or any(self._touches(things[i], self.forbidden) for i in self.blocks)
 
     def check(self, things: Sequence[Thing]) -> Verdict:
         """Count and judge."""
         self.watch(things)
         self.inside = sum(self.holds(things[index]) for index in self.blocks)
-        if self.touched or self.inside > self.number or any(self._in(things[i], self.zone).any() for i in self.others):
+        if self.touched or self.inside > self.number or any(self._touches(things[i], self.zone) for i in self.others):
             return "failure"
-        if any(not self._in(things[i], (*X_RANGE, *Y_RANGE)).any() for i in self.blocks):
+        if any(not self._touches(things[i], (*X_RANGE, *Y_RANGE)) for i in self.blocks):
             return "failure"
         return "success" if self.inside == self.number else "going on"
 
@@ -157,6 +157,12 @@ class Sweeping:
     def share(self) -> float:
         """Return the share of the number that is in the zone."""
         return min(self.inside / self.number, 1.0)
+
+    def _touches(self, thing: Thing, area: tuple[float, float, float, float]) -> bool:
+        reach = thing.shape.radius
+        if not (area[0] - reach < thing.x < area[1] + reach and area[2] - reach < thing.y < area[3] + reach):
+            return False
+        return bool(self._in(thing, area).any())
 
     @staticmethod
     def _in(thing: Thing, area: tuple[float, float, float, float]) -> np.ndarray:

@@ -89,6 +89,31 @@ class Layout:
         self.things.append(thing)
         return len(self.things) - 1
 
+    def add_all(self, looks: Sequence[tuple[str, str] | tuple[str, str, float]]) -> list[int]:
+        """Add things (shape, texture, height) in random order; return their indices in the order of the looks.
+
+        Who comes first has more room, so a fixed order would tell by its place which thing is meant.
+
+        Raises:
+            NoRoom: if there is no free place.
+        """
+        indices = [0] * len(looks)
+        for number in self.random.permutation(len(looks)):
+            shape, texture, *height = looks[number]
+            indices[number] = self.add(shape, texture, height=height[0] if height else 0.0)
+        return indices
+
+    def four(self, shapes: Sequence[str], textures: Sequence[str]) -> list[int]:
+        """Add two shapes in two textures each; return their indices, the first shape in the first texture first.
+
+        Each of the four shares its shape with one and its texture with another, so that only both together tell it
+        and nothing but the prompt says which one is meant.
+
+        Raises:
+            NoRoom: if there is no free place.
+        """
+        return self.add_all([(shape, texture) for shape in shapes[:2] for texture in textures[:2]])
+
     def free(self, radius: float, *, apart: float = 0.0) -> tuple[float, float]:
         """Return the centre of a free circle in the workspace, its centre `apart` from what is reserved.
 

@@ -8,7 +8,8 @@ Source: the workspace and the two tools are VIMA-Bench's (Jiang et al., 2022); t
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ FLOOR = 0.008
 """Height in metres of what lies in a container with walls."""
 _MM = 1000.0
 _SUBSTEP, _SPEED = 0.01, 250.0
-_CHECK_EVERY = 4
+_CHECK_EVERY = 6
 
 
 @dataclass(kw_only=True)
@@ -98,7 +99,7 @@ class Scene:
 
     def copy(self) -> "Scene":
         """Return a scene of its own with the same things."""
-        return Scene([replace(thing) for thing in self.things])
+        return Scene([copy(thing) for thing in self.things])
 
     def settle(self) -> None:
         """Take note of which things begin inside a container."""
@@ -151,7 +152,8 @@ class Scene:
             contained = [other for other in movable if self._root(other) == inside[0]]
             under = contained or [inside[0]]
         else:
-            under = [other for other in movable if distance_to(self.things[other], thing.x, thing.y) < CUP_RADIUS]
+            centre = np.array([[thing.x, thing.y]])
+            under = [other for other in movable if _overlap(centre, self.things[other].corners())]
         if under:
             thing.support = max(under, key=lambda other: self.things[other].z + self.things[other].height)
             self._rest(index)
@@ -266,9 +268,7 @@ class Scene:
         return _overlap(one.corners(), two.corners())
 
     def _holds(self, index: int, thing: Thing) -> bool:
-        container = self.things[index]
-        x, y = container.local(thing.x, thing.y)
-        return abs(x) < container.shape.size[0] / 2 and abs(y) < container.shape.size[1] / 2
+        return _overlap(np.array([[thing.x, thing.y]]), self.things[index].corners())
 
 
 def _overlap(one: Float[np.ndarray, "n 2"], two: Float[np.ndarray, "m 2"]) -> bool:

@@ -43,12 +43,9 @@ def _problem(layout: Layout, *, with_nouns: bool) -> Problem:
     container = layout.add(container_shape, layout.choose(content.container_textures))
     shape, other_shape = layout.several(content.objects, 2)
     texture = layout.choose(content.shades)
-    pair: list[int] = []
-    for more in (not less, less):
-        look, height = variant(shape, texture, more)
-        pair.append(layout.add(shape, look, height=height))
-    look, height = variant(other_shape, texture, not less)
-    distractors = [pair[1], layout.add(other_shape, look, height=height)]
+    four = layout.add_all(
+        [(kind, *variant(kind, texture, more)) for kind in (shape, other_shape) for more in (not less, less)]
+    )
 
     adjective = layout.choose(ADJECTIVES)
     pictures: dict[str, Picture] = {}
@@ -70,5 +67,5 @@ def _problem(layout: Layout, *, with_nouns: bool) -> Problem:
         instruction=" ".join(words),
         pictures=pictures,
         things=layout.things,
-        goals=Placements(stages=[[Goal(thing=pair[0], x=spot.x, y=spot.y)]], distractors=distractors),
+        goals=Placements(stages=[[Goal(thing=four[0], x=spot.x, y=spot.y)]], distractors=four[1:]),
     )

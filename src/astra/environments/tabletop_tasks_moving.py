@@ -106,37 +106,35 @@ def _stacked(layout: Layout, stacks: list[list[int]], spots: list[tuple[float, f
 def _rearrangement(layout: Layout, *, restore: bool) -> Problem:
     content = layout.content
     number = 1 + int(layout.random.choice(3, p=[0.4, 0.4, 0.2]))
-    shapes, textures = layout.several(content.objects, 3), layout.several(content.object_textures, 3)
+    pair, colours = layout.several(content.objects, 2), layout.several(content.object_textures, 2)
+    looks = [(shape, texture) for shape in pair for texture in colours]
+    shapes, textures = zip(*(looks[i] for i in layout.random.permutation(4)[:3]), strict=True)
     angles = layout.random.uniform(-math.pi, math.pi, number)
-    goals: list[Goal] = []
+    places: list[tuple[float, float]] = []
     shown: list[Thing] = []
     for index in range(number):
         kind = SHAPES[shapes[index]]
         x, y = layout.free(kind.radius, apart=APART)
         layout.reserved.append((x, y, kind.radius))
-        goals.append(Goal(thing=index, x=x, y=y))
+        places.append((x, y))
         shown.append(Thing(shape=kind, texture=textures[index], x=x, y=y, angle=float(angles[index])))
-    for index in range(number):
-        at = layout.free(SHAPES[shapes[index]].radius, apart=APART)
-        layout.add(shapes[index], textures[index], at=at, angle=float(angles[index]))
-    distractors: list[int] = []
-    clear: list[Goal] = []
     blocked = int(layout.random.integers(number)) if number < 3 and layout.yes(CONFLICTS) else None
-    for extra in range(3 - number):
-        shape = shapes[0] if extra == 0 else layout.choose(shapes[1:])
-        texture = textures[number + extra] if extra == 0 else textures[0]
-        if extra == 0 and blocked is not None:
-            index = layout.add(shape, texture, at=(goals[blocked].x, goals[blocked].y))
-            x, y = layout.free(SHAPES[shape].radius, apart=APART)
-            clear.append(Goal(thing=index, x=x, y=y))
-            layout.reserved.append((x, y, SHAPES[shape].radius))
-        else:
-            index = layout.add(shape, texture, at=layout.free(SHAPES[shape].radius, apart=APART))
-        distractors.append(index)
+    found = [0, 0, 0]
+    for index in layout.random.permutation(3):  # in random order, so that no place tells what is meant
+        at = places[blocked] if blocked is not None and index == number else None
+        at = at or layout.free(SHAPES[shapes[index]].radius, apart=APART)
+        angle = float(angles[index]) if index < number else None
+        found[index] = layout.add(shapes[index], textures[index], at=at, angle=angle)
+    clear: list[Goal] = []
+    if blocked is not None:
+        x, y = layout.free(SHAPES[shapes[number]].radius, apart=APART)
+        clear.append(Goal(thing=found[number], x=x, y=y))
+    goals = [Goal(thing=found[index], x=x, y=y) for index, (x, y) in enumerate(places)]
+    distractors = found[number:]
     stages = [goals]
     if restore:
-        places = [layout.things[goal.thing] for goal in goals]
-        stages.append([Goal(thing=i, x=place.x, y=place.y) for i, place in enumerate(places)])
+        starts = [layout.things[goal.thing] for goal in goals]
+        stages.append([Goal(thing=goal.thing, x=at.x, y=at.y) for goal, at in zip(goals, starts, strict=True)])
     words = "Rearrange objects to this setup {scene} and then restore." if restore else "Rearrange to this {scene}."
     return Problem(
         instruction=words,

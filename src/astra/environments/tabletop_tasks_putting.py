@@ -1,6 +1,7 @@
 """Tasks of putting into a container: visual_manipulation, scene_understanding, novel_noun, same_shape, same_texture.
 
-Distractors share the shape or the texture of what is meant, so that only both together tell it.
+Distractors share the shape or the texture of what is meant, so that only both together tell it; and they play the same
+part on the table, so that nothing but the prompt tells what is meant.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022); numbers of distractors are ours.
 """
@@ -51,13 +52,9 @@ def scene_understanding(layout: Layout) -> Problem:
     texture, other_texture = layout.several(content.object_textures, 2)
     container_shape = layout.choose(content.containers)
     place = layout.choose(content.container_textures, but=[texture])
-    container = layout.add(container_shape, place)
-    distractors = [
-        layout.add(container_shape, layout.choose(content.container_textures, but=[place, texture])),
-        layout.add(other_shape, texture),
-        layout.add(shape, other_texture),
-    ]
-    target = layout.add(shape, texture)
+    other_place = layout.choose(content.container_textures, but=[place, texture])
+    container, twin = layout.add_all([(container_shape, place), (container_shape, other_place)])
+    target, *others = layout.four([shape, other_shape], [texture, other_texture])
     scene = Layout(random=layout.random, content=content)
     scene.add(shape, texture)
     scene.add(other_shape, other_texture)
@@ -65,37 +62,36 @@ def scene_understanding(layout: Layout) -> Problem:
         instruction=f"Put the {texture} object in {{scene}} into the {place} object.",
         pictures={"scene": Picture(things=tuple(scene.things), scene=True)},
         things=layout.things,
-        goals=_into(layout, [target], container, distractors),
+        goals=_into(layout, [target], container, [twin, *others]),
     )
 
 
 def same_shape(layout: Layout) -> Problem:
-    """All objects with the outline of a container, round or square, into it."""
+    """All objects with the outline of one of two containers, round or square, into it."""
     content = layout.content
     container_shape = layout.choose(content.containers)
     profile = SHAPES[container_shape].profile
-    like = [name for name in content.objects if SHAPES[name].profile == profile]
-    unlike = [name for name in content.objects if SHAPES[name].profile != profile]
+    other_profile = "circle" if profile == "square" else "square"
+    other_shape = layout.choose([name for name in content.containers if SHAPES[name].profile == other_profile])
+    looks = layout.several(content.container_textures, 2)
+    container, other = layout.add_all([(container_shape, looks[0]), (other_shape, looks[1])])
     textures = layout.several(content.object_textures, 2)
-    container = layout.add(container_shape, layout.choose(content.container_textures))
-    targets = [layout.add(layout.choose(like), texture) for texture in textures]
-    opposite = [name for name in unlike if SHAPES[name].profile != "other"]
-    distractors = [
-        layout.add(layout.choose(opposite), layout.choose(textures)),
-        layout.add(layout.choose(unlike), layout.choose(textures)),
-    ]
-    return _all_into(layout, "profile", targets, container, distractors)
+    like, unlike = (
+        [name for name in content.objects if SHAPES[name].profile == one] for one in (profile, other_profile)
+    )
+    first, second, third, fourth = layout.add_all(
+        [(layout.choose(kind), texture) for kind in (like, unlike) for texture in textures]
+    )
+    return _all_into(layout, "profile", [first, second], container, [other, third, fourth])
 
 
 def same_texture(layout: Layout) -> Problem:
-    """All objects with the texture of a container into it."""
+    """All objects with the texture of one of two containers into it."""
     content = layout.content
-    texture, second, third = layout.several(content.object_textures, 3)
-    shapes = layout.several(content.objects, 2)
-    container = layout.add(layout.choose(content.containers), texture)
-    targets = [layout.add(shape, texture) for shape in shapes]
-    distractors = [layout.add(shape, other) for shape, other in zip(shapes, (second, third), strict=True)]
-    return _all_into(layout, "texture", targets, container, distractors)
+    textures, shapes = layout.several(content.object_textures, 2), layout.several(content.objects, 2)
+    container, other = layout.add_all([(layout.choose(content.containers), texture) for texture in textures])
+    first, third, second, fourth = layout.four(shapes, textures)
+    return _all_into(layout, "texture", [first, second], container, [other, third, fourth])
 
 
 def _all_into(layout: Layout, what: str, targets: list[int], container: int, distractors: list[int]) -> Problem:
@@ -111,18 +107,16 @@ def _all_into(layout: Layout, what: str, targets: list[int], container: int, dis
 
 
 def _one_of_many(layout: Layout) -> tuple[int, int, list[int]]:
-    """Add an object, a container, two objects that share shape or texture, and a container that shares one."""
+    """Add an object and three that share shape or texture, a container and one that shares either with it."""
     content = layout.content
     container_shape, texture = layout.choose(content.containers), layout.choose(content.container_textures)
-    container = layout.add(container_shape, texture)
     if layout.yes():
-        twin = layout.add(container_shape, layout.choose(content.container_textures, but=[texture]))
+        other = container_shape, layout.choose(content.container_textures, but=[texture])
     else:
-        twin = layout.add(layout.choose(content.containers, but=[container_shape]), texture)
-    shape, other_shape = layout.several(content.objects, 2)
-    look, other_look = layout.several(content.object_textures, 2)
-    target = layout.add(shape, look)
-    return target, container, [twin, layout.add(shape, other_look), layout.add(other_shape, look)]
+        other = layout.choose(content.containers, but=[container_shape]), texture
+    container, twin = layout.add_all([(container_shape, texture), other])
+    target, *others = layout.four(layout.several(content.objects, 2), layout.several(content.object_textures, 2))
+    return target, container, [twin, *others]
 
 
 def _into(layout: Layout, targets: list[int], container: int, distractors: list[int]) -> Placements:

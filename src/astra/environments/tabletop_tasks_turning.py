@@ -20,12 +20,12 @@ _EXAMPLES = 3
 def rotate(layout: Layout) -> Problem:
     """One object by an angle in words, among similar ones."""
     content = layout.content
-    shape, texture = layout.choose(content.asymmetric), layout.choose(content.object_textures)
-    target = layout.add(shape, texture)
-    other = layout.choose(content.object_textures, but=[texture])
-    other_shape = layout.choose(content.asymmetric, but=[shape])
-    third = texture if other_shape != shape else layout.choose(content.object_textures, but=[texture, other])
-    distractors = [layout.add(shape, other), layout.add(other_shape, third)]
+    shapes = layout.several(content.asymmetric, 2)
+    textures = layout.several(content.object_textures, 4)
+    if shapes[0] == shapes[1]:  # only one such object is held out for L3
+        target, *distractors = layout.add_all([(shapes[0], texture) for texture in textures])
+    else:
+        target, *distractors = layout.four(shapes, textures)
     degrees = int(layout.random.choice(DEGREES))
     return Problem(
         instruction=f"Rotate the {{dragged_obj}} {degrees} degrees.",
@@ -41,8 +41,9 @@ def twist(layout: Layout) -> Problem:
     texture, *others = layout.several(content.object_textures, 4)
     number = int(layout.random.integers(1, 3))
     shapes = layout.several(content.asymmetric, 2)
-    targets = [layout.add(shape, texture) for shape in shapes[:number]]
-    distractors = [layout.add(shapes[0], others[i]) for i in range(3 - number)]
+    looks = [*((shape, texture) for shape in shapes[:number]), *((shapes[0], others[i]) for i in range(3 - number))]
+    indices = layout.add_all(looks)
+    targets, distractors = indices[:number], indices[number:]
     degrees = int(layout.random.choice(DEGREES))
     pictures: dict[str, Picture] = {}
     for example in range(1, _EXAMPLES + 1):
