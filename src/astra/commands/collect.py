@@ -6,8 +6,14 @@ from astra.commands.names import choose
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
+from astra.experiments.vima_bench_demonstrations import CollectVimaBenchConfig, collect_vima_bench
 
-ENVIRONMENTS = {"pusht": "Push-T, by sampling pushes in a copy of the simulator"}
+ENVIRONMENTS = {
+    "pusht": "Push-T, by sampling pushes in a copy of the simulator",
+    "tabletop": "the lookalike of VIMA-Bench, by an oracle that knows the goals",
+    "vima-bench": "VIMA-Bench, where it is installed, by its own oracle",
+}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -21,6 +27,13 @@ def run(arguments: Sequence[str]) -> None:
     name = choose(arguments, "environment with an expert", usage, ENVIRONMENTS)
     if name is None:
         return
-    folder = collect_pusht(parse(CollectConfig, f"collect {name}", arguments[1:]))
+    rest = arguments[1:]
+    match name:
+        case "pusht":
+            folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+        case "tabletop":
+            folder = collect_tabletop(parse(TabletopCollectConfig, f"collect {name}", rest))
+        case _:
+            folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", rest))
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

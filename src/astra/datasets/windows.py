@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot import LeRobotDataset
+from astra.objects import Objects
 from astra.trajectory import Trajectory
 
 
@@ -53,6 +54,7 @@ class Windows:
         self._starts = np.concatenate(starts)
         self._episodes = np.repeat(chosen, [len(rows) for rows in starts])
         self._ends = dataset.ends[self._episodes]
+        self._prompts = dataset.prompts
         self._instructions = np.array(dataset.instructions, dtype=object)
 
     def __len__(self) -> int:
@@ -68,8 +70,15 @@ class Windows:
         rows = np.minimum(rows, ends - 1)
         T = self.timesteps
         valid = action_valid[:, :T]
+        episodes = self._episodes[indices]
+        objects = {
+            view: Objects(
+                **{part: _gather(self._columns[f"{OBJECTS}.{view}.{part}"], rows[:, :T], valid) for part in PARTS}
+            )
+            for view in (self.spec.objects.views if self.spec.objects else ())
+        }
         return Trajectory(
-            instructions=tuple(self._instructions[self._episodes[indices]]),
+            instructions=tuple(self._instructions[episodes]),
             states={name: _gather(self._columns[name], rows[:, :T], valid) for name in self.spec.states},
             images={
                 name: _gather(self._columns[name], rows[:, :T], valid).permute(0, 1, 4, 2, 3)
@@ -80,6 +89,8 @@ class Windows:
             valid=torch.from_numpy(valid.copy()),
             actions=_gather(self._columns[ACTION], rows, action_valid),
             action_valid=torch.from_numpy(action_valid),
+            objects=objects,
+            pictures=self._prompts.gather(episodes) if self._prompts else None,
         )
 
 

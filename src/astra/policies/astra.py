@@ -25,6 +25,7 @@ from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
 from astra.attention.transformer import SharedPrompt, Transformer
+from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head
 from astra.policies.policy import Losses, Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
@@ -150,7 +151,7 @@ class Astra(Policy[AstraState]):
         self.decoding = decoding
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1, and the share of actions predicted right, over valid entries only.
+        """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only.
 
         Raises:
             ValueError: if the trajectory holds fewer actions than the horizon needs.
@@ -169,7 +170,7 @@ class Astra(Policy[AstraState]):
         if (origin := self._origin(trajectory)) is not None:
             targets = targets - origin[:, :, None]
         valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
-        valid = valid.expand_as(targets)
+        valid = valid & self.head.varies
         count = valid.sum()
         cost = self.head.loss(predicted, targets).masked_fill(~valid, 0.0).sum() / count.clamp(min=1)
         with torch.no_grad():
@@ -177,16 +178,21 @@ class Astra(Policy[AstraState]):
         return Losses(behaviour_cloning=cost, metrics={"action_accuracy": correct}, count=count)
 
     def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
-        """Encode states and actions without any query. Source: section 3.3 and Figure 7b."""
+        """Encode states and actions without any query; what stands at a hidden object means nothing.
+
+        Source: section 3.3 and Figure 7b.
+        """
         encoded = self._read(trajectory, None)
         states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
     @torch.no_grad()
-    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> AstraState:
+    def start(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    ) -> AstraState:
         """Begin one rollout per instruction: read the prompts."""
         B, device = len(instructions), self.queries.device
-        prompt, valid = self.language(instructions)
+        prompt, valid = self.language(instructions, pictures, self.states.objects)
         ids = _batched(segment_ids(Kind.PROMPT, prompt.shape[1]).to(device), B)
         cache = SegmentCache.empty(self.transformer, self.sizes, B, self.config.window)
         cache.read(self.transformer, self._place(prompt, ids), ids, valid, positions=self.relative)
@@ -201,10 +207,15 @@ class Astra(Policy[AstraState]):
 
     @torch.no_grad()
     def restart(
-        self, state: AstraState, slots: Bool[Tensor, " B"], instructions: Sequence[str], seeds: Sequence[int]
+        self,
+        state: AstraState,
+        slots: Bool[Tensor, " B"],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        pictures: PromptPictures | None = None,
     ) -> AstraState:
         """Begin anew in some slots."""
-        fresh = self.start(instructions, seeds)
+        fresh = self.start(instructions, seeds, pictures)
         state.cache.replace(slots, fresh.cache)
         state.timestep[slots] = 0
         state.plan_age[slots] = 0
@@ -216,7 +227,7 @@ class Astra(Policy[AstraState]):
     def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
         """Read the executed action and the new state, and query the next action."""
         B, M, N = len(state.timestep), self.sizes.state, self.sizes.action
-        states = self.states(observation)
+        states, seen = self.states(observation)
         actions = self.actions(observation.previous_action - state.origin)
         if (origin := self._origin(observation)) is not None:
             state.origin = origin
@@ -226,7 +237,7 @@ class Astra(Policy[AstraState]):
             _batched(segment_ids(Kind.ACTION, N).to(device), B, t - 1),
             _batched(segment_ids(Kind.STATE, M).to(device), B, t),
         )
-        valid = torch.cat([(t > 0).expand(B, N), torch.ones(B, M, dtype=torch.bool, device=device)], dim=1)
+        valid = torch.cat([(t > 0).expand(B, N), seen], dim=1)
         tokens = self._place(torch.cat([actions, states], dim=1), ids)
 
         replan = (state.plan_age >= self.decoding.execute) | (state.timestep == 0)
@@ -276,9 +287,11 @@ class Astra(Policy[AstraState]):
         # The last action comes after all queries, and with a window of one timestep none reads any action.
         N = 0 if steps is not None and self.config.window == 1 else self.sizes.action
         num_actions = T if steps is None else T - 1
-        distinct = {instruction: index for index, instruction in enumerate(dict.fromkeys(trajectory.instructions))}
-        of = torch.tensor([distinct[instruction] for instruction in trajectory.instructions], device=device)
-        prompt, prompt_valid = self.language(tuple(distinct))
+        first, number = trajectory.distinct_prompts()
+        of = torch.tensor(number, device=device)
+        pictures = None if trajectory.pictures is None else trajectory.pictures[first]
+        instructions = tuple(trajectory.instructions[row] for row in first)
+        prompt, prompt_valid = self.language(instructions, pictures, self.states.objects)
         L = prompt.shape[1]
 
         slots = torch.arange(0, device=device) if steps is None else _query_slots(steps, self.sizes.action)
@@ -289,8 +302,8 @@ class Astra(Policy[AstraState]):
 
         executed, origin = trajectory.actions[:, :T], self._origin(trajectory)
         actions = self.actions(executed if origin is None else executed - origin)[:, :, :N]
-        states = self.states(trajectory)
-        state_valid = trajectory.valid[:, :, None].expand(B, T, M)
+        states, seen = self.states(trajectory)
+        state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
         context = self._place(interleave(states, actions)[:, :C], rows.select(slice(0, C)))

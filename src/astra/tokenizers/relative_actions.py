@@ -13,7 +13,7 @@ SPREAD = 4.0
 def measured_from(vector: str, spec: TrajectorySpec, statistics: Statistics) -> tuple[TrajectorySpec, Statistics]:
     """Give the bounds and the statistics that actions have when a state vector is taken off them.
 
-    Binary dimensions, such as a gripper's, stay as they are.
+    Binary dimensions, such as a gripper's, stay as they are; differences of angles are cut at their bounds too.
 
     Args:
         vector: name of a state vector with the actions' own dimensions, in their order and units.
@@ -37,4 +37,4 @@ def measured_from(vector: str, spec: TrajectorySpec, statistics: Statistics) -> 
     low = torch.where(binary, torch.tensor(spec.actions.low), low)
     high = torch.where(binary, torch.tensor(spec.actions.high), high)
     bounds = {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
-    return replace(spec, actions=replace(spec.actions, **bounds)), replace(statistics, actions=relative)
+    return replace(spec, actions=replace(spec.actions, periodic=(), **bounds)), replace(statistics, actions=relative)
