@@ -1,22 +1,17 @@
 """Demonstrations of the tabletop's oracle into the native format, collected in parallel."""
 
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.tabletop import ACTIONS, FPS, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
-
-_AHEAD = 32
+from astra.experiments.collecting import demonstrations, write_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +30,8 @@ class TabletopCollectConfig:
     """Of the first episode; each takes the next."""
     workers: int = os.cpu_count() or 1
     """Processes."""
+    cluster: str | None = None
+    """Let the oracles work on a Ray cluster instead: auto, or its address."""
 
 
 def collect_tabletop(config: TabletopCollectConfig) -> Path:
@@ -47,25 +44,16 @@ def collect_tabletop(config: TabletopCollectConfig) -> Path:
     if config.episodes < 1 or config.workers < 1:
         raise ValueError(f"collecting needs episodes and workers, got {config.episodes} and {config.workers}")
     TabletopConfig(level=config.level, tasks=config.tasks).build()  # says at once what is wrong or not installed
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
-    failure: BaseException | None = None
-    collected = 0
-    with (
-        DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="tabletop", views=OBJECTS.views) as writer,
-        Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress,
-    ):
-        bar = progress.add_task("oracle", total=config.episodes)
-        try:
-            for episode in _demonstrations(config):
-                writer.add(episode)
-                collected += 1
-                progress.advance(bar)
-        except (Exception, KeyboardInterrupt) as error:
-            if not collected:
-                raise
-            failure = error
-    if failure is not None:  # what was collected is worth keeping
-        print(f"cut short: {config.output} holds the {collected} episodes that were complete")
+    tasks = config.tasks or TASKS_OF_LEVELS[config.level]
+    with DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="tabletop", views=OBJECTS.views) as writer:
+        shown = demonstrations(
+            demonstrate,
+            ((config.level, tasks[seed % len(tasks)], seed) for seed in count(config.seed)),
+            workers=config.workers,
+            cluster=config.cluster,
+        )
+        failure = write_all(writer, shown, config.episodes)
+    if failure is not None:
         raise failure
     return config.output
 
@@ -89,30 +77,6 @@ def demonstrate(level: str, task: str, seed: int) -> Episode | None:
         if terminated or truncated:
             break
     return None
-
-
-def _demonstrations(config: TabletopCollectConfig) -> Iterator[Episode]:
-    """Yield successful demonstrations in the order of their seeds, so that workers change nothing."""
-    tasks = config.tasks or TASKS_OF_LEVELS[config.level]
-    if config.workers == 1:
-        every = (demonstrate(config.level, tasks[seed % len(tasks)], seed) for seed in count(config.seed))
-        yield from islice((episode for episode in every if episode is not None), config.episodes)
-        return
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(threads, "1")  # read by the workers: small matrices gain nothing from more
-    with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
-        waiting: list[Future[Episode | None]] = []
-        seed, found = config.seed, 0
-        while found < config.episodes:
-            while len(waiting) < _AHEAD * config.workers:
-                waiting.append(pool.submit(demonstrate, config.level, tasks[seed % len(tasks)], seed))
-                seed += 1
-            episode = waiting.pop(0).result()
-            if episode is not None:
-                found += 1
-                yield episode
-        for future in waiting:
-            future.cancel()
 
 
 @cache
