@@ -9,6 +9,7 @@ Deviation: an arm motion may take 30 seconds of real time instead of 5, so that 
 import contextlib
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ class VimaBench(Environment):
         self.task = config.task
         self.instruction = ""
         self.prompt_pictures: Pictures = {}
-        with _quiet():
+        # The package leaves a file behind for most objects that it loads.
+        self._scratch = tempfile.TemporaryDirectory(prefix="vima-bench-", ignore_cleanup_errors=True)
+        with _quiet(), _temporary_files_in(self._scratch.name):
             self._inner: Any = vima_bench().make(
                 config.task, task_kwargs=tasks[config.task], modalities=["rgb", "segm"], seed=0
             )
@@ -166,7 +169,7 @@ class VimaBench(Environment):
         self._elapsed, self._with_oracle = 0, oracle
         self._inner.seed(seed)
         try:
-            with _quiet():
+            with _quiet(), _temporary_files_in(self._scratch.name):
                 self._seen = self._inner.reset()
                 self._oracle = self._inner.task.oracle(self._inner)
         except Exception as error:  # the package raises whatever comes to hand
@@ -224,6 +227,7 @@ class VimaBench(Environment):
         if self._inner is not None:
             self._inner.close()
             self._inner = None
+            self._scratch.cleanup()
             VimaBench._open = False
 
     def _observe(self) -> EnvironmentObservation:
@@ -257,6 +261,16 @@ def _spaces(max_objects: int) -> dict[str, gymnasium.Space[Any]]:
         spaces[f"observation.objects.{view}.boxes"] = box(0.0, float(width), (max_objects, 4), np.float32)
         spaces[f"observation.objects.{view}.valid"] = gymnasium.spaces.MultiBinary(max_objects)
     return spaces
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Let temporary files be made in a folder."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager
