@@ -12,6 +12,7 @@ from rich.console import Console
 from astra.commands.parse import parse
 from astra.evaluation.result_table import result_table
 from astra.experiments.pusht_evaluation import EvaluationConfig, evaluate_pusht
+from astra.parallel.processes import is_main_process
 from astra.policies.astra import Astra
 from astra.policies.checkpoint import code_version, load_policy, policy_folder
 from astra.policies.policy import Policy
@@ -47,8 +48,9 @@ def run(arguments: Sequence[str]) -> None:
         provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
     folder = chosen.output or chosen.checkpoint / "eval"
     evaluations = evaluate_pusht(policy, folder, chosen.evaluation, provenance)
-    Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
-    print(f"results: {folder}")
+    if is_main_process():
+        Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
+        print(f"results: {folder}")
 
 
 def change_decoding(policy: Policy[Any], temperature: float | None, execute: int | None) -> Policy[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.success import Estimate, Summary, summarise
-from astra.evaluation.whole_file import write_whole
+from astra.policies.whole_file import write_whole
 
 FILE_NAME = "eval_info.json"
 

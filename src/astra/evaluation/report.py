@@ -12,7 +12,7 @@ import jinja2
 from astra.evaluation.eval_info import FILE_NAME, read_summary
 from astra.evaluation.figures import png
 from astra.evaluation.plots import learning_curves, read_metrics, result_bars
-from astra.evaluation.whole_file import write_whole
+from astra.policies.whole_file import write_whole
 
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""

@@ -1,9 +1,10 @@
 """Named runs: one function per row of a table, whose docstring is its lab note."""
 
-from astra.experiments import pusht
+from astra.experiments import own_data, pusht
 from astra.experiments.experiment import Named
 
 EXPERIMENTS = {
+    "own-data": Named(make=own_data.own_data, row="your demonstrations", scale="cpu", hours="0.75 on one core"),
     "pusht-expert": Named(make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"),
     "pusht-expert-continuous": Named(
         make=pusht.pusht_expert_continuous, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"

@@ -16,6 +16,7 @@ from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.evaluation.figures import write_figure
 from astra.evaluation.mask_picture import mask_picture
+from astra.parallel.processes import in_main
 from astra.policies.astra import Astra
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, Trajectory, TrajectorySpec
@@ -41,6 +42,8 @@ class EvaluationConfig:
     """Episodes that the policy plays together."""
     workers: int = 1
     """Processes."""
+    cluster: str | None = None
+    """Play on a Ray cluster instead: auto, or its address."""
     videos: int = 4
     """Episodes per agent that are recorded."""
 
@@ -70,11 +73,12 @@ def evaluate_pusht(
             name=name,
             slots=config.slots,
             workers=config.workers,
+            cluster=config.cluster,
             num_videos=config.videos,
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
     if isinstance(policy, Astra):
-        draw_attention(policy, environment, goals[0], folder)
+        in_main(lambda: draw_attention(policy, environment, goals[0], folder))
     return evaluations
 
 
