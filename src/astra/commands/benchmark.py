@@ -1,4 +1,4 @@
-"""`astra benchmark training|inference|memory|loading|processes`: speed and memory as ratios against peers, in one run."""
+"""`astra benchmark WHAT`: speed and memory as ratios against peers, in one run."""
 
 import json
 from collections.abc import Callable, Sequence
