@@ -10,8 +10,8 @@
 #   PYTHON=python3.12   which Python, 3.11 to 3.13; found by itself
 #   TORCH=cpu|cuda      which build of PyTorch; kept until told otherwise, CPU at first
 
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c \
-	'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c 'import sys, venv, ensurepip; \
+	(3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && break; done)
 TORCH ?= $(or $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))),cpu)
 WORKERS ?= 2
 
