@@ -81,7 +81,8 @@ class VimaBenchConfig:
 class VimaBench(Environment):
     """One decision per step: pick and place with suction, or one sweep of a spatula.
 
-    `reset` takes the option `oracle`: True lets `oracle_action` be followed, whose aims may include steps that an agent
+    `reset` takes the options `task` and `level`, which start the simulator anew where they are others than before, and
+    `oracle`: True lets `oracle_action` be followed, whose aims may include steps that an agent
     is not asked for. A layout that cannot be placed is tried anew with the next seed, ten times, as VIMA's evaluation
     does. `info` holds `is_success` and `is_failure`; either ends the episode, and so does the oracle's number of steps
     and two more.
@@ -97,30 +98,21 @@ class VimaBench(Environment):
     _open = False
 
     def __init__(self, config: VimaBenchConfig) -> None:
-        tasks = tasks_of(config.level)
-        if config.task not in tasks:
-            raise ValueError(
-                f"VIMA-Bench's level {config.level} has no task {config.task!r}; it has {', '.join(tasks)}"
-            )
+        settings = _settings(config.task, config.level)
         if VimaBench._open:
             raise ValueError(
                 "VIMA-Bench serves one environment per process: close() the other one, or use more processes "
                 "(slots=1 and workers=N)"
             )
         self.config = config
-        self.task = config.task
+        self.task, self.level = config.task, str(config.level)
         self.instruction = ""
         self.prompt_pictures: Pictures = {}
         # The package leaves a file behind for most objects that it loads.
         self._scratch = tempfile.TemporaryDirectory(prefix="vima-bench-", ignore_cleanup_errors=True)
-        with _quiet(), _temporary_files_in(self._scratch.name):
-            self._inner: Any = vima_bench().make(
-                config.task, task_kwargs=tasks[config.task], modalities=["rgb", "segm"], seed=0
-            )
+        self._inner: Any = None
+        self._make(settings)
         VimaBench._open = True
-        self._inner.movej = partial(self._inner.movej, timeout=MOTION_SECONDS)
-        self.oracle_steps: int = self._inner.task.oracle_max_steps
-        self.max_timesteps = self.oracle_steps + BONUS_STEPS
         self._elapsed = 0
         self._with_oracle = False
         self._oracle: Any = None
@@ -142,12 +134,19 @@ class VimaBench(Environment):
         """Start an episode; equal seeds give equal episodes.
 
         Raises:
-            ValueError: for an unknown option, or if no layout was found with this seed and the nine after it.
+            ValueError: for an unknown option, level or task, or if no layout was found with this seed and the nine
+                after it.
         """
         super(Environment, self).reset(seed=seed)
         options = options or {}
-        if unknown := sorted(set(options) - {"oracle"}):
-            raise ValueError(f"VIMA-Bench knows the reset option 'oracle', got {unknown}")
+        if unknown := sorted(set(options) - {"oracle", "task", "level"}):
+            raise ValueError(f"VIMA-Bench knows the reset options 'oracle', 'task' and 'level', got {unknown}")
+        task, level = str(options.get("task", self.task)), str(options.get("level", self.level))
+        if (task, level) != (self.task, self.level):
+            settings = _settings(task, level)
+            self._inner.close()
+            self.task, self.level = task, level
+            self._make(settings)
         first = int(self.np_random.integers(2**31)) if seed is None else seed
         failures: list[str] = []
         for attempt in range(RETRIES):
@@ -230,6 +229,14 @@ class VimaBench(Environment):
             self._scratch.cleanup()
             VimaBench._open = False
 
+    def _make(self, settings: Any) -> None:
+        """Start the simulator of the task."""
+        with _quiet(), _temporary_files_in(self._scratch.name):
+            self._inner = vima_bench().make(self.task, task_kwargs=settings, modalities=["rgb", "segm"], seed=0)
+        self._inner.movej = partial(self._inner.movej, timeout=MOTION_SECONDS)
+        self.oracle_steps: int = self._inner.task.oracle_max_steps
+        self.max_timesteps = self.oracle_steps + BONUS_STEPS
+
     def _observe(self) -> EnvironmentObservation:
         ids = sorted(self._inner.meta_info["obj_id_to_info"])
         observation = {"observation.end_effector": np.eye(2, dtype=np.float32)[int(self._seen["ee"])]}
@@ -242,6 +249,14 @@ class VimaBench(Environment):
 
 class NoLayoutError(ValueError):
     """A seed whose objects found no place."""
+
+
+def _settings(task: str, level: str) -> Any:
+    """Give what restricts a task's objects and textures at a level."""
+    tasks = tasks_of(level)
+    if task not in tasks:
+        raise ValueError(f"VIMA-Bench's level {level} has no task {task!r}; it has {', '.join(tasks)}")
+    return tasks[task]
 
 
 def _pictured(asset: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:

@@ -24,6 +24,9 @@ class Case:
     pictures: Pictures | None = None
     """What stands at the placeholders instead of the environment's pictures; None with an `instruction` of its own:
     nothing, which fits words alone."""
+    group: str = ""
+    """By which results are gathered, beside the task, such as a level of generalisation; empty: by the task, and in it
+    by the instruction."""
     record: bool = False
     """Whether the frames are kept."""
 
@@ -35,6 +38,8 @@ class EpisodeResult:
     seed: int
     task: str
     """Name of the environment's task."""
+    group: str = ""
+    """The case's group."""
     instruction: str
     """What the agent was told."""
     environment_instruction: str
@@ -127,6 +132,7 @@ class Slot:
         return EpisodeResult(
             seed=self.case.seed,
             task=self.environment.task,
+            group=self.case.group,
             instruction=self.instruction,
             environment_instruction=self.environment.instruction,
             success=self._success,

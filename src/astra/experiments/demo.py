@@ -13,10 +13,11 @@ import torch
 
 from astra.evaluation.evaluate import Evaluation
 from astra.evaluation.report import write_report
+from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.experiment import Experiment, run_training
 from astra.experiments.pusht import small_policy, small_training
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
-from astra.experiments.pusht_evaluation import EvaluationConfig, evaluate_pusht
+from astra.experiments.pusht_evaluation import evaluate_pusht
 from astra.policies.checkpoint import code_version, load_policy
 
 

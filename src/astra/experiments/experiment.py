@@ -23,6 +23,9 @@ class Experiment:
     """Columns that the policy sees; empty: all."""
     validation: float = 0.05
     """Share of the episodes that is held out."""
+    stride: int = 1
+    """Timesteps between the starts of neighbouring windows of an episode; the window's own length, where a window holds
+    a whole episode and nothing is to be learned from one that lacks its beginning."""
     policy: AstraConfig = field(default_factory=AstraConfig)
     """The policy."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -69,6 +72,7 @@ def run_training(
         dataset,
         timesteps=experiment.training.timesteps,
         horizon=experiment.policy.horizon,
+        stride=experiment.stride,
         features=features,
     )
     return train(

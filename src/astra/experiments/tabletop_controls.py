@@ -1,11 +1,9 @@
 """The tabletop's controls, measured: oracle, oracle in bins, guess without the prompt, doing nothing; and speed."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from astra.environments.tabletop import Tabletop, TabletopConfig
 from astra.environments.tabletop_controls import BinnedOracle, Guess, Oracle
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.evaluation.success import wilson_interval
+from astra.parallel.pool import pool
 
 AGENTS: tuple[str, ...] = ("oracle", "oracle in bins", "guess", "nothing")
 """Who is measured."""
@@ -64,8 +63,8 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
     cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
     if config.workers == 1:
         return [_measure(*cell, config.episodes, config.seed) for cell in track(cells, description="controls")]
-    with ProcessPoolExecutor(config.workers, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_measure, level, task, config.episodes, config.seed) for level, task in cells]
+    with pool(config.workers) as workers:
+        waiting = [workers.submit(_measure, level, task, config.episodes, config.seed) for level, task in cells]
         return [future.result() for future in track(waiting, description="controls")]
 
 
