@@ -23,7 +23,7 @@ def test_statistics_are_those_of_numpy_over_the_chosen_episodes(
 def test_relative_actions_are_those_of_the_horizon_less_the_state_where_they_are_predicted(
     tmp_path: Path,
 ) -> None:
-    state = np.arange(6, dtype=np.float32)[:, None] * np.float32([1.0, -1.0])
+    state = np.arange(6, dtype=np.float32)[:, None] * np.array([1.0, -1.0], dtype=np.float32)
     action = state**2
     columns = {"observation.state": state, "observation.other": state[:, :1], "action": action}
     with DatasetWriter(tmp_path / "data", fps=5.0) as writer:

@@ -42,8 +42,9 @@ def test_every_level_is_measured_in_those_tasks_that_it_has() -> None:
 def test_unknown_levels_and_tasks_are_refused_with_those_that_there_are(
     asked: dict[str, tuple[str, ...]], message: str
 ) -> None:
+    config = EvaluationConfig(levels=asked.get("levels", ()), tasks=asked.get("tasks", ()))
     with pytest.raises(ValueError, match=message):
-        chosen_cells(tabletop_world(), EvaluationConfig(**asked))
+        chosen_cells(tabletop_world(), config)
 
 
 def test_seeds_of_evaluation_lie_beyond_those_of_demonstrations_and_levels_draw_other_episodes() -> None:
