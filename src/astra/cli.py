@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": "bring demonstrations of another format into the native one",
     "inspect": "look at a mask, the sizes of policies, a data set or a checkpoint",
     "report": "write a run's results into one self-contained report.html",
+    "export": "write the control step as a program that runs without this library",
     "benchmark": "measure speed and memory against peers",
     "demo": "demonstrations, training, evaluation and report, in minutes",
 }

@@ -84,7 +84,7 @@ shapes = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("make", [chunked, packed, by_weights])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(shape=shapes)
 def test_kernels_equal_the_dense_reference(
     make: Callable[..., "Kernel"], dtype: torch.dtype, tolerance: float, shape: dict[str, Any]
@@ -126,6 +126,7 @@ def compare(
     head_masks: bool,
     reads: str,
     seed: int,
+    backward: bool = True,
 ) -> None:
     from astra.attention.kernels import Rows, SharedPrompt
     from astra.attention.masks import additive, split_mask
@@ -148,13 +149,52 @@ def compare(
     weights = torch.randn(num_read + B * T * N, D, dtype=dtype)
 
     def run(make: Callable[..., "Kernel"]) -> list[Tensor]:
-        leaves = [tensor.clone().requires_grad_() for tensor in (*inputs, mask)]
+        leaves = [tensor.clone().requires_grad_(backward) for tensor in (*inputs, mask)]
         outputs = make(rows, prompt, leaves[3])(leaves[0] if num_read else None, *leaves[1:3])
-        (outputs * weights).sum().backward()
+        if backward:
+            (outputs * weights).sum().backward()
         return [outputs.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
     for mine, reference in zip(run(make), run(DenseReference), strict=True):
         torch.testing.assert_close(mine, reference, rtol=tolerance, atol=tolerance)
+
+
+def flexible(flex: Callable[..., Any] | None) -> Callable[..., "Kernel"]:
+    def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
+        from astra.attention.flex import FlexKernel
+
+        return FlexKernel(rows, prompt, mask, heads=H, flex=flex)
+
+    return make
+
+
+SIZES: dict[str, Any] = dict(L=3, M=2, N=3, T=5, B=3, P=2, window=None, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore")  # of PyTorch, that it is not compiled
+@pytest.mark.parametrize("head_masks", [True, False])
+@pytest.mark.parametrize("reads", ["all", "queries"])
+def test_flex_attention_equals_the_dense_reference(head_masks: bool, reads: str) -> None:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    with torch.no_grad():  # on a CPU it has no backward pass
+        make = flexible(flex_attention)
+        compare(make, torch.float32, 1e-5, **SIZES, head_masks=head_masks, reads=reads, backward=False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_flex_attention_equals_the_dense_reference() -> None:
+    with torch.no_grad():
+        compare(flexible(None), torch.float32, 1e-5, **SIZES, head_masks=False, reads="all", backward=False)
+
+
+def test_where_flex_attention_does_not_run_dense_attention_does() -> None:
+    def fails(*_: object, **__: object) -> Tensor:
+        raise RuntimeError("no compiler")
+
+    with pytest.warns(UserWarning, match="does not run here.*no compiler"):
+        compare(flexible(fails), torch.float64, 1e-10, **SIZES, head_masks=True, reads="all")
 
 
 def test_dropping_drops_the_share_and_keeps_the_mean() -> None:

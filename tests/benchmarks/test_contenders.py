@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import pytest
 import torch
+
+SIZES = dict(L=3, M=2, N=3, T=2, B=2, layers=2, heads=2, width=16)
 
 
 def test_hugging_face_peer_computes_the_same_outputs_from_the_same_weights() -> None:
     from transformers import GPT2Model
 
     from astra.attention.layers import Block
-    from astra.benchmarks.contenders import Shape, astra_outputs, hugging_face_outputs
+    from astra.benchmarks.contenders import astra_outputs, hugging_face_outputs
+    from astra.benchmarks.shapes import Shape
 
-    shape = Shape(L=3, M=2, N=3, T=2, B=2, layers=2, heads=2, width=16)
+    shape = Shape(**SIZES)
     ours, run_ours = astra_outputs(shape)
     theirs, run_theirs = hugging_face_outputs(shape)
     assert isinstance(theirs, GPT2Model)
@@ -28,3 +32,70 @@ def test_hugging_face_peer_computes_the_same_outputs_from_the_same_weights() -> 
             peer.mlp.c_proj.weight.copy_(block.feed_forward.down.weight.T)
             peer.mlp.c_proj.bias.copy_(block.feed_forward.down.bias)
         torch.testing.assert_close(run_ours(), run_theirs(), rtol=0, atol=1e-5)
+
+
+def test_naive_form_computes_the_same_outputs_from_the_same_weights() -> None:
+    from astra.benchmarks.contenders import astra_outputs, naive_outputs
+    from astra.benchmarks.shapes import Shape
+
+    (ours, run_ours), (theirs, run_theirs) = astra_outputs(Shape(**SIZES)), naive_outputs(Shape(**SIZES))
+    theirs.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(run_ours(), run_theirs(), rtol=0, atol=1e-5)
+
+
+def test_recomputing_the_history_gives_the_same_with_all_queries_and_with_the_last_ones() -> None:
+    from astra.benchmarks.control_steps import full_recompute_step, last_queries_recompute_step, make_trunk
+    from astra.benchmarks.shapes import Shape
+
+    shape = Shape(**{**SIZES, "T": 5})
+    trunk = make_trunk(shape)
+    with torch.no_grad():
+        full, last = full_recompute_step(trunk, shape)(), last_queries_recompute_step(trunk, shape)()
+    torch.testing.assert_close(full, last, rtol=0, atol=1e-5)
+
+
+def test_the_floor_is_below_what_an_update_really_computes() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from astra.benchmarks.contenders import make_update
+    from astra.benchmarks.floor import fewest_operations
+    from astra.benchmarks.shapes import Shape
+
+    shape = Shape(L=8, T=6, B=2, layers=3, heads=2, width=64)
+    update = make_update("astra", shape)
+    with FlopCounterMode(display=False) as counter:
+        update()
+    assert 0.75 * counter.get_total_flops() < fewest_operations(shape) < counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "better", "verdict"),
+    [
+        (2.0, "higher", "aim reached"),
+        (1.2, "higher", "must reached, 20% off the aim"),
+        (0.9, "higher", "missed by 10%"),
+        (1.1, "lower", "must reached, 10% off the aim"),
+        (None, "higher", "inconclusive: the machine is loaded"),
+    ],
+)
+def test_verdicts(ratio: float | None, better: Any, verdict: str) -> None:
+    from astra.benchmarks.shapes import Ratio
+
+    must, aim = (1.0, 1.5) if better == "higher" else (1.2, 1.0)
+    assert Ratio(name="row", ratio=ratio, must=must, aim=aim, better=better).verdict == verdict
+
+
+@pytest.mark.slow
+def test_benchmarks_give_every_row_of_the_table() -> None:
+    from astra.benchmarks.exported_step import can_export
+    from astra.benchmarks.inference import benchmark_inference
+    from astra.benchmarks.shapes import Shape
+    from astra.benchmarks.training import benchmark_training
+
+    shape = Shape(L=3, M=2, N=3, layers=1, heads=2, width=16, B=2)
+    found = [benchmark_training(shape, 1), benchmark_inference(shape, 1)]
+    rows = [ratio for measurement in found for ratio in measurement.ratios if ratio.must is not None]
+    assert len(rows) == 5 + 6 + can_export()
+    assert all(row.ratio is not None and row.ratio > 0 for row in rows)
+    assert all(measurement.curves for measurement in found)

@@ -1,33 +1,26 @@
-import resource
 import subprocess
 import sys
 
 import pytest
 
-from astra.training.allocator import keep_freed_memory
-
 FAULTS = """
 import resource, torch
 from astra.training.allocator import keep_freed_memory
 {setting}
-def faults():
+layers = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(8)))
+def update():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.zeros(20_000_000)
+    layers(torch.zeros(4096, 256)).sum().backward()
+    layers.zero_grad()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
+print(sorted(update() for _ in range(20))[10])
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
-def test_memory_that_was_freed_is_used_again_without_page_faults() -> None:
-    def faults(setting: str) -> int:
+def test_updates_use_freed_memory_again_instead_of_faulting_in_new_pages() -> None:
+    def median_faults(setting: str) -> int:
         code = FAULTS.format(setting=setting)
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
-    assert faults("keep_freed_memory()") < 0.1 * faults("")
-
-
-def test_it_can_be_asked_for_anywhere() -> None:
-    keep_freed_memory()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+    assert median_faults("keep_freed_memory()") <= 0.1 * median_faults("")

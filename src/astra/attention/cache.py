@@ -70,22 +70,21 @@ class SegmentCache:
         positions: RelativePositions | None = None,
     ) -> Float[Tensor, "B Q D"] | None:
         """Take in new context tokens and give the outputs of the queries, as a full forward would."""
-        last = int(ids.timestep.max())
-        self._make_room(last + 1)
+        columns = self.fill(ids, valid)
         batch = torch.arange(len(tokens), device=tokens.device)[:, None]
-        columns = self._columns(ids)
-        self.ids.kind[batch, columns] = ids.kind
-        self.ids.timestep[batch, columns] = ids.timestep
-        self.ids.slot[batch, columns] = ids.slot
-        self.valid[batch, columns] = valid
 
         row_ids = ids if ids_of_queries is None else concatenate(ids, ids_of_queries)
-        used = self._used_columns(last)
+        used = self._used_columns(int(row_ids.timestep.max()))
         seen = self.ids.select(slice(0, used))
-        allowed = may_attend(row_ids, seen, window=self.window) & self.valid[:, None, :used]
+        # All tokens of a segment read alike, so the mask is made for one of each.
+        _, sizes = torch.unique_consecutive(row_ids.order[0], return_counts=True)
+        some = row_ids.select(sizes.cumsum(0) - 1)
+        allowed = may_attend(some, seen, window=self.window) & self.valid[:, None, :used]
         mask = additive(allowed, tokens.dtype)[:, None]
         if positions is not None:
-            mask = mask + positions.bias(row_ids, seen)
+            mask = mask + positions.bias(some, seen)
+        parts = enumerate(sizes.tolist())
+        mask = torch.cat([mask[:, :, segment : segment + 1].expand(-1, -1, size, -1) for segment, size in parts], dim=2)
 
         rows = tokens.flatten(0, 1)
         num_read = len(rows)
@@ -96,6 +95,18 @@ class SegmentCache:
             kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, mask)
             rows = block(rows, num_read, kernel, first=num_read if is_last else 0)
         return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
+
+    def fill(self, ids: TokenIds, valid: Bool[Tensor, "B S"] | None = None) -> Int[Tensor, "B S"]:
+        """Make room for new context tokens, note their ids, and give the columns of their keys and values."""
+        if ids.kind.shape[-1]:
+            self._make_room(int(ids.timestep.max()) + 1)
+        batch = torch.arange(len(ids.kind), device=ids.kind.device)[:, None]
+        columns = self._columns(ids)
+        self.ids.kind[batch, columns] = ids.kind
+        self.ids.timestep[batch, columns] = ids.timestep
+        self.ids.slot[batch, columns] = ids.slot
+        self.valid[batch, columns] = True if valid is None else valid
+        return columns
 
     def replace(self, slots: Bool[Tensor, " B"], other: "SegmentCache") -> None:
         """Put the slots of another cache, in order, in place of those marked."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from astra.attention.layers import Kernel, attend, by_head, joined, keys_and_values
+from astra.attention.layers import attend, by_head, joined, keys_and_values
 
 HUGELY_NEGATIVE = torch.finfo(torch.float32).min / 8
 """Score of what belongs to another trajectory; finite, as in `additive`."""
@@ -120,13 +120,17 @@ class ChunkedKernel:
         self.query_masks = [queries for _, queries in cut]
         self.masks = [torch.cat(both, dim=2) for both in cut] if chunks else [mask]
 
+    def read(self, q: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
+        """Attend in one call."""
+        return attend(q, keys_values, mask, heads=self.heads, dropout=self.dropout)
+
     def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
         """Attend chunk by chunk."""
         parts = _Parts.cut(self.rows, q_read, q_queries, keys_values)
-        attend_to = partial(attend, heads=self.heads, dropout=self.dropout)
         outputs = []
         if parts.q_prompt is not None:
-            outputs.append(attend_to(parts.q_prompt, parts.prompt, self.prompt.mask).flatten(0, 1))
+            of_prompt = ChunkedKernel.read(self, parts.q_prompt, parts.prompt, self.prompt.mask)
+            outputs.append(of_prompt.flatten(0, 1))
         of = self.prompt.of
         everything = torch.cat([parts.prompt if of is None else parts.prompt[of], parts.context], dim=1)
         of_context, of_queries = [], []
@@ -134,7 +138,7 @@ class ChunkedKernel:
             q = [] if parts.q_context is None else [parts.q_context[:, chunk.context]]
             q += [] if parts.q_queries is None else [parts.q_queries[:, chunk.queries]]
             mask = query_mask if parts.q_context is None else mask
-            mixed = attend_to(joined(q, 1), everything[:, : chunk.columns], mask)
+            mixed = self.read(joined(q, 1), everything[:, : chunk.columns], mask)
             num_context = 0 if parts.q_context is None else q[0].shape[1]
             context, queries = mixed.split([num_context, mixed.shape[1] - num_context], dim=1)
             of_context.append(context)
@@ -221,22 +225,3 @@ class WeightsKernel:
         self.weights.append(torch.softmax(q @ keys.mT / q.shape[-1] ** 0.5 + self.mask, dim=-1))
         whole = ChunkedKernel(self.rows, self.prompt, self.mask, (), heads=self.heads, dropout=0.0)
         return whole(q_read, q_queries, keys_values)
-
-
-def choose_kernel(
-    rows: Rows,
-    prompt: SharedPrompt,
-    mask: Float[Tensor, "#B #H R S"],
-    chunks: Sequence[Chunk],
-    *,
-    heads: int,
-    dropout: float,
-) -> Kernel:
-    """Choose the fastest kernel for a shape."""
-    pack = 1
-    if rows.prompts * rows.prompt <= 64:  # beyond, the columns of others' prompts cost more than copies of one's own
-        while 2 * pack * (rows.context + rows.queries) <= 32 and rows.batch % (2 * pack) == 0:
-            pack *= 2
-    if pack > 1:
-        return PackedKernel(rows, prompt, mask, pack, heads=heads, dropout=dropout)
-    return ChunkedKernel(rows, prompt, mask, chunks, heads=heads, dropout=dropout)

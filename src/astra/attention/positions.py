@@ -57,7 +57,8 @@ class LearnedPositions(nn.Module):
         """
         per_timestep = self.sizes.state + self.sizes.action
         index = self.sizes.offset(ids) + per_timestep * self.sizes.acting_timestep(ids).clamp(min=0)
-        longest = int(index.max()) + 1 if index.numel() else 0
+        # An exported program cannot look at its numbers; what it may be asked is checked when it is made.
+        longest = int(index.max()) + 1 if index.numel() and not torch.compiler.is_exporting() else 0
         if longest > self.table.num_embeddings:
             raise ValueError(
                 f"a sequence of {longest} positions is longer than the learned table of {self.table.num_embeddings}; "

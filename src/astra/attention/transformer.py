@@ -6,11 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.kernels import Chunk, Rows, SharedPrompt, WeightsKernel, choose_kernel
-from astra.attention.layers import Attention, Block, FeedForward
+from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
+from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
 
 __all__ = ["SharedPrompt", "Transformer"]
+
+FEWEST_ROWS_OF_FLEX = 256
+"""Rows of a trajectory below which blocks of 128 x 128 skip too little."""
 
 
 class Transformer(nn.Module):
@@ -85,6 +88,29 @@ def _lay_out(prompt: SharedPrompt, context: Tensor, queries: Tensor) -> tuple[Te
     (P, L, _), (B, C, _), Q = prompt.tokens.shape, context.shape, queries.shape[1]
     rows = torch.cat([prompt.tokens.flatten(0, 1), context.flatten(0, 1), queries.flatten(0, 1)])
     return rows, Rows(prompts=P, prompt=L, batch=B, context=C, queries=Q)
+
+
+def choose_kernel(
+    rows: Rows,
+    prompt: SharedPrompt,
+    mask: Float[Tensor, "#B #H R S"],
+    chunks: Sequence[Chunk],
+    *,
+    heads: int,
+    dropout: float,
+) -> Kernel:
+    """Choose the fastest kernel for a shape and a device."""
+    if mask.is_cuda and not dropout and rows.context + rows.queries >= FEWEST_ROWS_OF_FLEX:
+        from astra.attention.flex import FlexKernel
+
+        return FlexKernel(rows, prompt, mask, heads=heads)
+    pack = 1
+    if rows.prompts * rows.prompt <= 64:  # beyond, the columns of others' prompts cost more than copies of one's own
+        while 2 * pack * (rows.context + rows.queries) <= 32 and rows.batch % (2 * pack) == 0:
+            pack *= 2
+    if pack > 1:
+        return PackedKernel(rows, prompt, mask, pack, heads=heads, dropout=dropout)
+    return ChunkedKernel(rows, prompt, mask, chunks, heads=heads, dropout=dropout)
 
 
 def initialise(transformer: Transformer) -> None:

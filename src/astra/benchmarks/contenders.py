@@ -1,7 +1,9 @@
 """The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimiser."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,28 +12,8 @@ from astra.attention.chunks import chunks_of_timesteps
 from astra.attention.masks import additive, split_mask, trajectory_mask
 from astra.attention.segments import Kind, interleave, sequence_ids
 from astra.attention.transformer import SharedPrompt, Transformer
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """Sizes of one update of Astra (19M)."""
-
-    L: int = 16
-    """Prompt tokens."""
-    M: int = 4
-    """State tokens per timestep."""
-    N: int = 7
-    """Action tokens, and queries, per timestep."""
-    T: int = 20
-    """Timesteps."""
-    B: int = 16
-    """Batch."""
-    layers: int = 6
-    """Transformer blocks."""
-    heads: int = 8
-    """Attention heads."""
-    width: int = 512
-    """Width of a token."""
+from astra.benchmarks.naive import dense_forward
+from astra.benchmarks.shapes import Shape
 
 
 def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -40,6 +22,15 @@ def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
     prompt, states, queries, actions = (torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes)
     return prompt, states, queries, actions
+
+
+def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Give what a peer of the dense form gets: the whole sequence, who may attend to whom, and which are queries."""
+    prompt, states, queries, actions = tokens(shape)
+    sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
+    allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
+    is_query = sequence_ids(shape.L, shape.M, shape.N, shape.T, shape.N).kind == Kind.QUERY
+    return sequence, allowed, is_query
 
 
 def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
@@ -54,42 +45,74 @@ def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
     return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, chunks=chunks)
 
 
-def hugging_face_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+def hugging_face_outputs(shape: Shape, gelu: str = "gelu") -> tuple[nn.Module, Callable[[], Tensor]]:
     """Make a `GPT2Model` of the same size, and what gives the outputs of its queries by the dense mask.
 
-    It gets the same chances: the same exact GELU, fused attention, no dropout and no cache.
+    It gets the same chances: the same exact GELU, fused attention, no dropout and no cache. As it comes it has the
+    tanh approximation of GELU (`gelu_new`), which costs more time and memory here.
     """
+    sequence, allowed, is_query = dense(shape)
+    mask = additive(allowed, torch.float32)[None, None].expand(shape.B, 1, -1, -1)
+    model = hugging_face_gpt2(shape, num_positions=sequence.shape[1], use_cache=False, gelu=gelu)
+    return model, lambda: model(inputs_embeds=sequence, attention_mask=mask).last_hidden_state[:, is_query]
+
+
+def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu: str = "gelu") -> Any:
+    """Make a `GPT2Model` of the same size with fused attention and no dropout."""
     from transformers import GPT2Config, GPT2Model
 
-    prompt, states, queries, actions = tokens(shape)
-    sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
-    allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
-    mask = additive(allowed, torch.float32)[None, None].expand(shape.B, 1, -1, -1)
-    is_query = sequence_ids(shape.L, shape.M, shape.N, shape.T, shape.N).kind == Kind.QUERY
     config = GPT2Config(
         vocab_size=1,
-        n_positions=sequence.shape[1],
+        n_positions=num_positions,
         n_embd=shape.width,
         n_layer=shape.layers,
         n_head=shape.heads,
-        activation_function="gelu",
+        activation_function=gelu,
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
-        use_cache=False,
+        use_cache=use_cache,
         bos_token_id=None,
         eos_token_id=None,
     )
     model = GPT2Model(config)
     assert config._attn_implementation == "sdpa"
-    return model, lambda: model(inputs_embeds=sequence, attention_mask=mask).last_hidden_state[:, is_query]
+    return model
+
+
+def naive_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make our trunk in the naive form: every token has Q, K and V, and one dense mask says who reads whom."""
+    sequence, allowed, is_query = dense(shape)
+    mask = additive(allowed, torch.float32)[None, None]
+    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
+    return trunk, lambda: dense_forward(trunk, sequence, mask)[:, is_query]
+
+
+def x_transformers_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make an encoder of `x-transformers` of the same size, with its fused attention."""
+    from x_transformers import Encoder
+
+    sequence, allowed, is_query = dense(shape)
+    model = Encoder(
+        dim=shape.width,
+        depth=shape.layers,
+        heads=shape.heads,
+        attn_dim_head=shape.width // shape.heads,
+        attn_flash=True,
+        ff_glu=False,
+    )
+    return model, lambda: model(sequence, attn_mask=allowed)[:, is_query]
 
 
 CONTENDERS: dict[str, Callable[[Shape], tuple[nn.Module, Callable[[], Tensor]]]] = {
     "astra": astra_outputs,
     "hugging-face-gpt2": hugging_face_outputs,
+    "hugging-face-gpt2 as it comes": partial(hugging_face_outputs, gelu="gelu_new"),
+    "naive-dense": naive_outputs,
 }
 """What can be timed, by name."""
+if find_spec("x_transformers"):
+    CONTENDERS["x-transformers"] = x_transformers_outputs
 
 
 def make_update(name: str, shape: Shape) -> Callable[[], Tensor]:

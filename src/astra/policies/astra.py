@@ -203,6 +203,27 @@ class Astra(Policy[AstraState]):
     @torch.no_grad()
     def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
         """Read the executed action and the new state, and query the next action."""
+        replan = (state.plan_age >= self.decoding.execute) | (state.timestep == 0)
+        predicted = self.predict(state, observation, ask=bool(replan.any()))
+        if predicted is not None:
+            generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
+            state.plan[replan] = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            state.plan_age[replan] = 0
+        action = state.plan[torch.arange(len(state.timestep), device=state.timestep.device), state.plan_age]
+        state.plan_age += 1
+        return action, state
+
+    @torch.no_grad()
+    def predict(
+        self, state: AstraState, observation: Observation, *, ask: bool = True
+    ) -> Float[Tensor, "B H N K"] | None:
+        """Read the executed action and the new state, and give the head's outputs for the horizon from here on.
+
+        Args:
+            state: Written into; its timestep moves on.
+            observation: What is seen now, and the action executed before.
+            ask: Whether anything is asked; without it the history grows and nothing comes out.
+        """
         B, M, N = len(state.timestep), self.sizes.state, self.sizes.action
         states = self.states(observation)
         actions = self.actions(observation.previous_action)
@@ -214,22 +235,13 @@ class Astra(Policy[AstraState]):
         )
         valid = torch.cat([(t > 0).expand(B, N), torch.ones(B, M, dtype=torch.bool, device=device)], dim=1)
         tokens = self._place(torch.cat([actions, states], dim=1), ids)
-
-        replan = (state.plan_age >= self.decoding.execute) | (state.timestep == 0)
         queries = ids_of_queries = None
-        if replan.any():
+        if ask:
             ids_of_queries = _batched(segment_ids(Kind.QUERY, len(self.queries)).to(device), B, t)
             queries = self._place(self.queries.expand(B, -1, -1), ids_of_queries)
         outputs = state.cache.read(self.transformer, tokens, ids, valid, queries, ids_of_queries, self.relative)
-        if outputs is not None:
-            predicted = self.head(outputs.unflatten(1, (self.config.horizon, N)))
-            generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
-            state.plan[replan] = self.head.decode(predicted[replan], self.decoding.temperature, generators)
-            state.plan_age[replan] = 0
-        action = state.plan[torch.arange(B, device=device), state.plan_age]
-        state.plan_age += 1
         state.timestep += 1
-        return action, state
+        return None if outputs is None else self.head(outputs.unflatten(1, (self.config.horizon, N)))
 
     @torch.no_grad()
     def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
