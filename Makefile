@@ -2,6 +2,7 @@
 #
 #   make demo   [MINUTES=2]   expert data, training, evaluation and report under runs/demo
 #   make test                 the fast tests             make test-slow   the others
+#   make test-distributed     two processes train and evaluate Push-T, under runs/distributed
 #   make check                lint, types, layers, spelling, dependencies
 #   make docs                 the documentation site, in site/
 #   make format               apply the formatter        make setup, make clean
@@ -9,15 +10,15 @@
 #   PYTHON=python3.12   which Python, 3.11 to 3.13; found by itself
 #   TORCH=cpu|cuda      which build of PyTorch; kept until told otherwise, CPU at first
 
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c \
-	'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c 'import sys, venv, ensurepip; \
+	(3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && break; done)
 TORCH ?= $(or $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))),cpu)
 WORKERS ?= 2
 
 BIN := .venv/bin
 READY = .venv/.ready-$(TORCH)
 
-.PHONY: demo test test-slow check docs format setup clean
+.PHONY: demo test test-slow test-distributed check docs format setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -28,6 +29,18 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+LAUNCH = $(BIN)/accelerate launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no
+TWO = runs/distributed
+
+test-distributed: $(READY)
+	rm -rf $(TWO)
+	$(BIN)/astra collect pusht --episodes 6 --near-goal 1 --workers 2 --output $(TWO)/data
+	$(LAUNCH) -m astra train pusht-expert --dataset $(TWO)/data --output $(TWO)/run --training.max-minutes None \
+		--training.updates 20 --training.batch-size 64 --training.log-every 10 --training.validation-every 20
+	$(LAUNCH) -m astra evaluate $(TWO)/run --episodes 4 --max-timesteps 40 --agents policy --videos 1
+	$(BIN)/python -c "import json; info = json.load(open('$(TWO)/run/eval/eval_info.json')); \
+		assert info['overall']['n_episodes'] == 4 and info['overall']['avg_max_reward'] > 0, info['overall']"
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -56,7 +56,7 @@ def tiny_spec() -> "TrajectorySpec":
     from astra.trajectory import ActionSpec, TrajectorySpec
 
     return TrajectorySpec(
-        states={"observation.state": 6, "observation.environment_state": 7},
+        states={"observation.state": 5, "observation.environment_state": 7},
         actions=ActionSpec(
             names=("x", "y", "z", "turn", "grip"),
             low=(-1.0, -2.0, 0.0, -3.0, 0.0),
@@ -97,6 +97,7 @@ def tiny_statistics(tiny_spec: "TrajectorySpec") -> "Statistics":
     return Statistics(
         states={name: _statistics([-3.0] * size, [3.0] * size) for name, size in tiny_spec.states.items()},
         actions=_statistics(actions.low, actions.high),
+        relative_actions={"observation.state": _statistics([-4.0] * len(actions), [5.0] * len(actions))},
     )
 
 

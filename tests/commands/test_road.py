@@ -82,7 +82,7 @@ def test_policy_for_another_robot_is_refused_by_the_simulator(
     from astra.cli import main
 
     data = write_demonstrations(tmp_path / "data", actions=3)
-    assert main(["train", "pusht-expert", "--dataset", str(data), "--output", str(tmp_path / "run"), *TINY]) == 0
+    assert main(["train", "own-data", "--dataset", str(data), "--output", str(tmp_path / "run"), *TINY]) == 0
     assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1"]) == 2
     assert "3 action dimensions" in capsys.readouterr().err
 

@@ -20,6 +20,24 @@ def test_statistics_are_those_of_numpy_over_the_chosen_episodes(
             torch.testing.assert_close(getattr(vector, name), expected, rtol=1e-6, atol=0)
 
 
+def test_relative_actions_are_those_of_the_horizon_less_the_state_where_they_are_predicted(
+    tmp_path: Path,
+) -> None:
+    state = np.arange(6, dtype=np.float32)[:, None] * np.float32([1.0, -1.0])
+    action = state**2
+    columns = {"observation.state": state, "observation.other": state[:, :1], "action": action}
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(Episode(instruction="square", columns=columns, fps=5.0))
+        writer.add(Episode(instruction="square", columns={name: c[:1] for name, c in columns.items()}, fps=5.0))
+    statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data"), horizon=3)
+    assert statistics.relative_actions.keys() == {"observation.state"}
+    pairs = [(t, t + h) for t in range(6) for h in range(3) if t + h < 6] + [(0, 0)]
+    expected = np.stack([action[future] - state[now] for now, future in pairs])
+    found = statistics.relative_actions["observation.state"]
+    np.testing.assert_allclose(found.mean, expected.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found.max, expected.max(0))
+
+
 def test_a_constant_dimension_is_normalised_to_zero(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
     episode = make_episode(0, length=50)
     episode.columns["observation.state"][:, 1] = np.float32(1234.567)

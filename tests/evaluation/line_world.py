@@ -78,11 +78,13 @@ class Walker(Policy[Any]):
         """Not trained."""
         raise NotImplementedError
 
-    def start(self, instructions: Any, seeds: Any) -> Any:
+    def start(self, instructions: Any, seeds: Any, pictures: Any = None) -> Any:
         """Remember direction, generator and clock of each slot."""
         return [_Memory(*pair) for pair in zip(instructions, seeds, strict=True)]
 
-    def restart(self, state: Any, slots: Bool[Tensor, " B"], instructions: Any, seeds: Any) -> Any:
+    def restart(
+        self, state: Any, slots: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any = None
+    ) -> Any:
         """Begin anew where told."""
         new = iter([_Memory(*pair) for pair in zip(instructions, seeds, strict=True)])
         restarted = [next(new) if again else memory for memory, again in zip(state, slots, strict=True)]

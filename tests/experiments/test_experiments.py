@@ -11,7 +11,11 @@ def names() -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"],
+    [
+        "own-data",
+        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
+        *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu"),
+    ],
 )
 def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     from astra.experiments import EXPERIMENTS
@@ -25,7 +29,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 5
+    assert len(names()) == 10
     for named in EXPERIMENTS.values():
         assert named.note
         assert named.row

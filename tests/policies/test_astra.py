@@ -18,6 +18,7 @@ VARIANTS = {
     "horizon": dict(horizon=3),
     "continuous": dict(actions="continuous"),
     "soft labels": dict(soft_labels=1.0),
+    "measured from the state": dict(relative_to="observation.state", horizon=2),
 }
 
 
@@ -242,6 +243,29 @@ def test_plan_is_followed_for_as_long_as_told(tiny_spec: "TrajectorySpec", tiny_
     torch.testing.assert_close(roll(policy, trajectory), expected)
 
 
+@pytest.mark.parametrize("actions", ["discrete", "continuous"])
+def test_actions_measured_from_the_state_move_with_it(
+    actions: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    """A policy that reads no state: what it predicts lies at the same distance from every state, but for the grip."""
+    options = {} if actions == "discrete" else dict(actions=actions)
+    policy = configure(relative_to="observation.state", window=1, **options).build(tiny_spec, tiny_statistics).eval()
+    torch.nn.init.normal_(policy.head.weight, std=0.1)
+    for weight in policy.states.parameters():
+        torch.nn.init.zeros_(weight)
+    trajectory = sample(tiny_spec, B=1, T=2)
+    shift = torch.tensor([0.1, -0.2, 0.3, 0.05, 0.7])
+    states = {**trajectory.states, "observation.state": torch.stack([torch.zeros(1, 5), shift[None]], dim=1)}
+    states["observation.state"][..., 2] += 2  # the bounds of the third dimension are 0 and 4
+    first, second = roll(policy, replace(trajectory, states=states)).unbind(1)
+    bounds = torch.tensor(tiny_spec.actions.low), torch.tensor(tiny_spec.actions.high)
+    expected = (first + shift * torch.tensor([1, 1, 1, 1, 0])).clamp(*bounds)
+    inside = (first > bounds[0]) & (first < bounds[1])
+    assert inside[:, :4].any()
+    inside[:, 4] = True
+    torch.testing.assert_close(second[inside], expected[inside], rtol=0, atol=1e-5)
+
+
 def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     policy = configure().build(tiny_spec, tiny_statistics).eval()
     trajectory = sample(tiny_spec, B=1, T=2)
@@ -255,6 +279,7 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
         (dict(positions="learned", window=3), "window needs positions='relative'"),
         (dict(horizon=2, decoding=3), "between 1 and the horizon 2, got 3"),
         (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
+        (dict(relative_to="observation.hand"), "from 'observation.hand'; .* observation.state"),
     ],
 )
 def test_contradicting_options_are_refused(

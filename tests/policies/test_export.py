@@ -16,6 +16,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learned": dict(positions="learned"),
     "window": dict(window=3, horizon=2),
     "window of one": dict(window=1),
+    "measured from the state": dict(relative_to="observation.state"),
 }
 
 

@@ -37,12 +37,12 @@ def observation_at(trajectory: Trajectory, timestep: int) -> Observation:
 
 def test_one_token_per_state_vector_and_camera(states: StateTokenizer, trajectory: Trajectory):
     assert states.num_tokens == 3
-    assert states(trajectory).shape == (2, 3, 3, WIDTH)
-    assert states(observation_at(trajectory, 1)).shape == (2, 3, WIDTH)
+    assert states(trajectory)[0].shape == (2, 3, 3, WIDTH)
+    assert states(observation_at(trajectory, 1))[0].shape == (2, 3, WIDTH)
 
 
 def test_vectors_come_first_in_the_order_of_the_spec(states: StateTokenizer, trajectory: Trajectory):
-    tokens = states(trajectory)
+    tokens, _ = states(trajectory)
     assert states.names == ("observation.state", "observation.environment_state", "observation.image")
     for i, name in enumerate(states.names):
         columns = {**trajectory.states, **trajectory.images}
@@ -52,33 +52,33 @@ def test_vectors_come_first_in_the_order_of_the_spec(states: StateTokenizer, tra
             states={**trajectory.states, name: noise} if name in trajectory.states else trajectory.states,
             images={name: noise} if name in trajectory.images else trajectory.images,
         )
-        differs = (states(changed) != tokens).any(-1).any(0).any(0)
+        differs = (states(changed)[0] != tokens).any(-1).any(0).any(0)
         assert differs.nonzero().flatten().tolist() == [i]
 
 
 def test_the_order_of_the_batch_does_not_matter(states: StateTokenizer, trajectory: Trajectory):
     shuffled = replace(trajectory, states=dict(reversed(list(trajectory.states.items()))))
-    assert torch.equal(states(shuffled), states(trajectory))
+    assert torch.equal(states(shuffled)[0], states(trajectory)[0])
 
 
 def test_an_observation_gives_the_tokens_of_its_timestep(states: StateTokenizer, trajectory: Trajectory):
-    tokens = states(trajectory)
+    tokens, _ = states(trajectory)
     for timestep in range(trajectory.num_timesteps):
-        assert torch.allclose(states(observation_at(trajectory, timestep)), tokens[:, timestep], atol=1e-5)
+        assert torch.allclose(states(observation_at(trajectory, timestep))[0], tokens[:, timestep], atol=1e-5)
 
 
 def test_states_without_cameras_have_no_image_encoder(
     tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tiny_trajectory: Trajectory
 ):
     states = CONFIG.build(tiny_spec, tiny_statistics, WIDTH)
-    assert states(tiny_trajectory).shape == (2, 3, 2, WIDTH)
+    assert states(tiny_trajectory)[0].shape == (2, 3, 2, WIDTH)
     assert states.description == "observation.state, observation.environment_state"
     assert all(name.startswith("vectors.") for name in states.state_dict())
 
 
 def test_cameras_alone_are_enough(spec: TrajectorySpec, tiny_statistics: Statistics, trajectory: Trajectory):
     states = CONFIG.build(replace(spec, states={}), tiny_statistics, WIDTH)
-    assert states(trajectory).shape == (2, 3, 1, WIDTH)
+    assert states(trajectory)[0].shape == (2, 3, 1, WIDTH)
     assert states.description == "observation.image; images: resnet (tiny), random weights, trained"
 
 
@@ -88,5 +88,5 @@ def test_a_spec_without_states_is_refused(tiny_spec: TrajectorySpec, tiny_statis
 
 
 def test_gradient_reaches_every_parameter(states: StateTokenizer, trajectory: Trajectory):
-    states(trajectory).square().sum().backward()
+    states(trajectory)[0].square().sum().backward()
     assert [name for name, p in states.named_parameters() if p.grad is None] == []

@@ -56,10 +56,12 @@ class LinearPolicy(Policy[None]):
         mean = error.masked_fill(~trajectory.valid[..., None], 0).sum() / count
         return Losses(behaviour_cloning=mean, metrics={"double": 2 * mean.detach()}, count=count)
 
-    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> None:
+    def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None) -> None:
         raise NotImplementedError
 
-    def restart(self, state: None, slots: Tensor, instructions: Sequence[str], seeds: Sequence[int]) -> None:
+    def restart(
+        self, state: None, slots: Tensor, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None
+    ) -> None:
         raise NotImplementedError
 
     def act(self, state: None, observation: Observation) -> tuple[Tensor, None]:

@@ -1,4 +1,4 @@
-"""`astra benchmark training|inference|memory`: speed and memory as ratios against peers, in one run."""
+"""`astra benchmark WHAT`: speed and memory as ratios against peers, in one run."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,16 +13,20 @@ from rich.table import Table
 
 from astra.benchmarks.figures import growth_figure
 from astra.benchmarks.inference import benchmark_inference
+from astra.benchmarks.loading import benchmark_loading
 from astra.benchmarks.memory import benchmark_memory
-from astra.benchmarks.shapes import Measurement, Shape
+from astra.benchmarks.processes import benchmark_processes
+from astra.benchmarks.shapes import Measurement, Ratio, Shape
 from astra.benchmarks.training import benchmark_training
 from astra.commands.parse import parse
 
-What = Literal["training", "inference", "memory"]
+What = Literal["training", "inference", "memory", "loading", "processes"]
 BENCHMARKS: dict[What, Callable[[Shape, int], Measurement]] = {
     "training": benchmark_training,
     "inference": benchmark_inference,
     "memory": benchmark_memory,
+    "loading": lambda shape, rounds: _of_own_sizes(shape, benchmark_loading(rounds)),
+    "processes": lambda shape, rounds: _of_own_sizes(shape, [benchmark_processes(rounds)]),
 }
 
 
@@ -31,7 +35,7 @@ class Benchmark:
     """Measure Astra (19M) against peers of the same size, in CPU time of one pinned thread and in peak memory."""
 
     what: tyro.conf.Positional[What] = "training"
-    """What is measured: an update, a control step, or the memory of an update."""
+    """What is measured: an update, a control step, the memory of an update, loading, or two processes against one."""
     rounds: int = 3
     """Times that each contender is timed, in turn; medians count."""
     format: Literal["text", "json"] = "text"
@@ -62,3 +66,8 @@ def run(arguments: Sequence[str]) -> None:
     console.print(table)
     for note in found.notes:
         console.print(note)
+
+
+def _of_own_sizes(shape: Shape, ratios: list[Ratio]) -> Measurement:
+    notes = [] if shape == Shape() else ["this benchmark has sizes of its own: those of the command line were not used"]
+    return Measurement(ratios=ratios, curves=[], notes=notes)

@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 
-from astra.commands.names import nearest
+from astra.commands.names import choose
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
+from astra.experiments.vima_bench_demonstrations import CollectVimaBenchConfig, collect_vima_bench
 
-ENVIRONMENTS = {"pusht": "Push-T, by sampling pushes in a copy of the simulator"}
+ENVIRONMENTS = {
+    "pusht": "Push-T, by sampling pushes in a copy of the simulator",
+    "tabletop": "the lookalike of VIMA-Bench, by an oracle that knows the goals",
+    "vima-bench": "VIMA-Bench, where it is installed, by its own oracle",
+}
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -17,15 +23,17 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if there is no such environment, or it is not installed.
         FileExistsError: if the output exists.
     """
-    if not arguments or arguments[0].startswith("-"):
-        names = "\n".join(f"  {name:12}{what}" for name, what in ENVIRONMENTS.items())
-        print(f"usage: astra collect ENVIRONMENT --episodes N --output DIR\n\n{names}")
-        if not arguments:
-            raise ValueError("say which environment")
+    usage = "astra collect ENVIRONMENT --episodes N --output DIR"
+    name = choose(arguments, "environment with an expert", usage, ENVIRONMENTS)
+    if name is None:
         return
-    name, *rest = arguments
-    if name not in ENVIRONMENTS:
-        raise ValueError(f"there is no environment with an expert named {name!r}{nearest(name, ENVIRONMENTS)}")
-    folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+    rest = arguments[1:]
+    match name:
+        case "pusht":
+            folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
+        case "tabletop":
+            folder = collect_tabletop(parse(TabletopCollectConfig, f"collect {name}", rest))
+        case _:
+            folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", rest))
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from astra.commands.names import nearest
+from astra.commands.names import choose, first_line
 from astra.commands.parse import parse
 from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
 from astra.environments.pusht_geometry import CENTRE, LOWER_RIGHT
@@ -68,15 +68,10 @@ def run(arguments: Sequence[str]) -> None:
         FileExistsError: if the destination exists.
         FileNotFoundError: if the source is missing.
     """
-    if not arguments or arguments[0].startswith("-"):
-        names = "\n".join(f"  {name:24}{(convert.__doc__ or '').splitlines()[0]}" for name, convert in FORMATS.items())
-        print(f"usage: astra convert FORMAT SOURCE DESTINATION\n\n{names}")
-        if not arguments:
-            raise ValueError("say which format")
+    notes = {name: first_line(convert) for name, convert in FORMATS.items()}
+    name = choose(arguments, "format", "astra convert FORMAT SOURCE DESTINATION", notes)
+    if name is None:
         return
-    name, *rest = arguments
-    if name not in FORMATS:
-        raise ValueError(f"there is no format {name!r}{nearest(name, list(FORMATS))}")
-    folder = parse(FORMATS[name], f"convert {name}", rest)
+    folder = parse(FORMATS[name], f"convert {name}", arguments[1:])
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

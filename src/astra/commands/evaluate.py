@@ -10,8 +10,10 @@ import tyro
 from rich.console import Console
 
 from astra.commands.parse import parse
-from astra.evaluation.result_table import result_table
-from astra.experiments.pusht_evaluation import EvaluationConfig, evaluate_pusht
+from astra.evaluation.result_table import group_table, result_table
+from astra.experiments.evaluation_config import EvaluationConfig
+from astra.experiments.evaluations import evaluate_policy
+from astra.parallel.processes import is_main_process
 from astra.policies.astra import Astra
 from astra.policies.checkpoint import code_version, load_policy, policy_folder
 from astra.policies.policy import Policy
@@ -37,7 +39,7 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if there is no policy.
-        ValueError: if it is damaged or does not fit the simulator.
+        ValueError: if it is damaged or does not fit a simulator, or the simulator has no such level, task or agent.
     """
     chosen = parse(Evaluate, "evaluate", arguments)
     torch.set_num_threads(1)  # batches of a few slots gain nothing from more
@@ -46,9 +48,12 @@ def run(arguments: Sequence[str]) -> None:
     if isinstance(policy, Astra):
         provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
     folder = chosen.output or chosen.checkpoint / "eval"
-    evaluations = evaluate_pusht(policy, folder, chosen.evaluation, provenance)
-    Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
-    print(f"results: {folder}")
+    evaluations = evaluate_policy(policy, folder, chosen.evaluation, provenance)
+    if is_main_process():
+        Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
+        if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
+            Console().print(table)
+        print(f"results: {folder}")
 
 
 def change_decoding(policy: Policy[Any], temperature: float | None, execute: int | None) -> Policy[Any]:

@@ -1,4 +1,4 @@
-"""`astra inspect mask|params|dataset|checkpoint`: look at a thing."""
+"""`astra inspect mask|params|dataset|checkpoint|tabletop`: look at a thing."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +12,8 @@ from rich.table import Table
 
 from astra.attention.masks import trajectory_mask
 from astra.attention.segments import Kind, TokenIds, sequence_ids
-from astra.commands.names import nearest
+from astra.commands.inspect_tabletop import tabletop
+from astra.commands.names import choose, first_line
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset, describe
 from astra.policies.checkpoint import load_policy, policy_folder
@@ -124,6 +125,7 @@ THINGS: dict[str, Callable[..., None]] = {
     "params": params,
     "dataset": dataset,
     "checkpoint": checkpoint,
+    "tabletop": tabletop,
 }
 
 
@@ -134,16 +136,10 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if there is no such thing to look at, or it is damaged.
         FileNotFoundError: if it is missing.
     """
-    if not arguments or arguments[0].startswith("-"):
-        names = "\n".join(f"  {name:12}{(look.__doc__ or '').splitlines()[0]}" for name, look in THINGS.items())
-        print(f"usage: astra inspect THING ...\n\n{names}")
-        if not arguments:
-            raise ValueError("say what to look at")
-        return
-    name, *rest = arguments
-    if name not in THINGS:
-        raise ValueError(f"there is nothing named {name!r} to inspect{nearest(name, list(THINGS))}")
-    parse(THINGS[name], f"inspect {name}", rest)
+    notes = {name: first_line(look) for name, look in THINGS.items()}
+    name = choose(arguments, "thing to inspect", "astra inspect THING ...", notes)
+    if name is not None:
+        parse(THINGS[name], f"inspect {name}", arguments[1:])
 
 
 def _labels(ids: TokenIds) -> list[str]:

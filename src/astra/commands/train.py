@@ -9,10 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from astra.commands.names import nearest
+from astra.commands.names import choose
 from astra.commands.parse import parse
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import Experiment, run_training
+from astra.parallel.processes import is_main_process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class Run:
     """Run folder; runs/EXPERIMENT by default."""
     resume: bool = False
     """Continue the run that the folder holds."""
+    shard: bool = False
+    """Cut weights, gradients and moments over the processes of a launcher, instead of a copy in each."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -32,18 +35,13 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         ValueError: if there is no such experiment, or the folder holds another run.
     """
-    if not arguments or arguments[0].startswith("-"):
-        names = "\n".join(f"  {name:26}{named.note}" for name, named in EXPERIMENTS.items())
-        print(f"usage: astra train EXPERIMENT [--output DIR] [--resume] [--field value ...]\n\n{names}\n")
-        print("astra train EXPERIMENT --help lists the fields of a run.")
-        if not arguments:
-            raise ValueError("say which experiment")
+    usage = "astra train EXPERIMENT [--output DIR] [--resume] [--field value ...]; EXPERIMENT --help lists the fields"
+    name = choose(arguments, "experiment", usage, {name: named.note for name, named in EXPERIMENTS.items()})
+    if name is None:
         return
-    name, *rest = arguments
-    if name not in EXPERIMENTS:
-        raise ValueError(f"there is no experiment {name!r}{nearest(name, list(EXPERIMENTS))}")
-    chosen = parse(Run, f"train {name}", rest, default=Run(experiment=EXPERIMENTS[name].make()))
+    chosen = parse(Run, f"train {name}", arguments[1:], default=Run(experiment=EXPERIMENTS[name].make()))
     folder = chosen.output or Path("runs") / name
     described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
-    policy = run_training(chosen.experiment, folder, resume=chosen.resume, description=described)
-    print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)
+    policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=described)
+    if is_main_process():
+        print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets.columns import write_columns
+from astra.datasets.episode import PARTS
 from astra.datasets.lerobot_metadata import Metadata
+from astra.datasets.prompts import StoredPrompts, write_prompts
 
 CACHE_FORMAT = 1
 
@@ -27,7 +29,7 @@ def cached_columns(folder: Path, metadata: Metadata) -> dict[str, np.ndarray]:
         ValueError: naming the episode and the column, if rows are missing or a value is NaN, infinite or no image.
         OSError: if the disk has no room for the cache.
     """
-    cache = _cache_folder(folder)
+    cache = cache_folder(folder)
     missing = [column for column in metadata.columns if not (cache / f"{column}.npy").exists()]
     if missing:
         with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
@@ -36,8 +38,29 @@ def cached_columns(folder: Path, metadata: Metadata) -> dict[str, np.ndarray]:
     return {column: np.load(cache / f"{column}.npy", mmap_mode="r") for column in metadata.columns}
 
 
-def _cache_folder(folder: Path) -> Path:
-    """Make the folder of this state of the data set and remove those of earlier ones."""
+def cached_prompts(folder: Path, metadata: Metadata) -> StoredPrompts | None:
+    """Map the pictures of all prompts read-only; None: there are none, or no objects are wanted.
+
+    Raises:
+        FileNotFoundError: if the file of prompts is missing.
+        ValueError: naming the prompt, if a part of it has the wrong length.
+    """
+    if metadata.prompts is None or metadata.spec.objects is None:
+        return None
+    cache, views = cache_folder(folder), tuple(metadata.spec.objects.views)
+    missing = [v for v in views if not all((cache / f"prompts.{v}.{part}.npy").exists() for part in PARTS)]
+    if missing:
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
+            for path in write_prompts(folder, metadata.pictured, missing, Path(unfinished)):
+                path.replace(cache / path.name)
+    arrays = {
+        view: {part: np.load(cache / f"prompts.{view}.{part}.npy", mmap_mode="r") for part in PARTS} for view in views
+    }
+    return StoredPrompts.open(metadata.prompts, metadata.pictured, arrays)
+
+
+def cache_folder(folder: Path) -> Path:
+    """Make the folder for what is derived from this state of the data set, and remove those of earlier ones."""
     sources = sorted(path for part in ("meta", "data") for path in (folder / part).rglob("*") if path.is_file())
     facts = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     root = folder / "cache"

@@ -7,15 +7,20 @@ import numpy as np
 import pyarrow as pa
 
 from astra.datasets import lerobot_format as layout
+from astra.datasets.episode import object_column
 from astra.datasets.lerobot_metadata import Metadata
 from astra.datasets.parquet import read_batches
 from astra.datasets.png import decode_image
+from astra.datasets.prompts import DTYPES, ENDS
+from astra.trajectory import TrajectorySpec
 
 ROWS_AT_ONCE = 1024
 
 
 def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[Path]:
     """Write vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3), and return the files.
+
+    Of objects, crops are uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O).
 
     Raises:
         FileNotFoundError: if a data file is missing.
@@ -31,7 +36,7 @@ def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[
             if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
                 raise ValueError(f"{path} lacks rows of its episodes, or has others; copy the data set again, whole")
             for column, array in arrays.items():
-                fill = _fill_frames if column in metadata.spec.images else _fill_vectors
+                fill = _fill_frames if layout.is_image(column) else _fill_vectors
                 fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
             row += len(batch)
     if row != rows:
@@ -41,32 +46,46 @@ def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[
     return [folder / f"{column}.npy" for column in columns]
 
 
-def _create_files(metadata: Metadata, columns: list[str], folder: Path) -> dict[str, np.memmap]:
-    rows = int(metadata.ends[-1])
-    images, states, size = metadata.spec.images, metadata.spec.states, len(metadata.spec.actions)
-    shapes = {c: (rows, *images[c], 3) if c in images else (rows, states.get(c, size)) for c in columns}
-    needed = sum(int(np.prod(shape)) * (1 if column in images else 4) for column, shape in shapes.items())
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Check that the disk has room for a cache.
+
+    Raises:
+        OSError: if it has not.
+    """
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise OSError(
-            f"the cache of {', '.join(columns)} takes {needed:,} bytes, but {folder.parent} has {free:,} left"
-        )
+        raise OSError(f"the cache of {what} takes {needed:,} bytes, but {folder.parent} has {free:,} left")
+
+
+def _create_files(metadata: Metadata, columns: list[str], folder: Path) -> dict[str, np.memmap]:
+    rows = int(metadata.ends[-1])
+    forms = {column: _form(column, metadata.spec) for column in columns}
+    needed = rows * sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in forms.values())
+    check_room(folder, needed, ", ".join(columns))
     return {
-        column: np.lib.format.open_memmap(
-            folder / f"{column}.npy", "w+", np.uint8 if column in images else np.float32, shape
-        )
-        for column, shape in shapes.items()
+        column: np.lib.format.open_memmap(folder / f"{column}.npy", "w+", kind, (rows, *shape))
+        for column, (shape, kind) in forms.items()
     }
+
+
+def _form(column: str, spec: TrajectorySpec) -> tuple[tuple[int, ...], type[np.generic]]:
+    """Give shape and type of a column in one row."""
+    if (found := object_column(column)) and spec.objects is not None:
+        return (spec.objects.max_objects, *ENDS[found[1]]), DTYPES[found[1]]
+    if column in spec.images:
+        return (*spec.images[column], 3), np.uint8
+    return (spec.states.get(column, len(spec.actions)),), np.float32
 
 
 def _fill_vectors(array: np.ndarray, values: pa.Array, row: int, where: str, ends: np.ndarray) -> None:
     vectors = layout.to_numpy(values)
-    if vectors.shape[1] != array.shape[1]:
-        raise ValueError(f"{where}: got {vectors.shape[1]} values per row, but info.json says {array.shape[1]}")
+    size = int(np.prod(array.shape[1:]))
+    if vectors.shape[1] != size:
+        raise ValueError(f"{where}: got {vectors.shape[1]} values per row, but info.json says {size}")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise ValueError(f"{where}, {_place(row + int(finite.argmin()), ends)}: NaN or infinite value; repair the data")
-    array[row : row + len(vectors)] = vectors
+    array[row : row + len(vectors)] = vectors.reshape(-1, *array.shape[1:])
 
 
 def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str, ends: np.ndarray) -> None:
@@ -75,12 +94,14 @@ def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str
             frame = decode_image(data or b"")
         except ValueError as error:
             raise ValueError(f"{where}, {_place(index, ends)}: {error}; copy the data set again") from error
-        if frame.shape != array.shape[1:]:
+        is_sheet = array.ndim == 5
+        expected = (array.shape[2], array.shape[1] * array.shape[3], 3) if is_sheet else array.shape[1:]
+        if frame.shape != expected:
             raise ValueError(
                 f"{where}, {_place(index, ends)}: got a frame of {frame.shape[:2]} pixels, but info.json says "
-                f"{array.shape[1:3]}"
+                f"{expected[:2]}"
             )
-        array[index] = frame
+        array[index] = layout.crops_of(frame) if is_sheet else frame
 
 
 def _place(row: int, ends: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS
 from astra.datasets.lerobot import LeRobotDataset
 from astra.datasets.statistics import compute_statistics
 
@@ -22,6 +22,14 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
         for instruction, number in sorted(Counter(dataset.instructions).items())
     ]
     rows += [(column, f"{height} x {width} RGB frames") for column, (height, width) in dataset.spec.images.items()]
+    if objects := dataset.spec.objects:
+        rows += [
+            (f"objects in view {view!r}", f"{_seen(dataset, view)}, {height} x {width} pixels")
+            for view, (height, width) in objects.views.items()
+        ]
+    if dataset.prompts is not None:
+        sizes = dataset.prompts.sizes
+        rows += [("prompts with pictures", f"{len(sizes):,}, of {sizes.min()} to {sizes.max()} objects")]
     statistics = compute_statistics(dataset)
     vectors = {**statistics.states, ACTION: statistics.actions}
     for column, vector in vectors.items():
@@ -35,3 +43,9 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     bounds = zip(dataset.spec.actions.names, dataset.spec.actions.low, dataset.spec.actions.high, strict=True)
     rows += [(f"bounds of action {name!r}", f"{low:.4g} to {high:.4g}") for name, low, high in bounds]
     return rows
+
+
+def _seen(dataset: LeRobotDataset, view: str) -> str:
+    """Tell how many objects a view shows."""
+    number = dataset.columns[f"{OBJECTS}.{view}.valid"].sum(axis=1)
+    return f"{number.min()} to {number.max()} seen, mean {number.mean():.1f}"

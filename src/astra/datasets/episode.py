@@ -1,12 +1,22 @@
-"""One demonstration in memory: an instruction and its columns; what a writer takes and a reader gives."""
+"""One demonstration in memory: a prompt and its columns; what a writer takes and a reader gives."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from astra.objects import CROP, Pictures, check_pictures
+
 ACTION = "action"
 """The column of actions, named as LeRobot does."""
+
+OBJECTS = "observation.objects"
+"""Columns of objects are `observation.objects.VIEW.PART`."""
+PARTS = ("crops", "boxes", "valid")
+"""What is known of the objects in one view."""
+
+_OBJECT_COLUMN = re.compile(r"observation\.objects\.(\w+)\.(\w+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +26,13 @@ class Episode:
     instruction: str
     """What the demonstrator was told."""
     columns: Mapping[str, np.ndarray]
-    """By LeRobot's column names, first axis time: `action` and `observation.*` float32 vectors (T, n),
-    cameras uint8 (T, height, width, 3)."""
+    """By LeRobot's column names, first axis time: `action` and `observation.*` float32 vectors (T, n), cameras uint8
+    (T, height, width, 3); of objects, `observation.objects.VIEW.crops` uint8 (T, O, 32, 32, 3), `.boxes` float32
+    (T, O, 4) and `.valid` bool (T, O)."""
     fps: float
     """Timesteps per second."""
+    pictures: Pictures = field(default_factory=dict)
+    """What stands at the placeholders of the instruction."""
 
     def __len__(self) -> int:
         """Count the timesteps, T."""
@@ -31,6 +44,26 @@ def is_camera(column: str) -> bool:
     return column == "observation.image" or column.startswith("observation.images.")
 
 
+def object_column(column: str) -> tuple[str, str] | None:
+    """Give the view and the part of a column of objects, None of another column."""
+    match = _OBJECT_COLUMN.fullmatch(column)
+    return (match[1], match[2]) if match and match[2] in PARTS else None
+
+
+def views_of(columns: Iterable[str]) -> tuple[str, ...]:
+    """Name the views of the objects among some columns.
+
+    Raises:
+        ValueError: if one of the three columns of a view is missing.
+    """
+    present = set(columns)
+    views = tuple(dict.fromkeys(found[0] for column in columns if (found := object_column(column))))
+    for view in views:
+        if missing := [part for part in PARTS if f"{OBJECTS}.{view}.{part}" not in present]:
+            raise ValueError(f"the objects of the view {view!r} lack the column {OBJECTS}.{view}.{missing[0]}")
+    return views
+
+
 def check_episode(episode: Episode, index: int) -> None:
     """Check that an episode can be stored and trained on.
 
@@ -40,7 +73,8 @@ def check_episode(episode: Episode, index: int) -> None:
 
     Raises:
         ValueError: naming the episode and the column, if an action is missing, a column is neither float32 vectors
-            nor uint8 RGB frames, lengths differ, or a value is NaN or infinite.
+            nor uint8 RGB frames nor objects, lengths differ, a value is NaN or infinite, or pictures and placeholders
+            of the instruction do not fit.
     """
     if not episode.instruction.strip():
         raise ValueError(f"episode {index} has no instruction; every demonstration needs one")
@@ -54,12 +88,33 @@ def check_episode(episode: Episode, index: int) -> None:
         if len(values) != len(episode):
             raise ValueError(f"{where}: got {len(values)} timesteps, but {ACTION!r} has {len(episode)}")
         _check_finite(values, where)
+    _check_objects(episode, index)
     if len(episode) == 0:
         raise ValueError(f"episode {index} has no timesteps; leave it out")
 
 
+def _check_objects(episode: Episode, index: int) -> None:
+    try:
+        views = views_of(episode.columns)
+        check_pictures(episode.instruction, episode.pictures)
+    except ValueError as error:
+        raise ValueError(f"episode {index}: {error}") from error
+    numbers = {
+        f"{view} {part}": episode.columns[f"{OBJECTS}.{view}.{part}"].shape[1] for view in views for part in PARTS
+    }
+    if len(set(numbers.values())) > 1:
+        raise ValueError(f"episode {index}: all views need room for the same number of objects, got {numbers}")
+
+
 def _check_form(column: str, values: np.ndarray, where: str) -> None:
-    if is_camera(column):
+    if found := object_column(column):
+        tail, dtype = {"crops": ((CROP, CROP, 3), "uint8"), "boxes": ((4,), "float32"), "valid": ((), "bool")}[found[1]]
+        if values.dtype != dtype or values.ndim != 2 + len(tail) or values.shape[2:] != tail or values.shape[1] == 0:
+            raise ValueError(
+                f"{where}: got {values.dtype} of shape {values.shape}, expected {dtype} of shape "
+                f"(timesteps, objects{''.join(f', {size}' for size in tail)})"
+            )
+    elif is_camera(column):
         if values.dtype != np.uint8 or values.ndim != 4 or values.shape[-1] != 3:
             raise ValueError(
                 f"{where}: got {values.dtype} of shape {values.shape}, expected uint8 frames "

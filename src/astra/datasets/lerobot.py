@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from astra.datasets.column_cache import cached_columns
+from astra.datasets.column_cache import cached_columns, cached_prompts
 from astra.datasets.episode import Episode
 from astra.datasets.lerobot_metadata import read_metadata
+from astra.datasets.prompts import StoredPrompts
 from astra.trajectory import TrajectorySpec
 
 
@@ -28,7 +29,10 @@ class LeRobotDataset:
     ends: Int64[np.ndarray, " episodes"]
     """Row after the last one of each episode."""
     columns: Mapping[str, np.ndarray]
-    """Memory-mapped, read-only: vectors float32 (rows, n), frames uint8 (rows, height, width, 3)."""
+    """Memory-mapped, read-only: vectors float32 (rows, n), frames uint8 (rows, height, width, 3); of objects, crops
+    uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
+    prompts: StoredPrompts | None = None
+    """The pictures of prompts; None where all are words alone."""
 
     @classmethod
     def open(cls, folder: str | Path, columns: Collection[str] | None = None) -> "LeRobotDataset":
@@ -36,7 +40,8 @@ class LeRobotDataset:
 
         Args:
             folder: The data set.
-            columns: The observations wanted, such as {"observation.state"}; None: all. Actions always come.
+            columns: The observations wanted, such as {"observation.state"}, `observation.objects.VIEW` for all of a
+                view; None: all. Actions always come.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
@@ -52,6 +57,7 @@ class LeRobotDataset:
             starts=np.concatenate([[0], metadata.ends[:-1]]),
             ends=metadata.ends,
             columns=cached_columns(folder, metadata),
+            prompts=cached_prompts(folder, metadata),
         )
 
     def __len__(self) -> int:
@@ -67,7 +73,8 @@ class LeRobotDataset:
         """Read one episode."""
         rows = slice(self.starts[index], self.ends[index])
         columns = {column: np.array(values[rows]) for column, values in self.columns.items()}
-        return Episode(instruction=self.instructions[index], columns=columns, fps=self.spec.fps)
+        pictures = self.prompts.pictures(index) if self.prompts else {}
+        return Episode(instruction=self.instructions[index], columns=columns, fps=self.spec.fps, pictures=pictures)
 
     def split_episodes(self, fraction: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Split the episodes at random into those to train on and those held out; each in rising order.

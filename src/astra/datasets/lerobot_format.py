@@ -6,7 +6,11 @@
     meta/episodes/chunk-000/file-000.parquet    one row per episode: instruction, rows, file, statistics
     data/chunk-000/file-000.parquet             one row per timestep, many episodes per file
 
-Vectors are fixed-size lists (scalars where their length is 1), images are struct{bytes, path}.
+Vectors are fixed-size lists (scalars where their length is 1), images are struct{bytes, path}. The crops of all
+objects in a view are one image, side by side; their boxes are one vector. What LeRobot does not know of are
+
+    meta/prompts.parquet                        one row per distinct prompt with pictures; see prompts.py
+    prompt_index                                in the row of an episode; -1: a prompt of words alone
 
 Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.
 """
@@ -18,16 +22,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from astra.datasets.episode import is_camera
+from astra.datasets.episode import is_camera, object_column
 from astra.datasets.png import encode_png
+from astra.objects import CROP
 
 VERSION = "v3.0"
 INFO = "meta/info.json"
 STATISTICS = "meta/stats.json"
 TASKS = "meta/tasks.parquet"
+PROMPTS = "meta/prompts.parquet"
+PROMPT_INDEX = "prompt_index"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 OWN_KEY = "astra"
-"""Entry of info.json with the bounds and kinds of the action dimensions; LeRobot ignores it."""
+"""Entry of info.json with the bounds and kinds of the action dimensions and the sizes of views; LeRobot ignores it."""
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 
 INDEX_COLUMNS = {
@@ -43,11 +50,35 @@ Feature = dict[str, Any]
 """One entry of `features` in info.json: dtype, shape and names."""
 
 
+def is_image(column: str) -> bool:
+    """Tell whether a column is stored as images: frames of a camera, or crops."""
+    return is_camera(column) or (object_column(column) or ("", ""))[1] == "crops"
+
+
+def stored(column: str, values: np.ndarray) -> np.ndarray:
+    """Give a column of an episode as it is stored: crops side by side (T, 32, 32 O, 3), boxes as vectors (T, 4 O)."""
+    match object_column(column):
+        case (_, "crops"):
+            return np.ascontiguousarray(values.swapaxes(1, 2)).reshape(len(values), CROP, -1, 3)
+        case (_, "boxes"):
+            return values.reshape(len(values), -1)
+    return values
+
+
+def crops_of(sheet: np.ndarray) -> np.ndarray:
+    """Cut crops (O, 32, 32, 3) out of the image in which they lie side by side."""
+    return sheet.reshape(CROP, -1, CROP, 3).swapaxes(0, 1)
+
+
 def feature_of(column: str, values: np.ndarray, names: Sequence[str] | None) -> Feature:
-    """Describe a column of an episode, whose first axis is time."""
-    if is_camera(column):
+    """Describe a stored column of an episode, whose first axis is time."""
+    if is_image(column):
         return {"dtype": "image", "shape": list(values.shape[1:]), "names": ["height", "width", "channels"]}
-    return {"dtype": "float32", "shape": list(values.shape[1:]), "names": None if names is None else list(names)}
+    return {
+        "dtype": values.dtype.name,
+        "shape": list(values.shape[1:]),
+        "names": None if names is None else list(names),
+    }
 
 
 def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task: int) -> dict[str, np.ndarray]:
@@ -68,8 +99,8 @@ def index_features() -> dict[str, Feature]:
 
 
 def to_arrow(column: str, values: np.ndarray) -> pa.Array:
-    """Turn a column of an episode into the type which it has in a data file."""
-    if is_camera(column):
+    """Turn a stored column of an episode into the type which it has in a data file."""
+    if is_image(column):
         frames = pa.array([encode_png(frame) for frame in values], pa.binary())
         return pa.StructArray.from_arrays([frames, pa.nulls(len(values), pa.string())], names=["bytes", "path"])
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))

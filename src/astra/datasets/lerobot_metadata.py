@@ -11,8 +11,10 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from astra.datasets import lerobot_format as layout
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS, PARTS, object_column, views_of
 from astra.datasets.parquet import read_parquet
+from astra.datasets.prompts import read_placeholders
+from astra.objects import ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 WIDENING = 0.01
@@ -29,6 +31,10 @@ class Metadata:
     """Row after the last one, by episode."""
     instructions: tuple[str, ...]
     """By episode."""
+    prompts: Int64[np.ndarray, " episodes"] | None
+    """Which prompt with pictures each episode has, -1: none; None where there are no pictures at all."""
+    pictured: tuple[tuple[str, ...], ...]
+    """By prompt with pictures, the placeholder of each object."""
     data_files: tuple[Path, ...]
     """In the order of the rows."""
     spec: TrajectorySpec
@@ -40,7 +46,8 @@ def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
 
     Args:
         folder: The data set.
-        columns: The columns wanted; None: `action` and every `observation.*`.
+        columns: The columns wanted, `observation.objects.VIEW` for the three of a view; None: `action` and every
+            `observation.*`.
 
     Raises:
         FileNotFoundError: if the folder or a file of `meta/` is missing.
@@ -55,10 +62,13 @@ def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
     ends = np.cumsum(episodes["length"], dtype=np.int64)
     _check_rows(folder, info, episodes, ends)
     instructions = _instructions(folder, info, episodes["tasks"])
+    prompts, pictured = _prompts(folder, episodes, instructions)
+    plain = {column: feature for column, feature in features.items() if not object_column(column)}
     spec = TrajectorySpec(
-        states={c: int(np.prod(f["shape"])) for c, f in features.items() if c != ACTION and f["dtype"] != "image"},
-        images={column: _height_width(feature) for column, feature in features.items() if feature["dtype"] == "image"},
+        states={c: int(np.prod(f["shape"])) for c, f in plain.items() if c != ACTION and f["dtype"] != "image"},
+        images={column: _height_width(feature) for column, feature in plain.items() if feature["dtype"] == "image"},
         actions=_action_spec(folder, info),
+        objects=_object_spec(folder, info, features, max(map(len, pictured), default=0)),
         instructions=tuple(sorted(set(instructions))),
         fps=float(info["fps"]),
     )
@@ -67,6 +77,8 @@ def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
         columns=tuple(features),
         ends=ends,
         instructions=instructions,
+        prompts=prompts,
+        pictured=pictured,
         data_files=tuple(folder / info["data_path"].format(chunk_index=c, file_index=f) for c, f in places),
         spec=spec,
     )
@@ -96,7 +108,7 @@ def _choose(
     folder: Path, features: dict[str, layout.Feature], columns: Collection[str] | None
 ) -> dict[str, layout.Feature]:
     known = [column for column in features if column == ACTION or column.startswith("observation.")]
-    wanted = known if columns is None else list(columns)
+    wanted = known if columns is None else [part for column in columns for part in _parts(column)]
     if unknown := [column for column in {*wanted, ACTION} if column not in known]:
         raise ValueError(f"{folder} has no column {', '.join(unknown)}; it has {', '.join(known)}")
     if videos := [column for column in wanted if features[column]["dtype"] == "video"]:
@@ -107,11 +119,65 @@ def _choose(
     return {column: features[column] for column in known if column in wanted or column == ACTION}
 
 
+def _parts(column: str) -> list[str]:
+    """Give the columns of a view of objects, `observation.objects.VIEW`, and any other column as it is."""
+    is_view = column.startswith(f"{OBJECTS}.") and object_column(column) is None
+    return [f"{column}.{part}" for part in PARTS] if is_view else [column]
+
+
+def _prompts(
+    folder: Path, episodes: dict[str, list[Any]], instructions: tuple[str, ...]
+) -> tuple[Int64[np.ndarray, " episodes"] | None, tuple[tuple[str, ...], ...]]:
+    """Give each episode's prompt with pictures, and by prompt the placeholder of each object."""
+    wanted = {index for index, instruction in enumerate(instructions) if placeholders(instruction)}
+    if not wanted:
+        return None, ()
+    if layout.PROMPT_INDEX not in episodes:
+        raise ValueError(
+            f"{folder}: the instruction {instructions[min(wanted)]!r} has placeholders, but the episodes have no "
+            f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the data set anew"
+        )
+    names = read_placeholders(folder)
+    prompts = np.asarray(episodes[layout.PROMPT_INDEX], dtype=np.int64)
+    for index, (prompt, instruction) in enumerate(zip(prompts.tolist(), instructions, strict=True)):
+        if index not in wanted and prompt == -1:
+            continue
+        found = tuple(dict.fromkeys(names[prompt])) if 0 <= prompt < len(names) else None
+        if found != placeholders(instruction):
+            raise ValueError(
+                f"{folder / layout.PROMPTS}: the instruction of episode {index}, {instruction!r}, needs pictures for "
+                f"{', '.join(placeholders(instruction)) or 'nothing'}, but prompt {prompt} of {len(names)} has "
+                f"{', '.join(found or ()) or 'none'}; copy the data set again, whole"
+            )
+    return prompts, tuple(map(tuple, names))
+
+
+def _object_spec(
+    folder: Path, info: dict[str, Any], features: dict[str, layout.Feature], max_pictured: int
+) -> ObjectSpec | None:
+    views = views_of(features)
+    if not views:
+        return None
+    sizes = info.get(layout.OWN_KEY, {}).get("views", {})
+    if missing := [view for view in views if view not in sizes]:
+        raise ValueError(
+            f"{folder / layout.INFO} does not tell the size of the view {missing[0]!r} of objects under "
+            f"{layout.OWN_KEY!r}, {'views'!r}; copy the data set again"
+        )
+    numbers = {int(features[f"{OBJECTS}.{view}.valid"]["shape"][0]) for view in views}
+    return ObjectSpec(
+        views={view: (int(sizes[view][0]), int(sizes[view][1])) for view in views},
+        max_objects=max(numbers),
+        max_pictured=max_pictured,
+    )
+
+
 def _read_episodes(folder: Path) -> dict[str, list[Any]]:
     paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
     if not paths:
         raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the data set again, whole")
     columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
+    columns += [layout.PROMPT_INDEX] * (folder / layout.PROMPTS).exists()
     return pa.concat_tables([read_parquet(path, columns) for path in paths]).to_pydict()
 
 
@@ -154,11 +220,19 @@ def _action_spec(folder: Path, info: dict[str, Any]) -> ActionSpec:
     names = feature["names"]
     if not isinstance(names, list) or len(names) != size:
         names = [f"action_{index}" for index in range(size)]
-    if recorded := info.get(layout.OWN_KEY):
+    recorded = info.get(layout.OWN_KEY, {})
+    if "action_low" in recorded:
         low, high, binary = recorded["action_low"], recorded["action_high"], recorded["action_binary"]
     else:
         low, high, binary = *_bounds_of_data(_read_json(folder / layout.STATISTICS), folder), ()
-    return ActionSpec(names=tuple(map(str, names)), low=tuple(low), high=tuple(high), binary=tuple(binary))
+    return ActionSpec(
+        names=tuple(map(str, names)),
+        low=tuple(low),
+        high=tuple(high),
+        binary=tuple(binary),
+        periodic=tuple(recorded.get("action_periodic", ())),
+        bins=tuple(recorded.get("action_bins", ())),
+    )
 
 
 def _bounds_of_data(statistics: dict[str, Any], folder: Path) -> tuple[list[float], list[float]]:

@@ -12,8 +12,9 @@ PIXELS_PER_AXIS = 32
 def summarise(values: np.ndarray) -> dict[str, Any]:
     """Summarise vectors (samples, n) per dimension, or sampled pixels (samples, 3) per channel.
 
-    Pixels are uint8; they are scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects.
+    True counts as 1. Pixels are uint8; they are scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects.
     """
+    values = values.astype(np.float32) if values.dtype == np.bool_ else values
     quantiles = np.quantile(values, list(QUANTILES.values()), axis=0)
     summary = {
         "min": values.min(axis=0),

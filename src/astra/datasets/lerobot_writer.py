@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astra.datasets import lerobot_format as layout
-from astra.datasets.episode import ACTION, Episode, check_episode, is_camera
+from astra.datasets.episode import ACTION, Episode, check_episode, views_of
 from astra.datasets.lerobot_data_files import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
 from astra.datasets.lerobot_statistics import sample_pixels, summarise
+from astra.datasets.prompts import PromptFile
 from astra.trajectory import ActionSpec
 
 
@@ -37,6 +38,7 @@ class DatasetWriter:
         actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
         names: Names of the dimensions of state vectors, by column.
         robot_type: Who acts, in LeRobot's words.
+        views: Height and width in pixels of the views of objects, by name; needed where there are objects.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -50,6 +52,7 @@ class DatasetWriter:
         actions: ActionSpec | None = None,
         names: Mapping[str, Sequence[str]] | None = None,
         robot_type: str | None = None,
+        views: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         self.folder = Path(folder)
         if self.folder.exists():
@@ -58,8 +61,10 @@ class DatasetWriter:
         self._actions = actions
         self._names = dict(names or {}) | ({ACTION: actions.names} if actions else {})
         self._robot_type = robot_type
+        self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
         self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
         self._data_files = DataFiles(self._building)
+        self._prompts = PromptFile(self._building)
         self._features: dict[str, layout.Feature] = {}
         self._tasks: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = []
@@ -81,6 +86,7 @@ class DatasetWriter:
             FileExistsError: if the folder has come into being meanwhile; the error says where the episodes are.
         """
         self._data_files.close()
+        self._prompts.close()
         if kind is not None or not self._episodes:
             shutil.rmtree(self._building)
         if kind is None:
@@ -94,13 +100,15 @@ class DatasetWriter:
         """
         index = len(self._episodes)
         check_episode(episode, index)
-        self._check_fits(episode, index)
+        self._check_views(episode, index)
+        stored = {column: layout.stored(column, values) for column, values in episode.columns.items()}
+        self._check_fits(stored, episode.fps, index)
         task = self._tasks.setdefault(episode.instruction, len(self._tasks))
         rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
-        columns = {column: layout.to_arrow(column, episode.columns[column]) for column in self._features}
+        columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
         indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
         chunk, file = self._data_files.append(pa.table({**columns, **indices}))
-        samples = {column: values[:, None] for column, values in rows.items()} | self._samples(episode)
+        samples = {column: values[:, None] for column, values in rows.items()} | self._samples(stored)
         self._episodes.append(
             {
                 "episode_index": index,
@@ -112,6 +120,7 @@ class DatasetWriter:
                 "dataset_to_index": self._num_rows + len(episode),
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
+                layout.PROMPT_INDEX: self._prompts.add(episode),
                 **{
                     f"stats/{column}/{statistic}": value
                     for column, values in samples.items()
@@ -121,13 +130,23 @@ class DatasetWriter:
         )
         self._num_rows += len(episode)
 
-    def _check_fits(self, episode: Episode, index: int) -> None:
+    def _check_views(self, episode: Episode, index: int) -> None:
+        pictured = [view for shown in episode.pictures.values() for view in shown]
+        seen = [*views_of(episode.columns), *pictured]
+        if unknown := [view for view in seen if view not in self._views]:
+            raise ValueError(
+                f"episode {index} shows objects in the view {unknown[0]!r}, whose size is not known: give the writer "
+                f"views={{{unknown[0]!r}: (height, width)}}; it knows {', '.join(self._views) or 'none'}"
+            )
+        if pictured and (missing := self._views.keys() - set(pictured)):
+            raise ValueError(f"episode {index}: the pictures of its prompt lack the view {', '.join(sorted(missing))}")
+
+    def _check_fits(self, stored: Mapping[str, np.ndarray], fps: float, index: int) -> None:
         """Compare an episode with the ones before; the first one decides."""
-        if episode.fps != self.fps:
-            raise ValueError(f"episode {index} has {episode.fps} timesteps per second, but the data set {self.fps}")
+        if fps != self.fps:
+            raise ValueError(f"episode {index} has {fps} timesteps per second, but the data set {self.fps}")
         features = {
-            column: layout.feature_of(column, values, self._names.get(column))
-            for column, values in episode.columns.items()
+            column: layout.feature_of(column, values, self._names.get(column)) for column, values in stored.items()
         }
         if not self._features:
             self._check_names(features)
@@ -154,13 +173,13 @@ class DatasetWriter:
                     f"names: {', '.join(names)}"
                 )
 
-    def _samples(self, episode: Episode) -> dict[str, np.ndarray]:
+    def _samples(self, stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Take what the statistics are made of: all vectors, some pixels (kept for the statistics of the whole)."""
         samples = {}
         for column in self._features:
-            samples[column] = episode.columns[column]
-            if is_camera(column):
-                samples[column] = sample_pixels(episode.columns[column])
+            samples[column] = stored[column]
+            if layout.is_image(column):
+                samples[column] = sample_pixels(stored[column])
                 self._pixels.setdefault(column, []).append(samples[column])
         return samples
 
@@ -169,7 +188,8 @@ class DatasetWriter:
             raise ValueError(f"no episode was added, so {self.folder} is not written")
         episodes = self._building / layout.EPISODES
         episodes.parent.mkdir(parents=True)
-        pq.write_table(pa.Table.from_pylist(self._episodes), episodes)
+        table = pa.Table.from_pylist(self._episodes)
+        pq.write_table(table if self._prompts.count else table.drop_columns([layout.PROMPT_INDEX]), episodes)
         pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -187,7 +207,7 @@ class DatasetWriter:
         """Summarise the whole data set; vectors are read back, so that only one column is in memory at a time."""
         return {
             column: summarise(
-                np.concatenate(self._pixels[column]) if is_camera(column) else self._data_files.column(column)
+                np.concatenate(self._pixels[column]) if layout.is_image(column) else self._data_files.column(column)
             )
             for column in [*self._features, *layout.INDEX_COLUMNS]
         }
@@ -208,13 +228,18 @@ class DatasetWriter:
             "video_path": None,
             "features": {**self._features, **layout.index_features()},
         }
+        own: dict[str, Any] = {}
         if self._actions is not None:
-            info[layout.OWN_KEY] = {
-                "action_low": list(self._actions.low),
-                "action_high": list(self._actions.high),
-                "action_binary": list(self._actions.binary),
-            }
-        return info
+            own["action_low"] = list(self._actions.low)
+            own["action_high"] = list(self._actions.high)
+            own["action_binary"] = list(self._actions.binary)
+            if any(self._actions.periodic):
+                own["action_periodic"] = list(self._actions.periodic)
+            if self._actions.bins:
+                own["action_bins"] = list(self._actions.bins)
+        if self._views:
+            own["views"] = {name: list(size) for name, size in self._views.items()}
+        return {**info, layout.OWN_KEY: own} if own else info
 
 
 def _sync(path: Path) -> None:

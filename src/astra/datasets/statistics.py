@@ -13,7 +13,9 @@ CONSTANT = 1e-6
 """A dimension whose standard deviation is below this share of its largest magnitude counts as constant."""
 
 
-def compute_statistics(dataset: LeRobotDataset, episodes: Sequence[int] | None = None) -> Statistics:
+def compute_statistics(
+    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, *, horizon: int = 1
+) -> Statistics:
     """Compute mean, standard deviation, minimum and maximum per dimension.
 
     A constant dimension gets the standard deviation 1, so that normalising it gives 0 and not noise.
@@ -21,12 +23,25 @@ def compute_statistics(dataset: LeRobotDataset, episodes: Sequence[int] | None =
     Args:
         dataset: The opened data set.
         episodes: Those to train on; None: all.
+        horizon: H, the actions that are predicted at each timestep.
     """
     chosen = range(len(dataset)) if episodes is None else episodes
     rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
     columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in (*dataset.spec.states, ACTION)}
     actions = columns.pop(ACTION)
-    return Statistics(states=columns, actions=actions)
+    alike = [name for name, size in dataset.spec.states.items() if size == len(dataset.spec.actions)]
+    relative = {name: _vector_statistics(_differences(dataset, name, chosen, horizon)) for name in alike}
+    return Statistics(states=columns, actions=actions, relative_actions=relative)
+
+
+def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], horizon: int) -> np.ndarray:
+    """Gather the next `horizon` actions of every timestep less a state vector of that timestep."""
+    differences = []
+    for episode in episodes:
+        rows = slice(dataset.starts[episode], dataset.ends[episode])
+        states, actions = dataset.columns[column][rows], dataset.columns[ACTION][rows]
+        differences += [actions[step:] - states[: len(actions) - step] for step in range(min(horizon, len(actions)))]
+    return np.concatenate(differences)
 
 
 def _vector_statistics(values: np.ndarray) -> VectorStatistics:

@@ -1,13 +1,14 @@
 """Windows of T timesteps out of episodes, gathered into batches of trajectories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot import LeRobotDataset
+from astra.objects import Objects
 from astra.trajectory import Trajectory
 
 
@@ -23,6 +24,7 @@ class Windows:
         timesteps: T.
         horizon: H, the number of actions that are predicted at each timestep, at least 1.
         stride: Timesteps between the starts of neighbouring windows of an episode, at least 1.
+        features: What a frozen encoder made of each camera's frames, (rows, F); given instead of the frames.
 
     Raises:
         ValueError: if a size is below 1, no episode is chosen or one does not exist.
@@ -36,6 +38,7 @@ class Windows:
         timesteps: int,
         horizon: int = 1,
         stride: int = 1,
+        features: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         if min(timesteps, horizon, stride) < 1:
             raise ValueError(f"got timesteps {timesteps}, horizon {horizon}, stride {stride}; expected at least 1 each")
@@ -46,10 +49,12 @@ class Windows:
         self.timesteps = timesteps
         self.horizon = horizon
         self._columns = {column: np.asarray(values) for column, values in dataset.columns.items()}
+        self._features = {camera: np.asarray(values) for camera, values in (features or {}).items()}
         starts = [np.arange(dataset.starts[episode], dataset.ends[episode], stride) for episode in chosen]
         self._starts = np.concatenate(starts)
         self._episodes = np.repeat(chosen, [len(rows) for rows in starts])
         self._ends = dataset.ends[self._episodes]
+        self._prompts = dataset.prompts
         self._instructions = np.array(dataset.instructions, dtype=object)
 
     def __len__(self) -> int:
@@ -65,18 +70,31 @@ class Windows:
         rows = np.minimum(rows, ends - 1)
         T = self.timesteps
         valid = action_valid[:, :T]
+        episodes = self._episodes[indices]
+        objects = {
+            view: Objects(
+                **{part: _gather(self._columns[f"{OBJECTS}.{view}.{part}"], rows[:, :T], valid) for part in PARTS}
+            )
+            for view in (self.spec.objects.views if self.spec.objects else ())
+        }
         return Trajectory(
-            instructions=tuple(self._instructions[self._episodes[indices]]),
-            states={name: self._gather(name, rows[:, :T], valid) for name in self.spec.states},
-            images={name: self._gather(name, rows[:, :T], valid).permute(0, 1, 4, 2, 3) for name in self.spec.images},
+            instructions=tuple(self._instructions[episodes]),
+            states={name: _gather(self._columns[name], rows[:, :T], valid) for name in self.spec.states},
+            images={
+                name: _gather(self._columns[name], rows[:, :T], valid).permute(0, 1, 4, 2, 3)
+                for name in self.spec.images
+                if name not in self._features
+            },
+            features={name: _gather(values, rows[:, :T], valid) for name, values in self._features.items()},
             valid=torch.from_numpy(valid.copy()),
-            actions=self._gather(ACTION, rows, action_valid),
+            actions=_gather(self._columns[ACTION], rows, action_valid),
             action_valid=torch.from_numpy(action_valid),
+            objects=objects,
+            pictures=self._prompts.gather(episodes) if self._prompts else None,
         )
 
-    def _gather(
-        self, column: str, rows: Int64[np.ndarray, "B times"], valid: Bool[np.ndarray, "B times"]
-    ) -> torch.Tensor:
-        values = self._columns[column][rows]
-        values[~valid] = 0
-        return torch.from_numpy(values)
+
+def _gather(column: np.ndarray, rows: Int64[np.ndarray, "B times"], valid: Bool[np.ndarray, "B times"]) -> torch.Tensor:
+    values = column[rows]
+    values[~valid] = 0
+    return torch.from_numpy(values)

@@ -1,15 +1,19 @@
 """The contract of an environment: gymnasium's API plus an instruction and named observations."""
 
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from astra.objects import Pictures
 from astra.trajectory import TrajectorySpec
 
 EnvironmentObservation = dict[str, np.ndarray]
 """One timestep by LeRobot's column names: `observation.state`, `observation.environment_state` (float32),
-`observation.image` or `observation.images.NAME` (uint8, height x width x 3)."""
+`observation.image` or `observation.images.NAME` (uint8, height x width x 3), and objects per view:
+`observation.objects.VIEW.crops` (uint8, O x 32 x 32 x 3), `.boxes` (float32, O x 4: x and y of the centre, height and
+width in pixels of the view) and `.valid` (bool, O; False where an object is hidden or gone)."""
 
 
 class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
@@ -21,7 +25,10 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
     """
 
     instruction: str
-    """What the agent is told in this episode; may change at `reset`."""
+    """What the agent is told in this episode; may change at `reset`. Pictures stand at its placeholders, as in "put
+    the {dragged_obj} into the {base_obj}."."""
+    prompt_pictures: Pictures = MappingProxyType({})
+    """The pictures of the instruction's placeholders, set at `reset`; empty where it is words alone."""
     task: str
     """Name of the task, by which results are grouped."""
     spec_of_trajectories: TrajectorySpec

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from astra.evaluation.episode import Slot
+from astra.objects import Objects, PromptPictures
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, TrajectorySpec
 
@@ -30,7 +31,7 @@ class Agent(ABC):
 
 
 class PolicyAgent(Agent):
-    """A policy: of a slot it sees the instruction, the observation and the executed action, nothing else."""
+    """A policy: of a slot it sees the prompt, the observation and the executed action, nothing else."""
 
     def __init__(self, policy: Policy[Any]) -> None:
         """Make the agent; the policy stays on its device and is asked without gradients, in evaluation mode."""
@@ -41,16 +42,14 @@ class PolicyAgent(Agent):
     def start(self, slots: Sequence[Slot]) -> None:
         """Begin with the first episode of every slot."""
         self.policy.eval()
-        self.state = self.policy.start([slot.instruction for slot in slots], [slot.case.seed for slot in slots])
+        self.state = self.policy.start(*self._prompts(slots))
 
     @torch.no_grad()
     def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
         """Empty the history of the slots told."""
         new = [slot for slot, again in zip(slots, begun, strict=True) if again]
         mask = torch.from_numpy(begun).to(self._device)
-        self.state = self.policy.restart(
-            self.state, mask, [slot.instruction for slot in new], [slot.case.seed for slot in new]
-        )
+        self.state = self.policy.restart(self.state, mask, *self._prompts(new))
 
     # `no_grad` and not `inference_mode`: what a frozen encoder remembers here may be needed in training later.
     @torch.no_grad()
@@ -58,6 +57,13 @@ class PolicyAgent(Agent):
         """Choose all slots' next actions in one call of the policy."""
         action, self.state = self.policy.act(self.state, observe(slots, self.policy.spec, self._device))
         return action.double().cpu().numpy()
+
+    def _prompts(self, slots: Sequence[Slot]) -> tuple[Any, ...]:
+        """Give instructions, seeds and, where there are any, pictures."""
+        instructions = [slot.instruction for slot in slots]
+        seeds = [slot.case.seed for slot in slots]
+        pictures = PromptPictures.stack(instructions, [slot.pictures for slot in slots])
+        return (instructions, seeds) if pictures is None else (instructions, seeds, pictures.to(self._device))
 
     @property
     def _device(self) -> torch.device:
@@ -120,16 +126,31 @@ def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -
         ValueError: if the environment does not show a column of the spec.
     """
     shown = slots[0].observation
-    if missing := [name for name in (*spec.states, *spec.images) if name not in shown]:
+    views = list(spec.objects.views) if spec.objects else []
+    parts = {
+        view: {part: f"observation.objects.{view}.{part}" for part in ("crops", "boxes", "valid")} for view in views
+    }
+    wanted = (*spec.states, *spec.images, *(column for names in parts.values() for column in names.values()))
+    if missing := [name for name in wanted if name not in shown]:
         raise ValueError(
             f"the policy reads {', '.join(missing)}, but the environment shows only {', '.join(sorted(shown))}; "
             "choose the observation that the policy was trained with"
         )
     states = {name: np.stack([slot.observation[name] for slot in slots]).astype(np.float32) for name in spec.states}
     frames = {name: np.stack([slot.observation[name] for slot in slots]) for name in spec.images}
+    objects = {
+        view: Objects(
+            **{
+                part: torch.from_numpy(np.stack([slot.observation[column] for slot in slots]))
+                for part, column in columns.items()
+            }
+        ).to(device)
+        for view, columns in parts.items()
+    }
     previous_action = np.stack([slot.executed for slot in slots]).astype(np.float32)
     return Observation(
         states={name: torch.from_numpy(vectors).to(device) for name, vectors in states.items()},
         images={name: torch.from_numpy(frame).to(device).movedim(-1, 1) for name, frame in frames.items()},
         previous_action=torch.from_numpy(previous_action).to(device),
+        objects=objects,
     )

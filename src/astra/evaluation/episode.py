@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra.environments.environment import Environment, EnvironmentObservation
+from astra.objects import Pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,12 @@ class Case:
     """Given to the environment's reset, such as {"goal": (256, 256, 0.785)}."""
     instruction: str | None = None
     """What the agent is told instead of the environment's instruction: the control with swapped instructions."""
+    pictures: Pictures | None = None
+    """What stands at the placeholders instead of the environment's pictures; None with an `instruction` of its own:
+    nothing, which fits words alone."""
+    group: str = ""
+    """By which results are gathered, beside the task, such as a level of generalisation; empty: by the task, and in it
+    by the instruction."""
     record: bool = False
     """Whether the frames are kept."""
 
@@ -31,6 +38,8 @@ class EpisodeResult:
     seed: int
     task: str
     """Name of the environment's task."""
+    group: str = ""
+    """The case's group."""
     instruction: str
     """What the agent was told."""
     environment_instruction: str
@@ -60,6 +69,8 @@ class Slot:
     case: Case
     instruction: str
     """What the agent is told."""
+    pictures: Pictures
+    """What stands at the instruction's placeholders."""
     observation: EnvironmentObservation
     executed: Float[np.ndarray, " N"]
     """The action executed last; zeros at the first timestep."""
@@ -80,6 +91,8 @@ class Slot:
         self.index, self.case = index, case
         self.observation, info = self.environment.reset(seed=case.seed, options=dict(case.options))
         self.instruction = self.environment.instruction if case.instruction is None else case.instruction
+        own = self.environment.prompt_pictures if case.instruction is None else {}
+        self.pictures = own if case.pictures is None else case.pictures
         self.executed, self.playing, self.clock = np.zeros_like(self._low), True, 0
         self._success, self._scores = False, dict[str, float]()
         self._actions, self._rewards, self._frames = list[np.ndarray](), list[float](), list[np.ndarray]()
@@ -119,6 +132,7 @@ class Slot:
         return EpisodeResult(
             seed=self.case.seed,
             task=self.environment.task,
+            group=self.case.group,
             instruction=self.instruction,
             environment_instruction=self.environment.instruction,
             success=self._success,

@@ -10,7 +10,7 @@ import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.success import Estimate, Summary, summarise
-from astra.evaluation.whole_file import write_whole
+from astra.policies.whole_file import write_whole
 
 FILE_NAME = "eval_info.json"
 
@@ -25,7 +25,9 @@ def eval_info(
 ) -> dict[str, Any]:
     """Describe the results of one agent.
 
-    A group is the environment's task; a task in it is a pair of what was asked for and what the agent was told.
+    Where cases name a group, such as a level, that is the group, and the environment's task is the task in it.
+    Otherwise a group is the environment's task, and a task in it a pair of what was asked for and what the agent was
+    told.
     `pc_success` is in percent as LeRobot has it, the intervals are in shares of one.
 
     Args:
@@ -42,6 +44,7 @@ def eval_info(
             "episode": number,
             "seed": result.seed,
             "task": result.task,
+            **({"group": result.group} if result.group else {}),
             "instruction": result.instruction,
             "environment_instruction": result.environment_instruction,
             "success": result.success,
@@ -54,10 +57,10 @@ def eval_info(
         for number, result in enumerate(results)
     ]
     numbered = list(enumerate(results))
-    groups = sorted({result.task for result in results})
+    groups = sorted({_group(result) for result in results})
     per_task = [task for group in groups for task in _tasks(group, numbered, video_paths, confidence)]
     per_group = {
-        group: _aggregate([pair for pair in numbered if pair[1].task == group], video_paths, confidence)
+        group: _aggregate([pair for pair in numbered if _group(pair[1]) == group], video_paths, confidence)
         for group in groups
     }
     overall = _aggregate(numbered, video_paths, confidence)
@@ -88,17 +91,27 @@ def read_summary(info: Mapping[str, Any]) -> Summary:
     )
 
 
+def group_rates(info: Mapping[str, Any]) -> dict[tuple[str, str], Estimate]:
+    """Read the rate of success of every group and task, a group's own under the task `all`; empty: no groups."""
+    if "task" not in info["per_task"][0]:
+        return {}
+    rates = {}
+    for group, whole in info["per_group"].items():
+        for row in info["per_task"]:
+            if row["task_group"] == group:
+                rates[group, row["task"]] = Estimate(**row["intervals"]["success"])
+        rates[group, "all"] = Estimate(**whole["intervals"]["success"])
+    return rates
+
+
 def _tasks(
     group: str, results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str], confidence: float
 ) -> list[dict[str, Any]]:
-    pairs = {(result.environment_instruction, result.instruction) for _, result in results if result.task == group}
+    mine = [(index, result) for index, result in results if _group(result) == group]
+    kinds = sorted({tuple(_labels(result).items()) for _, result in mine})
     tasks = []
-    for number, (asked, told) in enumerate(sorted(pairs)):
-        those = [
-            (index, result)
-            for index, result in results
-            if (result.task, result.environment_instruction, result.instruction) == (group, asked, told)
-        ]
+    for number, kind in enumerate(kinds):
+        those = [(index, result) for index, result in mine if tuple(_labels(result).items()) == kind]
         metrics = {
             "sum_rewards": [result.sum_reward for _, result in those],
             "max_rewards": [result.max_reward for _, result in those],
@@ -109,13 +122,23 @@ def _tasks(
             {
                 "task_group": group,
                 "task_id": number,
-                "instruction": told,
-                "environment_instruction": asked,
+                **dict(kind),
                 "metrics": metrics,
                 "intervals": _intervals([result for _, result in those], confidence),
             }
         )
     return tasks
+
+
+def _group(result: EpisodeResult) -> str:
+    return result.group or result.task
+
+
+def _labels(result: EpisodeResult) -> dict[str, str]:
+    """Name the task of its group that an episode belongs to."""
+    if result.group:
+        return {"task": result.task}
+    return {"environment_instruction": result.environment_instruction, "instruction": result.instruction}
 
 
 def _aggregate(

@@ -22,8 +22,12 @@ from astra.evaluation.figures import write_figure
 from astra.evaluation.rollout import play
 from astra.evaluation.success import Summary, summarise
 from astra.evaluation.videos import film_strip, write_video
+from astra.parallel.processes import everywhere, in_main, is_main_process, own_share
 from astra.policies.checkpoint import code_version
 from astra.policies.policy import Policy
+
+_Played = tuple[int, EpisodeResult, str | None]
+"""Number of a case, its result without the frames, and its video relative to the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +51,14 @@ def evaluate(
     name: str = "policy",
     slots: int = 16,
     workers: int = 1,
+    cluster: str | None = None,
     num_videos: int = 0,
     confidence: float = 0.95,
     provenance: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Play the cases and write `eval_info.json`, `videos/` and one film strip per video into a folder.
+
+    Processes that were launched together play a share of the cases each, and all get the whole evaluation.
 
     Args:
         agent: Who acts.
@@ -60,7 +67,8 @@ def evaluate(
         folder: Of this agent; what an earlier evaluation left there is written over.
         name: Of the agent in tables: policy, floor, expert, swapped, ...
         slots: Number of episodes that are played together.
-        workers: Number of processes.
+        workers: Number of processes, of each process that was launched.
+        cluster: Plays on a Ray cluster instead: auto, or its address.
         num_videos: So many of the first cases are recorded.
         confidence: Of the intervals.
         provenance: What the file says besides, such as {"checkpoint": ...}; command, code version, machine and date
@@ -71,17 +79,18 @@ def evaluate(
     """
     if not cases:
         raise ValueError("an evaluation needs at least one episode, got none")
-    recorded = [dataclasses.replace(case, record=case.record or n < num_videos) for n, case in enumerate(cases)]
     begun = time.perf_counter()
-    results: dict[int, EpisodeResult] = {}
-    videos: dict[int, str] = {}
-    for number, result in play(agent, make_environment, recorded, slots=slots, workers=workers, title=name):
-        if result.frames:
-            videos[number] = f"videos/eval_episode_{number}.mp4"
-            write_video(result.frames, folder / videos[number], result.fps)
-            strip = film_strip(result.frames, title=f"{result.instruction} ({name}, seed {result.seed})")
-            write_figure(strip, folder / f"film_strip_{number}.png")
-        results[number] = dataclasses.replace(result, frames=())  # a video's frames are many megabytes
+
+    def play_share() -> list[_Played]:
+        share = own_share(range(len(cases))).tolist()
+        mine = [dataclasses.replace(cases[n], record=cases[n].record or n < num_videos) for n in share]
+        title = name if is_main_process() else ""
+        played = play(agent, make_environment, mine, slots=slots, workers=workers, cluster=cluster, title=title)
+        return [_keep(share[n], result, folder, name) for n, result in played]
+
+    shares = everywhere(play_share)
+    results = {number: result for share in shares for number, result, _ in share}
+    videos = {number: path for share in shares for number, _, path in share if path is not None}
     ordered = tuple(results[number] for number in range(len(cases)))
     info = eval_info(
         ordered, agent=name, seconds=time.perf_counter() - begun, video_paths=videos, confidence=confidence
@@ -92,5 +101,16 @@ def evaluate(
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_eval_info({**info, **told, **(provenance or {})}, folder)
+    in_main(lambda: write_eval_info({**info, **told, **(provenance or {})}, folder))
     return Evaluation(agent=name, summary=summarise(ordered, confidence), results=ordered, folder=folder)
+
+
+def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Played:
+    """Write the video of an episode that was recorded; its frames are many megabytes and go."""
+    video = None
+    if result.frames:
+        video = f"videos/eval_episode_{number}.mp4"
+        write_video(result.frames, folder / video, result.fps)
+        strip = film_strip(result.frames, title=f"{result.instruction} ({name}, seed {result.seed})")
+        write_figure(strip, folder / f"film_strip_{number}.png")
+    return number, dataclasses.replace(result, frames=()), video

@@ -9,10 +9,11 @@ from typing import Any
 
 import jinja2
 
-from astra.evaluation.eval_info import FILE_NAME, read_summary
+from astra.evaluation.eval_info import FILE_NAME, group_rates, read_summary
 from astra.evaluation.figures import png
 from astra.evaluation.plots import learning_curves, read_metrics, result_bars
-from astra.evaluation.whole_file import write_whole
+from astra.evaluation.success import Estimate
+from astra.policies.whole_file import write_whole
 
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""
@@ -50,6 +51,7 @@ def write_report(run_folder: Path) -> Path:
         config=json.dumps(config, indent=2) if config else "",
         scores=list(dict.fromkeys(name for summary in summaries.values() for name in summary.scores)),
         summaries=summaries,
+        rates=_rates({agent: info for agent, (_, info) in infos.items()}),
         infos={agent: info for agent, (_, info) in infos.items()},
         bars=_figure_uri(png(result_bars(summaries))) if summaries else "",
         curves=_figure_uri(png(learning_curves(curves))) if curves else "",
@@ -67,6 +69,13 @@ def _evaluations(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
             info = json.loads(file.read_text())
             found[info["agent"]] = (file.parent, info)
     return dict(sorted(found.items(), key=lambda pair: FIRST_AGENTS.index(pair[0]) if pair[0] in FIRST_AGENTS else 9))
+
+
+def _rates(infos: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Estimate]]:
+    """Give every agent's rate of success by level and task; empty where results have no levels."""
+    found = {agent: group_rates(info) for agent, info in infos.items()}
+    cells = dict.fromkeys(cell for rates in found.values() for cell in rates)
+    return {cell: {agent: rates[cell] for agent, rates in found.items() if cell in rates} for cell in cells}
 
 
 def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

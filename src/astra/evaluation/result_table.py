@@ -1,11 +1,14 @@
 """Summaries of several agents beside each other, for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from astra.evaluation.success import Summary
+from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.success import Summary, wilson_interval
+
+ALL = "all tasks"
 
 
 def result_table(summaries: Mapping[str, Summary]) -> Table:
@@ -17,6 +20,24 @@ def result_table(summaries: Mapping[str, Summary]) -> Table:
     for agent, summary in summaries.items():
         means = [str(summary.scores[name]) if name in summary.scores else "" for name in scores]
         table.add_row(agent, str(summary.episodes), *means, str(summary.success))
+    return table
+
+
+def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
+    """Lay out each group and task in a row and the agents' rates of success beside each other; None: no groups."""
+    cells: dict[tuple[str, str], dict[str, list[bool]]] = {}
+    for agent, episodes in results.items():
+        for episode in episodes:
+            for task in (episode.task, ALL) if episode.group else ():
+                cells.setdefault((episode.group, task), {}).setdefault(agent, []).append(episode.success)
+    if not cells:
+        return None
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in ("level", "task", *results):
+        table.add_column(heading, no_wrap=heading not in results)
+    for group, task in sorted(cells, key=lambda cell: (cell[0], cell[1] == ALL, cell[1])):
+        rates = [wilson_interval(sum(won), len(won)) for won in cells[group, task].values()]
+        table.add_row(group, task, *map(str, rates))
     return table
 
 

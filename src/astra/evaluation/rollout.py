@@ -4,19 +4,18 @@ A slot whose episode has ended takes the next case at once, so that the batch st
 An episode's result depends on its case alone, not on its neighbours (up to the rounding of batched arithmetic).
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent, PolicyAgent
 from astra.evaluation.episode import Case, EpisodeResult, Slot
+from astra.parallel.pool import pool
 from astra.policies.policy import Policy
 
 
@@ -27,10 +26,11 @@ def rollout(
     *,
     slots: int = 16,
     workers: int = 1,
+    cluster: str | None = None,
     title: str = "",
 ) -> list[EpisodeResult]:
     """Play every case and return the results in the order of the cases; arguments as of `play`."""
-    played = play(agent, make_environment, cases, slots=slots, workers=workers, title=title)
+    played = play(agent, make_environment, cases, slots=slots, workers=workers, cluster=cluster, title=title)
     return [result for _, result in sorted(played, key=lambda pair: pair[0])]
 
 
@@ -41,6 +41,7 @@ def play(
     *,
     slots: int = 16,
     workers: int = 1,
+    cluster: str | None = None,
     title: str = "",
 ) -> Iterator[tuple[int, EpisodeResult]]:
     """Play every case and yield its index and result as it ends.
@@ -52,6 +53,7 @@ def play(
         slots: Number of episodes that one process plays together.
         workers: Number of processes; with more than one, agent and `make_environment` are sent to each by pickle,
             and each computes on one thread.
+        cluster: Plays on a Ray cluster instead: auto, or its address; see `astra.parallel.pool`.
         title: Shown before a progress bar with the time left, on terminals; empty: no bar.
 
     Raises:
@@ -73,10 +75,16 @@ def play(
         transient=True,
     ) as progress:
         bar = progress.add_task(title, total=len(cases))
-        if workers == 1:
+        if workers == 1 and cluster is None:
             yield from _play(agent, make_environment, cases, slots, lambda share: progress.advance(bar, share))
         else:
-            yield from _spread(agent, make_environment, cases, slots, workers, lambda: progress.advance(bar))
+            with pool(workers, cluster=cluster, shared=(agent, make_environment)) as tasks:
+                starts = range(0, len(cases), slots)  # each worker takes `slots` cases, then the next `slots` cases
+                begun = {tasks.submit(_play_together, cases[start : start + slots]): start for start in starts}
+                for future in as_completed(begun):
+                    for index, result in future.result():
+                        progress.advance(bar)
+                        yield begun[future] + index, result
 
 
 def _play(
@@ -110,34 +118,7 @@ def _play(
         slot.environment.close()
 
 
-def _spread(
-    agent: Agent,
-    make_environment: Callable[[], Environment],
-    cases: Sequence[Case],
-    slots: int,
-    workers: int,
-    advance: Callable[[], None],
-) -> Iterator[tuple[int, EpisodeResult]]:
-    """Play in several processes; each takes `slots` cases, then the next `slots` cases."""
-    context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
-    with ProcessPoolExecutor(workers, context, _begin_worker, (agent, make_environment)) as pool:
-        starts = range(0, len(cases), slots)
-        tasks = {pool.submit(_play_in_worker, cases[start : start + slots]): start for start in starts}
-        for task in as_completed(tasks):
-            for index, result in task.result():
-                advance()
-                yield tasks[task] + index, result
-
-
-_worker: tuple[Agent, Callable[[], Environment]]
-"""What this worker process plays with."""
-
-
-def _begin_worker(agent: Agent, make_environment: Callable[[], Environment]) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    _worker = (agent, make_environment)
-
-
-def _play_in_worker(cases: Sequence[Case]) -> list[tuple[int, EpisodeResult]]:
-    return list(_play(*_worker, cases, len(cases), lambda share: None))
+def _play_together(
+    agent: Agent, make_environment: Callable[[], Environment], cases: Sequence[Case]
+) -> list[tuple[int, EpisodeResult]]:
+    return list(_play(agent, make_environment, cases, len(cases), lambda share: None))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from astra.evaluation.whole_file import write_whole
+from astra.policies.whole_file import write_whole
 
 Frame = UInt8[np.ndarray, "_ _ 3"]
 

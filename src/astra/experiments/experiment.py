@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.experiments.frozen_features import frozen_features
+from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.training.train import TrainingConfig, train
 
@@ -20,6 +23,9 @@ class Experiment:
     """Columns that the policy sees; empty: all."""
     validation: float = 0.05
     """Share of the episodes that is held out."""
+    stride: int = 1
+    """Timesteps between the starts of neighbouring windows of an episode; the window's own length, where a window holds
+    a whole episode and nothing is to be learned from one that lacks its beginning."""
     policy: AstraConfig = field(default_factory=AstraConfig)
     """The policy."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -45,7 +51,12 @@ class Named:
 
 
 def run_training(
-    experiment: Experiment, run_folder: Path, *, resume: bool = False, description: dict[str, Any] | None = None
+    experiment: Experiment,
+    run_folder: Path,
+    *,
+    resume: bool = False,
+    shard: bool = False,
+    description: dict[str, Any] | None = None,
 ) -> Path:
     """Open the demonstrations, train, and give the folder of the policy.
 
@@ -53,16 +64,25 @@ def run_training(
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder.
     """
-    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None)
+    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, experiment.observations or None))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
-    sizes = {"timesteps": experiment.training.timesteps, "horizon": experiment.policy.horizon}
+    features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
+    windows = partial(
+        Windows,
+        dataset,
+        timesteps=experiment.training.timesteps,
+        horizon=experiment.policy.horizon,
+        stride=experiment.stride,
+        features=features,
+    )
     return train(
         experiment.policy,
         experiment.training,
-        Windows(dataset, training, **sizes),
-        Windows(dataset, held_out or training, **sizes),
+        windows(training),
+        windows(held_out or training),
         run_folder,
-        statistics=compute_statistics(dataset, training),
+        statistics=compute_statistics(dataset, training, horizon=experiment.policy.horizon),
         resume=resume,
+        shard=shard,
         description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
     )

@@ -2,7 +2,7 @@
 
 Demonstrations come first:
 
-    astra collect pusht --episodes 600 --output data/pusht-expert
+    astra collect pusht --episodes 2000 --output data/pusht-expert
     astra convert pusht-zarr pusht_cchi_v7_replay.zarr.tar data/pusht-human --mirror
 
 What the small policies have in common: they see the T's corners and the agent's position, at the present timestep
@@ -12,6 +12,7 @@ alone (a window of one), and predict the next eight positions of the agent.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.environments.pusht import AGENT
 from astra.experiments.experiment import Experiment
 from astra.policies.astra import AstraConfig, Decoding
 from astra.policies.sizes import astra_19m, astra_small
@@ -21,11 +22,16 @@ from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
 
-def small_policy() -> AstraConfig:
-    """Describe the small Astra that all CPU runs on Push-T train."""
+def small_policy(relative_to: str | None = None) -> AstraConfig:
+    """Describe the small Astra that all CPU runs on Push-T train.
+
+    Args:
+        relative_to: state vector from which actions are measured, if any.
+    """
     return replace(
         astra_small(),
         window=1,
+        relative_to=relative_to,
         horizon=8,
         horizon_sample=2,
         dropout=0.1,
@@ -55,7 +61,9 @@ def small_training(minutes: float) -> TrainingConfig:
 
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
-    return Experiment(dataset=Path("data/pusht-expert"), policy=small_policy(), training=small_training(45))
+    return Experiment(
+        dataset=Path("data/pusht-expert"), policy=small_policy(relative_to=AGENT), training=small_training(45)
+    )
 
 
 def pusht_human() -> Experiment:

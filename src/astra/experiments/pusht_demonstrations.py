@@ -1,19 +1,18 @@
 """Push-T demonstrations into the native format: our expert's, collected in parallel, and human ones, converted."""
 
-import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.datasets import DatasetWriter, Episode, read_diffusion_policy_zarr
 from astra.environments.pusht import FPS, PushTConfig, observe_state
 from astra.environments.pusht_expert import demonstrate
 from astra.environments.pusht_geometry import BOARD, CENTRE, LOWER_RIGHT, Pose, instruction_for
+from astra.experiments.collecting import demonstrations, write_all
 from astra.trajectory import ActionSpec
 
 ACTIONS = ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(BOARD, BOARD))
@@ -37,6 +36,8 @@ class CollectConfig:
     """Of the first episode; each takes the next."""
     workers: int = os.cpu_count() or 1
     """Processes."""
+    cluster: str | None = None
+    """Let the experts work on a Ray cluster instead: auto, or its address."""
 
 
 def collect_pusht(config: CollectConfig) -> Path:
@@ -51,50 +52,28 @@ def collect_pusht(config: CollectConfig) -> Path:
             f"collecting needs episodes, workers and goals, got {config.episodes}, {config.workers}, {config.goals}"
         )
     PushTConfig().build().close()  # says at once what is not installed
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
-    failure: BaseException | None = None
-    collected = 0
-    with (
-        DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="pusht") as writer,
-        Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress,
-    ):
-        bar = progress.add_task("expert", total=config.episodes)
-        try:
-            for instruction, recorded in _demonstrations(config):
-                seen = {name: values for name, values in recorded.items() if not name.startswith("next.")}
-                writer.add(Episode(instruction=instruction, columns=seen, fps=FPS))
-                collected += 1
-                progress.advance(bar)
-        except (Exception, KeyboardInterrupt) as error:
-            if not collected:
-                raise
-            failure = error
-    if failure is not None:  # what was collected is worth keeping
-        print(f"cut short: {config.output} holds the {collected} episodes that were complete")
+    with DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="pusht") as writer:
+        share = {"disturbance": config.disturbance, "near_goal": config.near_goal}
+        shown = demonstrations(
+            _demonstrate,
+            ((seed, config.goals[seed % len(config.goals)]) for seed in count(config.seed)),
+            workers=config.workers,
+            cluster=config.cluster,
+            shared=(PushTConfig(), share),
+        )
+        failure = write_all(writer, shown, config.episodes)
+    if failure is not None:
         raise failure
     return config.output
 
 
-def _demonstrations(config: CollectConfig) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Yield successful demonstrations in the order of their seeds, so that workers change nothing."""
-    for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(threads, "1")  # read by the workers: small matrices gain nothing from more
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.workers, context) as pool:
-        waiting: list[Future[tuple[str, dict[str, np.ndarray]] | None]] = []
-        seed, found = config.seed, 0
-        while found < config.episodes:
-            while len(waiting) < 4 * config.workers:
-                goal = config.goals[seed % len(config.goals)]
-                share = {"disturbance": config.disturbance, "near_goal": config.near_goal}
-                waiting.append(pool.submit(demonstrate, PushTConfig(), seed, goal=goal, **share))
-                seed += 1
-            episode = waiting.pop(0).result()
-            if episode is not None:
-                found += 1
-                yield episode
-        for future in waiting:
-            future.cancel()
+def _demonstrate(environment: PushTConfig, share: dict[str, float], seed: int, goal: Pose) -> Episode | None:
+    shown = demonstrate(environment, seed, goal=goal, **share)
+    if shown is None:
+        return None
+    instruction, recorded = shown
+    seen = {name: values for name, values in recorded.items() if not name.startswith("next.")}
+    return Episode(instruction=instruction, columns=seen, fps=FPS)
 
 
 def convert_pusht_zarr(source: Path, destination: Path, *, goal: Pose = CENTRE, mirror: bool = False) -> Path:

@@ -1,9 +1,9 @@
 """Measure a policy on Push-T, beside the floor, the expert and the control with swapped instructions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,33 +16,14 @@ from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.evaluation.figures import write_figure
 from astra.evaluation.mask_picture import mask_picture
+from astra.experiments.evaluation_config import EvaluationConfig
+from astra.parallel.processes import in_main
 from astra.policies.astra import Astra
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, Trajectory, TrajectorySpec
 
-AgentName = Literal["policy", "floor", "expert", "swapped"]
 SCORE = "reward"
 """The score that is compared: the mean over episodes of the largest min(coverage / 0.95, 1)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """Where and how often a policy is measured."""
-
-    episodes: int = 100
-    """Episodes, each from an unseen start; with several goals they take turns."""
-    seed: int = 100_000
-    """Of the first episode; each pair of goals shares a seed."""
-    agents: tuple[AgentName, ...] = ("policy", "floor")
-    """policy; floor, which does nothing; expert, our planner; swapped, the policy told the other goal."""
-    max_timesteps: int = 200
-    """Length of an episode. Source: appendix A.10."""
-    slots: int = 25
-    """Episodes that the policy plays together."""
-    workers: int = 1
-    """Processes."""
-    videos: int = 4
-    """Episodes per agent that are recorded."""
 
 
 def evaluate_pusht(
@@ -53,10 +34,15 @@ def evaluate_pusht(
     The goals are those of the policy's instructions. `policy` comes into the folder itself, the others beside it.
 
     Raises:
-        ValueError: if the policy does not fit Push-T, or swapping is asked of a policy with one goal.
+        ValueError: if the policy does not fit Push-T, swapping is asked of a policy with one goal, or Push-T has no
+            such agent, level or task.
     """
     environment = fitting_environment(policy.spec, config.max_timesteps)
     goals = [GOAL_POSES[name] for name in policy.spec.instructions if name in GOAL_POSES] or [CENTRE]
+    if foreign := sorted({"shuffled", "blank"} & set(config.agents)):
+        raise ValueError(f"Push-T's prompts have no pictures to show {' or '.join(foreign)}; its control is swapped")
+    if config.levels or config.tasks:
+        raise ValueError("Push-T has neither levels nor tasks: leave them out")
     if "swapped" in config.agents and len(goals) < 2:
         raise ValueError(f"swapped instructions need a policy that knows two goals, this one knows {goals}")
     agents = {"policy": policy, "swapped": policy, "floor": Floor(), "expert": ExpertAgent(PushTExpert)}
@@ -70,11 +56,12 @@ def evaluate_pusht(
             name=name,
             slots=config.slots,
             workers=config.workers,
+            cluster=config.cluster,
             num_videos=config.videos,
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
     if isinstance(policy, Astra):
-        draw_attention(policy, environment, goals[0], folder)
+        in_main(lambda: draw_attention(policy, environment, goals[0], folder))
     return evaluations
 
 

@@ -25,10 +25,12 @@ from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
 from astra.attention.transformer import SharedPrompt, Transformer
+from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head
 from astra.policies.policy import Losses, Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.relative_actions import measured_from
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -62,6 +64,9 @@ class AstraConfig:
     horizon_sample: int | None = None
     """Steps of the horizon, drawn anew for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
+    relative_to: str | None = None
+    """State vector, with the actions' own dimensions and units, from which actions are read and predicted: a_{t+h} as
+    its distance from s_t. None: as they are. Deviation: the paper does not say."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
     soft_labels: float = 0.0
@@ -87,6 +92,8 @@ class AstraState:
     cache: SegmentCache
     timestep: Int[Tensor, " B"]
     """The timestep that comes next, per slot."""
+    origin: Float[Tensor, "B N"]
+    """What the last action was measured from; zero where actions are as they are."""
     plan: Float[Tensor, "B H N"]
     """The actions predicted last, for a horizon of H timesteps."""
     plan_age: Int[Tensor, " B"]
@@ -112,7 +119,10 @@ class Astra(Policy[AstraState]):
         width, N = config.width, len(spec.actions)
         self.language = config.language.build(spec, statistics, width)
         self.states = config.states.build(spec, statistics, width)
-        self.actions = config.actions.build(spec, statistics, width)
+        measured = (spec, statistics)
+        if config.relative_to is not None:
+            measured = measured_from(config.relative_to, spec, statistics)
+        self.actions = config.actions.build(*measured, width)
         self.sizes = SegmentSizes(prompt=self.language.max_tokens, state=self.states.num_tokens, action=N)
         self.queries = nn.Parameter(torch.randn(config.horizon * N, width) * 0.02)
         relative = config.positions == "relative"
@@ -141,7 +151,7 @@ class Astra(Policy[AstraState]):
         self.decoding = decoding
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1, and the share of actions predicted right, over valid entries only.
+        """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only.
 
         Raises:
             ValueError: if the trajectory holds fewer actions than the horizon needs.
@@ -157,8 +167,10 @@ class Astra(Policy[AstraState]):
         outputs = self._read(trajectory, steps)
         predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
+        if (origin := self.origin(trajectory)) is not None:
+            targets = targets - origin[:, :, None]
         valid = (trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None])[..., None]
-        valid = valid.expand_as(targets)
+        valid = valid & self.head.varies
         count = valid.sum()
         cost = self.head.loss(predicted, targets).masked_fill(~valid, 0.0).sum() / count.clamp(min=1)
         with torch.no_grad():
@@ -166,22 +178,28 @@ class Astra(Policy[AstraState]):
         return Losses(behaviour_cloning=cost, metrics={"action_accuracy": correct}, count=count)
 
     def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
-        """Encode states and actions without any query. Source: section 3.3 and Figure 7b."""
+        """Encode states and actions without any query; what stands at a hidden object means nothing.
+
+        Source: section 3.3 and Figure 7b.
+        """
         encoded = self._read(trajectory, None)
         states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
     @torch.no_grad()
-    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> AstraState:
+    def start(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    ) -> AstraState:
         """Begin one rollout per instruction: read the prompts."""
         B, device = len(instructions), self.queries.device
-        prompt, valid = self.language(instructions)
+        prompt, valid = self.language(instructions, pictures, self.states.objects)
         ids = _batched(segment_ids(Kind.PROMPT, prompt.shape[1]).to(device), B)
         cache = SegmentCache.empty(self.transformer, self.sizes, B, self.config.window)
         cache.read(self.transformer, self._place(prompt, ids), ids, valid, positions=self.relative)
         return AstraState(
             cache=cache,
             timestep=torch.zeros(B, dtype=torch.long, device=device),
+            origin=torch.zeros(B, self.sizes.action, device=device),
             plan=torch.zeros(B, self.config.horizon, self.sizes.action, device=device),
             plan_age=torch.zeros(B, dtype=torch.long, device=device),
             generators=[torch.Generator().manual_seed(seed) for seed in seeds],
@@ -189,10 +207,15 @@ class Astra(Policy[AstraState]):
 
     @torch.no_grad()
     def restart(
-        self, state: AstraState, slots: Bool[Tensor, " B"], instructions: Sequence[str], seeds: Sequence[int]
+        self,
+        state: AstraState,
+        slots: Bool[Tensor, " B"],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        pictures: PromptPictures | None = None,
     ) -> AstraState:
         """Begin anew in some slots."""
-        fresh = self.start(instructions, seeds)
+        fresh = self.start(instructions, seeds, pictures)
         state.cache.replace(slots, fresh.cache)
         state.timestep[slots] = 0
         state.plan_age[slots] = 0
@@ -207,7 +230,8 @@ class Astra(Policy[AstraState]):
         predicted = self.predict(state, observation, ask=bool(replan.any()))
         if predicted is not None:
             generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
-            state.plan[replan] = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            plan = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            state.plan[replan] = self.within_bounds(plan + state.origin[replan][:, None])
             state.plan_age[replan] = 0
         action = state.plan[torch.arange(len(state.timestep), device=state.timestep.device), state.plan_age]
         state.plan_age += 1
@@ -225,15 +249,17 @@ class Astra(Policy[AstraState]):
             ask: Whether anything is asked; without it the history grows and nothing comes out.
         """
         B, M, N = len(state.timestep), self.sizes.state, self.sizes.action
-        states = self.states(observation)
-        actions = self.actions(observation.previous_action)
+        states, seen = self.states(observation)
+        actions = self.actions(observation.previous_action - state.origin)
+        if (origin := self.origin(observation)) is not None:
+            state.origin = origin
         t = state.timestep[:, None]
         device = t.device
         ids = concatenate(
             _batched(segment_ids(Kind.ACTION, N).to(device), B, t - 1),
             _batched(segment_ids(Kind.STATE, M).to(device), B, t),
         )
-        valid = torch.cat([(t > 0).expand(B, N), torch.ones(B, M, dtype=torch.bool, device=device)], dim=1)
+        valid = torch.cat([(t > 0).expand(B, N), seen], dim=1)
         tokens = self._place(torch.cat([actions, states], dim=1), ids)
         queries = ids_of_queries = None
         if ask:
@@ -273,9 +299,11 @@ class Astra(Policy[AstraState]):
         # The last action comes after all queries, and with a window of one timestep none reads any action.
         N = 0 if steps is not None and self.config.window == 1 else self.sizes.action
         num_actions = T if steps is None else T - 1
-        distinct = {instruction: index for index, instruction in enumerate(dict.fromkeys(trajectory.instructions))}
-        of = torch.tensor([distinct[instruction] for instruction in trajectory.instructions], device=device)
-        prompt, prompt_valid = self.language(tuple(distinct))
+        first, number = trajectory.distinct_prompts()
+        of = torch.tensor(number, device=device)
+        pictures = None if trajectory.pictures is None else trajectory.pictures[first]
+        instructions = tuple(trajectory.instructions[row] for row in first)
+        prompt, prompt_valid = self.language(instructions, pictures, self.states.objects)
         L = prompt.shape[1]
 
         slots = torch.arange(0, device=device) if steps is None else _query_slots(steps, self.sizes.action)
@@ -284,8 +312,10 @@ class Astra(Policy[AstraState]):
         C = len(columns.kind) - L
         rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:C], slots.repeat(T)]))
 
-        states, actions = self.states(trajectory), self.actions(trajectory.actions[:, :T])[:, :, :N]
-        state_valid = trajectory.valid[:, :, None].expand(B, T, M)
+        executed, origin = trajectory.actions[:, :T], self.origin(trajectory)
+        actions = self.actions(executed if origin is None else executed - origin)[:, :, :N]
+        states, seen = self.states(trajectory)
+        state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
         context = self._place(interleave(states, actions)[:, :C], rows.select(slice(0, C)))
@@ -296,6 +326,17 @@ class Astra(Policy[AstraState]):
         shared = SharedPrompt(self._place(prompt, ids), prompt_mask, of)
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
         return (shared, context, queries, self._mask(allowed, rows, columns)), rows, columns
+
+    def origin(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
+        """Give what actions are measured from; None where they are as they are."""
+        if self.config.relative_to is None:
+            return None
+        vector = source.states[self.config.relative_to]
+        return vector.masked_fill(torch.tensor(self.spec.actions.binary, device=vector.device), 0.0)
+
+    def within_bounds(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+        """Give the actions, those outside the bounds of the data on the bound."""
+        return actions.clamp(actions.new_tensor(self.spec.actions.low), actions.new_tensor(self.spec.actions.high))
 
     def _mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:
         """Turn who may attend to whom into what is added to attention scores."""

@@ -171,6 +171,7 @@ def _read_description(path: Path) -> tuple[Any, TrajectorySpec]:
 
 def _flat_statistics(statistics: Statistics) -> dict[str, Tensor]:
     vectors = {f"states.{column}": vector for column, vector in statistics.states.items()}
+    vectors |= {f"relative_actions.{column}": vector for column, vector in statistics.relative_actions.items()}
     vectors["actions"] = statistics.actions
     return {
         f"{name}.{field.name}": getattr(vector, field.name)
@@ -191,7 +192,13 @@ def _read_statistics(path: Path) -> Statistics:
         actions = vectors.pop("actions")
     except KeyError as error:
         raise ValueError(f"{path} lacks {error.args[0]!r}: copy it again") from error
-    return Statistics(states={name.removeprefix("states."): v for name, v in vectors.items()}, actions=actions)
+    return Statistics(
+        states=_of_group("states.", vectors), actions=actions, relative_actions=_of_group("relative_actions.", vectors)
+    )
+
+
+def _of_group(prefix: str, vectors: dict[str, VectorStatistics]) -> dict[str, VectorStatistics]:
+    return {name.removeprefix(prefix): vector for name, vector in vectors.items() if name.startswith(prefix)}
 
 
 def _check_finite(tensors: dict[str, Tensor], what: str) -> None:

@@ -29,9 +29,11 @@ class ControlStep(nn.Module):
         """Hold the policy.
 
         Raises:
-            ValueError: if the number of timesteps does not fit the policy.
+            ValueError: if the number of timesteps does not fit the policy, or it sees objects.
         """
         super().__init__()
+        if policy.spec.objects is not None:
+            raise ValueError("a policy that sees objects one by one cannot be exported yet")
         self.policy = policy.eval()
         self.timesteps = _check_timesteps(policy, timesteps)
         sizes = policy.sizes
@@ -49,12 +51,16 @@ class ControlStep(nn.Module):
         values: Float[Tensor, "layers 1 heads C d"],
         *observed: Tensor,
     ) -> Outputs:
-        """Compute the next plan from the cache, the executed action and what is observed, in the order of the spec."""
+        """Compute the next plan from the cache, the executed action and what is observed, in the order of the spec.
+
+        Where actions are measured from a state vector, the executed one comes less that vector at its own timestep.
+        """
         policy, sizes = self.policy, self.policy.sizes
         t = timestep[:, None]
         vectors = dict(zip(policy.spec.states, observed, strict=False))
         images = dict(zip(policy.spec.images, observed[len(vectors) :], strict=True))
-        states = policy.states(Observation(states=vectors, images=images, previous_action=previous_action))
+        observation = Observation(states=vectors, images=images, previous_action=previous_action)
+        states, _ = policy.states(observation)
         new = concatenate(_at(Kind.ACTION, sizes.action, t - 1), _at(Kind.STATE, sizes.state, t))
         asked = _at(Kind.QUERY, len(policy.queries), t)
         tokens = _place(policy, torch.cat([policy.actions(previous_action), states], dim=1), new)
@@ -79,6 +85,8 @@ class ControlStep(nn.Module):
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.horizon, sizes.action))
         predicted = policy.head(outputs)
         plan = policy.head.decode(predicted, 0.0, [])
+        if (origin := policy.origin(observation)) is not None:
+            plan = policy.within_bounds(plan + origin[:, None])
         return plan, predicted, torch.stack([key for key, _ in fresh]), torch.stack([value for _, value in fresh])
 
     def _stored_timesteps(self, t: Int[Tensor, "1 1"]) -> Int[Tensor, "1 C"]:
@@ -126,12 +134,15 @@ class StepRunner:
         self.program, self.sizes, self.capacity = program, step.policy.sizes, step.timesteps
         self.prompt_valid, self.keys, self.values = read_prompt(step, instruction)
         self.timestep = 0
+        self.origin_of = step.policy.origin
+        self.origin: Tensor | float = 0.0
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
         """Give the program's inputs at this timestep."""
         observed = (*observation.states.values(), *observation.images.values())
         timestep = torch.tensor([self.timestep])
-        return (timestep, observation.previous_action, self.prompt_valid, self.keys, self.values, *observed)
+        executed = observation.previous_action - self.origin
+        return (timestep, executed, self.prompt_valid, self.keys, self.values, *observed)
 
     def __call__(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Make one step: give the plan and the head's outputs."""
@@ -140,6 +151,8 @@ class StepRunner:
         self.keys[:, :, :, columns] = keys
         self.values[:, :, :, columns] = values
         self.timestep += 1
+        if (origin := self.origin_of(observation)) is not None:
+            self.origin = origin
         return plan, predicted
 
     def columns(self) -> list[int]:

@@ -116,6 +116,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         "state_tokens": sizes.state,
         "action_tokens": sizes.action,
         "horizon": step.policy.config.horizon,
+        "actions_measured_from": step.policy.config.relative_to,
         "instructions": list(instructions),
     }
     (folder / "control_step.json").write_text(json.dumps(description, indent=2) + "\n")

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from astra.objects import PromptPictures
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 State = TypeVar("State")
@@ -40,12 +41,20 @@ class Policy(nn.Module, ABC, Generic[State]):
         """Compare the predicted actions of every valid timestep with the trajectory's."""
 
     @abstractmethod
-    def start(self, instructions: Sequence[str], seeds: Sequence[int]) -> State:
-        """Begin one rollout per instruction; each slot samples from a generator of its own seed."""
+    def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None) -> State:
+        """Begin one rollout per instruction; each slot samples from a generator of its own seed.
+
+        `pictures` are those of the instructions' placeholders, None where no instruction has any.
+        """
 
     @abstractmethod
     def restart(
-        self, state: State, slots: Bool[Tensor, " B"], instructions: Sequence[str], seeds: Sequence[int]
+        self,
+        state: State,
+        slots: Bool[Tensor, " B"],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        pictures: PromptPictures | None = None,
     ) -> State:
         """Begin anew in the slots told, leaving the others untouched; one instruction and seed per restarted slot."""
 

@@ -6,34 +6,49 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.trajectory import Statistics, TrajectorySpec
+from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
+
+DEFAULT_BINS = 100
+"""Bins of a dimension for which nobody names a number. Not stated in the paper; VIMA has 50 to 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteActionsConfig:
     """Every action dimension is cut into bins of equal width between its bounds."""
 
-    bins: int = 100
-    """Bins per dimension, K; a binary dimension has two. Not stated in the paper; VIMA has 50 to 100."""
+    bins: int | tuple[int, ...] | None = None
+    """Bins per dimension: one number for all or one for each; None: the benchmark's, or 100 where it names none. A
+    binary dimension has two."""
+    head_frequencies: int = 0
+    """Fourier frequencies of the place of a bin by which heads score bins, so that near bins learn from each other; 0:
+    every bin learns alone."""
 
     def __post_init__(self) -> None:
-        """Check the number of bins.
+        """Check the numbers.
 
         Raises:
-            ValueError: if there are fewer than two.
+            ValueError: if there are fewer than two bins, or fewer than no frequencies.
         """
-        if self.bins < 2:
+        numbers = self.bins if isinstance(self.bins, tuple) else (2 if self.bins is None else self.bins,)
+        if not numbers or min(numbers) < 2:
             raise ValueError(f"discrete actions need at least 2 bins per dimension, got bins={self.bins}")
+        if self.head_frequencies < 0:
+            raise ValueError(f"head_frequencies must not be negative, got {self.head_frequencies}")
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "DiscreteActions":
-        """Make the tokenizer; the bounds of the spec decide the bins, the statistics are not read."""
-        return DiscreteActions(spec, self.bins, width)
+        """Make the tokenizer; the bounds of the spec decide the bins, the statistics what is constant.
+
+        Raises:
+            ValueError: if there are not as many numbers of bins as dimensions.
+        """
+        return DiscreteActions(self, spec, statistics, width)
 
 
 class DiscreteActions(nn.Module):
     """Action tokens from bins: each dimension has its own bins and its own embedding of each bin.
 
-    A value is decoded to the centre of its bin. A binary dimension has two bins, decoded to its two bounds.
+    A value is decoded to the centre of its bin. A binary dimension has two bins, decoded to its two bounds. A value of
+    a periodic dimension is first brought between its bounds: the bin after the last one is the first.
     """
 
     low: Tensor
@@ -42,46 +57,66 @@ class DiscreteActions(nn.Module):
     first_centre: Tensor
     bin_width: Tensor
     rows: Tensor
+    periodic: Tensor
+    varies: Tensor
+    only_bin: Tensor
 
-    def __init__(self, spec: TrajectorySpec, bins: int, width: int) -> None:
+    def __init__(self, config: DiscreteActionsConfig, spec: TrajectorySpec, statistics: Statistics, width: int) -> None:
         """Make the bins and their embedding.
 
         Args:
-            spec: tells the bounds and the binary dimensions.
-            bins: bins per dimension that is not binary, K.
+            config: bins per dimension that is not binary, and what heads read.
+            spec: tells the bounds, the binary and the periodic dimensions.
+            statistics: tell which dimensions are constant in the data.
             width: width of a token.
+
+        Raises:
+            ValueError: if there are not as many numbers of bins as dimensions.
         """
         super().__init__()
-        self.num_tokens = len(spec.actions)
-        self.num_bins = bins
+        self.num_tokens = N = len(spec.actions)
+        self.head_frequencies = config.head_frequencies
+        numbers = _numbers_of_bins(config, spec)
+        self.num_bins = max(numbers)
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
-        binary = torch.tensor(spec.actions.binary)
-        counts = torch.where(binary, 2, bins)
-        bin_width = (high - low) / torch.where(binary, 1, bins)
+        binary, counts = torch.tensor(spec.actions.binary), torch.tensor(numbers)
+        bin_width = (high - low) / torch.where(binary, 1, counts)
+        first_centre = torch.where(binary, low, low + bin_width / 2)
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
         self.register_buffer("counts", counts, persistent=False)
         self.register_buffer("bin_width", bin_width, persistent=False)
-        self.register_buffer("first_centre", torch.where(binary, low, low + bin_width / 2), persistent=False)
+        self.register_buffer("first_centre", first_centre, persistent=False)
         self.register_buffer("rows", counts.cumsum(0) - counts, persistent=False)
-        num_rows = sum(2 if is_binary else bins for is_binary in spec.actions.binary)
-        self.embedding = nn.Embedding(num_rows, width)
+        self.register_buffer("periodic", torch.tensor(spec.actions.periodic), persistent=False)
+        self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
+        self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
+        self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
+        self.embedding = nn.Embedding(sum(numbers), width)
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     @property
     def description(self) -> str:
         """Name the bins, for results."""
-        return f"discrete, {self.num_bins} bins per dimension"
+        numbers = sorted(set(self.counts.tolist()))
+        return f"discrete, {' or '.join(map(str, numbers))} bins per dimension"
 
     @property
     def bin_exists(self) -> Bool[Tensor, "N K"]:
-        """True where a dimension has the bin: all of them, or the first two of a binary dimension."""
+        """True where a dimension has the bin: the first of all bins, as many as it has."""
         return torch.arange(self.num_bins, device=self.counts.device) < self.counts[:, None]
 
+    @property
+    def bin_possible(self) -> Bool[Tensor, "N K"]:
+        """True where a policy may choose the bin: of a constant dimension, only the one that the data shows."""
+        numbers = torch.arange(self.num_bins, device=self.counts.device)
+        return self.bin_exists & (self.varies[:, None] | (numbers == self.only_bin[:, None]))
+
     def bins(self, actions: Float[Tensor, "*batch N"]) -> Int[Tensor, "*batch N"]:
-        """Give the bin of every value; a value outside the bounds falls into the bin at the edge."""
+        """Give the bin of every value; a value outside the bounds falls into the bin at the edge, or wraps around."""
         share = (actions - self.low) / (self.high - self.low)
-        return (share.clamp(0, 1) * self.counts).long().minimum(self.counts - 1)
+        share = torch.where(self.periodic, share % 1, share.clamp(0, 1))
+        return (share * self.counts).long().minimum(self.counts - 1)
 
     def centres(self, bins: Int[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
         """Give the value in the middle of every bin, in the environment's own units."""
@@ -90,6 +125,35 @@ class DiscreteActions(nn.Module):
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Give one token per dimension of every action."""
         return self.embedding(self.bins(actions) + self.rows)
+
+
+def _numbers_of_bins(config: DiscreteActionsConfig, spec: TrajectorySpec) -> list[int]:
+    """Give the number of bins per dimension."""
+    N = len(spec.actions)
+    match config.bins:
+        case None:
+            numbers = spec.actions.bins or (DEFAULT_BINS,) * N
+        case int():
+            numbers = (config.bins,) * N
+        case _:
+            numbers = config.bins
+    if len(numbers) != N:
+        raise ValueError(
+            f"got {len(numbers)} numbers of bins, {numbers}, for the {N} action dimensions "
+            f"{', '.join(spec.actions.names)}"
+        )
+    return [2 if is_binary else number for number, is_binary in zip(numbers, spec.actions.binary, strict=True)]
+
+
+def varying(statistics: Statistics, actions: ActionSpec) -> list[bool]:
+    """Tell which action dimensions vary in the data, by more than a ten-thousandth of their range.
+
+    A constant dimension, such as two of the four numbers of a quaternion on a table, can be learned at once and by
+    every policy. Counted in a loss it makes the mean look small and the learning of the others slow; so losses leave it
+    out, and decoding gives its constant value.
+    """
+    span = (statistics.actions.max - statistics.actions.min).tolist()
+    return [s > 1e-4 * (high - low) for s, low, high in zip(span, actions.low, actions.high, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +173,8 @@ class ContinuousActions(nn.Module):
     binary: Tensor
     shift: Tensor
     scale: Tensor
+    varies: Tensor
+    mean: Tensor
 
     def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> None:
         """Make the embedding.
@@ -127,6 +193,8 @@ class ContinuousActions(nn.Module):
         self.register_buffer("binary", binary, persistent=False)
         self.register_buffer("shift", torch.where(binary, low, statistics.actions.mean), persistent=False)
         self.register_buffer("scale", torch.where(binary, high - low, statistics.actions.std), persistent=False)
+        self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
+        self.register_buffer("mean", statistics.actions.mean.clone(), persistent=False)
         self.direction = nn.Parameter(torch.empty(N, width).normal_(std=0.02))
         self.offset = nn.Parameter(torch.empty(N, width).normal_(std=0.02))
 

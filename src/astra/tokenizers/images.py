@@ -1,5 +1,6 @@
 """Camera frames as tokens, one per camera."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from astra.tokenizers.image_encoders import EncoderSize, ImageEncoder, MAEEncode
 from astra.tokenizers.pretrained import Frozen
 from astra.trajectory import Statistics, TrajectorySpec
 
+FEATURES = 1
+"""Raised whenever the same frames and weights give other features, so that none from before is read."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -94,14 +97,33 @@ class ImageTokenizer(nn.Module):
         """Give one token per camera from RGB frames of shape (*batch, 3, height, width)."""
         frames = [images[camera] for camera in self.cameras]
         batch = frames[0].shape[:-3]
-        pixels = torch.cat([self.pixels(frame.flatten(0, -4)) for frame in frames])
+        features = self.features(*(frame.flatten(0, -4) for frame in frames)).chunk(len(frames))
+        return self.project(
+            {camera: feature.unflatten(0, batch) for camera, feature in zip(self.cameras, features, strict=True)}
+        )
+
+    def features(self, *frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "all_frames F"]:
+        """Encode RGB frames, those of one camera after those of the other."""
+        pixels = torch.cat([self.pixels(frame) for frame in frames])
         if isinstance(self.encoder, Frozen):
-            features = self.encoder(pixels.float(), device=pixels.device).to(pixels.dtype)
-        else:
-            features = self.encoder(pixels)
-        by_camera = zip(self.projections, features.chunk(len(frames)), strict=True)
-        tokens = [projection(feature) for projection, feature in by_camera]
-        return torch.stack(tokens, dim=-2).unflatten(0, batch)
+            return self.encoder(pixels.float(), device=pixels.device).to(pixels.dtype)
+        return self.encoder(pixels)
+
+    def project(self, features: Mapping[str, Float[Tensor, "*batch F"]]) -> Float[Tensor, "*batch V D"]:
+        """Give one token per camera from what the encoder made of its frames."""
+        by_camera = zip(self.projections, self.cameras, strict=True)
+        tokens = [projection(features[camera].to(self.mean.dtype)) for projection, camera in by_camera]
+        return torch.stack(tokens, dim=-2)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name what decides the features: the encoder, its weights, and the size of its pictures."""
+        network = self.encoder.encoder if isinstance(self.encoder, Frozen) else self.encoder
+        digest = hashlib.sha256(repr((FEATURES, self.config.encoder, self.config.image_size)).encode())
+        for name, weight in network.state_dict().items():
+            digest.update(f"{name} {tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames 3 _ _"]:
         """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colours."""

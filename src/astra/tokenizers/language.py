@@ -1,4 +1,4 @@
-"""The prompt: an instruction in words to L tokens and their validity."""
+"""The prompt: an instruction, and the pictures in it, to L tokens and their validity."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class LanguageConfig:
     pretrained: str | None = None
     """Folder or Hugging Face name of a T5, CLIP or MiniLM, used frozen; None: words of the data set, trained."""
     max_tokens: int = 32
-    """Longest prompt in tokens, L_max; a longer instruction is an error."""
+    """Longest prompt in words or pieces of words, a longer one is an error; pictures come on top, as the data has."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> LanguageTokenizer:
         """Make the tokenizer; its vocabulary comes from the spec's instructions, the statistics are not read.
@@ -26,5 +26,5 @@ class LanguageConfig:
             ValueError: if the pretrained model is not one of the three kinds.
         """
         if self.pretrained is None:
-            return Words(spec.instructions, width, self.max_tokens)
-        return PretrainedLanguage(FrozenTextEncoder(self.pretrained, self.max_tokens), width)
+            return Words(spec.instructions, width, self.max_tokens, spec.objects)
+        return PretrainedLanguage(FrozenTextEncoder(self.pretrained, self.max_tokens), width, spec.objects)

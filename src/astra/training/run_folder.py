@@ -9,7 +9,6 @@ Everything is written under a temporary name that begins with a dot, synced and 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.policies.checkpoint import code_version
+from astra.policies.whole_file import write_whole
 from astra.policies.whole_folder import sync, whole_folder
 
 
@@ -49,7 +49,7 @@ class RunFolder:
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             content = {**identity, "code_version": code_version(), "description": dict(description)}
-            write_whole(config, json.dumps(content, indent=2) + "\n")
+            write_whole(config, (json.dumps(content, indent=2) + "\n").encode())
         for leftover in self.checkpoints.glob(".*"):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
 
@@ -87,15 +87,6 @@ class RunFolder:
                 f"{self.folder} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
                 f"same settings to continue that run"
             )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    sync(partial)
-    os.replace(partial, path)
-    sync(path.parent)
 
 
 def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[str]:

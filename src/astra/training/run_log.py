@@ -16,8 +16,8 @@ from accelerate.tracking import get_available_trackers
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from astra.policies.whole_file import write_whole
 from astra.training.budget import Budget
-from astra.training.run_folder import write_whole
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
@@ -108,7 +108,7 @@ class RunLog:
         for line in self._metrics.read_text().splitlines(keepends=True):
             if line.endswith("\n") and json.loads(line)["update"] <= self.budget.update:
                 kept.append(line)
-        write_whole(self._metrics, "".join(kept))
+        write_whole(self._metrics, "".join(kept).encode())
 
 
 def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:

@@ -1,6 +1,7 @@
 """The training loop, top to bottom: windows of trajectories in, a folder of checkpoints and metrics out."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,11 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
+from astra.parallel.processes import in_main
 from astra.policies.config_json import to_json
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.allocator import keep_freed_memory
@@ -27,6 +30,8 @@ from astra.training.optimizer import build_optimizer, learning_rate_factor
 from astra.training.run_folder import RunFolder
 from astra.training.run_log import RunLog, Tracker, check_tracker
 from astra.training.run_state import RunState
+from astra.training.sharding import ShardedRun
+from astra.training.state_noise import with_state_noise
 from astra.training.validation import validate
 from astra.trajectory import Statistics, Trajectory
 
@@ -60,6 +65,8 @@ class TrainingConfig:
     """Largest decay of the moving average of the weights, which is what is validated and kept; 0: the last weights."""
     average_power: float = 0.75
     """How fast that decay grows with the updates. Source: Diffusion Policy."""
+    state_noise: float = 0.0
+    """Standard deviation of noise added to state vectors in training, as a share of that of the data."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 where a GPU has it."""
     threads: int | None = None
@@ -95,6 +102,8 @@ class TrainingConfig:
             raise ValueError(
                 f"warmup and average_ceiling lie in 0 to below 1, got {self.warmup} and {self.average_ceiling}"
             )
+        if self.state_noise < 0:
+            raise ValueError(f"state_noise must not be negative, got {self.state_noise}")
         if min(self.learning_rate, self.gradient_clip, 1 if self.max_minutes is None else self.max_minutes) <= 0:
             raise ValueError("learning_rate, gradient_clip and max_minutes must be above 0")
 
@@ -108,6 +117,7 @@ def train(
     *,
     statistics: Statistics,
     resume: bool = False,
+    shard: bool = False,
     evaluate: Callable[[Policy[Any]], Mapping[str, float]] | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -121,7 +131,9 @@ def train(
         run_folder: made, or continued.
         statistics: of the training episodes.
         resume: continue the run that the folder holds, from its newest checkpoint; begin where it holds none.
-        evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates.
+        shard: cut weights, gradients, moments and average over the processes, instead of a copy in each.
+        evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates; called in
+            every process, and recorded by the main one.
         description: written to config.json with the rest: data set, command line.
 
     Raises:
@@ -154,10 +166,8 @@ def train(
     # ---- The folder, and where an earlier start ended
     run = RunFolder(run_folder, keep=config.keep_checkpoints)
     identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
-    if accelerator.is_main_process:
-        run.claim(identity, description or {})
-    accelerator.wait_for_everyone()
-    newest = run.newest()
+    in_main(lambda: run.claim(identity, description or {}))
+    newest = in_main(run.newest)
     if newest is not None:
         state.load(newest)
         if budget.finished:
@@ -168,7 +178,16 @@ def train(
                 f"{run_folder} holds this run already, unfinished after {budget.update} updates: continue it with "
                 f"--resume, or choose another folder"
             )
-    objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+    sharded = ShardedRun(state) if shard else None
+    if sharded is None:
+        if accelerator.num_processes > 1:
+            assert accelerator.ddp_handler is not None
+            one = train_windows.batch(np.arange(1)).to(accelerator.device)
+            accelerator.ddp_handler.find_unused_parameters = _leaves_weights_alone(Objective(policy).eval(), one)
+        objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+    else:
+        objective, optimizer = sharded.objective, accelerator.prepare(sharded.optimizer)
+        policy, average = objective.policy, sharded.average
 
     # ---- The loop
     with RunLog(accelerator, run_folder, identity, budget) as log, Interruption() as interruption:
@@ -182,6 +201,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
             batches = [train_windows.batch(indices) for indices in np.array_split(next(order), config.accumulate)]
+            batches = [with_state_noise(batch, statistics, config.state_noise) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, config.gradient_clip, means)
             average.update(policy)
             timesteps += sum(int(trajectory.valid.sum()) for trajectory in batches)
@@ -195,19 +215,19 @@ def train(
                 rates = {"learning_rate": config.learning_rate * factor, "gradient_norm": float(norm)}
                 log.write("train", {**values, **rates, "timesteps_per_second": speed, "epoch": order.epoch})
                 timesteps, since = 0, budget.seconds
-            if accelerator.is_main_process:
-                if budget.is_due(config.validation_every):
-                    log.write("validation", _validate(accelerator, average.policy, validation_windows, config))
-                if evaluate is not None and budget.is_due(config.evaluate_every):
-                    log.write("evaluation", evaluate(average.policy))
-                if budget.is_due(config.checkpoint_every) or stop:
-                    with run.checkpoint(budget.update) as folder:
-                        state.save(folder)
+            every = config.validation_every, config.evaluate_every, config.checkpoint_every
+            if sharded is not None and (stop or any(map(budget.is_due, every))):
+                sharded.gather()
+            if budget.is_due(config.validation_every):
+                log.write("validation", _validate(accelerator, state.average.policy, validation_windows, config))
+            if evaluate is not None and budget.is_due(config.evaluate_every):
+                log.write("evaluation", evaluate(state.average.policy))
+            if budget.is_due(config.checkpoint_every) or stop:
+                in_main(lambda: _write(run, state))
             if stop and not budget.finished:
                 log.say(f"interrupted after {budget.update} updates; continue with --resume")
                 raise KeyboardInterrupt(f"{run_folder}: interrupted after {budget.update} updates")
-    accelerator.wait_for_everyone()
-    newest = run.newest()
+    newest = in_main(run.newest)
     assert newest is not None
     return newest / "policy"
 
@@ -225,7 +245,8 @@ def _update(
     for batch in batches:
         last = batch is batches[-1]
         with nullcontext() if last else accelerator.no_sync(objective):
-            cost = objective(batch.to(accelerator.device))
+            with accelerator.autocast():
+                cost = objective(batch.to(accelerator.device))
             accelerator.backward(cost.loss * cost.count)
         means.add(cost)
         counts.append(cost.count)
@@ -238,20 +259,34 @@ def _update(
     optimizer.step()
     optimizer.zero_grad()
     assert isinstance(norm, Tensor)
-    return norm
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
     keep_freed_memory()
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError("accelerate's own FSDP is not used here: launch without --use_fsdp, and train with --shard")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
     return Accelerator(
+        cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if mixed else "no",
         log_with=None if config.tracker == "none" else config.tracker,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
         project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),
     )
+
+
+def _leaves_weights_alone(objective: torch.nn.Module, batch: Trajectory) -> bool:
+    """Tell whether a weight gets no gradient, as the tokenizer of actions where a window of one timestep reads none."""
+    objective(batch).loss.backward()
+    weights = [weight for weight in objective.parameters() if weight.requires_grad]
+    left_alone = any(weight.grad is None for weight in weights)
+    for weight in weights:
+        weight.grad = None
+    return left_alone
 
 
 def _share_of_batch(config: TrainingConfig, accelerator: Accelerator) -> int:
@@ -282,6 +317,11 @@ def _validate(
     accelerator: Accelerator, policy: Policy[Any], windows: Windows, config: TrainingConfig
 ) -> dict[str, float]:
     return validate(accelerator, policy, windows, num_windows=config.validation_windows, batch_size=config.batch_size)
+
+
+def _write(run: RunFolder, state: RunState) -> None:
+    with run.checkpoint(state.budget.update) as folder:
+        state.save(folder)
 
 
 def _check_finite(loss: float, update: int, run: RunFolder) -> None:

@@ -1,0 +1,25 @@
+"""Which environment a policy belongs to, and its evaluation there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astra.evaluation.evaluate import Evaluation
+from astra.experiments.evaluation_config import EvaluationConfig
+from astra.experiments.pictured_evaluation import evaluate_pictured
+from astra.experiments.pusht_evaluation import evaluate_pusht
+from astra.experiments.tabletop_evaluation import world_of
+from astra.policies.policy import Policy
+
+
+def evaluate_policy(
+    policy: Policy[Any], folder: Path, config: EvaluationConfig, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Evaluation]:
+    """Measure a policy in the environment whose objects and actions its spec has: Push-T where it sees no objects.
+
+    Raises:
+        ValueError: if no environment fits, or the environment has no such level, task or agent.
+    """
+    if policy.spec.objects is None:
+        return evaluate_pusht(policy, folder, config, provenance)
+    return evaluate_pictured(policy, world_of(policy.spec), folder, config, provenance)

@@ -1,0 +1,15 @@
+"""Your own demonstrations: a small policy for a start.
+
+astra convert FORMAT SOURCE data/own              # unless it is a LeRobotDataset v3.0 already
+astra train own-data --dataset data/own
+"""
+
+from pathlib import Path
+
+from astra.experiments.experiment import Experiment
+from astra.experiments.pusht import small_policy, small_training
+
+
+def own_data() -> Experiment:
+    """Astra (small) on your own demonstrations: --dataset DIR."""
+    return Experiment(dataset=Path("data/own"), policy=small_policy(), training=small_training(45))

@@ -1,0 +1,51 @@
+"""The tabletop and VIMA-Bench as worlds in which a policy is measured by level and task."""
+
+from astra.environments.poses import ACTIONS as POSES
+from astra.environments.poses import ActionForm
+from astra.environments.tabletop import ACTIONS, OBJECTS, TabletopConfig
+from astra.environments.tabletop_controls import Oracle
+from astra.environments.tabletop_levels import TASKS_OF_LEVELS
+from astra.environments.vima_bench import VimaBenchConfig, tasks_of
+from astra.environments.vima_oracle import VimaOracle
+from astra.experiments.pictured_evaluation import World
+from astra.trajectory import TrajectorySpec
+
+
+def tabletop_world() -> World:
+    """Describe the tabletop."""
+    return World(
+        name="tabletop", build=TabletopConfig().build, tasks_of=TASKS_OF_LEVELS.__getitem__, make_expert=Oracle
+    )
+
+
+def vima_bench_world(form: ActionForm, max_objects: int) -> World:
+    """Describe VIMA-Bench for a policy that acts in this form and has room for so many objects."""
+    return World(
+        name="VIMA-Bench",
+        build=VimaBenchConfig(actions=form, max_objects=max_objects).build,
+        tasks_of=lambda level: tuple(tasks_of(level)),
+        make_expert=VimaOracle,
+        expert_options={"oracle": True},
+        one_at_a_time=True,
+    )
+
+
+def world_of(spec: TrajectorySpec) -> World:
+    """Find the world in which a policy's objects are seen and its actions are taken.
+
+    Raises:
+        ValueError: if neither is, telling what each has.
+    """
+    objects = spec.objects
+    if objects is not None and dict(objects.views) == dict(OBJECTS.views):
+        if spec.actions == ACTIONS:
+            return tabletop_world()
+        for form, actions in POSES.items():
+            if spec.actions == actions:
+                return vima_bench_world(form, objects.max_objects)
+    raise ValueError(
+        f"this policy sees objects in the views {dict(objects.views) if objects else {}} and acts by "
+        f"{', '.join(spec.actions.names)} in {spec.actions.bins or 'no'} bins; the tabletop has the views "
+        f"{dict(OBJECTS.views)} and {', '.join(ACTIONS.names)} in {ACTIONS.bins} bins, VIMA-Bench the same views and "
+        f"{' or '.join(str(actions.bins) for actions in POSES.values())} bins"
+    )

@@ -1,0 +1,143 @@
+"""Workers that take tasks as they get free: processes of this machine, or of a cluster that Ray runs.
+
+    with pool(workers, shared=(agent, make_environment)) as tasks:
+        futures = [tasks.submit(play, cases) for cases in shares]    # play(agent, make_environment, cases)
+
+Functions, arguments and results travel by pickle; on a cluster every machine needs the same Astra installed.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+R = TypeVar("R")
+
+ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a worker: small matrices gain nothing from more threads, and neighbours lose."""
+
+
+class Pool(Protocol):
+    """Takes tasks."""
+
+    workers: int
+    """Tasks that are worked on at once."""
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        """Queue `function(*shared, *arguments)`; an error in it is raised by the future's `result()`."""
+        ...
+
+
+@contextmanager
+def pool(workers: int, *, cluster: str | None = None, shared: tuple[Any, ...] = ()) -> Iterator[Pool]:
+    """Give a pool of workers with one thread each; tasks that have not begun when the block is left are dropped.
+
+    Args:
+        workers: processes of this machine; a cluster has one per CPU, whatever is said here.
+        cluster: None: this machine; auto: the cluster that this machine belongs to; or the address of one.
+        shared: first arguments of every task, sent to each worker once.
+
+    Raises:
+        ValueError: if there is no worker.
+        ImportError: if Ray is not installed.
+        ConnectionError: if the cluster does not answer.
+    """
+    if workers < 1:
+        raise ValueError(f"a pool needs at least one worker, got {workers}")
+    with _local(workers, shared) if cluster is None else _ray(cluster, shared) as tasks:
+        yield tasks
+
+
+class _LocalPool:
+    def __init__(self, executor: ProcessPoolExecutor, workers: int) -> None:
+        self.executor = executor
+        self.workers = workers
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        return self.executor.submit(_call, function, arguments)
+
+
+@contextmanager
+def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
+    context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
+    executor = ProcessPoolExecutor(workers, context, _remember, shared)
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)  # inherited by the workers, which start as tasks come in
+    try:
+        yield _LocalPool(executor, workers)
+    finally:
+        executor.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_shared: tuple[Any, ...]
+"""What this worker process was given when it began."""
+
+
+def _remember(*shared: Any) -> None:
+    global _shared
+    _shared = shared
+
+
+def _call(function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
+    return function(*_shared, *arguments)
+
+
+class _RayPool:
+    def __init__(self, ray: Any, shared: tuple[Any, ...]) -> None:
+        self.ray = ray
+        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.shared = [ray.put(value) for value in shared]
+        self.task = ray.remote(num_cpus=1)(_call_with)  # and one thread with it
+        self.references: list[Any] = []
+
+    def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
+        reference = self.task.remote(function, arguments, *self.shared)
+        self.references.append(reference)
+        future: Future[R] = Future()
+
+        def done(finished: Future[R]) -> None:
+            if future.cancelled():
+                return
+            if (error := finished.exception()) is None:
+                future.set_result(finished.result())
+            else:
+                future.set_exception(getattr(error, "cause", None) or error)  # the task's own, as from a local worker
+
+        reference.future().add_done_callback(done)
+        return future
+
+
+def _call_with(function: Callable[..., R], arguments: tuple[Any, ...], *shared: Any) -> R:
+    return function(*shared, *arguments)
+
+
+@contextmanager
+def _ray(cluster: str, shared: tuple[Any, ...]) -> Iterator[Pool]:
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError('a cluster needs Ray: pip install "astra-vla[cluster]"') from error
+    joined = not ray.is_initialized()
+    if joined:
+        try:
+            ray.init(address=cluster, log_to_driver=False)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"no Ray cluster answers at {cluster!r} ({error}): start one with `ray start --head`, or leave the "
+                f"cluster out to use this machine alone"
+            ) from error
+    tasks = _RayPool(ray, shared)
+    try:
+        yield tasks
+    finally:
+        for reference in tasks.references:
+            ray.cancel(reference, force=False)
+        if joined:
+            ray.shutdown()

@@ -1,0 +1,105 @@
+"""A run whose weights, gradients, moments and average are cut over the processes, one slice each (FSDP).
+
+Nothing else knows: before it is validated, measured or saved, the run's whole state is gathered into a plain
+`RunState`, so that checkpoints are the same files and can be resumed by any number of processes, sharded or not.
+
+Deviation from the usual recipe: the policy is one unit, gathered whole for the length of an update's forward and
+backward pass, because a policy's blocks are also called piece by piece. Of the paper's policies the largest has 198M
+weights, which fit many times.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from astra.parallel.processes import processes
+from astra.training.moving_average import MovingAverage
+from astra.training.objective import Objective
+from astra.training.run_state import RunState
+
+
+class ShardedRun:
+    """This process's slice of a run that begins where a plain state is.
+
+    Args:
+        state: where the run is; gathered into by `gather`.
+
+    Raises:
+        ValueError: if there is one process only.
+    """
+
+    objective: Objective
+    average: MovingAverage[Any]
+    optimizer: Optimizer
+
+    def __init__(self, state: RunState) -> None:
+        if processes().num_processes == 1:
+            raise ValueError(
+                "there is one process, so nothing to shard over: start several, as by `accelerate launch "
+                "--num_processes 2 -m astra train ... --shard`, or leave --shard out"
+            )
+        self.state = state
+        device = next(state.policy.parameters()).device
+        mesh = init_device_mesh(device.type, (processes().num_processes,))
+        self.objective = Objective(copy.deepcopy(state.policy)).train()
+        self.average = copy.deepcopy(state.average)
+        fully_shard(self.objective, mesh=mesh)
+        fully_shard(self.average.policy, mesh=mesh)
+        self.optimizer = _shard_optimizer(state.optimizer, state.policy, self.objective.policy, mesh)
+        # Of the plain state only the average is computed with; the rest waits where memory is cheap.
+        state.policy.to("cpu")
+        state.average.policy.to(device)  # back again, what is frozen and shared with the policy
+        state.optimizer.load_state_dict(_on_cpu(state.optimizer))
+
+    @torch.no_grad()
+    def gather(self) -> None:
+        """Bring the plain state up to date, in every process; all must call it."""
+        _gather(self.objective.policy.state_dict(), self.state.policy.state_dict())
+        _gather(self.average.policy.state_dict(), self.state.average.policy.state_dict())
+        self.state.average.updates = self.average.updates
+        self.state.optimizer.load_state_dict(_on_cpu(self.optimizer))
+
+
+def _shard_optimizer(optimizer: Optimizer, policy: Any, sharded: Any, mesh: DeviceMesh) -> Optimizer:
+    """Make the same optimiser over sharded weights, with the moments that it has so far."""
+    names = {id(weight): name for name, weight in policy.named_parameters()}
+    weights = dict(sharded.named_parameters())
+    made = copy.deepcopy(optimizer)
+    made.state.clear()
+    for group, plain in zip(made.param_groups, optimizer.param_groups, strict=True):
+        group["params"] = [weights[names[id(weight)]] for weight in plain["params"]]
+    saved = copy.copy(optimizer.state_dict())
+    flat = [weight for group in made.param_groups for weight in group["params"]]
+    saved["state"] = {
+        index: {key: _slice(value, flat[index], mesh) for key, value in values.items()}
+        for index, values in saved["state"].items()
+    }
+    made.load_state_dict(saved)
+    return made
+
+
+def _on_cpu(optimizer: Optimizer) -> dict[str, Any]:
+    saved = copy.copy(optimizer.state_dict())
+    saved["state"] = {
+        index: {key: _whole(value).cpu() for key, value in values.items()} for index, values in saved["state"].items()
+    }
+    return saved
+
+
+def _slice(value: Tensor, weight: DTensor, mesh: DeviceMesh) -> Tensor:
+    return distribute_tensor(value, mesh, weight.placements) if value.shape == weight.shape else value
+
+
+def _whole(value: Tensor) -> Tensor:
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def _gather(sharded: dict[str, Tensor], plain: dict[str, Tensor]) -> None:
+    for name, value in plain.items():
+        value.copy_(_whole(sharded[name]))

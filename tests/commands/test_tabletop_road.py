@@ -1,0 +1,75 @@
+"""The road through the command line on the tabletop, tiny: demonstrations, training, evaluation by level, report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
+
+TASKS = ("rotate", "visual_manipulation")
+TINY = [
+    *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16"),
+    *("--training.updates", "3", "--training.max-minutes", "None", "--training.batch-size", "4"),
+    *("--training.log-every", "1", "--training.validation-every", "3", "--training.checkpoint-every", "3"),
+]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from astra.cli import main
+
+    folder = tmp_path_factory.mktemp("tabletop")
+    data, run = str(folder / "data"), str(folder / "run")
+    assert main(["collect", "tabletop", "--episodes", "6", "--output", data, "--workers", "1", "--tasks", *TASKS]) == 0
+    assert main(["train", "tabletop-short", "--dataset", data, "--output", run, *TINY]) == 0
+    return folder / "run"
+
+
+def test_policy_and_controls_are_measured_by_level_and_task(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli import main
+
+    asked = ("--levels", "L1", "L2", "--tasks", *TASKS, "--episodes", "2", "--videos", "1", "--slots", "4")
+    agents = ("policy", "shuffled", "blank", "floor", "expert")
+    assert main(["evaluate", str(run_folder), *asked, "--agents", *agents]) == 0
+    assert "visual_manipulation" in capsys.readouterr().out
+    infos = {}
+    for name in agents:
+        folder = run_folder / "eval" if name == "policy" else run_folder / "eval" / name
+        infos[name] = json.loads((folder / "eval_info.json").read_text())
+        assert infos[name]["seeds"] == 4 * [100_000, 100_001]
+        assert {(row["task_group"], row["task"]) for row in infos[name]["per_task"]} == {
+            (level, task) for level in ("L1", "L2") for task in TASKS
+        }
+        assert set(infos[name]["per_group"]) == {"L1", "L2"}
+    assert infos["expert"]["overall"]["pc_success"] == 100
+    assert infos["floor"]["overall"]["pc_success"] == 0
+    told = [episode["instruction"] for episode in infos["policy"]["episodes"]]
+    assert told == [episode["environment_instruction"] for episode in infos["policy"]["episodes"]]
+    assert told != [episode["instruction"] for episode in infos["shuffled"]["episodes"]]
+
+    assert main(["report", str(run_folder)]) == 0
+    html = (run_folder / "report.html").read_text()
+    assert "By level and task" in html
+    assert "shuffled" in html
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["--levels", "L7"], "not at 'L7'"),
+        (["--tasks", "juggle"], "no task 'juggle'"),
+        (["--agents", "swapped"], "no pairs of goals"),
+        (["--max-timesteps", "9"], "sets the length of each episode itself"),
+        (["--episodes", "0"], "at least one episode per task"),
+    ],
+)
+def test_what_the_tabletop_does_not_have_is_named(
+    run_folder: Path, asked: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli import main
+
+    assert main(["evaluate", str(run_folder), *asked]) == 2
+    assert message in capsys.readouterr().err

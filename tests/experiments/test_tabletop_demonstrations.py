@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astra.datasets import LeRobotDataset
+from astra.environments.tabletop import ACTIONS, OBJECTS, TabletopConfig
+from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop, demonstrate
+
+TASKS = ("visual_manipulation", "follow_order", "sweep_without_exceeding")
+
+
+def test_a_demonstration_solves_its_episode_when_it_is_played_again() -> None:
+    episode = demonstrate("train", "pick_in_order_then_restore", 7)
+    assert episode is not None
+    environment = TabletopConfig(level="train").build()
+    observation, _ = environment.reset(seed=7, options={"task": "pick_in_order_then_restore"})
+    assert episode.instruction == environment.instruction
+    info = {}
+    for step, action in enumerate(episode.columns["action"]):
+        for name, values in observation.items():
+            np.testing.assert_array_equal(episode.columns[name][step], values)
+        observation, *_, info = environment.step(action)
+    assert info["is_success"]
+
+
+def test_collected_episodes_are_read_back_as_they_were_seen(tmp_path: Path) -> None:
+    folder = collect_tabletop(TabletopCollectConfig(episodes=6, output=tmp_path / "data", tasks=TASKS, workers=1))
+    dataset = LeRobotDataset.open(folder)
+    assert len(dataset) == 6
+    assert dataset.spec.actions == ACTIONS
+    assert dataset.spec.objects is not None
+    assert dict(dataset.spec.objects.views) == dict(OBJECTS.views)
+    assert dataset.spec.objects.max_objects == OBJECTS.max_objects
+    shown = [demonstrate("train", TASKS[seed % 3], seed) for seed in range(6)]
+    assert dataset.lengths.tolist() == [len(episode) for episode in shown if episode is not None]
+
+
+def test_refuses_unknown_levels_and_tasks_before_it_begins(tmp_path: Path) -> None:
+    for wrong in ({"level": "L9"}, {"tasks": ("follow_motion",)}, {"episodes": 0}):
+        with pytest.raises(ValueError, match=r"no level|no task|needs episodes"):
+            collect_tabletop(TabletopCollectConfig(**{"episodes": 2, "output": tmp_path / "data", **wrong}))
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,100 @@
+"""The same tasks on this machine's processes and on a Ray cluster, of one machine here."""
+
+import importlib.util
+import operator
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import astra
+
+HAS_RAY = importlib.util.find_spec("ray") is not None
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="needs the extra `cluster`")
+PLACES = [pytest.param(None, id="here"), pytest.param("auto", id="ray", marks=needs_ray)]
+
+
+@pytest.fixture(scope="module")
+def _ray_cluster() -> Iterator[None]:
+    """A Ray cluster of two workers."""
+    import ray  # pyright: ignore[reportMissingImports]
+
+    with pytest.MonkeyPatch.context() as patch:
+        folders = (Path(astra.__file__).parents[1], Path(__file__).parents[1] / "evaluation")
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.mark.parametrize("cluster", PLACES)
+def test_tasks_get_what_is_shared_and_one_thread_and_raise_their_own_errors(
+    cluster: str | None, request: pytest.FixtureRequest
+) -> None:
+    from astra.parallel.pool import pool
+
+    if cluster:
+        request.getfixturevalue("_ray_cluster")
+    item: Any = operator.getitem
+    with pool(2, cluster=cluster, shared=(np.arange(5.0),)) as tasks:
+        assert tasks.workers == 2
+        futures = [tasks.submit(item, index) for index in range(5)]
+        assert [float(future.result()) for future in futures] == [0, 1, 2, 3, 4]
+        with pytest.raises(IndexError, match="index 9 is out of bounds"):
+            tasks.submit(item, 9).result()
+    with pool(2, cluster=cluster) as tasks:
+        assert tasks.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+
+
+def test_environment_of_this_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    from astra.parallel.pool import pool
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with pool(1):
+        pass
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_pool_without_workers_is_refused() -> None:
+    from astra.parallel.pool import pool
+
+    with pytest.raises(ValueError, match="at least one worker, got 0"), pool(0):
+        pass
+
+
+@pytest.mark.skipif(HAS_RAY, reason="Ray is installed")
+def test_a_cluster_without_ray_is_refused_with_what_to_install() -> None:
+    from astra.parallel.pool import pool
+
+    with pytest.raises(ImportError, match=r'pip install "astra-vla\[cluster\]"'), pool(1, cluster="auto"):
+        pass
+
+
+@needs_ray
+@pytest.mark.simulator
+@pytest.mark.usefixtures("_ray_cluster")
+def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.datasets import LeRobotDataset
+    from astra.evaluation.episode import Case
+    from astra.evaluation.rollout import rollout
+    from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
+
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "evaluation")
+    world = importlib.import_module("line_world")
+    cases = [Case(seed=seed) for seed in range(3)]
+    here, there = (rollout(world.Walker(), world.Line, cases, slots=2, cluster=where) for where in (None, "auto"))
+    for one, other in zip(here, there, strict=True):
+        assert one.seed == other.seed
+        np.testing.assert_allclose(one.actions, other.actions)
+
+    config = CollectConfig(episodes=2, output=tmp_path / "data", near_goal=1.0, cluster="auto")
+    dataset = LeRobotDataset.open(collect_pusht(config))
+    assert len(dataset) == 2

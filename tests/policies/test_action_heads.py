@@ -1,0 +1,177 @@
+"""Heads over bins: how near bins, the ends of a circle and constant dimensions are treated."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from astra.policies.action_heads import ActionHead
+    from astra.tokenizers.actions import DiscreteActions
+    from astra.trajectory import Statistics, TrajectorySpec
+
+WIDTH = 16
+
+
+def spec_and_statistics() -> "tuple[TrajectorySpec, Statistics]":
+    """Bins 5 and 8; the second dimension is an angle, the third is 0.4 throughout the data."""
+    from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
+
+    spec = TrajectorySpec(
+        states={},
+        actions=ActionSpec(
+            names=("x", "angle", "always"),
+            low=(0.0, -math.pi, -1.0),
+            high=(1.0, math.pi, 1.0),
+            periodic=(False, True, False),
+            bins=(5, 8, 4),
+        ),
+    )
+    actions = VectorStatistics(
+        mean=torch.tensor([0.5, 0.0, 0.4]),
+        std=torch.tensor([0.2, 1.0, 1.0]),
+        min=torch.tensor([0.0, -3.0, 0.4]),
+        max=torch.tensor([1.0, 3.0, 0.4]),
+    )
+    return spec, Statistics(states={}, actions=actions)
+
+
+def make(soft_labels: float = 0.0, **options: object) -> "tuple[DiscreteActions, ActionHead]":
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import DiscreteActionsConfig
+
+    actions = DiscreteActionsConfig(**options).build(*spec_and_statistics(), WIDTH)  # pyright: ignore[reportArgumentType]
+    return actions, build_head(actions, WIDTH, soft_labels)
+
+
+def test_every_dimension_has_its_own_bins_and_decodes_to_their_centres():
+    actions, head = make()
+    assert actions.counts.tolist() == [5, 8, 4]
+    assert actions.description == "discrete, 4 or 5 or 8 bins per dimension"
+    values = torch.tensor([[0.31, 0.1, 0.4], [0.99, -3.1, 0.4]])
+    bins = actions.bins(values)
+    assert bins.tolist() == [[1, 4, 2], [4, 0, 2]]
+    torch.testing.assert_close(
+        actions.centres(bins), torch.tensor([[0.3, math.pi / 8, 0.25], [0.9, -math.pi * 7 / 8, 0.25]])
+    )
+    scores = torch.zeros(2, 1, 3, 8).scatter(-1, bins[:, None, :, None], 5.0)
+    torch.testing.assert_close(head.decode(scores, 0.0, [])[:, 0], actions.centres(bins))
+
+
+def test_numbers_of_bins_can_be_chosen():
+    assert make(bins=7)[0].counts.tolist() == [7, 7, 7]
+    assert make(bins=(2, 3, 4))[0].counts.tolist() == [2, 3, 4]
+    with pytest.raises(ValueError, match=r"got 2 numbers of bins, \(2, 3\), for the 3 action dimensions x, angle, alw"):
+        make(bins=(2, 3))
+
+
+def test_an_angle_outside_of_its_bounds_wraps_around():
+    actions, _ = make()
+    angles = torch.tensor([-3.0, 0.2, 3.0])
+    around = torch.stack([torch.full((3,), 0.5), angles + 2 * math.pi, torch.full((3,), 0.4)], dim=-1)
+    inside = torch.stack([torch.full((3,), 0.5), angles, torch.full((3,), 0.4)], dim=-1)
+    assert torch.equal(actions.bins(around), actions.bins(inside))
+
+
+def test_soft_labels_of_an_angle_go_around_and_those_of_a_position_do_not():
+    _, head = make(soft_labels=1.0)
+    at_the_edge = torch.tensor([[0.01, -math.pi + 0.01, 0.4]])
+    scores = torch.zeros(8, 1, 3, 8)
+    for bin_ in range(8):
+        scores[bin_, 0, :, bin_] = 10.0
+    losses = torch.cat([head.loss(s, at_the_edge) for s in scores])
+    assert losses[7, 1] == pytest.approx(losses[0, 1].item(), rel=0.05)  # the neighbours of the edge
+    assert losses[4, 1] > losses[6, 1] > losses[7, 1]
+    assert losses[4, 0] > losses[2, 0] > losses[1, 0] > losses[0, 0]
+
+
+def test_a_constant_dimension_costs_nothing_and_decodes_to_its_value():
+    actions, head = make()
+    assert head.varies.tolist() == [True, True, False]
+    scores = torch.randn(4, 1, 3, 8)
+    decoded = head.decode(scores, 1.0, [torch.Generator().manual_seed(s) for s in range(4)])
+    assert decoded[:, 0, 2].tolist() == [0.25] * 4
+    target = torch.tensor([[[0.2, 1.0, 0.4]]]).expand(4, 1, 3)
+    assert head.loss(scores, target)[..., 2].abs().max() == 0
+    assert actions.bin_possible.sum(1).tolist() == [5, 8, 1]
+
+
+def test_continuous_constants_are_decoded_exactly():
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    actions = ContinuousActionsConfig().build(*spec_and_statistics(), WIDTH)
+    head = build_head(actions, WIDTH, 0.0)
+    decoded = head.decode(torch.randn(4, 1, 3, 1), 0.0, [])
+    torch.testing.assert_close(decoded[:, 0, 2], torch.full((4,), 0.4))
+
+
+def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from dataclasses import replace
+
+    from astra.policies.astra import AstraConfig
+    from astra.trajectory import Trajectory
+
+    actions = tiny_statistics.actions
+    constant = replace(tiny_statistics, actions=replace(actions, max=torch.cat([actions.min[:1], actions.max[1:]])))
+    policy = AstraConfig(layers=1, heads=2, width=16).build(tiny_spec, constant).eval()
+    B, T, N = 2, 3, len(tiny_spec.actions)
+    trajectory = Trajectory(
+        instructions=tiny_spec.instructions,
+        states={name: torch.zeros(B, T, size) for name, size in tiny_spec.states.items()},
+        images={},
+        valid=torch.ones(B, T, dtype=torch.bool),
+        actions=torch.zeros(B, T, N),
+        action_valid=torch.ones(B, T, dtype=torch.bool),
+    )
+    losses = policy.loss(trajectory)
+    assert int(losses.count) == B * T * (N - 1)
+    losses.behaviour_cloning.backward()
+    assert policy.head.weight.grad is not None
+    assert policy.head.weight.grad[0].abs().max() == 0
+    assert policy.head.weight.grad[1].abs().max() > 0
+
+
+def test_waves_of_an_angle_close_and_those_of_a_position_do_not():
+    from astra.policies.action_heads import waves
+
+    actions, _ = make()
+    features = waves(actions, 1)
+    circle = features[1]
+    steps = (circle - circle.roll(1, dims=0)).norm(dim=-1)
+    torch.testing.assert_close(steps, steps[:1].expand(8))
+    line = features[0, :5]
+    assert (line[0] - line[4]).norm() > 2 * (line[0] - line[1]).norm()
+
+
+def test_fourier_heads_find_positions_that_plain_heads_do_not():
+    """Neighbouring bins share what they learn: a position seen at every fifth bin is found between them too."""
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import DiscreteActionsConfig
+    from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
+
+    spec = TrajectorySpec(states={}, actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,), bins=(100,)))
+    ends = VectorStatistics(
+        mean=torch.tensor([0.5]), std=torch.tensor([0.3]), min=torch.tensor([0.0]), max=torch.tensor([1.0])
+    )
+    losses = {}
+    for frequencies in (0, 16):
+        torch.manual_seed(0)
+        actions = DiscreteActionsConfig(head_frequencies=frequencies).build(
+            spec, Statistics(states={}, actions=ends), 64
+        )
+        head = build_head(actions, 64, 0.0)
+        embed = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.GELU(), torch.nn.Linear(64, 64))
+        optimiser = torch.optim.Adam([*head.parameters(), *embed.parameters()], lr=3e-3)
+        loss = torch.tensor(0.0)
+        for _ in range(200):
+            x = torch.rand(128, 1)
+            loss = head.loss(head(embed(2 * x[:, None] - 1)), x).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        losses[frequencies] = loss.item()
+    assert losses[16] < losses[0] - 0.5

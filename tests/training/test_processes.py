@@ -1,0 +1,152 @@
+"""One process, and two that gloo connects, do the same."""
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from astra.policies.checkpoint import load_policy, load_tensors
+
+HERE = Path(__file__).parent
+FOLDERS = [str(HERE), str(HERE.parent / "evaluation")]
+"""Of the policy and the world that `launched` uses."""
+
+
+@pytest.fixture(scope="module")
+def script() -> Iterator[ModuleType]:
+    """`launched`, as this process would do it alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        for folder in FOLDERS:
+            patch.syspath_prepend(folder)
+        yield importlib.import_module("launched")
+
+
+@pytest.fixture(scope="module")
+def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which two processes did everything in `launched`."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("begun-by-one", "begun-by-one-sharded"):
+        script.interrupt(folder / name)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    shared["PYTHONPATH"] = os.pathsep.join(FOLDERS)
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(HERE / "launched.py"), str(folder)],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        for rank, process in enumerate(started):
+            said, _ = process.communicate(timeout=240)
+            (folder / f"said.{rank}").write_text(said)
+    finally:
+        for process in started:
+            process.kill()
+    assert (folder / "odd.1").exists(), (folder / "said.0").read_text() + (folder / "said.1").read_text()
+    assert "Warning" not in (folder / "said.0").read_text()
+    (folder / "codes").write_text(" ".join(str(process.returncode) for process in started))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which this process did the same alone."""
+    folder = tmp_path_factory.mktemp("one")
+    script.run(folder / "whole")
+    script.run(folder / "astra", script.ASTRA)
+    script.evaluate_walker(folder / "eval")
+    return folder
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    for name in ("policy/model.safetensors", "training_state/weights.safetensors"):
+        one, other = (load_tensors(folder / "checkpoints/last" / name) for folder in (first, second))
+        assert one.keys() == other.keys()
+        for key in one.keys() - {"seen"}:  # a count of forward passes, which micro-batches multiply
+            torch.testing.assert_close(one[key], other[key], rtol=1e-5, atol=1e-5, msg=lambda text, key=key: key + text)
+    one, other = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (first, second))
+    for line, line2 in zip(map(json.loads, one), map(json.loads, other), strict=True):
+        assert line.keys() == line2.keys()
+        for name in line.keys() & {"train/loss", "validation/loss", "train/gradient_norm"}:
+            assert line[name] == pytest.approx(line2[name], rel=1e-5), name
+
+
+@pytest.mark.parametrize("name", ["whole", "parts", "sharded"])
+def test_two_processes_train_the_policy_that_one_trains_on_the_same_batches(one: Path, two: Path, name: str) -> None:
+    assert_same_run(one / "whole", two / name)
+
+
+@pytest.mark.parametrize("name", ["astra", "sharded-astra"])
+def test_weights_that_get_no_gradient_do_not_stop_two_processes(one: Path, two: Path, name: str) -> None:
+    assert_same_run(one / "astra", two / name)
+
+
+@pytest.mark.parametrize("name", ["begun-by-one", "begun-by-one-sharded"])
+def test_a_run_that_one_process_began_is_ended_by_two_as_if_nothing_had_happened(
+    one: Path, two: Path, name: str
+) -> None:
+    assert_same_run(one / "whole", two / name)
+
+
+@pytest.mark.parametrize("name", ["begun-by-two", "begun-by-two-sharded"])
+def test_a_run_that_two_processes_began_is_ended_by_one(script: ModuleType, one: Path, two: Path, name: str) -> None:
+    assert (two / name / "checkpoints/last").resolve().name == "000003"
+    script.run(two / name, resume=True)
+    assert_same_run(one / "whole", two / name)
+
+
+def test_two_processes_leave_the_same_files_as_one(one: Path, two: Path) -> None:
+    for name in ("whole", "eval"):
+        there, here = ({path.relative_to(f / name) for path in (f / name).rglob("*")} for f in (one, two))
+        assert there == here
+    assert load_policy(two / "whole").config.width == 8
+
+
+def test_two_processes_measure_what_one_measures(one: Path, two: Path) -> None:
+    there, here = (json.loads((folder / "eval/eval_info.json").read_text()) for folder in (one, two))
+    assert here["seeds"] == there["seeds"] == [0, 1, 2, 3, 4]
+    assert here["episodes"] == there["episodes"]
+    assert here["per_task"] == there["per_task"]
+    assert [(two / said).read_text() for said in ("share.0", "share.1")] == ["[0, 1, 2]", "[3, 4]"]
+
+
+def test_an_error_of_one_process_is_told_in_all(two: Path) -> None:
+    told = {name: [(two / f"{name}.{rank}").read_text() for rank in (0, 1)] for name in ("claim", "everywhere", "odd")}
+    assert "holds another run" in told["claim"][0]
+    assert told["claim"][0].startswith("ValueError('")
+    assert told["claim"][1].startswith("OtherProcessError('stopped because process 0 failed: ValueError: ")
+    assert told["everywhere"] == [
+        "OtherProcessError('stopped because process 1 failed: ValueError: no room here')",
+        "ValueError('no room here')",
+    ]
+    assert all("a batch of 7 cannot be shared among 2 processes" in text for text in told["odd"])
+
+
+def test_a_process_that_breaks_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:
+    assert "the disk of this process is gone" in (two / "said.1").read_text()
+    assert (two / "codes").read_text() == "1 1"
+
+
+def test_sharding_over_one_process_and_accelerates_own_sharding_are_refused(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="there is one process, so nothing to shard over"):
+        script.run(tmp_path / "alone", shard=True)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ValueError, match="launch without --use_fsdp, and train with --shard"):
+        script.run(tmp_path / "fsdp")
