@@ -190,4 +190,4 @@ class Statistics:
     states: Mapping[str, VectorStatistics]
     actions: VectorStatistics
     relative_actions: Mapping[str, VectorStatistics] = field(default_factory=dict)
-    """By state vector of an action's length: actions, over the horizon, less that vector where they are predicted."""
+    """For the state vector from which actions are measured, if any: the actions of a horizon less that vector."""

@@ -29,7 +29,9 @@ def test_relative_actions_are_those_of_the_horizon_less_the_state_where_they_are
     with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
         writer.add(Episode(instruction="square", columns=columns, fps=5.0))
         writer.add(Episode(instruction="square", columns={name: c[:1] for name, c in columns.items()}, fps=5.0))
-    statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data"), horizon=3)
+    dataset = LeRobotDataset.open(tmp_path / "data")
+    assert compute_statistics(dataset, relative_to="observation.other").relative_actions == {}
+    statistics = compute_statistics(dataset, relative_to="observation.state", horizon=3)
     assert statistics.relative_actions.keys() == {"observation.state"}
     pairs = [(t, t + h) for t in range(6) for h in range(3) if t + h < 6] + [(0, 0)]
     expected = np.stack([action[future] - state[now] for now, future in pairs])

@@ -211,6 +211,7 @@ class WeightsKernel:
     def __init__(self, rows: Rows, prompt: SharedPrompt, mask: Float[Tensor, "#B #H R S"], *, heads: int) -> None:
         """Begin with no layer seen."""
         self.mask, self.rows, self.prompt, self.heads = mask, rows, prompt, heads
+        self.whole = ChunkedKernel(rows, prompt, mask, (), heads=heads, dropout=0.0)
         self.weights: list[Float[Tensor, "B H R S"]] = []
 
     def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
@@ -223,5 +224,4 @@ class WeightsKernel:
             torch.cat([part for part in (parts.q_context, parts.q_queries) if part is not None], dim=1), self.heads
         )
         self.weights.append(torch.softmax(q @ keys.mT / q.shape[-1] ** 0.5 + self.mask, dim=-1))
-        whole = ChunkedKernel(self.rows, self.prompt, self.mask, (), heads=self.heads, dropout=0.0)
-        return whole(q_read, q_queries, keys_values)
+        return self.whole(q_read, q_queries, keys_values)

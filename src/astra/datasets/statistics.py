@@ -14,7 +14,7 @@ CONSTANT = 1e-6
 
 
 def compute_statistics(
-    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, *, horizon: int = 1
+    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, *, relative_to: str | None = None, horizon: int = 1
 ) -> Statistics:
     """Compute mean, standard deviation, minimum and maximum per dimension.
 
@@ -23,14 +23,17 @@ def compute_statistics(
     Args:
         dataset: The opened data set.
         episodes: Those to train on; None: all.
+        relative_to: State vector from which actions are measured, if any; one of another length than an action's is
+            left to the policy to refuse.
         horizon: H, the actions that are predicted at each timestep.
     """
     chosen = range(len(dataset)) if episodes is None else episodes
     rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
     columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in (*dataset.spec.states, ACTION)}
     actions = columns.pop(ACTION)
-    alike = [name for name, size in dataset.spec.states.items() if size == len(dataset.spec.actions)]
-    relative = {name: _vector_statistics(_differences(dataset, name, chosen, horizon)) for name in alike}
+    relative = {}
+    if relative_to is not None and dataset.spec.states.get(relative_to) == len(dataset.spec.actions):
+        relative[relative_to] = _vector_statistics(_differences(dataset, relative_to, chosen, horizon))
     return Statistics(states=columns, actions=actions, relative_actions=relative)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from astra.datasets.episode import OBJECTS, PARTS
 from astra.evaluation.episode import Slot
 from astra.objects import Objects, PromptPictures
 from astra.policies.policy import Policy
@@ -127,9 +128,7 @@ def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -
     """
     shown = slots[0].observation
     views = list(spec.objects.views) if spec.objects else []
-    parts = {
-        view: {part: f"observation.objects.{view}.{part}" for part in ("crops", "boxes", "valid")} for view in views
-    }
+    parts = {view: {part: f"{OBJECTS}.{view}.{part}" for part in PARTS} for view in views}
     wanted = (*spec.states, *spec.images, *(column for names in parts.values() for column in names.values()))
     if missing := [name for name in wanted if name not in shown]:
         raise ValueError(

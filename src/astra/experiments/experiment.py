@@ -81,7 +81,9 @@ def run_training(
         windows(training),
         windows(held_out or training),
         run_folder,
-        statistics=compute_statistics(dataset, training, horizon=experiment.policy.horizon),
+        statistics=compute_statistics(
+            dataset, training, relative_to=experiment.policy.relative_to, horizon=experiment.policy.horizon
+        ),
         resume=resume,
         shard=shard,
         description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
