@@ -102,7 +102,7 @@ def test_cache_grows_past_its_first_capacity(tiny_spec: "TrajectorySpec", tiny_s
 def test_slots_reset_at_different_times_equal_rollouts_of_their_own(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    from astra.policies.astra import Decoding
+    from astra.policies.decoding import Decoding
     from astra.trajectory import Observation
 
     policy = configure(**VARIANTS[name], decoding=Decoding(temperature=1.0)).build(tiny_spec, tiny_statistics).eval()
@@ -232,7 +232,7 @@ def test_sampled_horizon_trains_on_some_steps_and_is_the_full_loss_on_average(
 
 
 def test_plan_is_followed_for_as_long_as_told(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
-    from astra.policies.astra import Decoding
+    from astra.policies.decoding import Decoding
 
     config = configure(horizon=3, decoding=Decoding(execute=2))
     policy = config.build(tiny_spec, tiny_statistics).eval()
@@ -285,7 +285,7 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
 def test_contradicting_options_are_refused(
     options: dict[str, object], message: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    from astra.policies.astra import Decoding
+    from astra.policies.decoding import Decoding
 
     if "decoding" in options:
         options = options | {"decoding": Decoding(execute=options["decoding"])}  # pyright: ignore[reportArgumentType]

@@ -14,7 +14,6 @@ from astra.evaluation.result_table import group_table, result_table
 from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.evaluations import evaluate_policy
 from astra.parallel.processes import is_main_process
-from astra.policies.astra import Astra
 from astra.policies.checkpoint import code_version, load_policy, policy_folder
 from astra.policies.policy import Policy
 
@@ -45,8 +44,7 @@ def run(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)  # batches of a few slots gain nothing from more
     policy = change_decoding(load_policy(chosen.checkpoint), chosen.temperature, chosen.execute)
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
-    if isinstance(policy, Astra):
-        provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
+    provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
     folder = chosen.output or chosen.checkpoint / "eval"
     evaluations = evaluate_policy(policy, folder, chosen.evaluation, provenance)
     if is_main_process():
@@ -60,13 +58,11 @@ def change_decoding(policy: Policy[Any], temperature: float | None, execute: int
     """Let a policy act in another way than it was saved with.
 
     Raises:
-        ValueError: if the policy has no such choice, or the plan is not that long.
+        ValueError: if the plan is not that long.
     """
     changes = {"temperature": temperature, "execute": execute}
     changes = {name: value for name, value in changes.items() if value is not None}
     if not changes:
         return policy
-    if not isinstance(policy, Astra):
-        raise ValueError(f"only Astra can change {', '.join(changes)}, this is a {type(policy).__name__}")
     policy.decode_with(replace(policy.decoding, **changes))
     return policy

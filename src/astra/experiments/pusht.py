@@ -14,7 +14,8 @@ from pathlib import Path
 
 from astra.environments.pusht import AGENT
 from astra.experiments.experiment import Experiment
-from astra.policies.astra import AstraConfig, Decoding
+from astra.policies.astra import AstraConfig
+from astra.policies.decoding import Decoding
 from astra.policies.sizes import astra_19m, astra_small
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig

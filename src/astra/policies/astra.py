@@ -27,22 +27,13 @@ from astra.attention.segments import Kind, TokenIds, concatenate, interleave, se
 from astra.attention.transformer import SharedPrompt, Transformer
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head
+from astra.policies.decoding import Decoding
 from astra.policies.policy import Losses, Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language import LanguageConfig
 from astra.tokenizers.relative_actions import measured_from
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoding:
-    """How a trained policy acts; may be changed after training."""
-
-    temperature: float = 0.0
-    """0 takes the most likely bin; above 0 bins are drawn from the distribution at this temperature."""
-    execute: int = 1
-    """Timesteps for which a predicted plan is followed before the next one is made; at most the horizon."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +127,10 @@ class Astra(Policy[AstraState]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
-    def decode_with(self, decoding: Decoding) -> None:
-        """Act in this way from now on.
-
-        Raises:
-            ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
-        """
-        if not 1 <= decoding.execute <= self.config.horizon:
-            raise ValueError(
-                f"decoding.execute must lie between 1 and the horizon {self.config.horizon}, got {decoding.execute}"
-            )
-        if decoding.temperature < 0:
-            raise ValueError(f"decoding.temperature must not be negative, got {decoding.temperature}")
-        self.decoding = decoding
+    @property
+    def horizon(self) -> int:
+        """Actions predicted at each timestep."""
+        return self.config.horizon
 
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only.

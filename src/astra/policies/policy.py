@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.objects import PromptPictures
+from astra.policies.decoding import Decoding
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 State = TypeVar("State")
@@ -35,6 +36,22 @@ class Policy(nn.Module, ABC, Generic[State]):
     """What the policy sees and does."""
     statistics: Statistics
     """By what it normalises."""
+    decoding: Decoding
+    """How it acts."""
+
+    @property
+    def horizon(self) -> int:
+        """Actions predicted at each timestep."""
+        return 1
+
+    def decode_with(self, decoding: Decoding) -> None:
+        """Act in this way from now on.
+
+        Raises:
+            ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
+        """
+        decoding.check(self.horizon)
+        self.decoding = decoding
 
     @abstractmethod
     def loss(self, trajectory: Trajectory) -> Losses:
