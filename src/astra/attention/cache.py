@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from astra.attention.layers import Attention, Block, by_head, joined
+from astra.attention.layers import by_head, joined
 from astra.attention.masks import additive, may_attend
 from astra.attention.positions import RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate
@@ -50,13 +50,12 @@ class SegmentCache:
         """Make room for `batch` slots that have read nothing yet."""
         capacity = FIRST_CAPACITY if window is None else window + 1
         columns = sizes.prompt + capacity * (sizes.state + sizes.action)
-        weight = transformer.final_norm.weight
-        attentions = [block.attention for block in transformer.blocks if isinstance(block, Block)]
+        weight = next(transformer.parameters())
         zeros = torch.zeros((batch, columns), dtype=torch.long, device=weight.device)
 
-        def room(attention: Attention) -> Tensor:
-            shape = (batch, attention.heads, columns, weight.shape[0] // attention.heads)
-            return torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        def room() -> list[Tensor]:
+            shape = (batch, transformer.heads, columns, transformer.width // transformer.heads)
+            return [torch.zeros(shape, dtype=weight.dtype, device=weight.device) for _ in transformer.blocks]
 
         return cls(
             sizes=sizes,
@@ -64,8 +63,8 @@ class SegmentCache:
             capacity=capacity,
             ids=TokenIds(zeros.clone(), zeros.clone(), zeros.clone()),
             valid=torch.zeros_like(zeros, dtype=torch.bool),
-            keys=[room(attention) for attention in attentions],
-            values=[room(attention) for attention in attentions],
+            keys=room(),
+            values=room(),
             causal_segments=causal_segments,
         )
 
