@@ -12,7 +12,10 @@ from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
 from astra.attention.vima_block import GatedFeedForward, VimaBlock
 
-__all__ = ["SharedPrompt", "Transformer"]
+__all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
+
+TrunkBlock = Literal["gpt2", "vima"]
+"""GPT-2's block, as in Astra; or the post-LN block with GEGLU of VIMA's code."""
 
 FEWEST_ROWS_OF_FLEX = 256
 """Rows of a trajectory below which blocks of 128 x 128 skip too little."""
@@ -35,7 +38,7 @@ class Transformer(nn.Module):
         width: int,
         dropout: float = 0.0,
         positions: LearnedPositions | None = None,
-        block: Literal["gpt2", "vima"] = "gpt2",
+        block: TrunkBlock = "gpt2",
     ) -> None:
         """Make and initialise the blocks."""
         super().__init__()
