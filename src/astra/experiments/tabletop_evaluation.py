@@ -37,7 +37,7 @@ def world_of(spec: TrajectorySpec) -> World:
         ValueError: if neither is, telling what each has.
     """
     objects = spec.objects
-    if objects is not None and dict(objects.views) == dict(OBJECTS.views):
+    if objects is not None and objects.views.items() <= OBJECTS.views.items():
         if spec.actions == ACTIONS:
             return tabletop_world()
         for form, actions in POSES.items():
