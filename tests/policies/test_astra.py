@@ -51,7 +51,7 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
     """The head's outputs of a full forward, (B, T, H, N, K)."""
     steps = torch.arange(policy.config.horizon)
-    inputs, _, _ = policy._inputs(trajectory, steps)
+    inputs, _, _ = policy.inputs(trajectory, steps)
     outputs = policy.transformer(*inputs, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
 
@@ -211,6 +211,7 @@ def test_encoding_does_not_depend_on_the_queries(tiny_spec: "TrajectorySpec", ti
     policy = configure().build(tiny_spec, tiny_statistics).eval()
     trajectory = sample(tiny_spec, B=2, T=3)
     before = policy.encode(trajectory)
+    assert policy.queries is not None
     torch.nn.init.normal_(policy.queries)
     for part, again in zip(before, policy.encode(trajectory), strict=True):
         assert torch.equal(part, again)

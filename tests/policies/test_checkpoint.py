@@ -64,6 +64,7 @@ def test_an_existing_folder_is_not_overwritten(astra: Astra, tmp_path: Path) -> 
 
 
 def test_weights_that_are_no_numbers_are_not_written(astra: Astra, tmp_path: Path) -> None:
+    assert astra.queries is not None
     with torch.no_grad():
         astra.queries[0, 0] = torch.nan
     with pytest.raises(ValueError, match="NaN or infinite values in queries"):

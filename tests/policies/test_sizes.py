@@ -8,6 +8,13 @@ import pytest
         ("astra-38m", 37_829_632),
         ("astra-43m", 43_315_200),
         ("astra-198m", 198_087_680),
+        ("gato-42m", 42_009_600),
+        ("decision-transformer-42m", 42_009_600),
+        ("gato-44m", 44_134_400),
+        ("gato-198m", 198_087_680),
+        ("gato-43m", 43_315_200),
+        ("gato-19m", 19_439_616),
+        ("decision-transformer-44m", 44_134_400),
     ],
 )
 def test_trunk_has_the_papers_number_of_parameters(name: str, count: int) -> None:
@@ -15,3 +22,12 @@ def test_trunk_has_the_papers_number_of_parameters(name: str, count: int) -> Non
 
     (size,) = [size for size in SIZES if size.name == name]
     assert trunk_parameters(size.make()) == count
+
+
+@pytest.mark.parametrize("name", ["gato-small", "decision-transformer-small"])
+def test_small_trunks_are_as_large_as_astras_within_a_twentieth(name: str) -> None:
+    from astra.policies.sizes import SIZES, astra_small, trunk_parameters
+
+    (size,) = [size for size in SIZES if size.name == name]
+    astra = trunk_parameters(astra_small())
+    assert abs(trunk_parameters(size.make()) - astra) < 0.05 * astra

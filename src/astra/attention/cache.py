@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from astra.attention.layers import Attention, Block, by_head, joined
+from astra.attention.layers import by_head, joined
 from astra.attention.masks import additive, may_attend
 from astra.attention.positions import RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate
@@ -35,19 +35,27 @@ class SegmentCache:
     valid: Bool[Tensor, "B C"]
     keys: list[Float[Tensor, "B H C d"]]
     values: list[Float[Tensor, "B H C d"]]
+    causal_segments: frozenset[Kind] = frozenset()
+    """Kinds inside which a token reads only itself and earlier slots."""
 
     @classmethod
-    def empty(cls, transformer: Transformer, sizes: SegmentSizes, batch: int, window: int | None) -> "SegmentCache":
+    def empty(
+        cls,
+        transformer: Transformer,
+        sizes: SegmentSizes,
+        batch: int,
+        window: int | None,
+        causal_segments: frozenset[Kind] = frozenset(),
+    ) -> "SegmentCache":
         """Make room for `batch` slots that have read nothing yet."""
         capacity = FIRST_CAPACITY if window is None else window + 1
         columns = sizes.prompt + capacity * (sizes.state + sizes.action)
-        weight = transformer.final_norm.weight
-        attentions = [block.attention for block in transformer.blocks if isinstance(block, Block)]
+        weight = next(transformer.parameters())
         zeros = torch.zeros((batch, columns), dtype=torch.long, device=weight.device)
 
-        def room(attention: Attention) -> Tensor:
-            shape = (batch, attention.heads, columns, weight.shape[0] // attention.heads)
-            return torch.zeros(shape, dtype=weight.dtype, device=weight.device)
+        def room() -> list[Tensor]:
+            shape = (batch, transformer.heads, columns, transformer.width // transformer.heads)
+            return [torch.zeros(shape, dtype=weight.dtype, device=weight.device) for _ in transformer.blocks]
 
         return cls(
             sizes=sizes,
@@ -55,8 +63,9 @@ class SegmentCache:
             capacity=capacity,
             ids=TokenIds(zeros.clone(), zeros.clone(), zeros.clone()),
             valid=torch.zeros_like(zeros, dtype=torch.bool),
-            keys=[room(attention) for attention in attentions],
-            values=[room(attention) for attention in attentions],
+            keys=room(),
+            values=room(),
+            causal_segments=causal_segments,
         )
 
     def read(
@@ -68,23 +77,31 @@ class SegmentCache:
         queries: Float[Tensor, "B Q D"] | None = None,
         ids_of_queries: TokenIds | None = None,
         positions: RelativePositions | None = None,
-    ) -> Float[Tensor, "B Q D"] | None:
-        """Take in new context tokens and give the outputs of the queries, as a full forward would."""
+        *,
+        context_out: bool = False,
+    ) -> Float[Tensor, "B R D"] | None:
+        """Take in new context tokens and give the outputs of the queries, as a full forward would.
+
+        With `context_out` the outputs of the new tokens come out too, before those of the queries.
+        """
         columns = self.fill(ids, valid)
         batch = torch.arange(len(tokens), device=tokens.device)[:, None]
 
         row_ids = ids if ids_of_queries is None else concatenate(ids, ids_of_queries)
         used = self._used_columns(int(row_ids.timestep.max()))
         seen = self.ids.select(slice(0, used))
-        # All tokens of a segment read alike, so the mask is made for one of each.
-        _, sizes = torch.unique_consecutive(row_ids.order[0], return_counts=True)
-        some = row_ids.select(sizes.cumsum(0) - 1)
-        allowed = may_attend(some, seen, window=self.window) & self.valid[:, None, :used]
+        some, sizes = row_ids, None
+        if not self.causal_segments:  # all tokens of a segment read alike, so the mask is made for one of each
+            _, sizes = torch.unique_consecutive(row_ids.order[0], return_counts=True)
+            some = row_ids.select(sizes.cumsum(0) - 1)
+        allowed = may_attend(some, seen, window=self.window, causal_segments=self.causal_segments)
+        allowed = allowed & self.valid[:, None, :used]
         mask = additive(allowed, tokens.dtype)[:, None]
         if positions is not None:
             mask = mask + positions.bias(some, seen)
-        parts = enumerate(sizes.tolist())
-        mask = torch.cat([mask[:, :, segment : segment + 1].expand(-1, -1, size, -1) for segment, size in parts], dim=2)
+        if sizes is not None:
+            parts = [mask[:, :, i : i + 1].expand(-1, -1, size, -1) for i, size in enumerate(sizes.tolist())]
+            mask = torch.cat(parts, dim=2)
 
         rows = tokens.flatten(0, 1)
         num_read = len(rows)
@@ -93,8 +110,12 @@ class SegmentCache:
         for layer, block in enumerate(transformer.blocks):
             is_last = layer == len(transformer.blocks) - 1
             kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, mask)
-            rows = block(rows, num_read, kernel, first=num_read if is_last else 0)
-        return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
+            rows = block(rows, num_read, kernel, first=num_read if is_last and not context_out else 0)
+        if not context_out:
+            return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
+        of_tokens, of_queries = transformer.final_norm(rows).split([num_read, len(rows) - num_read])
+        parts = [part.unflatten(0, (len(tokens), -1)) for part in (of_tokens, of_queries) if len(part)]
+        return joined(parts, 1)
 
     def fill(self, ids: TokenIds, valid: Bool[Tensor, "B S"] | None = None) -> Int[Tensor, "B S"]:
         """Make room for new context tokens, note their ids, and give the columns of their keys and values."""

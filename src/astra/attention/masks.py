@@ -97,7 +97,15 @@ def causal_mask(L: int, M: int, N: int, T: int) -> Bool[Tensor, "S S"]:
 
 @lru_cache(maxsize=64)
 def split_mask(
-    L: int, M: int, N: int, T: int, num_queries: int, *, window: int | None = None, actions: int | None = None
+    L: int,
+    M: int,
+    N: int,
+    T: int,
+    num_queries: int,
+    *,
+    window: int | None = None,
+    actions: int | None = None,
+    causal_segments: frozenset[Kind] = frozenset(),
 ) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
     """Make the rectangular mask of the split kernel, kept per shape.
 
@@ -112,6 +120,7 @@ def split_mask(
         num_queries: Queries per timestep; 0 encodes.
         window: W, as in `may_attend`.
         actions: Timesteps whose action is in the context, T or T - 1; None: T.
+        causal_segments: As in `may_attend`.
 
     Returns:
         The ids of the rows, those of the columns, and the mask between them.
@@ -120,7 +129,7 @@ def split_mask(
     columns = columns.select(slice(0, len(columns.kind) - (0 if actions is None else T - actions) * N))
     rows = columns.select(slice(L, None))
     rows = concatenate(rows, query_ids(num_queries, T)) if num_queries else rows
-    return rows, columns, may_attend(rows, columns, window=window)
+    return rows, columns, may_attend(rows, columns, window=window, causal_segments=causal_segments)
 
 
 def additive(allowed: Bool[Tensor, "*B R C"], dtype: torch.dtype) -> Float[Tensor, "*B R C"]:

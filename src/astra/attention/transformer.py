@@ -1,6 +1,7 @@
-"""The trunk: GPT-2 blocks over a prompt, a context and its action queries."""
+"""The trunk: blocks over a prompt, a context and its action queries; GPT-2's, or VIMA's."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -9,8 +10,12 @@ from torch import Tensor, nn
 from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
+from astra.attention.vima_block import GatedFeedForward, VimaBlock
 
-__all__ = ["SharedPrompt", "Transformer"]
+__all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
+
+TrunkBlock = Literal["gpt2", "vima"]
+"""GPT-2's block, as in Astra; or the post-LN block with GEGLU of VIMA's code."""
 
 FEWEST_ROWS_OF_FLEX = 256
 """Rows of a trajectory below which blocks of 128 x 128 skip too little."""
@@ -19,19 +24,29 @@ FEWEST_ROWS_OF_FLEX = 256
 class Transformer(nn.Module):
     """Blocks and a final norm; what Table 1 to 6 and appendix A.11 count as the model's parameters.
 
+    VIMA's blocks end with a norm of their own, so no other follows them.
+
     A learned position table belongs to the trunk, as GPT-2's does: with it three of the paper's four counts come
     out, without it the fourth (38M).
     """
 
     def __init__(
-        self, *, layers: int, heads: int, width: int, dropout: float = 0.0, positions: LearnedPositions | None = None
+        self,
+        *,
+        layers: int,
+        heads: int,
+        width: int,
+        dropout: float = 0.0,
+        positions: LearnedPositions | None = None,
+        block: TrunkBlock = "gpt2",
     ) -> None:
         """Make and initialise the blocks."""
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.width, self.dropout = heads, width, dropout
         self.positions = positions
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-        self.final_norm = nn.LayerNorm(width)
+        kind = Block if block == "gpt2" else VimaBlock
+        self.blocks = nn.ModuleList(kind(width, heads, dropout) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width) if block == "gpt2" else nn.Identity()
         initialise(self)
 
     def forward(
@@ -113,26 +128,30 @@ def choose_kernel(
     return ChunkedKernel(rows, prompt, mask, chunks, heads=heads, dropout=dropout)
 
 
-def initialise(transformer: Transformer) -> None:
+def initialise(transformer: nn.Module) -> None:
     """Initialise as GPT-2 does.
 
-    ============================  =========================================
+    ============================  ==========================================
     linear weights                normal, 0.02
-    weights that end a residual   normal, 0.02 / sqrt(2 layers)
+    weights that end a residual   normal, 0.02 / sqrt(number of residuals)
     position table                normal, 0.02
     biases                        0
     layer norms                   scale 1, shift 0
-    ============================  =========================================
+    ============================  ==========================================
+
+    There are two residuals per block.
     """
-    residual_std = 0.02 / (2 * len(transformer.blocks)) ** 0.5
+    last: list[nn.Linear] = []
     for module in transformer.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
-    for module in transformer.modules():
-        if isinstance(module, Attention):
-            nn.init.normal_(module.out.weight, std=residual_std)
-        elif isinstance(module, FeedForward):
-            nn.init.normal_(module.down.weight, std=residual_std)
+        elif isinstance(module, Attention):
+            last.append(module.out)
+        elif isinstance(module, FeedForward | GatedFeedForward):
+            last.append(module.down)
+    for layer in last:
+        nn.init.normal_(layer.weight, std=0.02 / len(last) ** 0.5)

@@ -60,7 +60,7 @@ def evaluate_pusht(
             num_videos=config.videos,
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
-    if isinstance(policy, Astra):
+    if isinstance(policy, Astra) and policy.queries is not None:
         in_main(lambda: draw_attention(policy, environment, goals[0], folder))
     return evaluations
 

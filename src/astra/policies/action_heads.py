@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 
 
@@ -210,3 +211,18 @@ def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_la
             f"soft_labels smooth discrete actions, and these are continuous; got soft_labels={soft_labels}"
         )
     return ContinuousHead(actions, width)
+
+
+def behaviour_cloning(
+    head: ActionHead,
+    predicted: Float[Tensor, "*batch N K"],
+    actions: Float[Tensor, "*batch N"],
+    valid: Bool[Tensor, "*batch"],
+) -> Losses:
+    """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only."""
+    counted = valid[..., None] & head.varies
+    count = counted.sum()
+    cost = head.loss(predicted, actions).masked_fill(~counted, 0.0).sum() / count.clamp(min=1)
+    with torch.no_grad():
+        correct = (head.correct(predicted, actions) & counted).sum() / count.clamp(min=1)
+    return Losses(behaviour_cloning=cost, metrics={"action_accuracy": correct}, count=count)

@@ -34,6 +34,9 @@ class ControlStep(nn.Module):
         super().__init__()
         if policy.spec.objects is not None:
             raise ValueError("a policy that sees objects one by one cannot be exported yet")
+        if policy.queries is None or policy.causal_segments:
+            raise ValueError("only trajectory attention with action queries can be exported")
+        self.queries = policy.queries
         self.policy = policy.eval()
         self.timesteps = _check_timesteps(policy, timesteps)
         sizes = policy.sizes
@@ -62,9 +65,9 @@ class ControlStep(nn.Module):
         observation = Observation(states=vectors, images=images, previous_action=previous_action)
         states, _ = policy.states(observation)
         new = concatenate(_at(Kind.ACTION, sizes.action, t - 1), _at(Kind.STATE, sizes.state, t))
-        asked = _at(Kind.QUERY, len(policy.queries), t)
-        tokens = _place(policy, torch.cat([policy.actions(previous_action), states], dim=1), new)
-        queries = _place(policy, policy.queries[None], asked)
+        asked = _at(Kind.QUERY, len(self.queries), t)
+        tokens = policy.place(torch.cat([policy.actions(previous_action), states], dim=1), new)
+        queries = policy.place(self.queries[None], asked)
 
         stored = TokenIds(self.get_buffer("kind")[None], self._stored_timesteps(t), self.get_buffer("slot")[None])
         columns = concatenate(stored, new)
@@ -188,12 +191,6 @@ def example_observation(policy: Astra, seed: int = 0) -> Observation:
         },
         previous_action=(low + (high - low) * torch.rand(len(low), generator=generator))[None],
     )
-
-
-def _place(policy: Astra, tokens: Tensor, ids: TokenIds) -> Tensor:
-    positions = policy.relative if policy.relative is not None else policy.transformer.positions
-    assert positions is not None
-    return tokens + positions(ids)
 
 
 def _at(kind: Kind, size: int, timestep: Int[Tensor, "1 1"]) -> TokenIds:

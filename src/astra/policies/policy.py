@@ -36,7 +36,7 @@ class Policy(nn.Module, ABC, Generic[State]):
     """What the policy sees and does."""
     statistics: Statistics
     """By what it normalises."""
-    decoding: Decoding
+    decoding: Decoding = Decoding()
     """How it acts."""
 
     @property

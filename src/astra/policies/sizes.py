@@ -8,8 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from astra.policies.astra import AstraConfig
+from astra.policies.decision_transformer import DecisionTransformerConfig
+from astra.policies.gato import GatoConfig
+from astra.policies.policy import PolicyConfig
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 
@@ -38,13 +42,58 @@ def astra_small() -> AstraConfig:
     return AstraConfig(layers=4, heads=4, width=128, positions="relative")
 
 
+def gato_42m() -> GatoConfig:
+    """Gato and Gato* of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    return GatoConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
+
+
+def gato_44m() -> GatoConfig:
+    """Gato of CALVIN, Table 3."""
+    return GatoConfig(layers=14, heads=16, width=512, positions="relative")
+
+
+def gato_198m() -> GatoConfig:
+    """Gato of ManiSkill, Table 2: Astra's trunk."""
+    return GatoConfig(layers=10, heads=20, width=1280, positions="learned")
+
+
+def gato_43m() -> GatoConfig:
+    """Gato of Franka Kitchen, Table 5: Astra's trunk."""
+    return GatoConfig(layers=6, heads=12, width=768, positions="learned")
+
+
+def gato_19m() -> GatoConfig:
+    """Gato of Push-T, Table 6: Astra's trunk."""
+    return GatoConfig(layers=6, heads=8, width=512, positions="learned")
+
+
+def gato_small() -> GatoConfig:
+    """Gato for CPUs: the trunk of Astra's small size."""
+    return GatoConfig(layers=4, heads=4, width=128, positions="relative")
+
+
+def decision_transformer_42m() -> DecisionTransformerConfig:
+    """Decision Transformer of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    return DecisionTransformerConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
+
+
+def decision_transformer_44m() -> DecisionTransformerConfig:
+    """Decision Transformer of CALVIN, Table 3."""
+    return DecisionTransformerConfig(layers=14, heads=16, width=512, positions="relative")
+
+
+def decision_transformer_small() -> DecisionTransformerConfig:
+    """Decision Transformer for CPUs: the trunk of Astra's small size."""
+    return DecisionTransformerConfig(layers=4, heads=4, width=128, positions="relative")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """A named size and what the paper prints for it."""
 
     name: str
     policy: str
-    make: Callable[[], AstraConfig]
+    make: Callable[[], PolicyConfig]
     paper: str | None
     """The count that the paper prints, in its own words; None where it has no such model."""
 
@@ -55,10 +104,19 @@ SIZES = (
     Size(name="astra-43m", policy="astra", make=astra_43m, paper="43.3M"),
     Size(name="astra-198m", policy="astra", make=astra_198m, paper="198M"),
     Size(name="astra-small", policy="astra", make=astra_small, paper=None),
+    Size(name="gato-42m", policy="gato", make=gato_42m, paper="42.0M"),
+    Size(name="gato-44m", policy="gato", make=gato_44m, paper="44.1M"),
+    Size(name="gato-198m", policy="gato", make=gato_198m, paper="198M"),
+    Size(name="gato-43m", policy="gato", make=gato_43m, paper="43M"),
+    Size(name="gato-19m", policy="gato", make=gato_19m, paper="19M"),
+    Size(name="gato-small", policy="gato", make=gato_small, paper=None),
+    Size(name="decision-transformer-42m", policy="decision-transformer", make=decision_transformer_42m, paper="42.0M"),
+    Size(name="decision-transformer-44m", policy="decision-transformer", make=decision_transformer_44m, paper="44.1M"),
+    Size(name="decision-transformer-small", policy="decision-transformer", make=decision_transformer_small, paper=None),
 )
 
 
-def trunk_parameters(config: AstraConfig) -> int:
+def trunk_parameters(config: PolicyConfig) -> int:
     """Count the parameters of the trunk, from the modules that training builds, without allocating them."""
     one = torch.ones(1)
     statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
@@ -67,4 +125,6 @@ def trunk_parameters(config: AstraConfig) -> int:
     )
     with torch.device("meta"):
         policy = config.build(spec, Statistics(states={"observation.state": statistics}, actions=statistics))
-    return sum(parameter.numel() for parameter in policy.transformer.parameters())
+    trunk = policy.transformer
+    assert isinstance(trunk, nn.Module)
+    return sum(parameter.numel() for parameter in trunk.parameters())

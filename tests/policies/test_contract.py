@@ -1,0 +1,192 @@
+"""What every policy must do, whatever is inside: one test for all of them.
+
+A new policy needs an entry in `CONFIGS`; its own file of tests holds what is special about it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, objects_of, rows, sample
+
+if TYPE_CHECKING:
+    from astra.policies.policy import Policy, PolicyConfig
+    from astra.trajectory import Statistics, Trajectory, TrajectorySpec
+
+SMALL = dict(layers=2, heads=2, width=32)
+CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "astra": ("astra", {}),
+    "astra, window": ("astra", dict(window=2)),
+    "astra, queries alone": ("astra", dict(trajectory_attention=False)),
+    "astra, mask alone": ("astra", dict(action_queries=False)),
+    "astra, neither": ("astra", dict(action_queries=False, trajectory_attention=False)),
+    "gato": ("gato", {}),
+    "gato, window": ("gato", dict(window=2)),
+    "gato, one token per action": ("gato", dict(action_tokens="one")),
+    "gato, one token and a window of one": ("gato", dict(action_tokens="one", window=1)),
+    "gato, VIMA's blocks": ("gato", dict(block="vima")),
+    "decision transformer": ("decision-transformer", {}),
+    "decision transformer, learned positions": ("decision-transformer", dict(positions="learned")),
+}
+"""The policy's name in `POLICIES`, and what differs from its defaults."""
+
+
+def configure(name: str) -> "PolicyConfig":
+    from astra.policies import POLICIES
+
+    kind, options = CONFIGS[name]
+    return POLICIES[kind](**SMALL, **options)
+
+
+@pytest.fixture
+def spec(tiny_spec: "TrajectorySpec") -> "TrajectorySpec":
+    from astra.objects import ObjectSpec
+
+    objects = ObjectSpec(views=VIEWS, max_objects=4, max_pictured=3)
+    return replace(tiny_spec, instructions=INSTRUCTIONS, objects=objects)
+
+
+@pytest.fixture(params=CONFIGS)
+def policy(request: pytest.FixtureRequest, spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Policy[Any]":
+    policy = configure(request.param).build(spec, tiny_statistics).eval()
+    sharpen(policy)
+    return policy
+
+
+def sharpen(policy: "Policy[Any]") -> None:
+    """Make weights large enough that what is read shows in what comes out, biases of positions too."""
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if name.startswith("head") or "ages" in name:
+                parameter.normal_()
+
+
+def roll(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
+    """What acting decides, step by step, when it sees a trajectory: (B, T, N)."""
+    state = policy.start(trajectory.instructions, range(len(trajectory.instructions)), trajectory.pictures)
+    chosen = []
+    for t in range(trajectory.num_timesteps):
+        action, state = policy.act(state, at(trajectory, t))
+        chosen.append(action)
+    return torch.stack(chosen, dim=1)
+
+
+def cost_of_each(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
+    """The loss of each trajectory alone."""
+    B = len(trajectory.instructions)
+    return torch.stack([policy.loss(rows(trajectory, slice(b, b + 1))).behaviour_cloning for b in range(B)])
+
+
+def test_a_loss_is_finite_and_counts_the_valid_entries(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec)
+    losses = policy.loss(trajectory)
+    assert torch.isfinite(losses.behaviour_cloning)
+    assert int(losses.count) == 3 * 5 * 5
+    valid = trajectory.valid.clone()
+    valid[0, 2:] = False
+    shorter = replace(trajectory, valid=valid, action_valid=valid)
+    assert int(policy.loss(shorter).count) == 2 * 5 * 5 + 2 * 5
+
+
+def test_the_loss_of_a_batch_is_the_mean_over_its_trajectories(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec)
+    together = policy.loss(trajectory).behaviour_cloning
+    torch.testing.assert_close(together, cost_of_each(policy, trajectory).mean(), rtol=1e-4, atol=1e-4)
+
+
+def test_padding_changes_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec)
+    short = rows(trajectory, slice(0, 3), until=3)
+    valid = trajectory.valid.clone()
+    valid[:, 3:] = False
+    noise = replace(trajectory, valid=valid, action_valid=valid)
+    torch.testing.assert_close(
+        policy.loss(noise).behaviour_cloning, policy.loss(short).behaviour_cloning, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_what_a_hidden_object_holds_changes_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec)
+    changed = {}
+    for name, view in trajectory.objects.items():
+        noise = objects_of(*view.valid.shape, generator=torch.Generator().manual_seed(9))
+        crops = torch.where(view.valid[..., None, None, None], view.crops, noise.crops)
+        boxes = torch.where(view.valid[..., None], view.boxes, noise.boxes)
+        changed[name] = replace(view, crops=crops, boxes=boxes)
+    spoilt = replace(trajectory, objects=changed)
+    assert torch.equal(policy.loss(spoilt).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
+    assert torch.equal(roll(policy, spoilt), roll(policy, trajectory))
+
+
+def test_acting_reads_no_future_and_all_of_the_past(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec, T=4)
+    base = roll(policy, trajectory)
+    generator = torch.Generator().manual_seed(5)
+    states = {name: values.clone() for name, values in trajectory.states.items()}
+    for values in states.values():
+        values[:, 3:] = 3 * torch.randn(values[:, 3:].shape, generator=generator)
+    later = replace(trajectory, states=states)
+    assert torch.equal(roll(policy, later)[:, :3], base[:, :3])
+
+
+def test_acting_batched_equals_acting_alone(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec)
+    together = roll(policy, trajectory)
+    for b in range(3):
+        alone = roll(policy, rows(trajectory, slice(b, b + 1)))
+        torch.testing.assert_close(alone, together[b : b + 1], rtol=0, atol=1e-4)
+
+
+def test_a_restarted_slot_acts_like_a_fresh_one_and_leaves_the_others_alone(
+    policy: "Policy[Any]", spec: "TrajectorySpec"
+) -> None:
+    trajectory = sample(spec)
+    assert trajectory.pictures is not None
+    alone = rows(trajectory, slice(1, 2))
+    state = policy.start(trajectory.instructions, range(3), trajectory.pictures)
+    for t in range(2):
+        _, state = policy.act(state, at(trajectory, t))
+    slots = torch.tensor([False, True, False])
+    state = policy.restart(state, slots, alone.instructions, [1], alone.pictures)
+    fresh, kept = roll(policy, alone), roll(policy, trajectory)
+    mixed = at(trajectory, 2)
+    first = at(trajectory, 0)
+    objects = {}
+    for name, view in mixed.objects.items():
+        parts = {field: getattr(view, field).clone() for field in ("crops", "boxes", "valid")}
+        for field, values in parts.items():
+            values[1] = getattr(first.objects[name], field)[1]
+        objects[name] = replace(view, **parts)
+    for name, values in mixed.states.items():
+        values[1] = first.states[name][1]
+    action, _ = policy.act(state, replace(mixed, objects=objects))
+    torch.testing.assert_close(action[1], fresh[0, 0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(action[[0, 2]], kept[[0, 2], 2], rtol=0, atol=1e-4)
+
+
+def test_a_policy_is_saved_and_loaded(policy: "Policy[Any]", spec: "TrajectorySpec", tmp_path: Path) -> None:
+    from astra.policies.checkpoint import load_policy, save_policy
+
+    save_policy(policy, tmp_path / "policy")
+    loaded = load_policy(tmp_path / "policy")
+    trajectory = sample(spec)
+    assert loaded.config == policy.config
+    assert torch.equal(loaded.loss(trajectory).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
+    assert torch.equal(roll(loaded, trajectory), roll(policy, trajectory))
+
+
+@pytest.mark.parametrize("name", [name for name, (_, options) in CONFIGS.items() if "window" not in options])
+def test_one_batch_is_learned(name: str, spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    policy = configure(name).build(spec, tiny_statistics).train()
+    trajectory = sample(spec, T=2)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
+    first = policy.loss(trajectory).behaviour_cloning.item()
+    for _ in range(50):
+        cost = policy.loss(trajectory).behaviour_cloning
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
+    assert policy.loss(trajectory).behaviour_cloning.item() < 0.05 * first

@@ -1,0 +1,119 @@
+"""Gato: what its likelihood is made of, and that Astra without its two ideas is Gato."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, rows, sample
+
+if TYPE_CHECKING:
+    from astra.policies.gato import Gato
+    from astra.trajectory import Statistics, TrajectorySpec
+
+SIZE: dict[str, Any] = dict(layers=2, heads=2, width=32)
+
+
+@pytest.fixture
+def spec(tiny_spec: "TrajectorySpec") -> "TrajectorySpec":
+    from astra.objects import ObjectSpec
+
+    objects = ObjectSpec(views=VIEWS, max_objects=4, max_pictured=3)
+    return replace(tiny_spec, instructions=INSTRUCTIONS, objects=objects)
+
+
+@pytest.fixture
+def gato(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Gato":
+    from astra.policies.gato import GatoConfig
+
+    policy = GatoConfig(**SIZE).build(spec, tiny_statistics).eval()
+    with torch.no_grad():
+        policy.head.weight.normal_()
+        policy.actions.embedding.weight.normal_()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        policy.relative.ages.normal_()  # pyright: ignore[reportOptionalMemberAccess]
+    return policy
+
+
+def test_astra_without_trajectory_attention_and_action_queries_is_gato(
+    gato: "Gato", spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import AstraConfig
+
+    ablated = AstraConfig(**SIZE, trajectory_attention=False, action_queries=False).build(spec, tiny_statistics).eval()
+    ablated.load_state_dict(gato.state_dict())
+    trajectory = sample(spec)
+    assert torch.equal(ablated.loss(trajectory).behaviour_cloning, gato.loss(trajectory).behaviour_cloning)
+    one, other = (policy.start(trajectory.instructions, range(3), trajectory.pictures) for policy in (ablated, gato))
+    for t in range(4):
+        left, one = ablated.act(one, at(trajectory, t))  # pyright: ignore[reportArgumentType]
+        right, other = gato.act(other, at(trajectory, t))  # pyright: ignore[reportArgumentType]
+        assert torch.equal(left, ablated.within_bounds(right))
+
+
+def test_with_either_idea_astra_is_another_function(
+    gato: "Gato", spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import AstraConfig
+
+    trajectory = sample(spec)
+    costs = [gato.loss(trajectory).behaviour_cloning]
+    without: list[dict[str, Any]] = [dict(action_queries=False), dict(trajectory_attention=False), {}]
+    for options in without:
+        policy = AstraConfig(**SIZE, **options).build(spec, tiny_statistics).eval()
+        policy.load_state_dict(gato.state_dict(), strict=False)
+        costs.append(policy.loss(trajectory).behaviour_cloning)
+    assert len({round(float(cost.detach()), 4) for cost in costs}) == 4
+
+
+def test_an_action_is_as_likely_as_its_dimensions_one_after_the_other(
+    gato: "Gato", spec: "TrajectorySpec", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trajectory = rows(sample(spec, T=3), slice(0, 3))
+    dimension = 0
+    scores: list[torch.Tensor] = []
+    chosen = trajectory.actions
+
+    def follow(predicted: torch.Tensor, *_: object) -> torch.Tensor:
+        """Choose what the trajectory holds, and note how likely it was."""
+        nonlocal dimension
+        t, n = divmod(dimension, 5)
+        cost = gato.head.loss(predicted[:, 0], chosen[:, t])
+        scores.append(cost[:, n])
+        dimension += 1
+        return chosen[:, t][:, None]
+
+    monkeypatch.setattr(gato.head, "decode", follow)
+    state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
+    for t in range(3):
+        _, state = gato.act(state, at(trajectory, t))
+    one_by_one = torch.stack(scores, dim=1).unflatten(1, (3, 5))
+    from astra.policies.autoregression import outputs_before_actions
+
+    together = gato.head.loss(gato.head(outputs_before_actions(gato, trajectory)), chosen)
+    torch.testing.assert_close(one_by_one, together, rtol=0, atol=1e-4)
+
+
+def test_a_later_dimension_depends_on_an_earlier_one(gato: "Gato", spec: "TrajectorySpec") -> None:
+    from astra.policies.autoregression import outputs_before_actions
+
+    trajectory = sample(spec, T=2)
+    actions = trajectory.actions.clone()
+    actions[:, 0, 1] = -actions[:, 0, 1] + 0.5
+    before = outputs_before_actions(gato, trajectory)
+    after = outputs_before_actions(gato, replace(trajectory, actions=actions))
+    assert torch.equal(after[:, 0, :2], before[:, 0, :2])
+    assert ((after - before)[:, 0, 2:].abs().amax((1, 2)) > 1e-4).all()
+
+
+def test_the_tokens_of_a_choice_do_not_outlive_the_executed_action(gato: "Gato", spec: "TrajectorySpec") -> None:
+    """What was executed counts, whatever was chosen."""
+    trajectory = sample(spec, T=3)
+    state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
+    _, state = gato.act(state, at(trajectory, 0))
+    state.cache.keys[0][:, :, gato.sizes.prompt + gato.sizes.state :] += 5  # where the choice lies
+    spoilt, _ = gato.act(state, at(trajectory, 1))
+    state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
+    _, state = gato.act(state, at(trajectory, 0))
+    clean, _ = gato.act(state, at(trajectory, 1))
+    assert torch.equal(spoilt, clean)
