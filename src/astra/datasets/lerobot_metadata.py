@@ -41,9 +41,7 @@ class Metadata:
     """What the trajectories hold."""
 
 
-def read_metadata(
-    folder: Path, columns: Collection[str] | None, reads: Collection[Modality] | None = None
-) -> Metadata:
+def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collection[Modality] | None = None) -> Metadata:
     """Read and check `meta/`.
 
     Args:

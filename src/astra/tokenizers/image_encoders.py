@@ -104,7 +104,7 @@ class ViTEncoder(nn.Module):
 
 
 class MAEEncoder(nn.Module):
-    """One vector per picture: the class token of a masked auto-encoder's ViT that sees every patch; or one per patch."""
+    """One vector per picture: the class token of a masked auto-encoder's ViT that sees it whole; or one per patch."""
 
     def __init__(
         self,

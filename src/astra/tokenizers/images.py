@@ -55,7 +55,9 @@ class ImageConfig:
                 pictures, or there are no pretrained weights of its kind.
         """
         if self.tokens == "patches" and self.encoder == "resnet":
-            raise ValueError("a resnet has no patches: images.tokens='patches' needs images.encoder of vit, mae or small")
+            raise ValueError(
+                "a resnet has no patches: images.tokens='patches' needs images.encoder of vit, mae or small"
+            )
         if self.encoder == "small" and self.pretrained is not None:
             raise ValueError(f"the small encoder has no pretrained weights, got images.pretrained={self.pretrained!r}")
         sides = height_width(self.image_size)

@@ -37,9 +37,11 @@ class SmallImageEncoder(nn.Module):
             ValueError: if stages of two by two do not make such patches.
         """
         super().__init__()
-        count = (patch_size // FIRST).bit_length()
+        count = max((patch_size // FIRST).bit_length(), 1)
         if patch_size != FIRST << (count - 1):
-            raise ValueError(f"the small encoder merges patches of {FIRST} pixels two by two; got patch_size={patch_size}")
+            raise ValueError(
+                f"the small encoder merges patches of {FIRST} pixels two by two, got patch_size={patch_size}"
+            )
         widths = [3, *(min(WIDEST, 32 << stage) for stage in range(count - 1)), WIDEST]
         self.merged = (FIRST, *[2] * (count - 1))
         self.stages = nn.ModuleList(

@@ -82,9 +82,7 @@ class StateTokenizer(nn.Module):
         Only objects can be missing from a state. What is padding of a trajectory is not told here.
         """
         # Not the mapping's own order: the spec's.
-        tokens = [
-            tokenizer(source.states[name]) for name, tokenizer in zip(self.names, self.vectors, strict=True)
-        ]
+        tokens = [tokenizer(source.states[name]) for name, tokenizer in zip(self.names, self.vectors, strict=True)]
         stacked = [torch.stack(tokens, dim=-2)] if tokens else []
         if self.images:
             known = source.features if isinstance(source, Trajectory) else {}
