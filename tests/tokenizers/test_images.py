@@ -127,7 +127,7 @@ def test_patches_of_a_frozen_encoder_are_its_features(save_image_model: Callable
     assert images.num_tokens == 2 * 16
     batch = frames(2, 3)
     cached = {name: images.features(frame.flatten(0, 1)).unflatten(0, (2, 3)) for name, frame in batch.items()}
-    assert torch.allclose(images.project(cached), images(batch), atol=1e-6)
+    assert torch.allclose(images.project(cached), images(batch), atol=1e-5)
     assert images.fingerprint != build(encoder="vit", pretrained=images.config.pretrained, frozen=True).fingerprint
 
 
