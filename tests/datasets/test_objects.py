@@ -174,6 +174,9 @@ def test_what_is_not_read_is_neither_decoded_nor_gathered(tmp_path: Path, pictur
     for view in VIEWS:
         assert torch.equal(batch.pictures.views[view].crops, every.pictures.views[view].crops)
     assert "pictures" in str(describe(seen))
+    one = LeRobotDataset.open(folder, {"observation.objects.front", camera}, reads=("images",)).spec
+    assert one.images == {camera: (8, 12)}
+    assert one.objects == ObjectSpec(views={"front": VIEWS["front"]}, max_objects=0, max_pictured=2)
 
 
 def test_lerobot_knows_every_column_of_the_data_files(tmp_path: Path, pictured: list[Episode]):

@@ -40,7 +40,7 @@ def world_of(spec: TrajectorySpec) -> World:
         ValueError: if neither is, telling what each has.
     """
     objects = spec.objects
-    if objects is not None and dict(objects.views) == dict(OBJECTS.views):
+    if objects is not None and objects.views.items() <= OBJECTS.views.items():
         if spec.actions == ACTIONS and spec.images.items() <= FRAMES.items():
             return tabletop_world(frames=bool(spec.images))
         for form, actions in POSES.items():
