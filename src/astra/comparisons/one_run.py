@@ -102,7 +102,7 @@ def carry_out(run: Run) -> None:
         ValueError: if another process works on it, or the settings changed since it was begun.
         KeyboardInterrupt: after SIGINT or SIGTERM, when a checkpoint has been written.
     """
-    with _alone(run):
+    with alone(run):
         if run.finished:
             return
         described = {"table": run.table, "row": run.row}
@@ -165,7 +165,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _alone(run: Run) -> Iterator[None]:
+def alone(run: Run) -> Iterator[None]:
     """Hold the run against other processes, such as a second `astra compare`."""
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     with run.folder.with_name(f"{run.seed}.lock").open("w") as lock:

@@ -6,7 +6,7 @@ All sizes get the same updates, so a larger one gets more time; with `--equal ti
 from astra.comparisons.table import Row, Table
 from astra.comparisons.table1 import LEVELS, cpu
 
-SIZES = (("tiny", 2, 2, 64), ("narrow", 4, 3, 96), ("small", 4, 4, 128), ("wide", 6, 6, 192))
+SIZES = (("tiny", 2, 2, 64), ("narrow", 3, 3, 96), ("small", 3, 4, 128), ("wide", 4, 6, 192))
 """Name, layers, heads and width."""
 
 
@@ -16,6 +16,7 @@ def scaling() -> Table:
         Row(
             name=f"Astra {name}",
             attention="trajectory",
+            sees="objects",
             sizes={"cpu": "astra-small"},
             changes={"layers": layers, "heads": heads, "width": width},
             added=True,

@@ -15,11 +15,14 @@ from astra.experiments.experiment import Experiment
 from astra.policies.policy import PolicyConfig
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES
+from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
 Scale = Literal["cpu", "paper"]
+Sees = Literal["image", "patches", "objects"]
+"""A frame as one token, a frame as one token per patch, or one token per object."""
 
-GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "language", "states", "actions", "decoding")
+GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "initialisation", "language", "states", "actions", "decoding")
 """Fields of a policy's configuration that every row takes from the table; the rest is the row's own size."""
 
 
@@ -43,6 +46,8 @@ class Row:
     """Kind of attention, as the paper names it."""
     sizes: Mapping[Scale, str] = field(default_factory=dict)
     """By scale, the name of a size in `astra.policies.sizes`; without one the row is only shown."""
+    sees: Sees | None = None
+    """What it reads of a state beside its vectors; None: all that the data have."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the policy's configuration that make the row what it is, such as {"action_queries": False}."""
     paper: tuple[float | None, ...] = ()
@@ -86,12 +91,18 @@ class Settings:
     demonstrations: Demonstrations
     shared: SequenceConfig
     """Its fields named in `GIVEN_TO_ALL` are those of every row."""
+    trunks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By the name of a size, fields of it that differ here, such as {"astra-small": {"layers": 3}}."""
     training: TrainingConfig
     """Of every row; the seed is the run's."""
     evaluation: EvaluationConfig
     """Of every row, with the same episodes."""
+    observations: tuple[str, ...] = ()
+    """Columns of the data set from which every row takes what it sees; empty: all."""
     stride: int = 1
+    """Timesteps between the starts of neighbouring windows."""
     validation: float = 0.05
+    """Share of the demonstrations that is held out."""
     minutes: float
     """Minutes of training to expect of one run, on one thread or GPU; with --equal time, all that it gets."""
     measuring_minutes: float
@@ -173,13 +184,25 @@ def policy_of(row: Row, scale: Scale, settings: Settings) -> PolicyConfig:
     if lacking := [name for name in (*GIVEN_TO_ALL, *row.changes) if name not in known]:
         raise ValueError(f"{type(config).__name__} of the row {row.key} has no {', '.join(lacking)}")
     given = {name: getattr(settings.shared, name) for name in GIVEN_TO_ALL}
-    return replace(config, **given, **row.changes)
+    if row.sees is not None:
+        given["states"] = states_seen(settings.shared.states, row.sees)
+    trunk = settings.trunks.get(row.sizes[scale], {})
+    return replace(config, **{**trunk, **given, **row.changes})
+
+
+def states_seen(states: StateConfig, sees: Sees) -> StateConfig:
+    """Give the table's tokenizers of a state, reading one kind of visual token only."""
+    if sees == "objects":
+        return replace(states, reads=("vectors", "objects"))
+    tokens = "camera" if sees == "image" else "patches"
+    return replace(states, reads=("vectors", "images"), images=replace(states.images, tokens=tokens))
 
 
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:
     """Make the experiment that trains a row with one seed on the data set in a folder of data sets."""
     return Experiment(
         dataset=data / settings.demonstrations.name,
+        observations=settings.observations,
         validation=settings.validation,
         stride=settings.stride,
         policy=policy_of(row, scale, settings),
