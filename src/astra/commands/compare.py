@@ -18,7 +18,7 @@ from astra.comparisons.bars import result_bars
 from astra.comparisons.curves import training_curves
 from astra.comparisons.one_run import Run
 from astra.comparisons.rendering import print_report, write_texts
-from astra.comparisons.report import make_report, mean_minutes
+from astra.comparisons.report import make_report, read_training
 from astra.comparisons.running import Equal, Folders, chosen_rows, collect, expected_hours, name_of, plan, run_all
 from astra.comparisons.table import Scale, Settings, Table
 from astra.evaluation.figures import write_figure
@@ -104,7 +104,8 @@ def print_plan(settings: Settings, runs: Sequence[Run], obstacles: dict[str, str
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("row", *(f"seed {seed}" for seed in seeds), "minutes a run"):
         shown.add_column(heading)
-    minutes = {each.row: took for each in runs if (took := mean_minutes(each.results.parent)) is not None}
+    trained = {each.row: read_training(each.results.parent) for each in runs}
+    minutes = {row: training.minutes for row, training in trained.items() if training is not None}
     for row in dict.fromkeys(each.row for each in runs):
         states = [_state(each) for each in runs if each.row == row]
         took = f"{minutes[row]:.1f} (measured)" if row in minutes else f"{settings.minutes:g} (expected)"
@@ -115,8 +116,8 @@ def print_plan(settings: Settings, runs: Sequence[Run], obstacles: dict[str, str
     left = sum(not each.finished for each in runs)
     hours = expected_hours(runs, settings, minutes)
     console.print(
-        f"{left} of {len(runs)} runs left, about {hours:.1f} core-hours, {hours / chosen.workers:.1f} hours with "
-        f"{chosen.workers} workers"
+        f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, {hours / chosen.workers:.1f} hours "
+        f"with {chosen.workers} workers"
     )
 
 

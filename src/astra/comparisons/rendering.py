@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from astra.comparisons.report import Cell, Report
+from astra.comparisons.table import trunk_size
 from astra.evaluation.success import Estimate
 from astra.policies.whole_file import write_whole
 
@@ -53,6 +54,7 @@ def parts_of(report: Report) -> list[Part]:
             title = "Differences in points, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
             parts.append(Part(title=title, header=("policy", "minus", *names), rows=tuple(differences)))
+        parts.append(_trainings(report))
     printed = [row for row in report.cells if any(cell.paper is not None for cell in row)]
     if printed:
         rows = [(_name(row[0]), row[0].row.attention, *(_number(cell.paper) for cell in row)) for row in printed]
@@ -99,13 +101,6 @@ def markdown(report: Report, command: str) -> str:
     for part in parts_of(report):
         lines += [f"## {part.title}", "", _line(part.header), _line("---" for _ in part.header)]
         lines += [*map(_line, part.rows), ""]
-    took = [
-        f"{row.name} {minutes:.1f}"
-        for row, minutes in zip(report.table.rows, report.minutes, strict=True)
-        if minutes is not None
-    ]
-    if took:
-        lines += [f"Minutes of training per run: {', '.join(took)}.", ""]
     return "\n".join([*lines, *(f"- {note}" for note in notes_of(report))]) + "\n"
 
 
@@ -131,6 +126,19 @@ def write_texts(report: Report, command: str) -> list[Path]:
         write_whole(report.folder / "table.md", markdown(report, command).encode()),
         write_whole(report.folder / "table.csv", as_csv(report).encode()),
     ]
+
+
+def _trainings(report: Report) -> Part:
+    rows = []
+    for row, training in zip(report.table.rows, report.trainings, strict=True):
+        if training is None:
+            continue
+        size = trunk_size(report.table, row, report.scale)
+        loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
+        trunk = "" if size is None else f"{size:,}"
+        rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
+    header = ("policy", "trunk parameters", "minutes a run", "held-out loss", "held-out accuracy (%)")
+    return Part(title="Training, means over seeds, at its end", header=header, rows=tuple(rows))
 
 
 def _name(cell: Cell) -> str:

@@ -1,6 +1,7 @@
 """Results -> a table: every number with its interval, its difference to another row, and the paper's."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,17 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Training:
+    """What the finished trainings of a row came to, on average."""
+
+    minutes: float
+    held_out_loss: float
+    """On held-out demonstrations, at the end."""
+    held_out_accuracy: float
+    """Share of action dimensions predicted right there, at the end; NaN where actions have no bins."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """A table, filled in."""
 
@@ -44,8 +56,8 @@ class Report:
     """Of the results, and of what is made of them."""
     cells: tuple[tuple[Cell, ...], ...]
     """By row, then by column."""
-    minutes: tuple[float | None, ...]
-    """Minutes of training that a run of each row took on average."""
+    trainings: tuple[Training | None, ...]
+    """How each row's finished runs were trained, by row."""
 
     @property
     def measured(self) -> bool:
@@ -66,8 +78,8 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
     found = {row.key: measured for row in table.rows if (measured := read_row(folder / row.key)) is not None}
     check_same_episodes(found)
     cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)
-    minutes = tuple(mean_minutes(folder / row.key) for row in table.rows)
-    return Report(table=table, scale=scale, folder=folder, cells=cells, minutes=minutes)
+    trainings = tuple(read_training(folder / row.key) for row in table.rows)
+    return Report(table=table, scale=scale, folder=folder, cells=cells, trainings=trainings)
 
 
 def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cell:
@@ -109,8 +121,15 @@ def _in_percent(values: Float[np.ndarray, "K E"], strata: Sequence[str], *, shar
     return replace(estimate, value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
 
 
-def mean_minutes(folder: Path) -> float | None:
-    """Give how long the finished runs of a row trained, on average; None: there are none."""
-    lasts = [path.read_text().splitlines()[-1] for path in sorted(folder.glob("[0-9]*/metrics.jsonl"))]
-    spent = [json.loads(line)["minutes"] for line in lasts]
-    return sum(spent) / len(spent) if spent else None
+def read_training(folder: Path) -> Training | None:
+    """Read how the finished runs of a row were trained; None: there are none."""
+    ends = []
+    for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
+        held_out = (validated.get(f"validation/{name}", math.nan) for name in ("loss", "action_accuracy"))
+        ends.append((lines[-1]["minutes"], *held_out))
+    if not ends:
+        return None
+    minutes, loss, accuracy = np.array(ends, np.float64).mean(axis=0).tolist()
+    return Training(minutes=minutes, held_out_loss=loss, held_out_accuracy=accuracy)

@@ -14,7 +14,7 @@ from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.experiment import Experiment
 from astra.policies.policy import PolicyConfig
 from astra.policies.sequence import SequenceConfig
-from astra.policies.sizes import SIZES
+from astra.policies.sizes import SIZES, trunk_parameters
 from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
@@ -104,9 +104,11 @@ class Settings:
     validation: float = 0.05
     """Share of the demonstrations that is held out."""
     minutes: float
-    """Minutes of training to expect of one run, on one thread or GPU; with --equal time, all that it gets."""
+    """Minutes of training to expect of one run on one device; with --equal time, all that it gets."""
     measuring_minutes: float
     """Minutes of measuring to expect."""
+    device: str = "core"
+    """On what those minutes are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,14 @@ def states_seen(states: StateConfig, sees: Sees) -> StateConfig:
         return replace(states, reads=("vectors", "objects"))
     tokens = "camera" if sees == "image" else "patches"
     return replace(states, reads=("vectors", "images"), images=replace(states.images, tokens=tokens))
+
+
+def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
+    """Count the parameters of a row's trunk; None where the row cannot be run."""
+    if scale not in table.settings or obstacle(row, scale):
+        return None
+    policy: Any = policy_of(row, scale, table.settings[scale]())
+    return trunk_parameters(replace(policy, states=StateConfig()))  # of vectors alone: encoders are not the trunk
 
 
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:
