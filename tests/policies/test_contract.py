@@ -29,6 +29,11 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gato, one token and a window of one": ("gato", dict(action_tokens="one", window=1)),
     "decision transformer": ("decision-transformer", {}),
     "decision transformer, learned positions": ("decision-transformer", dict(positions="learned")),
+    "vima": ("vima", {}),
+    "vima, learned positions": ("vima", dict(positions="learned")),
+    "vima, window": ("vima", dict(window=2)),
+    "flamingo": ("flamingo", {}),
+    "flamingo, gates": ("flamingo", dict(gates=True)),
 }
 """The policy's name in `POLICIES`, and what differs from its defaults."""
 

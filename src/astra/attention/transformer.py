@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
-from astra.attention.vima_block import GatedFeedForward, VimaBlock
+from astra.attention.vima_block import CrossBlock, GatedFeedForward, VimaBlock
 
 __all__ = ["SharedPrompt", "Transformer"]
 
@@ -136,7 +136,7 @@ def initialise(transformer: nn.Module) -> None:
     layer norms                   scale 1, shift 0
     ============================  ==========================================
 
-    There are two residuals per block.
+    There are two residuals per block. What is initialised may be any module that holds blocks.
     """
     last: list[nn.Linear] = []
     for module in transformer.modules():
@@ -146,7 +146,7 @@ def initialise(transformer: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, Attention):
+        elif isinstance(module, Attention | CrossBlock):
             last.append(module.out)
         elif isinstance(module, FeedForward | GatedFeedForward):
             last.append(module.down)

@@ -134,7 +134,7 @@ class SequencePolicy(Policy[State]):
     @property
     def device(self) -> torch.device:
         """Tell where the policy is."""
-        return self.transformer.final_norm.weight.device
+        return self.head.weight.device
 
     # ---- Tokens
 
@@ -231,7 +231,7 @@ class SequencePolicy(Policy[State]):
 
     def mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:
         """Turn who may attend to whom into what is added to attention scores."""
-        mask = additive(allowed, self.transformer.final_norm.weight.dtype)[:, None]
+        mask = additive(allowed, self.head.weight.dtype)[:, None]
         return mask if self.relative is None else mask + self.relative.bias(rows, columns)
 
     def place(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:
