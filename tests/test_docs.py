@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = sorted((REPOSITORY / "docs").rrglob("*.md"))
-TEXTS = [*PAGES, *sorted(REPOSITORY.rglob("*.md"))]
+PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
+TEXTS = [*PAGES, *sorted(REPOSITORY.glob("*.md"))]
 DRAWN_ROW = re.compile(r"^ +[psqa](?:_\d)? +((?:[1.] {1,2})*[1.])(?: {4,}.*)?$")
 
 

@@ -27,6 +27,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gato, window": ("gato", dict(window=2)),
     "gato, one token per action": ("gato", dict(action_tokens="one")),
     "gato, one token and a window of one": ("gato", dict(action_tokens="one", window=1)),
+    "gato, VIMA's blocks": ("gato", dict(block="vima")),
     "decision transformer": ("decision-transformer", {}),
     "decision transformer, learned positions": ("decision-transformer", dict(positions="learned")),
     "vima": ("vima", {}),

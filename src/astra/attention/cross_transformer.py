@@ -24,7 +24,7 @@ from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
 from astra.attention.positions import LearnedPositions, RelativePositions
 from astra.attention.segments import TokenIds, concatenate
-from astra.attention.transformer import initialise
+from astra.attention.transformer import Initialisation, initialise, initialise_mimetic
 from astra.attention.vima_block import CrossBlock, VimaBlock
 
 
@@ -68,6 +68,7 @@ class CrossTransformer(nn.Module):
         gates: bool = False,
         positions: LearnedPositions | None = None,
         prompt_positions: LearnedPositions | None = None,
+        initialisation: Initialisation = "gpt2",
     ) -> None:
         """Make and initialise the layers.
 
@@ -79,6 +80,7 @@ class CrossTransformer(nn.Module):
             gates: Whether cross-attention comes in through tanh gates, as in Flamingo.
             positions: The context's table, if any.
             prompt_positions: The prompt's.
+            initialisation: Of the weights.
         """
         super().__init__()
         self.heads, self.dropout = heads, dropout
@@ -86,6 +88,8 @@ class CrossTransformer(nn.Module):
         self.cross = nn.ModuleList(CrossBlock(width, heads, dropout, gates=gates) for _ in range(layers))
         self.blocks = nn.ModuleList(VimaBlock(width, heads, dropout) for _ in range(layers))
         initialise(self)
+        if initialisation == "mimetic":
+            initialise_mimetic(self)
 
     def read_prompts(
         self,

@@ -61,21 +61,28 @@ class Windows:
         """Count the windows."""
         return len(self._starts)
 
+    def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
+        """Count the real timesteps of windows."""
+        return np.minimum(self._ends[indices] - self._starts[indices], self.timesteps)
+
     def batch(self, indices: Int64[np.ndarray, " B"]) -> Trajectory:
-        """Gather windows; padding holds zeros. Frames are views whose channels lie last in memory."""
-        offsets = np.arange(self.timesteps + self.horizon - 1)
+        """Gather windows, as many timesteps as the longest has; padding holds zeros.
+
+        Frames are views whose channels lie last in memory.
+        """
+        T = int(self.lengths(indices).max())
+        offsets = np.arange(T + self.horizon - 1)
         rows = self._starts[indices][:, None] + offsets
         ends = self._ends[indices][:, None]
         action_valid = rows < ends
         rows = np.minimum(rows, ends - 1)
-        T = self.timesteps
         valid = action_valid[:, :T]
         episodes = self._episodes[indices]
         objects = {
             view: Objects(
                 **{part: _gather(self._columns[f"{OBJECTS}.{view}.{part}"], rows[:, :T], valid) for part in PARTS}
             )
-            for view in (self.spec.objects.views if self.spec.objects else ())
+            for view in (self.spec.objects.views if self.spec.objects and self.spec.objects.max_objects else ())
         }
         return Trajectory(
             instructions=tuple(self._instructions[episodes]),

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
+from astra.attention.transformer import TrunkBlock
 from astra.policies.action_heads import behaviour_cloning
 from astra.policies.last_state import choose_from_state, outputs_at_states
 from astra.policies.policy import Losses
@@ -27,6 +28,9 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 @dataclass(frozen=True, kw_only=True)
 class DecisionTransformerConfig(SequenceConfig):
     """Size and options of a Decision Transformer."""
+
+    block: TrunkBlock = "gpt2"
+    """Of which blocks the trunk is made: Astra's, or VIMA's, as Table 1's count of 42.0M has it."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "DecisionTransformer":
         """Make the policy, with new weights."""
@@ -44,7 +48,15 @@ class DecisionTransformer(PlainSequencePolicy):
         Raises:
             ValueError: if the options contradict each other.
         """
-        super().__init__(config, spec, statistics, causal_segments=ALL_SEGMENTS, merge_states=True, merge_actions=True)
+        super().__init__(
+            config,
+            spec,
+            statistics,
+            causal_segments=ALL_SEGMENTS,
+            merge_states=True,
+            merge_actions=True,
+            block=config.block,
+        )
 
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 1 and the share of actions predicted right."""

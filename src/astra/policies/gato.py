@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
+from astra.attention.transformer import TrunkBlock
 from astra.policies.action_heads import behaviour_cloning
 from astra.policies.autoregression import choose_action, outputs_before_actions
 from astra.policies.last_state import choose_from_state, outputs_at_states
@@ -32,6 +33,8 @@ class GatoConfig(SequenceConfig):
 
     action_tokens: Literal["dimensions", "one"] = "dimensions"
     """A token per action dimension, decoded one after the other; or one for an action, decoded at once."""
+    block: TrunkBlock = "gpt2"
+    """Of which blocks the trunk is made: Astra's, or VIMA's, as Table 1's count of 42.0M has it."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Gato":
         """Make the policy, with new weights."""
@@ -50,7 +53,12 @@ class Gato(PlainSequencePolicy):
             ValueError: if the options contradict each other.
         """
         super().__init__(
-            config, spec, statistics, causal_segments=ALL_SEGMENTS, merge_actions=config.action_tokens == "one"
+            config,
+            spec,
+            statistics,
+            causal_segments=ALL_SEGMENTS,
+            merge_actions=config.action_tokens == "one",
+            block=config.block,
         )
 
     def loss(self, trajectory: Trajectory) -> Losses:

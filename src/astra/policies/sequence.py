@@ -21,7 +21,7 @@ from astra.attention.chunks import chunks_of_timesteps
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
-from astra.attention.transformer import SharedPrompt, Transformer
+from astra.attention.transformer import Initialisation, SharedPrompt, Transformer, TrunkBlock
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
@@ -49,6 +49,9 @@ class SequenceConfig:
     """W, timesteps that a token may read back, its own included; None reads back to the first."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
+    initialisation: Initialisation = "gpt2"
+    """Of the trunk: GPT-2's, or one whose attention begins by finding what is alike and copying it. Deviation: the
+    paper does not say."""
     soft_labels: float = 0.0
     """Width, in bins, of the Gaussian that smooths discrete labels."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -88,6 +91,7 @@ class SequencePolicy(Policy[State]):
         causal_segments: Collection[Kind] = (),
         merge_states: bool = False,
         merge_actions: bool = False,
+        block: TrunkBlock = "gpt2",
     ) -> None:
         """Make tokenizers, trunk and head.
 
@@ -99,6 +103,7 @@ class SequencePolicy(Policy[State]):
             causal_segments: kinds inside which a token reads only itself and earlier ones.
             merge_states: make one token of a whole state.
             merge_actions: make one token of a whole action.
+            block: of which blocks the trunk is made.
 
         Raises:
             ValueError: if the options contradict each other.
@@ -128,13 +133,15 @@ class SequencePolicy(Policy[State]):
             width=width,
             dropout=config.dropout,
             positions=None if relative else LearnedPositions(self.sizes, width),
+            block=block,
+            initialisation=config.initialisation,
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
     @property
     def device(self) -> torch.device:
         """Tell where the policy is."""
-        return self.head.weight.device
+        return self.head.bias.device
 
     # ---- Tokens
 
@@ -231,7 +238,7 @@ class SequencePolicy(Policy[State]):
 
     def mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:
         """Turn who may attend to whom into what is added to attention scores."""
-        mask = additive(allowed, self.head.weight.dtype)[:, None]
+        mask = additive(allowed, self.head.bias.dtype)[:, None]
         return mask if self.relative is None else mask + self.relative.bias(rows, columns)
 
     def place(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:

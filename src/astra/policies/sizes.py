@@ -44,6 +44,11 @@ def astra_small() -> AstraConfig:
     return AstraConfig(layers=4, heads=4, width=128, positions="relative")
 
 
+def gato_42m() -> GatoConfig:
+    """Gato and Gato* of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    return GatoConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
+
+
 def gato_44m() -> GatoConfig:
     """Gato of CALVIN, Table 3."""
     return GatoConfig(layers=14, heads=16, width=512, positions="relative")
@@ -67,6 +72,11 @@ def gato_19m() -> GatoConfig:
 def gato_small() -> GatoConfig:
     """Gato for CPUs: the trunk of Astra's small size."""
     return GatoConfig(layers=4, heads=4, width=128, positions="relative")
+
+
+def decision_transformer_42m() -> DecisionTransformerConfig:
+    """Decision Transformer of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    return DecisionTransformerConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
 
 
 def decision_transformer_44m() -> DecisionTransformerConfig:
@@ -136,11 +146,13 @@ SIZES = (
     Size(name="astra-43m", policy="astra", make=astra_43m, paper="43.3M"),
     Size(name="astra-198m", policy="astra", make=astra_198m, paper="198M"),
     Size(name="astra-small", policy="astra", make=astra_small, paper=None),
+    Size(name="gato-42m", policy="gato", make=gato_42m, paper="42.0M"),
     Size(name="gato-44m", policy="gato", make=gato_44m, paper="44.1M"),
     Size(name="gato-198m", policy="gato", make=gato_198m, paper="198M"),
     Size(name="gato-43m", policy="gato", make=gato_43m, paper="43M"),
     Size(name="gato-19m", policy="gato", make=gato_19m, paper="19M"),
     Size(name="gato-small", policy="gato", make=gato_small, paper=None),
+    Size(name="decision-transformer-42m", policy="decision-transformer", make=decision_transformer_42m, paper="42.0M"),
     Size(name="decision-transformer-44m", policy="decision-transformer", make=decision_transformer_44m, paper="44.1M"),
     Size(name="decision-transformer-small", policy="decision-transformer", make=decision_transformer_small, paper=None),
     Size(name="vima-42m", policy="vima", make=vima_42m, paper="42.4M"),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from jaxtyping import Int64
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
@@ -50,7 +51,8 @@ class TrainingConfig:
     timesteps: int = 20
     """T, the length of the windows that are trained on."""
     accumulate: int = 1
-    """Micro-batches per process into which an update's batch is cut, to save memory."""
+    """Micro-batches per process into which an update's batch is cut, by the length of its windows: to save memory, and
+    padding where episodes are short. What is learned is the same."""
     learning_rate: float = 1e-3
     """The highest one, after the warm-up. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
     warmup: float = 0.03
@@ -200,7 +202,7 @@ def train(
             factor = learning_rate_factor(budget.share(within_update=0.5), config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
-            batches = [train_windows.batch(indices) for indices in np.array_split(next(order), config.accumulate)]
+            batches = [train_windows.batch(part) for part in by_length(train_windows, next(order), config.accumulate)]
             batches = [with_state_noise(batch, statistics, config.state_noise) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, config.gradient_clip, means)
             average.update(policy)
@@ -230,6 +232,13 @@ def train(
     newest = in_main(run.newest)
     assert newest is not None
     return newest / "policy"
+
+
+def by_length(windows: Windows, indices: Int64[np.ndarray, " B"], parts: int) -> list[Int64[np.ndarray, " _"]]:
+    """Cut a batch into parts of nearly equal size, shorter windows first; a single part keeps its order."""
+    if parts > 1:
+        indices = indices[np.argsort(windows.lengths(indices), kind="stable")]
+    return np.array_split(indices, parts)
 
 
 def _update(
