@@ -35,7 +35,7 @@ def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
     """Name what two specs have different, but for the instructions and the most objects that a prompt shows."""
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
-        objects = None if of.objects is None else replace(of.objects, max_pictured=0)
+        objects = None if of.objects is None else replace(of.objects, max_pictured=1)
         return replace(of, instructions=(), objects=objects)
 
     one, two = compared(spec), compared(other)
