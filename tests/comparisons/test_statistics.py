@@ -66,6 +66,14 @@ def test_one_seed_is_told_by_its_episodes_alone() -> None:
     assert row_mean(values, share=False).value == 0.75
 
 
+def test_a_row_that_always_fails_may_still_succeed_once() -> None:
+    from astra.comparisons.statistics import row_mean
+    from astra.evaluation.success import wilson_interval
+
+    assert row_mean(np.zeros((3, 50)), share=True) == wilson_interval(0, 50)
+    assert row_mean(np.ones((3, 50)), share=True) == wilson_interval(50, 50)
+
+
 def test_the_same_data_give_the_same_interval_and_no_data_are_refused() -> None:
     from astra.comparisons.statistics import two_level_bootstrap
 

@@ -116,8 +116,8 @@ def print_plan(settings: Settings, runs: Sequence[Run], obstacles: dict[str, str
     left = sum(not each.finished for each in runs)
     hours = expected_hours(runs, settings, minutes)
     console.print(
-        f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, {hours / chosen.workers:.1f} hours "
-        f"with {chosen.workers} workers"
+        f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, "
+        f"{hours / chosen.workers:.1f} hours with {chosen.workers} workers"
     )
 
 

@@ -6,7 +6,8 @@ episodes are crossed, so an episode that is drawn twice counts twice under every
 that of the differences, seed by seed and episode by episode.
 
 With one seed nothing is known of the chance of training: the interval is that of its episodes alone, Wilson's for a
-share. With three seeds it is known little: such intervals are too short where seeds differ more than episodes do.
+share. So it is where every episode of every seed ended alike. With three seeds little is known of training: such
+intervals are too short where seeds differ more than episodes do.
 
 Source: A. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007.
 """
@@ -64,6 +65,9 @@ def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = No
         strata: of each episode.
         share: whether values are successes, 0 or 1.
     """
+    if share and len(values) > 1 and values.min() == values.max():
+        # Drawing from what is always the same says that nothing is left to chance; one seed's episodes say more.
+        return wilson_interval(int(values[0].sum()), values.shape[1])
     if len(values) > 1:
         return two_level_bootstrap(values, strata)
     if share:
