@@ -104,7 +104,7 @@ def coverage(K: int, E: int, seeds_differ: float, repeats: int) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("K", "seeds_differ", "least"),
-    [(3, 0.0, 0.93), (3, 0.2, 0.92), (5, 0.2, 0.92), (3, 0.8, 0.70), (10, 0.8, 0.85)],
+    [(3, 0.0, 0.93), (3, 0.2, 0.92), (5, 0.2, 0.92), (3, 0.8, 0.83), (10, 0.8, 0.90)],
 )
 def test_intervals_hold_the_truth_as_often_as_they_say_unless_few_seeds_differ_much(
     K: int, seeds_differ: float, least: float
