@@ -115,3 +115,24 @@ def test_settings_name_only_fields_of_their_sizes() -> None:
     known = {field.name for field in fields(SequenceConfig)}
     assert all(set(changes) <= known for changes in TRUNKS.values())
     assert cpu().training.max_minutes is None
+
+
+def test_no_measured_prompt_pictures_more_than_the_demonstrations_do() -> None:
+    pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
+    from astra.comparisons.table1 import NEW_TASKS, TASKS
+    from astra.environments.tabletop import TabletopConfig
+
+    environment = TabletopConfig().build()
+
+    def most_pictured(level: str, tasks: tuple[str, ...]) -> int:
+        pictured = []
+        for task in tasks:
+            for seed in range(5):
+                environment.reset(seed=seed, options={"task": task, "level": level})
+                views = environment.prompt_pictures.values()
+                pictured.append(sum(len(view["top"]["valid"]) for view in views))
+        return max(pictured)
+
+    room = most_pictured("train", TASKS)
+    assert most_pictured("L4", NEW_TASKS) <= room
+    assert all(most_pictured(level, TASKS) <= room for level in ("L1", "L2", "L3"))
