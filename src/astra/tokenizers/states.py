@@ -101,7 +101,11 @@ def parts_read(reads: tuple[Modality, ...] | None, spec: TrajectorySpec) -> tupl
     Raises:
         ValueError: if there are none, or the spec lacks one that is named.
     """
-    shown = {"vectors": spec.states, "images": spec.images, "objects": spec.objects and spec.objects.max_objects}
+    shown: dict[Modality, bool] = {
+        "vectors": bool(spec.states),
+        "images": bool(spec.images),
+        "objects": spec.objects is not None and spec.objects.max_objects > 0,
+    }
     if reads is None:
         reads = tuple(part for part in shown if shown[part])
         if not reads:
