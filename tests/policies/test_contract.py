@@ -30,6 +30,11 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gato, VIMA's blocks": ("gato", dict(block="vima")),
     "decision transformer": ("decision-transformer", {}),
     "decision transformer, learned positions": ("decision-transformer", dict(positions="learned")),
+    "vima": ("vima", {}),
+    "vima, learned positions": ("vima", dict(positions="learned")),
+    "vima, window": ("vima", dict(window=2)),
+    "flamingo": ("flamingo", {}),
+    "flamingo, gates": ("flamingo", dict(gates=True)),
 }
 """The policy's name in `POLICIES`, and what differs from its defaults."""
 
