@@ -113,7 +113,7 @@ def parts_read(reads: tuple[Modality, ...] | None, spec: TrajectorySpec) -> tupl
     if not reads or not all(shown[part] for part in reads):
         has = " and ".join(part for part in shown if shown[part]) or "nothing"
         raise ValueError(
-            f"states.reads={reads}, but the data shows {has}: read what it shows, or collect what is missing (frames of "
+            f"states.reads={reads}, but the data shows {has}: read what it shows, or collect the rest (frames of "
             f"the tabletop: --frames) and leave its columns in `observations`"
         )
     return reads
