@@ -41,7 +41,7 @@ class ObjectSpec:
     views: Mapping[str, tuple[int, int]]
     """Height and width in pixels of each view, by name, such as {"top": (128, 256), "front": (128, 256)}."""
     max_objects: int
-    """O, the largest number of objects in a state."""
+    """O, the largest number of objects in a state; 0: states show none, prompts alone do."""
     max_pictured: int = 0
     """P, the largest number of objects pictured in one prompt; 0: prompts are words alone."""
 
@@ -51,7 +51,7 @@ class ObjectSpec:
         Raises:
             ValueError: if there is no view or no object.
         """
-        if not self.views or self.max_objects < 1 or self.max_pictured < 0:
+        if not self.views or min(self.max_objects, self.max_pictured) < 0 or self.max_objects + self.max_pictured < 1:
             raise ValueError(
                 f"objects need a view and room for one object at least, got the views {dict(self.views)}, "
                 f"max_objects {self.max_objects} and max_pictured {self.max_pictured}"

@@ -19,12 +19,16 @@ Source: section 3.1 and appendix A.1 of the paper.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from astra.objects import Objects, ObjectSpec, PromptPictures
+
+Modality = Literal["vectors", "images", "objects"]
+"""The parts of a state: its vectors, camera frames, and objects seen one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset, Windows, describe
-from astra.objects import Pictures, placeholders
+from astra.objects import ObjectSpec, Pictures, placeholders
 from astra.trajectory import ActionSpec
 
 VIEWS = {"top": (128, 256), "front": (64, 96)}
@@ -142,6 +142,41 @@ def test_one_view_can_be_read_alone(tmp_path: Path, pictured: list[Episode]):
     assert list(batch.objects) == ["top"]
     assert batch.pictures is not None
     assert list(batch.pictures.views) == ["top"]
+
+
+def test_what_is_not_read_is_neither_decoded_nor_gathered(tmp_path: Path, pictured: list[Episode]):
+    random = np.random.default_rng(1)
+    camera = "observation.images.top"
+    filmed = [
+        replace(
+            episode,
+            columns={**episode.columns, camera: random.integers(0, 256, (len(episode), 8, 12, 3), dtype=np.uint8)},
+        )
+        for episode in pictured
+    ]
+    folder = write(tmp_path / "data", filmed)
+    without = LeRobotDataset.open(folder, reads=("vectors", "objects"))
+    assert without.spec == LeRobotDataset.open(write(tmp_path / "plain", pictured)).spec
+    assert not list(folder.rglob(f"{camera}.npy"))
+    assert Windows(without, timesteps=2).batch(np.arange(3)).images == {}
+
+    seen = LeRobotDataset.open(folder, reads=("images",))
+    assert seen.spec.images == {camera: (8, 12)}
+    assert seen.spec.states == {"observation.end_effector": 2}
+    assert seen.spec.objects == ObjectSpec(views=VIEWS, max_objects=0, max_pictured=2)
+    assert not [column for column in seen.columns if "objects" in column]
+    batch = Windows(seen, timesteps=2).batch(np.arange(3))
+    assert batch.objects == {}
+    assert batch.pictures is not None
+    every = Windows(LeRobotDataset.open(folder), timesteps=2).batch(np.arange(3))
+    assert every.pictures is not None
+    assert torch.equal(batch.images[camera], every.images[camera])
+    for view in VIEWS:
+        assert torch.equal(batch.pictures.views[view].crops, every.pictures.views[view].crops)
+    assert "pictures" in str(describe(seen))
+    one = LeRobotDataset.open(folder, {"observation.objects.front", camera}, reads=("images",)).spec
+    assert one.images == {camera: (8, 12)}
+    assert one.objects == ObjectSpec(views={"front": VIEWS["front"]}, max_objects=0, max_pictured=2)
 
 
 def test_lerobot_knows_every_column_of_the_data_files(tmp_path: Path, pictured: list[Episode]):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop_drawing import NOTHING, PIXELS_PER_METRE, SIDE, SLANT, TABLE, draw, pixel
+from astra.environments.tabletop_drawing import NOTHING, PIXELS_PER_METRE, SIDE, SLANT, TABLE, draw, halved, pixel
 from astra.environments.tabletop_levels import SEEN_OBJECTS
 from astra.environments.tabletop_scene import Thing
 from astra.environments.tabletop_shapes import SHAPES
@@ -40,6 +40,13 @@ def test_from_the_front_depth_is_shorter_and_height_shows_a_darker_side() -> Non
     column = frame[top:bottom, (left + right) // 2, 0].astype(float)
     assert column[1] == COLOURS["red"][0]
     assert column[-2] == pytest.approx(SIDE * COLOURS["red"][0], abs=1)
+
+
+def test_half_a_frame_is_its_mean_over_squares_of_two_by_two_pixels() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (128, 256, 3), dtype=np.uint8)
+    means = frame.reshape(64, 2, 128, 2, 3).mean(axis=(1, 3))
+    assert np.array_equal(halved(frame), np.floor(means + 0.5))
+    assert (halved(np.full((128, 256, 3), 255, np.uint8)) == 255).all()
 
 
 def test_taller_things_differ_from_the_front_only() -> None:

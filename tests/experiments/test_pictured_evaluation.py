@@ -1,12 +1,13 @@
 """Levels, tasks and controls of policies whose prompts have pictures."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from astra.environments.tabletop import TabletopConfig
+from astra.environments.tabletop import FRAMES, TabletopConfig
 from astra.environments.vima_bench import VimaBenchConfig
 from astra.environments.vima_package import is_installed
 from astra.evaluation.agents import ExpertAgent
@@ -86,8 +87,6 @@ def test_shuffling_needs_a_second_prompt() -> None:
 
 
 def test_a_policy_of_another_world_is_told_what_the_worlds_have() -> None:
-    from dataclasses import replace
-
     from astra.environments.poses import ACTIONS
 
     spec = TabletopConfig().build().spec_of_trajectories
@@ -95,6 +94,19 @@ def test_a_policy_of_another_world_is_told_what_the_worlds_have() -> None:
     assert world_of(replace(spec, actions=ACTIONS["quaternion"])).name == "VIMA-Bench"
     with pytest.raises(ValueError, match=r"sees objects in the views \{\}"):
         world_of(replace(spec, objects=None))
+    with pytest.raises(ValueError, match=r"the frames \{'observation.images.top': \(9, 9\)\}"):
+        world_of(replace(spec, images={"observation.images.top": (9, 9)}))
+
+
+def test_the_tabletop_shows_frames_where_a_policy_reads_them() -> None:
+    spec = TabletopConfig().build().spec_of_trajectories
+    assert not world_of(spec).build().spec_of_trajectories.images
+    one = {"observation.images.top": FRAMES["observation.images.top"]}
+    for images in (FRAMES, one):
+        shown = world_of(replace(spec, images=images)).build()
+        assert shown.spec_of_trajectories.images == FRAMES
+        seen, _ = shown.reset(seed=0, options={"level": "L1", "task": "rotate"})
+        assert seen["observation.images.top"].shape == (64, 128, 3)
 
 
 @pytest.mark.skipif(not is_installed(), reason="VIMA-Bench is not installed")

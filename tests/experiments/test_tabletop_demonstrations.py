@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from astra.datasets import LeRobotDataset
-from astra.environments.tabletop import ACTIONS, OBJECTS, TabletopConfig
+from astra.environments.tabletop import ACTIONS, FRAMES, OBJECTS, TabletopConfig
 from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop, demonstrate
+from astra.experiments.tabletop_evaluation import world_of
 
 TASKS = ("visual_manipulation", "follow_order", "sweep_without_exceeding")
 
@@ -34,6 +35,29 @@ def test_collected_episodes_are_read_back_as_they_were_seen(tmp_path: Path) -> N
     assert dataset.spec.objects.max_objects == OBJECTS.max_objects
     shown = [demonstrate("train", TASKS[seed % 3], seed) for seed in range(6)]
     assert dataset.lengths.tolist() == [len(episode) for episode in shown if episode is not None]
+
+
+def test_a_policy_sees_the_frames_that_demonstrations_hold_bit_for_bit(tmp_path: Path) -> None:
+    folder = collect_tabletop(
+        TabletopCollectConfig(episodes=3, output=tmp_path / "data", tasks=TASKS, workers=1, frames=True)
+    )
+    dataset = LeRobotDataset.open(folder)
+    assert dataset.spec.images == FRAMES
+    environment = TabletopConfig(level="train", frames=True).build()
+    assert dict(environment.spec_of_trajectories.images) == FRAMES
+    assert world_of(dataset.spec).build().spec_of_trajectories.images == FRAMES
+    plain = demonstrate("train", TASKS[0], 0)
+    assert plain is not None
+    for number in range(3):
+        episode = dataset.episode(number)
+        observation, _ = environment.reset(seed=number, options={"task": TASKS[number]})
+        for step, action in enumerate(episode.columns["action"]):
+            for name, values in observation.items():
+                np.testing.assert_array_equal(episode.columns[name][step], values)
+            observation, *_ = environment.step(action)
+    for name, values in plain.columns.items():
+        np.testing.assert_array_equal(dataset.episode(0).columns[name], values)
+    assert all(np.ptp(dataset.columns[name]) > 100 for name in FRAMES)
 
 
 def test_refuses_unknown_levels_and_tasks_before_it_begins(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def build(**options: Any) -> ImageTokenizer:
     return ImageConfig(image_size=32, **options).build(SPEC, STATISTICS, WIDTH)
 
 
-@pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])
+@pytest.mark.parametrize("encoder", ["resnet", "vit", "mae", "small"])
 def test_one_token_per_camera(encoder: str):
     images = build(encoder=encoder)
     assert images(frames(2, 3)).shape == (2, 3, 2, WIDTH)
@@ -53,6 +53,82 @@ def test_a_frame_of_the_mean_colour_is_normalised_to_zero():
     pixels = build().pixels(mean_colour[:, None, None].expand(1, 3, 10, 20))
     assert pixels.shape == (1, 3, 32, 32)
     assert pixels.abs().max() < 0.01
+
+
+PATCHES: dict[str, Any] = {"tokens": "patches", "patch_size": 8}
+"""4 x 4 patches of pictures of 32 x 32 pixels; those of 16 x 48 have 2 x 6."""
+
+
+@pytest.mark.parametrize(
+    ("encoder", "size", "count"), [("vit", 32, 16), ("mae", 32, 16), ("small", 32, 16), ("vit", (16, 48), 12)]
+)
+def test_one_token_per_patch_of_each_camera(encoder: str, size: int | tuple[int, int], count: int):
+    images = ImageConfig(encoder=encoder, image_size=size, **PATCHES).build(SPEC, STATISTICS, WIDTH)  # pyright: ignore[reportArgumentType]
+    assert images.num_tokens == 2 * count
+    assert images(frames(2, 3)).shape == (2, 3, 2 * count, WIDTH)
+    assert images(frames(4)).shape == (4, 2 * count, WIDTH)
+    assert f"{encoder}" in images.description
+    assert f"{count} patches per camera" in images.description
+
+
+@pytest.mark.parametrize("encoder", ["vit", "small"])
+def test_patches_come_camera_by_camera_and_row_by_row(encoder: Any):
+    images = ImageConfig(encoder=encoder, image_size=(16, 32), **PATCHES).build(SPEC, STATISTICS, WIDTH)
+    wide = {name: torch.randint(256, (1, 3, 16, 32), dtype=torch.uint8) for name in CAMERAS}
+    before = images(wide)
+    for camera, name in enumerate(CAMERAS):
+        for row, column in ((0, 0), (0, 3), (1, 0), (1, 2)):
+            pixels = wide[name].clone()
+            square = pixels[..., 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+            square.copy_(torch.randint(256, square.shape, dtype=torch.uint8))
+            moved = (images({**wide, name: pixels}) - before)[0].norm(dim=-1)
+            assert int(moved.argmax()) == 8 * camera + 4 * row + column  # the others of its camera only read it
+            assert not moved.unflatten(0, (2, 8))[1 - camera].any()
+
+
+def test_a_pixel_changes_its_patch_before_patches_read_each_other():
+    images = ImageConfig(encoder="small", image_size=(64, 128), patch_size=32, tokens="patches").build(
+        SPEC, STATISTICS, WIDTH
+    )
+    for block in images.encoder.mixer.blocks:  # pyright: ignore[reportAttributeAccessIssue]
+        torch.nn.init.zeros_(block.attention.out.weight)
+    frame = torch.randint(256, (1, 3, 64, 128), dtype=torch.uint8)
+    changed = frame.clone()
+    changed[0, :, 40, 70] ^= 255
+    differs = (images.features(changed) - images.features(frame)).unflatten(1, (8, -1)).abs().amax(-1)[0]
+    assert differs.nonzero().flatten().tolist() == [6]
+
+
+def test_the_small_encoder_is_small():
+    spec = TrajectorySpec(states={}, actions=ACTIONS, images={"observation.images.top": (64, 128)})
+    for tokens, most in (("patches", 600_000), ("camera", 700_000)):
+        config = ImageConfig(encoder="small", image_size=(64, 128), patch_size=32, tokens=tokens)  # pyright: ignore[reportArgumentType]
+        images = config.build(spec, STATISTICS, 128)
+        assert 100_000 < sum(p.numel() for p in images.parameters()) < most
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encoder": "resnet", "tokens": "patches"}, "a resnet has no patches"),
+        ({"encoder": "small", "pretrained": "somewhere"}, "the small encoder has no pretrained weights"),
+        ({"encoder": "vit", "image_size": (64, 100), "patch_size": 32}, "no multiple of images.patch_size=32"),
+        ({"encoder": "small", "image_size": 36, "patch_size": 12}, "merges patches of 4 pixels two by two"),
+        ({"encoder": "mae", "image_size": (32, 64)}, "an mae places its patches in a square"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        ImageConfig(**options).build(SPEC, STATISTICS, WIDTH)
+
+
+def test_patches_of_a_frozen_encoder_are_its_features(save_image_model: Callable[[str], str]):
+    images = build(encoder="vit", pretrained=save_image_model("vit"), frozen=True, tokens="patches")
+    assert images.num_tokens == 2 * 16
+    batch = frames(2, 3)
+    cached = {name: images.features(frame.flatten(0, 1)).unflatten(0, (2, 3)) for name, frame in batch.items()}
+    assert torch.allclose(images.project(cached), images(batch), atol=1e-5)
+    assert images.fingerprint != build(encoder="vit", pretrained=images.config.pretrained, frozen=True).fingerprint
 
 
 @pytest.mark.parametrize("encoder", ["resnet", "vit", "mae"])

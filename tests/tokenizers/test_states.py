@@ -3,9 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from astra.objects import Objects, ObjectSpec, PromptPictures
 from astra.tokenizers.images import ImageConfig
 from astra.tokenizers.states import StateConfig, StateTokenizer
-from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
+from astra.tokenizers.words import Words
+from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
 
 WIDTH = 8
 CONFIG = StateConfig(images=ImageConfig(image_size=32))
@@ -43,8 +45,9 @@ def test_one_token_per_state_vector_and_camera(states: StateTokenizer, trajector
 
 def test_vectors_come_first_in_the_order_of_the_spec(states: StateTokenizer, trajectory: Trajectory):
     tokens, _ = states(trajectory)
-    assert states.names == ("observation.state", "observation.environment_state", "observation.image")
-    for i, name in enumerate(states.names):
+    names = ("observation.state", "observation.environment_state", "observation.image")
+    assert states.description.startswith(", ".join(names))
+    for i, name in enumerate(names):
         columns = {**trajectory.states, **trajectory.images}
         noise = torch.randint(200, columns[name].shape).to(columns[name].dtype)
         changed = replace(
@@ -90,3 +93,79 @@ def test_a_spec_without_states_is_refused(tiny_spec: TrajectorySpec, tiny_statis
 def test_gradient_reaches_every_parameter(states: StateTokenizer, trajectory: Trajectory):
     states(trajectory)[0].square().sum().backward()
     assert [name for name, p in states.named_parameters() if p.grad is None] == []
+
+
+OBJECTS = ObjectSpec(views={"top": (32, 32), "front": (32, 32)}, max_objects=3, max_pictured=1)
+
+
+def some_objects(*shape: int) -> dict[str, Objects]:
+    def view() -> Objects:
+        crops = torch.randint(256, (*shape, 32, 32, 3), dtype=torch.uint8)
+        return Objects(crops=crops, boxes=30 * torch.rand(*shape, 4), valid=torch.ones(*shape, dtype=torch.bool))
+
+    return {name: view() for name in OBJECTS.views}
+
+
+@pytest.mark.parametrize(
+    ("reads", "tokens"),
+    [
+        (None, 2 + 1 + 6),
+        (("vectors", "images", "objects"), 2 + 1 + 6),
+        (("objects", "vectors"), 2 + 6),
+        (("vectors", "images"), 2 + 1),
+        (("images",), 1),
+        (("objects",), 6),
+    ],
+)
+def test_a_policy_reads_the_parts_of_a_state_that_it_names(
+    reads: tuple[Modality, ...] | None,
+    tokens: int,
+    spec: TrajectorySpec,
+    tiny_statistics: Statistics,
+    trajectory: Trajectory,
+):
+    spec = replace(spec, objects=OBJECTS)
+    trajectory = replace(trajectory, objects=some_objects(2, 3, 3))
+    states = replace(CONFIG, reads=reads).build(spec, tiny_statistics, WIDTH)
+    assert states.num_tokens == tokens
+    given, valid = states(trajectory)
+    assert given.shape == (2, 3, tokens, WIDTH)
+    assert valid.shape == (2, 3, tokens)
+    assert (states.images is None) == (reads is not None and "images" not in reads)
+    read = reads or ("vectors", "images", "objects")
+    bare = replace(
+        trajectory,
+        images=trajectory.images if "images" in read else {},
+        objects=trajectory.objects if "objects" in read else {},
+    )
+    assert torch.equal(states(bare)[0], given)  # what is not read need not be there
+
+
+def test_pictured_objects_stay_tokens_where_states_show_none(
+    spec: TrajectorySpec, tiny_statistics: Statistics, trajectory: Trajectory
+):
+    for objects in (OBJECTS, replace(OBJECTS, max_objects=0)):
+        shown = replace(spec, objects=objects, instructions=("stack the {thing}",))
+        states = replace(CONFIG, reads=("images",)).build(shown, tiny_statistics, WIDTH)
+        assert states.num_tokens == 1
+        assert states(trajectory)[0].shape == (2, 3, 1, WIDTH)
+        words = Words(shown.instructions, WIDTH, 8, objects)
+        pictures = PromptPictures(views=some_objects(1, 1), placeholder=torch.zeros(1, 1, dtype=torch.long))
+        prompt, valid = words(shown.instructions, pictures, states.objects)
+        assert prompt.shape == (1, 4, WIDTH)
+        assert valid.all()
+
+
+def test_without_pictures_in_prompts_a_policy_of_images_has_no_encoder_of_objects(
+    spec: TrajectorySpec, tiny_statistics: Statistics
+):
+    spec = replace(spec, objects=replace(OBJECTS, max_pictured=0))
+    assert replace(CONFIG, reads=("images",)).build(spec, tiny_statistics, WIDTH).objects is None
+
+
+@pytest.mark.parametrize("reads", [("objects",), ("vectors", "objects"), ()])
+def test_what_the_data_do_not_show_cannot_be_read(
+    reads: tuple[Modality, ...], spec: TrajectorySpec, tiny_statistics: Statistics
+):
+    with pytest.raises(ValueError, match=r"states.reads=.*but the data shows vectors and images"):
+        replace(CONFIG, reads=reads).build(spec, tiny_statistics, WIDTH)

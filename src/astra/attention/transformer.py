@@ -12,8 +12,10 @@ from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
 from astra.attention.vima_block import GatedFeedForward, VimaBlock
 
-__all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
+__all__ = ["Initialisation", "SharedPrompt", "Transformer", "TrunkBlock"]
 
+Initialisation = Literal["gpt2", "mimetic"]
+"""As GPT-2, or with attention that begins by looking for what is like oneself and copying it."""
 TrunkBlock = Literal["gpt2", "vima"]
 """GPT-2's block, as in Astra; or the post-LN block with GEGLU of VIMA's code."""
 
@@ -39,6 +41,7 @@ class Transformer(nn.Module):
         dropout: float = 0.0,
         positions: LearnedPositions | None = None,
         block: TrunkBlock = "gpt2",
+        initialisation: Initialisation = "gpt2",
     ) -> None:
         """Make and initialise the blocks."""
         super().__init__()
@@ -48,6 +51,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(kind(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width) if block == "gpt2" else nn.Identity()
         initialise(self)
+        if initialisation == "mimetic":
+            initialise_mimetic(self)
 
     def forward(
         self,
@@ -155,3 +160,28 @@ def initialise(transformer: nn.Module) -> None:
             last.append(module.down)
     for layer in last:
         nn.init.normal_(layer.weight, std=0.02 / len(last) ** 0.5)
+
+
+LIKENESS, COPY = 3.5, 0.35
+"""Attention score between two equal tokens, and the share of a token's content that reading it adds, at the start."""
+
+
+def initialise_mimetic(transformer: nn.Module) -> None:
+    """Let attention begin by reading what is like the reader, and by copying it.
+
+    Queries and keys have equal weights, so the score of two tokens is about `LIKENESS` where they are equal; the output
+    weights are the transposed value weights, so that what is read is copied, `COPY` of it. A policy has to find the
+    object of a picture in the scene, and then its place: both are there from the beginning.
+
+    Source: Trockman and Kolter 2023, Mimetic initialization of self-attention layers, who found the first in trained
+    transformers. Deviation: they give the second the other sign.
+    """
+    for module in transformer.modules():
+        if isinstance(module, Attention):
+            D = module.out.in_features
+            q, k, v = module.qkv.weight.chunk(3)
+            with torch.no_grad():
+                q.normal_(std=(LIKENESS / (D * (D / module.heads) ** 0.5)) ** 0.5)
+                k.copy_(q)
+                v.normal_(std=(COPY / D) ** 0.5)
+                module.out.weight.copy_(v.mT)

@@ -22,7 +22,7 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
         for instruction, number in sorted(Counter(dataset.instructions).items())
     ]
     rows += [(column, f"{height} x {width} RGB frames") for column, (height, width) in dataset.spec.images.items()]
-    if objects := dataset.spec.objects:
+    if (objects := dataset.spec.objects) and objects.max_objects:
         rows += [
             (f"objects in view {view!r}", f"{_seen(dataset, view)}, {height} x {width} pixels")
             for view, (height, width) in objects.views.items()

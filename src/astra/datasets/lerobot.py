@@ -11,7 +11,7 @@ from astra.datasets.column_cache import cached_columns, cached_prompts
 from astra.datasets.episode import Episode
 from astra.datasets.lerobot_metadata import read_metadata
 from astra.datasets.prompts import StoredPrompts
-from astra.trajectory import TrajectorySpec
+from astra.trajectory import Modality, TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,19 @@ class LeRobotDataset:
     """The pictures of prompts; None where all are words alone."""
 
     @classmethod
-    def open(cls, folder: str | Path, columns: Collection[str] | None = None) -> "LeRobotDataset":
+    def open(
+        cls, folder: str | Path, columns: Collection[str] | None = None, reads: Collection[Modality] | None = None
+    ) -> "LeRobotDataset":
         """Open a data set; the first time its columns are checked and put into a cache.
+
+        What is not wanted is neither decoded nor cached, and the spec does not have it.
 
         Args:
             folder: The data set.
             columns: The observations wanted, such as {"observation.state"}, `observation.objects.VIEW` for all of a
                 view; None: all. Actions always come.
+            reads: Whether images and objects are wanted among them; state vectors always are, since actions may be
+                measured from one, and so are the pictures of prompts. None: both.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
@@ -49,7 +55,7 @@ class LeRobotDataset:
                 values; the message names the episode and the column.
         """
         folder = Path(folder)
-        metadata = read_metadata(folder, columns)
+        metadata = read_metadata(folder, columns, reads)
         return cls(
             folder=folder,
             spec=metadata.spec,

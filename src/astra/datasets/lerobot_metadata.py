@@ -11,11 +11,11 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from astra.datasets import lerobot_format as layout
-from astra.datasets.episode import ACTION, OBJECTS, PARTS, object_column, views_of
+from astra.datasets.episode import ACTION, OBJECTS, PARTS, is_camera, object_column, views_of
 from astra.datasets.parquet import read_parquet
 from astra.datasets.prompts import read_placeholders
 from astra.objects import ObjectSpec, placeholders
-from astra.trajectory import ActionSpec, TrajectorySpec
+from astra.trajectory import ActionSpec, Modality, TrajectorySpec
 
 WIDENING = 0.01
 """Share of the range of the data by which bounds that were not recorded go beyond it."""
@@ -41,13 +41,14 @@ class Metadata:
     """What the trajectories hold."""
 
 
-def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
+def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collection[Modality] | None = None) -> Metadata:
     """Read and check `meta/`.
 
     Args:
         folder: The data set.
         columns: The columns wanted, `observation.objects.VIEW` for the three of a view; None: `action` and every
             `observation.*`.
+        reads: Whether images and objects are wanted among them; None: both.
 
     Raises:
         FileNotFoundError: if the folder or a file of `meta/` is missing.
@@ -57,7 +58,8 @@ def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
         raise FileNotFoundError(f"{folder} is no LeRobotDataset: it has no {layout.INFO}")
     info = _read_json(folder / layout.INFO)
     _check_version(folder, info)
-    features = _choose(folder, info["features"], columns)
+    wanted = _choose(folder, info["features"], columns)
+    features = _read(folder, wanted, reads)
     episodes = _read_episodes(folder)
     ends = np.cumsum(episodes["length"], dtype=np.int64)
     _check_rows(folder, info, episodes, ends)
@@ -68,7 +70,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None) -> Metadata:
         states={c: int(np.prod(f["shape"])) for c, f in plain.items() if c != ACTION and f["dtype"] != "image"},
         images={column: _height_width(feature) for column, feature in plain.items() if feature["dtype"] == "image"},
         actions=_action_spec(folder, info),
-        objects=_object_spec(folder, info, features, max(map(len, pictured), default=0)),
+        objects=_object_spec(folder, info, views_of(wanted), features, max(map(len, pictured), default=0)),
         instructions=tuple(sorted(set(instructions))),
         fps=float(info["fps"]),
     )
@@ -111,12 +113,26 @@ def _choose(
     wanted = known if columns is None else [part for column in columns for part in _parts(column)]
     if unknown := [column for column in {*wanted, ACTION} if column not in known]:
         raise ValueError(f"{folder} has no column {', '.join(unknown)}; it has {', '.join(known)}")
-    if videos := [column for column in wanted if features[column]["dtype"] == "video"]:
+    return {column: features[column] for column in known if column in wanted or column == ACTION}
+
+
+def _read(
+    folder: Path, wanted: dict[str, layout.Feature], reads: Collection[Modality] | None
+) -> dict[str, layout.Feature]:
+    kinds = ("vectors", "images", "objects") if reads is None else ("vectors", *reads)
+    features = {column: feature for column, feature in wanted.items() if _modality(column, feature) in kinds}
+    if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
         raise ValueError(
             f"{folder} keeps {', '.join(videos)} as video, which cannot be read yet (image columns can); leave such "
             "columns out by naming the ones wanted"
         )
-    return {column: features[column] for column in known if column in wanted or column == ACTION}
+    return features
+
+
+def _modality(column: str, feature: layout.Feature) -> Modality:
+    if object_column(column):
+        return "objects"
+    return "images" if is_camera(column) or feature["dtype"] in ("image", "video") else "vectors"
 
 
 def _parts(column: str) -> list[str]:
@@ -153,21 +169,27 @@ def _prompts(
 
 
 def _object_spec(
-    folder: Path, info: dict[str, Any], features: dict[str, layout.Feature], max_pictured: int
+    folder: Path,
+    info: dict[str, Any],
+    wanted: tuple[str, ...],
+    features: dict[str, layout.Feature],
+    max_pictured: int,
 ) -> ObjectSpec | None:
-    views = views_of(features)
+    """Describe the objects of the views wanted, or of all views where prompts alone show objects."""
+    sizes = info.get(layout.OWN_KEY, {}).get("views", {})
+    shown = views_of(features)
+    views = shown or ((wanted or tuple(sizes)) if max_pictured else ())
     if not views:
         return None
-    sizes = info.get(layout.OWN_KEY, {}).get("views", {})
     if missing := [view for view in views if view not in sizes]:
         raise ValueError(
             f"{folder / layout.INFO} does not tell the size of the view {missing[0]!r} of objects under "
             f"{layout.OWN_KEY!r}, {'views'!r}; copy the data set again"
         )
-    numbers = {int(features[f"{OBJECTS}.{view}.valid"]["shape"][0]) for view in views}
+    numbers = {int(features[f"{OBJECTS}.{view}.valid"]["shape"][0]) for view in shown}
     return ObjectSpec(
         views={view: (int(sizes[view][0]), int(sizes[view][1])) for view in views},
-        max_objects=max(numbers),
+        max_objects=max(numbers, default=0),
         max_pictured=max_pictured,
     )
 

@@ -82,7 +82,7 @@ class Windows:
             view: Objects(
                 **{part: _gather(self._columns[f"{OBJECTS}.{view}.{part}"], rows[:, :T], valid) for part in PARTS}
             )
-            for view in (self.spec.objects.views if self.spec.objects else ())
+            for view in (self.spec.objects.views if self.spec.objects and self.spec.objects.max_objects else ())
         }
         return Trajectory(
             instructions=tuple(self._instructions[episodes]),

@@ -19,7 +19,16 @@ import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.object_views import object_views
-from astra.environments.tabletop_drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw
+from astra.environments.tabletop_drawing import (
+    HEIGHT,
+    SMALL_HEIGHT,
+    SMALL_WIDTH,
+    VIEWS,
+    WHITE,
+    WIDTH,
+    draw,
+    halved,
+)
 from astra.environments.tabletop_goals import Sweeping
 from astra.environments.tabletop_layout import Layout, NoRoom, Picture, Problem
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS, check_tasks, content_of
@@ -62,6 +71,8 @@ MAX_OBJECTS, MAX_PICTURED = 8, 9
 """Rows for objects in an observation, and the most objects that a prompt shows."""
 OBJECTS = ObjectSpec(views=dict.fromkeys(VIEWS, (HEIGHT, WIDTH)), max_objects=MAX_OBJECTS, max_pictured=MAX_PICTURED)
 """How objects are seen."""
+FRAMES = {f"observation.images.{view}": (SMALL_HEIGHT, SMALL_WIDTH) for view in VIEWS}
+"""Height and width of the frames, where observations hold them."""
 FPS = 1.0
 """One decision per step."""
 BONUS_STEPS = 2
@@ -78,7 +89,7 @@ class TabletopConfig:
     tasks: tuple[str, ...] = ()
     """Tasks among which each episode draws; empty: all of the level."""
     frames: bool = False
-    """Whether observations hold the full frames beside crops and boxes."""
+    """Whether observations hold each view's frame, of 64 x 128 pixels, beside crops and boxes."""
 
     def build(self) -> "Tabletop":
         """Return the environment."""
@@ -113,7 +124,7 @@ class Tabletop(Environment):
         self.spec_of_trajectories = TrajectorySpec(
             states={END_EFFECTOR: 2},
             actions=ACTIONS,
-            images={f"observation.images.{view}": (HEIGHT, WIDTH) for view in VIEWS} if config.frames else {},
+            images=FRAMES if config.frames else {},
             fps=FPS,
             objects=OBJECTS,
         )
@@ -170,7 +181,7 @@ class Tabletop(Environment):
             objects = object_views(frame, segmentation, self._rows, MAX_OBJECTS)
             seen |= {f"observation.objects.{view}.{name}": values for name, values in objects.items()}
             if self.config.frames:
-                seen[f"observation.images.{view}"] = frame
+                seen[f"observation.images.{view}"] = halved(frame)
         return seen
 
     def expert_action(self) -> np.ndarray:
@@ -246,6 +257,6 @@ def _spaces(frames: bool) -> dict[str, Any]:
         spaces[f"{name}.crops"] = box(0, 255, (MAX_OBJECTS, CROP, CROP, 3), np.uint8)
         spaces[f"{name}.boxes"] = box(0.0, float(WIDTH), (MAX_OBJECTS, 4), np.float32)
         spaces[f"{name}.valid"] = box(0, 1, (MAX_OBJECTS,), np.bool_)
-        if frames:
-            spaces[f"observation.images.{view}"] = box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    if frames:
+        spaces |= {name: box(0, 255, (*size, 3), np.uint8) for name, size in FRAMES.items()}
     return spaces

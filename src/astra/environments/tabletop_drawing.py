@@ -25,6 +25,8 @@ VIEWS: tuple[View, View] = ("top", "front")
 """The cameras."""
 HEIGHT, WIDTH = 128, 256
 """Pixels of a frame."""
+SMALL_HEIGHT, SMALL_WIDTH = HEIGHT // 2, WIDTH // 2
+"""Pixels of a frame as policies see it. Source: the Gato of Jiang et al. 2023 reads pictures of 64 x 128 pixels."""
 PIXELS_PER_METRE = 240.0
 SLANT = math.sqrt(0.5)
 """How much shorter depth and height look from the front."""
@@ -51,6 +53,13 @@ def draw(
         frame.reshape(-1, 3)[pixels] = colours
         segmentation.reshape(-1)[pixels] = index
     return frame, segmentation
+
+
+def halved(frame: UInt8[np.ndarray, "128 256 3"]) -> UInt8[np.ndarray, "64 128 3"]:
+    """Average squares of 2 x 2 pixels, halves rounded up."""
+    rows = frame.astype(np.uint16)
+    rows = rows[::2] + rows[1::2]
+    return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
 
 
 def pixel(x: float, y: float, z: float, view: View) -> tuple[float, float]:

@@ -127,7 +127,7 @@ def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -
         ValueError: if the environment does not show a column of the spec.
     """
     shown = slots[0].observation
-    views = list(spec.objects.views) if spec.objects else []
+    views = list(spec.objects.views) if spec.objects and spec.objects.max_objects else []
     parts = {view: {part: f"{OBJECTS}.{view}.{part}" for part in PARTS} for view in views}
     wanted = (*spec.states, *spec.images, *(column for names in parts.values() for column in names.values()))
     if missing := [name for name in wanted if name not in shown]:

@@ -20,7 +20,7 @@ class Experiment:
     dataset: Path
     """Folder of the demonstrations, a LeRobotDataset v3.0."""
     observations: tuple[str, ...] = ()
-    """Columns that the policy sees; empty: all."""
+    """Columns that the policy sees; empty: all that `policy.states.reads` names."""
     validation: float = 0.05
     """Share of the episodes that is held out."""
     stride: int = 1
@@ -64,7 +64,8 @@ def run_training(
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder.
     """
-    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, experiment.observations or None))
+    columns, reads = experiment.observations or None, experiment.policy.states.reads
+    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
     features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
     windows = partial(

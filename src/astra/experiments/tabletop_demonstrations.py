@@ -26,6 +26,8 @@ class TabletopCollectConfig:
     """Generalisation level: train, L1, L2, L3 or L4. What L1 shows, train shows too, in other episodes."""
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all of the level."""
+    frames: bool = False
+    """Keep each view's frame, of 64 x 128 pixels, too: for policies that read images instead of objects."""
     seed: int = 0
     """Of the first episode; each takes the next."""
     workers: int = os.cpu_count() or 1
@@ -48,7 +50,7 @@ def collect_tabletop(config: TabletopCollectConfig) -> Path:
     with DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="tabletop", views=OBJECTS.views) as writer:
         shown = demonstrations(
             demonstrate,
-            ((config.level, tasks[seed % len(tasks)], seed) for seed in count(config.seed)),
+            ((config.level, tasks[seed % len(tasks)], seed, config.frames) for seed in count(config.seed)),
             workers=config.workers,
             cluster=config.cluster,
         )
@@ -58,12 +60,12 @@ def collect_tabletop(config: TabletopCollectConfig) -> Path:
     return config.output
 
 
-def demonstrate(level: str, task: str, seed: int) -> Episode | None:
+def demonstrate(level: str, task: str, seed: int, frames: bool = False) -> Episode | None:
     """Record the oracle in one episode; None where it does not succeed.
 
-    The same seed, task and level give the same episode, bit for bit.
+    The same seed, task and level give the same episode, bit for bit, with its frames or without.
     """
-    environment = _environment()
+    environment = _environment(frames)
     observation, _ = environment.reset(seed=seed, options={"task": task, "level": level})
     instruction, pictures = environment.instruction, environment.prompt_pictures
     seen: list[dict[str, np.ndarray]] = []
@@ -80,5 +82,5 @@ def demonstrate(level: str, task: str, seed: int) -> Episode | None:
 
 
 @cache
-def _environment() -> Tabletop:
-    return TabletopConfig().build()
+def _environment(frames: bool) -> Tabletop:
+    return TabletopConfig(frames=frames).build()

@@ -2,7 +2,7 @@
 
 from astra.environments.poses import ACTIONS as POSES
 from astra.environments.poses import ActionForm
-from astra.environments.tabletop import ACTIONS, OBJECTS, TabletopConfig
+from astra.environments.tabletop import ACTIONS, FRAMES, OBJECTS, TabletopConfig
 from astra.environments.tabletop_controls import Oracle
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.environments.vima_bench import VimaBenchConfig, tasks_of
@@ -11,10 +11,13 @@ from astra.experiments.pictured_evaluation import World
 from astra.trajectory import TrajectorySpec
 
 
-def tabletop_world() -> World:
-    """Describe the tabletop."""
+def tabletop_world(*, frames: bool = False) -> World:
+    """Describe the tabletop, with the frames of its views or without."""
     return World(
-        name="tabletop", build=TabletopConfig().build, tasks_of=TASKS_OF_LEVELS.__getitem__, make_expert=Oracle
+        name="tabletop",
+        build=TabletopConfig(frames=frames).build,
+        tasks_of=TASKS_OF_LEVELS.__getitem__,
+        make_expert=Oracle,
     )
 
 
@@ -38,14 +41,15 @@ def world_of(spec: TrajectorySpec) -> World:
     """
     objects = spec.objects
     if objects is not None and objects.views.items() <= OBJECTS.views.items():
-        if spec.actions == ACTIONS:
-            return tabletop_world()
+        if spec.actions == ACTIONS and spec.images.items() <= FRAMES.items():
+            return tabletop_world(frames=bool(spec.images))
         for form, actions in POSES.items():
-            if spec.actions == actions:
+            if spec.actions == actions and not spec.images:
                 return vima_bench_world(form, objects.max_objects)
     raise ValueError(
-        f"this policy sees objects in the views {dict(objects.views) if objects else {}} and acts by "
-        f"{', '.join(spec.actions.names)} in {spec.actions.bins or 'no'} bins; the tabletop has the views "
-        f"{dict(OBJECTS.views)} and {', '.join(ACTIONS.names)} in {ACTIONS.bins} bins, VIMA-Bench the same views and "
+        f"this policy sees objects in the views {dict(objects.views) if objects else {}} and the frames "
+        f"{dict(spec.images)}, and acts by {', '.join(spec.actions.names)} in {spec.actions.bins or 'no'} bins; the "
+        f"tabletop has the views {dict(OBJECTS.views)}, the frames {FRAMES}, and {', '.join(ACTIONS.names)} in "
+        f"{ACTIONS.bins} bins; VIMA-Bench the same views, no frames, and "
         f"{' or '.join(str(actions.bins) for actions in POSES.values())} bins"
     )

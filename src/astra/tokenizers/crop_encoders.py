@@ -81,10 +81,10 @@ class SmallCropEncoder(nn.Module):
         assert isinstance(first, nn.Linear)
         # Normalising the weights instead of the pixels gives the same and touches a thousandth of the numbers.
         weight = first.weight / self.std
-        patches = _merge(crops, MERGED[0]).to(weight.dtype)
+        patches = merge(crops, MERGED[0]).to(weight.dtype)
         grid = F.relu(F.linear(patches, weight, first.bias - weight @ self.mean))
         for merged, stage in zip(MERGED[1:], others, strict=True):
-            grid = F.relu(stage(_merge(grid, merged)))
+            grid = F.relu(stage(merge(grid, merged)))
         return grid.flatten(1)
 
 
@@ -92,7 +92,7 @@ MERGED = (4, 2, 2, 2)
 """Pixels or patches along each side that a stage of the small encoder merges into one."""
 
 
-def _merge(grid: Tensor, merged: int) -> Tensor:
+def merge(grid: Tensor, merged: int) -> Tensor:
     """Lay the numbers of neighbouring places side by side: (R, h, w, c) to (R, h / m, w / m, m m c)."""
     R, height, width, channels = grid.shape
     squares = grid.reshape(R, height // merged, merged, width // merged, merged, channels).transpose(2, 3)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from astra.tokenizers.pretrained import load_pretrained, load_pretrained_config
 
-ImageEncoder = Literal["resnet", "vit", "mae"]
+ImageEncoder = Literal["resnet", "vit", "mae", "small"]
 EncoderSize = Literal["tiny", "small", "base"]
 
 RESNETS: dict[EncoderSize, dict[str, Any]] = {
@@ -23,7 +23,15 @@ VITS: dict[EncoderSize, dict[str, Any]] = {
     "small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "intermediate_size": 1536},
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
 }
-"""Sizes of a ViT and an MAE-ViT with patches of 16 pixels: for CPUs, ViT-S, ViT-B."""
+"""Sizes of a ViT and an MAE-ViT: for CPUs, ViT-S, ViT-B."""
+
+ImageSize = int | tuple[int, int]
+"""Side of a square picture, or height and width."""
+
+
+def height_width(size: ImageSize | list[int]) -> tuple[int, int]:
+    """Give height and width in pixels."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class ResNetEncoder(nn.Module):
@@ -62,48 +70,79 @@ class ResNetEncoder(nn.Module):
 
 
 class ViTEncoder(nn.Module):
-    """One vector per picture: the class token of a ViT."""
+    """One vector per picture: the class token of a ViT; or one per patch."""
 
-    def __init__(self, size: EncoderSize, pretrained: str | None, image_size: int) -> None:
-        """Make or load the network."""
+    def __init__(
+        self,
+        size: EncoderSize,
+        pretrained: str | None,
+        image_size: ImageSize,
+        patch_size: int = 16,
+        *,
+        patches: bool = False,
+    ) -> None:
+        """Make or load the network; pretrained weights bring their own size of patches."""
         super().__init__()
         from transformers import ViTConfig, ViTModel
 
         if pretrained is None:
-            model = ViTModel(ViTConfig(**VITS[size], image_size=image_size), add_pooling_layer=False)
+            # Its annotations know squares only; the network takes height and width.
+            shape: Any = {"image_size": list(height_width(image_size)), "patch_size": patch_size}
+            model = ViTModel(ViTConfig(**VITS[size], **shape), add_pooling_layer=False)
         else:
             check_image_size(pretrained, "vit", image_size)
             model = load_pretrained(ViTModel, pretrained, add_pooling_layer=False)
         self.model = model
         self.width: int = model.config.hidden_size
+        self.num_patches: int = model.embeddings.patch_embeddings.num_patches
+        self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures."""
-        return self.model(pixel_values=pixels).last_hidden_state[:, 0]
+        """Encode normalised pictures; the vectors of patches lie end to end, row by row."""
+        hidden = self.model(pixel_values=pixels).last_hidden_state
+        return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
 class MAEEncoder(nn.Module):
-    """One vector per picture: the class token of a masked auto-encoder's ViT that sees every patch."""
+    """One vector per picture: the class token of a masked auto-encoder's ViT that sees it whole; or one per patch."""
 
-    def __init__(self, size: EncoderSize, pretrained: str | None, image_size: int) -> None:
-        """Make or load the network."""
+    def __init__(
+        self,
+        size: EncoderSize,
+        pretrained: str | None,
+        image_size: ImageSize,
+        patch_size: int = 16,
+        *,
+        patches: bool = False,
+    ) -> None:
+        """Make or load the network; pretrained weights bring their own size of patches.
+
+        Raises:
+            ValueError: if the pictures are not square, or not those of the pretrained weights.
+        """
         super().__init__()
         from transformers import ViTMAEConfig, ViTMAEModel
 
+        height, width = height_width(image_size)
+        if height != width:
+            raise ValueError(f"an mae places its patches in a square, got images.image_size={image_size}: use a vit")
         if pretrained is None:
-            model = ViTMAEModel(ViTMAEConfig(**VITS[size], image_size=image_size, mask_ratio=0.0))
+            config = ViTMAEConfig(**VITS[size], image_size=height, patch_size=patch_size, mask_ratio=0.0)
+            model = ViTMAEModel(config)
         else:
             check_image_size(pretrained, "vit_mae", image_size)
             model = load_pretrained(ViTMAEModel, pretrained, mask_ratio=0.0)
         self.model = model
         self.width: int = model.config.hidden_size
         self.num_patches: int = model.embeddings.patch_embeddings.num_patches
+        self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures."""
+        """Encode normalised pictures; the vectors of patches lie end to end, row by row."""
         # The patches are sorted by this noise, even where none is masked: rising noise keeps their order.
         noise = torch.arange(self.num_patches, dtype=pixels.dtype, device=pixels.device).expand(len(pixels), -1)
-        return self.model(pixel_values=pixels, noise=noise).last_hidden_state[:, 0]
+        hidden = self.model(pixel_values=pixels, noise=noise).last_hidden_state
+        return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
 def normalise_by_group(network: nn.Module, channels: int = 16) -> None:
@@ -114,7 +153,7 @@ def normalise_by_group(network: nn.Module, channels: int = 16) -> None:
                 setattr(parent, name, nn.GroupNorm(child.num_features // channels, child.num_features))
 
 
-def check_image_size(pretrained: str, model_type: str, image_size: int) -> None:
+def check_image_size(pretrained: str, model_type: str, image_size: ImageSize) -> None:
     """Refuse to feed a pretrained ViT pictures of another size.
 
     Raises:
@@ -122,8 +161,9 @@ def check_image_size(pretrained: str, model_type: str, image_size: int) -> None:
         ValueError: if the sizes differ, or the model is of another type.
     """
     expected = load_pretrained_config(pretrained, model_type).image_size
-    if image_size != expected:
+    height, width = height_width(expected)
+    if height_width(image_size) != (height, width):
         raise ValueError(
-            f"{pretrained!r} reads pictures of {expected} x {expected} pixels, got images.image_size={image_size}: "
+            f"{pretrained!r} reads pictures of {height} x {width} pixels, got images.image_size={image_size}: "
             f"set it to {expected}"
         )

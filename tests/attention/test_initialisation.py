@@ -1,0 +1,31 @@
+"""What attention does before it has learned anything."""
+
+import torch
+
+
+def test_mimetic_attention_begins_by_finding_what_is_alike_and_copying_it() -> None:
+    from astra.attention.layers import Attention
+    from astra.attention.transformer import COPY, LIKENESS, Transformer
+
+    transformer = Transformer(layers=2, heads=4, width=128, initialisation="mimetic")
+    tokens = torch.nn.functional.layer_norm(torch.randn(400, 128), (128,))
+    for module in transformer.modules():
+        if isinstance(module, Attention):
+            q, k, v = module.qkv(tokens).chunk(3, dim=-1)
+            per_head = [part.unflatten(-1, (4, 32)).transpose(0, 1) for part in (q, k)]
+            scores = per_head[0] @ per_head[1].mT / 32**0.5
+            alike = scores.diagonal(dim1=1, dim2=2)
+            assert abs(float(alike.detach().mean()) - LIKENESS) < 0.2 * LIKENESS
+            assert alike.mean() > scores.mean() + 4 * scores.flatten(1).std()
+            copied = (module.out(v) * tokens).mean()
+            assert abs(float(copied.detach()) - COPY) < 0.1 * COPY
+            assert (module.qkv.bias == 0).all()
+
+
+def test_gpt2s_initialisation_is_the_default() -> None:
+    from astra.attention.transformer import Transformer
+
+    transformer = Transformer(layers=3, heads=2, width=64)
+    block = transformer.blocks[0]
+    assert abs(float(block.attention.qkv.weight.detach().std()) - 0.02) < 0.002  # pyright: ignore
+    assert abs(float(block.attention.out.weight.detach().std()) - 0.02 / 6**0.5) < 0.001  # pyright: ignore
