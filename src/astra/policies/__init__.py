@@ -2,7 +2,15 @@
 
 from astra.policies.astra import AstraConfig
 from astra.policies.decision_transformer import DecisionTransformerConfig
+from astra.policies.diffusion import DiffusionConfig
 from astra.policies.gato import GatoConfig
+from astra.policies.rt1 import RT1Config
 
-POLICIES = {"astra": AstraConfig, "decision-transformer": DecisionTransformerConfig, "gato": GatoConfig}
+POLICIES = {
+    "astra": AstraConfig,
+    "decision-transformer": DecisionTransformerConfig,
+    "diffusion": DiffusionConfig,
+    "gato": GatoConfig,
+    "rt1": RT1Config,
+}
 """Every policy's name in checkpoints and tables, with its configuration."""

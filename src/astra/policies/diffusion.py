@@ -131,9 +131,7 @@ class Diffusion(PlainSequencePolicy):
 
         def denoise(noisy: Tensor, step: int) -> Tensor:
             tokens = self.place(self.noise.tokens(noisy) + self.steps.weight[step], queries)
-            outputs = state.cache.read(
-                self.transformer, tokens, ids, valid, positions=self.relative, context_out=True
-            )
+            outputs = state.cache.read(self.transformer, tokens, ids, valid, positions=self.relative, context_out=True)
             assert outputs is not None
             return outputs
 

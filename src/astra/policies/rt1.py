@@ -28,6 +28,7 @@ from astra.policies.rt1_transformer import RT1Transformer
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.film_efficientnet import FilmEfficientNet
 from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -63,6 +64,11 @@ class RT1Config:
     """What is predicted."""
     decoding: Decoding = field(default_factory=Decoding)
     """How the policy acts."""
+
+    @property
+    def states(self) -> StateConfig:
+        """Tell what of a state is read: camera frames."""
+        return StateConfig(reads=("images",))
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "RT1":
         """Make the policy, with new weights.
@@ -114,7 +120,7 @@ class RT1(Policy[RT1State]):
         self.decode_with(config.decoding)
         self.cameras, width = tuple(spec.images), config.width
         self.language = config.language.build(spec, statistics, width)
-        self.actions = config.actions.build(spec, statistics, width)
+        self.actions = config.actions.build(spec, statistics, width).requires_grad_(False)  # no tokens are made
         self.images = FilmEfficientNet(
             width=width,
             condition=width,
@@ -153,9 +159,9 @@ class RT1(Policy[RT1State]):
         early = torch.arange(min(T, W), device=valid.device).expand(B, -1)
         outputs = self.transformer(frames[:, :W], early)
         if T > W:  # from then on, each action has its own window
-            windows = frames[:, 1:].unfold(1, W, 1).movedim(-1, 2)
-            late = torch.full((B * (T - W), 1), W - 1, device=valid.device)
-            outputs = torch.cat([outputs, self.transformer(windows.flatten(0, 1), late).unflatten(0, (B, T - W))[:, :, 0]], dim=1)
+            windows = frames[:, 1:].unfold(1, W, 1).movedim(-1, 2).flatten(0, 1)
+            last = self.transformer(windows, torch.full((len(windows), 1), W - 1, device=valid.device))
+            outputs = torch.cat([outputs, last.unflatten(0, (B, T - W))[:, :, 0]], dim=1)
         valid = trajectory.action_valid[:, :T] & valid
         return behaviour_cloning(self.head, self.head(outputs), trajectory.actions[:, :T], valid)
 

@@ -81,9 +81,7 @@ class RT1Transformer(nn.Module):
             for layer in (block.out, block.feed_forward):
                 nn.init.normal_(layer.weight, std=0.02 / (2 * layers) ** 0.5)
 
-    def forward(
-        self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]
-    ) -> Float[Tensor, "B Q N D"]:
+    def forward(self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
         """Give the outputs of the actions at the frames asked, counted from the first frame given."""
         W, m, N, device = frames.shape[1], self.frame_tokens, self.action_tokens, frames.device
         starts = (m + N) * torch.arange(W, device=device)[:, None]

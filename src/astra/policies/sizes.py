@@ -12,8 +12,10 @@ from torch import nn
 
 from astra.policies.astra import AstraConfig
 from astra.policies.decision_transformer import DecisionTransformerConfig
+from astra.policies.diffusion import DiffusionConfig
 from astra.policies.gato import GatoConfig
 from astra.policies.policy import PolicyConfig
+from astra.policies.rt1 import RT1Config
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 
@@ -87,6 +89,35 @@ def decision_transformer_small() -> DecisionTransformerConfig:
     return DecisionTransformerConfig(layers=4, heads=4, width=128, positions="relative")
 
 
+def diffusion_43m() -> DiffusionConfig:
+    """Diffusion of Franka Kitchen and Push-T, Tables 5 and 6: Astra's trunk of 43M."""
+    return DiffusionConfig(layers=6, heads=12, width=768, positions="learned")
+
+
+def diffusion_small() -> DiffusionConfig:
+    """Diffusion for CPUs: the trunk of Astra's small size; actions are made in a tenth of the steps of training."""
+    return DiffusionConfig(layers=4, heads=4, width=128, positions="relative", decoding_steps=10)
+
+
+def rt1() -> RT1Config:
+    """RT-1 as it was published; the 46M of Tables 2 and 3 cannot be derived."""
+    return RT1Config()
+
+
+def rt1_small() -> RT1Config:
+    """RT-1 for CPUs: a trunk as large as Astra's small one, under an EfficientNet of a quarter of B0's channels."""
+    return RT1Config(
+        layers=6,
+        heads=4,
+        head_width=56,
+        width=128,
+        frame_tokens=4,
+        width_coefficient=0.25,
+        depth_coefficient=0.25,
+        image_size=96,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """A named size and what the paper prints for it."""
@@ -113,6 +144,10 @@ SIZES = (
     Size(name="decision-transformer-42m", policy="decision-transformer", make=decision_transformer_42m, paper="42.0M"),
     Size(name="decision-transformer-44m", policy="decision-transformer", make=decision_transformer_44m, paper="44.1M"),
     Size(name="decision-transformer-small", policy="decision-transformer", make=decision_transformer_small, paper=None),
+    Size(name="diffusion-43m", policy="diffusion", make=diffusion_43m, paper="43M"),
+    Size(name="diffusion-small", policy="diffusion", make=diffusion_small, paper=None),
+    Size(name="rt1", policy="rt1", make=rt1, paper="46M"),
+    Size(name="rt1-small", policy="rt1", make=rt1_small, paper=None),
 )
 
 
@@ -121,7 +156,10 @@ def trunk_parameters(config: PolicyConfig) -> int:
     one = torch.ones(1)
     statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
     spec = TrajectorySpec(
-        states={"observation.state": 1}, actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)), instructions=("go",)
+        states={"observation.state": 1},
+        actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)),
+        images={"camera": (96, 96)} if isinstance(config, RT1Config) else {},  # which reads nothing else
+        instructions=("go",),
     )
     with torch.device("meta"):
         policy = config.build(spec, Statistics(states={"observation.state": statistics}, actions=statistics))
