@@ -1,7 +1,7 @@
 """Noise on actions: what is trained finds a known distribution again, and steps are what they should be."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from astra.trajectory import Statistics, TrajectorySpec
 
 WIDTH, STEPS = 16, 20
+Kind = Literal["uniform", "absorbing", "ddpm", "ddim"]
 
 
 @pytest.fixture
@@ -28,14 +29,14 @@ def plane() -> "tuple[TrajectorySpec, Statistics]":
     return spec, Statistics(states={}, actions=actions)
 
 
-def build(kind: str, spec: "TrajectorySpec", statistics: "Statistics") -> "tuple[Noise, ActionHead]":
+def build(kind: Kind, spec: "TrajectorySpec", statistics: "Statistics") -> "tuple[Noise, ActionHead]":
     from astra.policies.action_heads import build_head
     from astra.policies.d3pm import D3PM
     from astra.policies.ddpm import DDPM
     from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 
     steps: dict[str, Any] = dict(steps=STEPS, decoding_steps=STEPS)
-    if kind in ("uniform", "absorbing"):
+    if kind == "uniform" or kind == "absorbing":
         discrete = DiscreteActionsConfig().build(spec, statistics, WIDTH)
         return D3PM(discrete, WIDTH, **steps, transition=kind), build_head(discrete, WIDTH, 0.0)
     continuous = ContinuousActionsConfig().build(spec, statistics, WIDTH)
@@ -60,7 +61,7 @@ class Denoiser(nn.Module):
 
 @pytest.mark.parametrize("kind", ["uniform", "absorbing", "ddpm", "ddim"])
 def test_two_modes_are_found_with_their_weights_and_places(
-    kind: str, plane: "tuple[TrajectorySpec, Statistics]"
+    kind: Kind, plane: "tuple[TrajectorySpec, Statistics]"
 ) -> None:
     """Seven tenths lie around (-1.5, 3.5), three tenths around (2.5, 0.5); dimensions alone cannot tell."""
     noise, head = build(kind, *plane)
@@ -93,7 +94,7 @@ def test_two_modes_are_found_with_their_weights_and_places(
 
 @pytest.mark.parametrize("kind", ["uniform", "absorbing"])
 def test_going_back_and_forth_leaves_the_distribution_as_it_is(
-    kind: str, plane: "tuple[TrajectorySpec, Statistics]"
+    kind: Kind, plane: "tuple[TrajectorySpec, Statistics]"
 ) -> None:
     """q(x_j) = sum over x_k of q(x_j | x_k, x_0) q(x_k | x_0), for every x_0."""
     from astra.policies.d3pm import D3PM
@@ -113,7 +114,7 @@ def test_going_back_and_forth_leaves_the_distribution_as_it_is(
 
 
 @pytest.mark.parametrize("kind", ["uniform", "absorbing", "ddpm"])
-def test_nothing_is_left_at_the_last_step(kind: str, plane: "tuple[TrajectorySpec, Statistics]") -> None:
+def test_nothing_is_left_at_the_last_step(kind: Kind, plane: "tuple[TrajectorySpec, Statistics]") -> None:
     noise, _ = build(kind, *plane)
     draws, last = torch.rand(50, 2, 2), torch.full((50,), STEPS - 1)
     one, _ = noise.corrupt(torch.tensor([[-2.9, 3.9]]).expand(50, 2), last, draws)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
+    from astra.policies.policy import Policy
     from astra.policies.rt1 import RT1
     from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -78,7 +79,7 @@ def at(trajectory: "Trajectory", t: int) -> "Observation":
     )
 
 
-def roll(policy: "RT1", trajectory: "Trajectory") -> torch.Tensor:
+def roll(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
     state = policy.start(trajectory.instructions, range(len(trajectory.instructions)))
     chosen = []
     for t in range(trajectory.num_timesteps):

@@ -8,6 +8,8 @@ Source: Brohan et al. 2023, RT-1; Perez et al. 2018 (FiLM); Tan and Le 2019 (Eff
 Deviation: random weights, with group normalisation as in `image_encoders`; RT-1 starts from ImageNet.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -45,14 +47,14 @@ class TokenLearner(nn.Module):
         """Make the layers."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.weigh = nn.Sequential(nn.Linear(width, BOTTLENECK), nn.GELU(), nn.Linear(BOTTLENECK, num_tokens))
-        for layer in (self.weigh[0], self.weigh[2]):
+        self.hidden, self.weigh = nn.Linear(width, BOTTLENECK), nn.Linear(BOTTLENECK, num_tokens)
+        for layer in (self.hidden, self.weigh):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
     def forward(self, places: Float[Tensor, "frames P D"]) -> Float[Tensor, "frames m D"]:
         """Give the tokens of each frame."""
-        return torch.softmax(self.weigh(self.norm(places)), dim=1).mT @ places
+        return torch.softmax(self.weigh(F.gelu(self.hidden(self.norm(places)))), dim=1).mT @ places
 
 
 class FilmEfficientNet(nn.Module):
@@ -85,7 +87,7 @@ class FilmEfficientNet(nn.Module):
         from transformers import EfficientNetConfig, EfficientNetModel
 
         last = max(8, int(1280 * width_coefficient + 4) // 8 * 8)
-        model = EfficientNetModel(
+        model: Any = EfficientNetModel(
             EfficientNetConfig(
                 width_coefficient=width_coefficient,
                 depth_coefficient=depth_coefficient,
