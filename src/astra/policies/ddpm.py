@@ -10,7 +10,7 @@ Source: appendix A.9, Eq. 3; Ho et al. 2020; the settings of Chi et al. 2023, Di
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -60,7 +60,7 @@ class DDPM(Noise):
                 "diffusion over continuous actions needs the extra `diffusion`: pip install 'astra-vla[diffusion]'"
             ) from error
         self.actions = (actions,)  # in a tuple: the policy owns the module
-        kind = DDPMScheduler if sampler == "ddpm" else DDIMScheduler
+        kind: Any = DDPMScheduler if sampler == "ddpm" else DDIMScheduler
         self.scheduler = kind(
             num_train_timesteps=steps,
             beta_schedule="squaredcos_cap_v2",
@@ -81,8 +81,8 @@ class DDPM(Noise):
         """Give noisy values, and the noise, which is what is to be predicted."""
         noise = (-2 * torch.log1p(-draws[..., 0])).sqrt() * torch.cos(2 * math.pi * draws[..., 1])  # Box and Muller
         clean = 2 * (actions - self.low) / (self.high - self.low) - 1
-        flat = (part.reshape(-1, part.shape[-1]) for part in (clean.clamp(-1, 1), noise))
-        return self.scheduler.add_noise(*flat, step.flatten()).view_as(noise), noise
+        flat, flat_noise = (part.reshape(-1, part.shape[-1]) for part in (clean.clamp(-1, 1), noise))
+        return self.scheduler.add_noise(flat, flat_noise, step.flatten()).view_as(noise), noise
 
     def tokens(self, noisy: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Give one token per noisy value; a constant dimension, whose noise nobody learns, always looks alike."""
