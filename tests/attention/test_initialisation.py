@@ -29,3 +29,20 @@ def test_gpt2s_initialisation_is_the_default() -> None:
     block = transformer.blocks[0]
     assert abs(float(block.attention.qkv.weight.detach().std()) - 0.02) < 0.002  # pyright: ignore
     assert abs(float(block.attention.out.weight.detach().std()) - 0.02 / 6**0.5) < 0.001  # pyright: ignore
+
+
+def test_mimetic_attention_to_a_prompt_begins_in_the_same_way() -> None:
+    from astra.attention.cross_transformer import CrossTransformer
+    from astra.attention.transformer import COPY, LIKENESS
+    from astra.attention.vima_block import CrossBlock
+
+    block = CrossTransformer(layers=1, heads=4, width=128, initialisation="mimetic").cross[0]
+    assert isinstance(block, CrossBlock)
+    tokens = torch.nn.functional.layer_norm(torch.randn(400, 128), (128,))
+    keys, values = block.keys_values(tokens).chunk(2, dim=-1)
+    per_head = [part.unflatten(-1, (4, 32)).transpose(0, 1) for part in (block.q(tokens), keys)]
+    scores = per_head[0] @ per_head[1].mT / 32**0.5
+    alike = scores.diagonal(dim1=1, dim2=2)
+    assert abs(float(alike.detach().mean()) - LIKENESS) < 0.2 * LIKENESS
+    assert alike.mean() > scores.mean() + 4 * scores.flatten(1).std()
+    assert abs(float((block.out(values) * tokens).mean().detach()) - COPY) < 0.1 * COPY

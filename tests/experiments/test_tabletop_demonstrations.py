@@ -25,9 +25,15 @@ def test_a_demonstration_solves_its_episode_when_it_is_played_again() -> None:
     assert info["is_success"]
 
 
-def test_collected_episodes_are_read_back_as_they_were_seen(tmp_path: Path) -> None:
-    folder = collect_tabletop(TabletopCollectConfig(episodes=6, output=tmp_path / "data", tasks=TASKS, workers=1))
-    dataset = LeRobotDataset.open(folder)
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> LeRobotDataset:
+    """Six episodes of three tasks, with frames."""
+    folder = tmp_path_factory.mktemp("tabletop") / "data"
+    collect_tabletop(TabletopCollectConfig(episodes=6, output=folder, tasks=TASKS, workers=1, frames=True))
+    return LeRobotDataset.open(folder)
+
+
+def test_collected_episodes_are_read_back_as_they_were_seen(dataset: LeRobotDataset) -> None:
     assert len(dataset) == 6
     assert dataset.spec.actions == ACTIONS
     assert dataset.spec.objects is not None
@@ -37,27 +43,27 @@ def test_collected_episodes_are_read_back_as_they_were_seen(tmp_path: Path) -> N
     assert dataset.lengths.tolist() == [len(episode) for episode in shown if episode is not None]
 
 
-def test_a_policy_sees_the_frames_that_demonstrations_hold_bit_for_bit(tmp_path: Path) -> None:
-    folder = collect_tabletop(
-        TabletopCollectConfig(episodes=3, output=tmp_path / "data", tasks=TASKS, workers=1, frames=True)
-    )
-    dataset = LeRobotDataset.open(folder)
+def test_a_policy_sees_the_frames_that_demonstrations_hold_bit_for_bit(dataset: LeRobotDataset) -> None:
     assert dataset.spec.images == FRAMES
-    environment = TabletopConfig(level="train", frames=True).build()
-    assert dict(environment.spec_of_trajectories.images) == FRAMES
-    assert world_of(dataset.spec).build().spec_of_trajectories.images == FRAMES
-    plain = demonstrate("train", TASKS[0], 0)
-    assert plain is not None
+    environment = world_of(dataset.spec).build()
+    assert environment.spec_of_trajectories.images == FRAMES
     for number in range(3):
         episode = dataset.episode(number)
-        observation, _ = environment.reset(seed=number, options={"task": TASKS[number]})
+        observation, _ = environment.reset(seed=number, options={"task": TASKS[number], "level": "train"})
         for step, action in enumerate(episode.columns["action"]):
             for name, values in observation.items():
                 np.testing.assert_array_equal(episode.columns[name][step], values)
             observation, *_ = environment.step(action)
-    for name, values in plain.columns.items():
-        np.testing.assert_array_equal(dataset.episode(0).columns[name], values)
     assert all(np.ptp(dataset.columns[name]) > 100 for name in FRAMES)
+
+
+def test_frames_change_nothing_else(dataset: LeRobotDataset) -> None:
+    plain = demonstrate("train", TASKS[0], 0)
+    assert plain is not None
+    filmed = dataset.episode(0).columns
+    assert filmed.keys() == plain.columns.keys() | FRAMES.keys()
+    for name, values in plain.columns.items():
+        np.testing.assert_array_equal(filmed[name], values)
 
 
 def test_refuses_unknown_levels_and_tasks_before_it_begins(tmp_path: Path) -> None:

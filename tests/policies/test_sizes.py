@@ -15,6 +15,12 @@ import pytest
         ("gato-43m", 43_315_200),
         ("gato-19m", 19_439_616),
         ("decision-transformer-44m", 44_134_400),
+        ("vima-42m", 42_379_776),
+        ("vima-525m", 525_488_640),
+        ("vima-113m", 113_914_368),
+        ("vima-51m", 50_777_088),
+        ("vima-26m", 25_585_152),
+        ("flamingo-42m", 42_379_776),
         ("diffusion-43m", 43_315_200),
     ],
 )
@@ -25,7 +31,10 @@ def test_trunk_has_the_papers_number_of_parameters(name: str, count: int) -> Non
     assert trunk_parameters(size.make()) == count
 
 
-@pytest.mark.parametrize("name", ["gato-small", "decision-transformer-small", "diffusion-small", "rt1-small"])
+@pytest.mark.parametrize(
+    "name",
+    ["gato-small", "decision-transformer-small", "vima-small", "flamingo-small", "diffusion-small", "rt1-small"],
+)
 def test_small_trunks_are_as_large_as_astras_within_a_twentieth(name: str) -> None:
     from astra.policies.sizes import SIZES, astra_small, trunk_parameters
 

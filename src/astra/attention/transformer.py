@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Attention, Block, FeedForward, Kernel
 from astra.attention.positions import LearnedPositions
-from astra.attention.vima_block import GatedFeedForward, VimaBlock
+from astra.attention.vima_block import CrossBlock, GatedFeedForward, VimaBlock
 
 __all__ = ["Initialisation", "SharedPrompt", "Transformer", "TrunkBlock"]
 
@@ -144,7 +144,7 @@ def initialise(transformer: nn.Module) -> None:
     layer norms                   scale 1, shift 0
     ============================  ==========================================
 
-    There are two residuals per block.
+    There are two residuals per block. What is initialised may be any module that holds blocks.
     """
     last: list[nn.Linear] = []
     for module in transformer.modules():
@@ -154,7 +154,7 @@ def initialise(transformer: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, Attention):
+        elif isinstance(module, Attention | CrossBlock):
             last.append(module.out)
         elif isinstance(module, FeedForward | GatedFeedForward):
             last.append(module.down)
@@ -177,9 +177,12 @@ def initialise_mimetic(transformer: nn.Module) -> None:
     transformers. Deviation: they give the second the other sign.
     """
     for module in transformer.modules():
-        if isinstance(module, Attention):
+        if isinstance(module, Attention | CrossBlock):
             D = module.out.in_features
-            q, k, v = module.qkv.weight.chunk(3)
+            if isinstance(module, Attention):
+                q, k, v = module.qkv.weight.chunk(3)
+            else:
+                q, (k, v) = module.q.weight, module.keys_values.weight.chunk(2)
             with torch.no_grad():
                 q.normal_(std=(LIKENESS / (D * (D / module.heads) ** 0.5)) ** 0.5)
                 k.copy_(q)

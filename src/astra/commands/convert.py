@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from rich.progress import track
 
 from astra.commands.names import choose, first_line
 from astra.commands.parse import parse
 from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
+from astra.datasets.merging import merge
 from astra.environments.pusht_geometry import CENTRE, LOWER_RIGHT
 from astra.experiments.pusht_demonstrations import convert_pusht_zarr
 
@@ -57,7 +59,28 @@ def pusht_zarr(
     )
 
 
-FORMATS: dict[str, Callable[..., Path]] = {"diffusion-policy-zarr": diffusion_policy_zarr, "pusht-zarr": pusht_zarr}
+def lerobot(
+    sources: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    output: Path,
+) -> Path:
+    """Merge data sets of the native format, which were collected in parts.
+
+    Args:
+        sources: the data sets, LeRobotDataset v3.0, with equal columns and actions.
+        output: folder that the data set becomes.
+    """
+    total = sum(len(LeRobotDataset.open(source)) for source in sources)
+    for _ in track(merge(sources, output), description="episodes", total=total, transient=True):
+        pass
+    return output
+
+
+FORMATS: dict[str, Callable[..., Path]] = {
+    "diffusion-policy-zarr": diffusion_policy_zarr,
+    "lerobot": lerobot,
+    "pusht-zarr": pusht_zarr,
+}
 
 
 def run(arguments: Sequence[str]) -> None:

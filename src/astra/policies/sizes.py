@@ -13,9 +13,11 @@ from torch import nn
 from astra.policies.astra import AstraConfig
 from astra.policies.decision_transformer import DecisionTransformerConfig
 from astra.policies.diffusion import DiffusionConfig
+from astra.policies.flamingo import FlamingoConfig
 from astra.policies.gato import GatoConfig
 from astra.policies.policy import PolicyConfig
 from astra.policies.rt1 import RT1Config
+from astra.policies.vima import VimaConfig
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 
@@ -89,6 +91,46 @@ def decision_transformer_small() -> DecisionTransformerConfig:
     return DecisionTransformerConfig(layers=4, heads=4, width=128, positions="relative")
 
 
+def vima_42m() -> VimaConfig:
+    """VIMA of VIMA-Bench and CALVIN, Tables 1 and 3; heads as wide as those of the Astra beside it, here and below."""
+    return VimaConfig(layers=5, heads=16, width=512, positions="learned")
+
+
+def vima_525m() -> VimaConfig:
+    """VIMA of ManiSkill, Table 2."""
+    return VimaConfig(layers=10, heads=20, width=1280, positions="learned")
+
+
+def vima_113m() -> VimaConfig:
+    """VIMA of Franka Kitchen, Table 5."""
+    return VimaConfig(layers=6, heads=12, width=768, positions="learned")
+
+
+def vima_51m() -> VimaConfig:
+    """VIMA of six layers, which appendix A.10 compares on Push-T."""
+    return VimaConfig(layers=6, heads=8, width=512, positions="learned")
+
+
+def vima_26m() -> VimaConfig:
+    """VIMA of Push-T, Table 6."""
+    return VimaConfig(layers=3, heads=8, width=512, positions="learned")
+
+
+def vima_small() -> VimaConfig:
+    """VIMA for CPUs; its trunk is 2 % larger than that of Astra's small size."""
+    return VimaConfig(layers=2, heads=4, width=112, positions="relative")
+
+
+def flamingo_42m() -> FlamingoConfig:
+    """Flamingo of VIMA-Bench and CALVIN, Tables 1 and 3: VIMA's trunk behind four layers of resampler."""
+    return FlamingoConfig(layers=5, heads=16, width=512, positions="learned", resampler_layers=4)
+
+
+def flamingo_small() -> FlamingoConfig:
+    """Flamingo for CPUs: the trunk of VIMA's small size."""
+    return FlamingoConfig(layers=2, heads=4, width=112, positions="relative")
+
+
 def diffusion_43m() -> DiffusionConfig:
     """Diffusion of Franka Kitchen and Push-T, Tables 5 and 6: Astra's trunk of 43M."""
     return DiffusionConfig(layers=6, heads=12, width=768, positions="learned")
@@ -144,6 +186,14 @@ SIZES = (
     Size(name="decision-transformer-42m", policy="decision-transformer", make=decision_transformer_42m, paper="42.0M"),
     Size(name="decision-transformer-44m", policy="decision-transformer", make=decision_transformer_44m, paper="44.1M"),
     Size(name="decision-transformer-small", policy="decision-transformer", make=decision_transformer_small, paper=None),
+    Size(name="vima-42m", policy="vima", make=vima_42m, paper="42.4M"),
+    Size(name="vima-525m", policy="vima", make=vima_525m, paper="525M"),
+    Size(name="vima-113m", policy="vima", make=vima_113m, paper="113M"),
+    Size(name="vima-51m", policy="vima", make=vima_51m, paper="50.8M"),
+    Size(name="vima-26m", policy="vima", make=vima_26m, paper="26M"),
+    Size(name="vima-small", policy="vima", make=vima_small, paper=None),
+    Size(name="flamingo-42m", policy="flamingo", make=flamingo_42m, paper="42.4M"),
+    Size(name="flamingo-small", policy="flamingo", make=flamingo_small, paper=None),
     Size(name="diffusion-43m", policy="diffusion", make=diffusion_43m, paper="43M"),
     Size(name="diffusion-small", policy="diffusion", make=diffusion_small, paper=None),
     Size(name="rt1", policy="rt1", make=rt1, paper="46M"),

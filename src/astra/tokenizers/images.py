@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.layers import joined
 from astra.tokenizers.image_encoders import (
     EncoderSize,
     ImageEncoder,
@@ -108,7 +109,8 @@ class ImageTokenizer(nn.Module):
             case "mae":
                 encoder = MAEEncoder(*made, patches=patches)
             case "small":
-                encoder = SmallImageEncoder(height_width(config.image_size), config.patch_size, patches=patches)
+                size, colours = height_width(config.image_size), (IMAGENET_MEAN, IMAGENET_STD)
+                encoder = SmallImageEncoder(size, config.patch_size, *colours, patches=patches)
         self.tokens_per_camera = 1 if isinstance(encoder, ResNetEncoder) or not patches else encoder.num_patches
         self.num_tokens = self.tokens_per_camera * len(cameras)
         self.encoder = Frozen(encoder) if config.frozen else encoder
@@ -137,9 +139,9 @@ class ImageTokenizer(nn.Module):
 
     def features(self, *frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "all_frames F"]:
         """Encode RGB frames, those of one camera after those of the other; patches of a frame lie end to end."""
-        pixels = torch.cat([self.pixels(frame) for frame in frames])
+        pixels = joined([self.pixels(frame) for frame in frames], 0)
         if isinstance(self.encoder, Frozen):
-            return self.encoder(pixels.float(), device=pixels.device).to(pixels.dtype)
+            return self.encoder(pixels.float(), device=pixels.device).to(self.mean.dtype)
         return self.encoder(pixels)
 
     def project(self, features: Mapping[str, Float[Tensor, "*batch F"]]) -> Float[Tensor, "*batch VP D"]:
@@ -161,10 +163,15 @@ class ImageTokenizer(nn.Module):
             digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames 3 _ _"]:
-        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colours."""
-        size = height_width(self.config.image_size)
+    def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Shaped[Tensor, "frames 3 _ _"]:
+        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colours.
+
+        The small encoder does the latter itself.
+        """
+        size, is_small = height_width(self.config.image_size), self.config.encoder == "small"
+        if is_small and frames.shape[-2:] == size:
+            return frames
         pixels = frames.to(self.mean.dtype) / 255
         if pixels.shape[-2:] != size:
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        return (pixels - self.mean) / self.std
+        return 255 * pixels if is_small else (pixels - self.mean) / self.std

@@ -1,13 +1,16 @@
-"""A small encoder of frames with random weights, for CPUs: patches that are merged, then read each other.
+"""A small encoder of frames with random weights, for CPUs: patches of a few pixels, merged two by two.
 
-    frame -> patches of 4 pixels -> merged two by two, up to patch_size -> two transformer blocks -> one vector a patch
+    frame -> patches of 4 pixels -> merged, up to patch_size -> norm -> one vector per patch
+                                                            `-> a block in which patches read each other
+                                                                -> side by side -> one vector per picture
 
-Source: the stages are those of the small encoder of crops. They stand in for the single product by which a ViT reads a
-patch, as Gato's residual block does (Reed et al. 2022): of a patch of 32 pixels one product sees little.
+Every patch is read alone, as in Gato, whose patches go through a residual block (Reed et al. 2022); its trunk lets them
+read each other. The stages are like those of the small encoder of crops. Deviation: a ViT reads a patch by one product,
+which of 32 x 32 pixels sees little.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,22 +18,36 @@ from astra.attention.layers import by_head, keys_and_values
 from astra.attention.transformer import Transformer
 from astra.tokenizers.crop_encoders import merge
 
-WIDEST = 128
+WIDTHS = (16, 32, 64)
+"""Numbers per patch after the first stages; after the last there are 128."""
 FIRST = 4
 """Side in pixels of what the first stage reads at once; every further stage merges two by two."""
 
 
 class SmallImageEncoder(nn.Module):
-    """One vector of 128 numbers per patch, or, from all of them side by side, one per picture."""
+    """One vector of 128 numbers per patch, or, from all of them, one per picture."""
 
-    width = WIDEST
+    width = 128
 
-    def __init__(self, image_size: tuple[int, int], patch_size: int, *, patches: bool) -> None:
-        """Make stages and blocks.
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        patch_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        *,
+        patches: bool,
+    ) -> None:
+        """Make the stages, and the block where one vector per picture is to come out.
 
         Args:
             image_size: height and width of the pictures.
             patch_size: 4, 8, 16, 32, ...
+            mean: of the colours, as shares of 255.
+            std: the colours' deviation.
             patches: whether patches come out, one after the other, or one vector per picture.
 
         Raises:
@@ -42,7 +59,7 @@ class SmallImageEncoder(nn.Module):
             raise ValueError(
                 f"the small encoder merges patches of {FIRST} pixels two by two, got patch_size={patch_size}"
             )
-        widths = [3, *(min(WIDEST, 32 << stage) for stage in range(count - 1)), WIDEST]
+        widths = [3, *(WIDTHS[min(stage, len(WIDTHS) - 1)] for stage in range(count - 1)), self.width]
         self.merged = (FIRST, *[2] * (count - 1))
         self.stages = nn.ModuleList(
             nn.Linear(merged * merged * before, after)
@@ -52,22 +69,42 @@ class SmallImageEncoder(nn.Module):
             assert isinstance(stage, nn.Linear)
             nn.init.kaiming_normal_(stage.weight, nonlinearity="relu")
             nn.init.zeros_(stage.bias)
+        self.register_buffer("mean", 255 * torch.tensor(mean).repeat(FIRST**2), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).repeat(FIRST**2), persistent=False)
         self.num_patches = (image_size[0] // patch_size) * (image_size[1] // patch_size)
-        self.places = nn.Parameter(torch.randn(self.num_patches, WIDEST) * 0.02)
-        self.mixer = Transformer(layers=2, heads=4, width=WIDEST)
-        self.joined = None if patches else nn.Linear(self.num_patches * WIDEST, WIDEST)
+        self.patches = patches
+        self.end = nn.LayerNorm(self.width) if patches else WholePicture(self.num_patches, self.width)
 
-    def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures; the vectors of patches lie end to end, row by row."""
-        grid = pixels.permute(0, 2, 3, 1)
-        for merged, stage in zip(self.merged, self.stages, strict=True):
+    def forward(self, pixels: Shaped[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
+        """Encode RGB pictures, 0 to 255; the vectors of patches lie end to end, row by row."""
+        first, *others = self.stages
+        assert isinstance(first, nn.Linear)
+        # Normalising the weights instead of the pixels gives the same and touches a thousandth of the numbers.
+        weight = first.weight / self.std
+        colours = merge(pixels.permute(0, 2, 3, 1), FIRST).to(weight.dtype)
+        grid = F.relu(F.linear(colours, weight, first.bias - weight @ self.mean))
+        for merged, stage in zip(self.merged[1:], others, strict=True):
             grid = F.relu(stage(merge(grid, merged)))
-        rows = (grid.flatten(1, 2) + self.places).flatten(0, 1)
-        kernel = _WithinPictures(len(pixels), self.mixer.heads)
+        return self.end(grid.flatten(1, 2)).flatten(1)
+
+
+class WholePicture(nn.Module):
+    """One vector per picture from those of its patches, which read each other in one block."""
+
+    def __init__(self, num_patches: int, width: int) -> None:
+        """Make the block and the layer that joins the patches."""
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(num_patches, width) * 0.02)
+        self.mixer = Transformer(layers=1, heads=4, width=width)
+        self.joined = nn.Linear(num_patches * width, width)
+
+    def forward(self, patches: Float[Tensor, "frames P F"]) -> Float[Tensor, "frames F"]:
+        """Join the patches of each picture."""
+        rows = (patches + self.places).flatten(0, 1)
+        kernel = _WithinPictures(len(patches), self.mixer.heads)
         for block in self.mixer.blocks:
             rows = block(rows, len(rows), kernel)
-        vectors = self.mixer.final_norm(rows).reshape(len(pixels), -1)
-        return vectors if self.joined is None else self.joined(vectors)
+        return self.joined(self.mixer.final_norm(rows).reshape(len(patches), -1))
 
 
 class _WithinPictures:

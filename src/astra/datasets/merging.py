@@ -1,0 +1,42 @@
+"""Several data sets made one: demonstrations that were collected in parts, on other days or other machines."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from astra.datasets.episode import Episode
+from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot_writer import DatasetWriter
+from astra.trajectory import TrajectorySpec
+
+
+def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
+    """Write the episodes of all sources, one source after the other, and yield each when it is written.
+
+    Raises:
+        FileExistsError: if the destination exists.
+        ValueError: if the sources do not hold the same columns, actions, views and timesteps per second.
+    """
+    datasets = [LeRobotDataset.open(source) for source in sources]
+    first = datasets[0].spec
+    for source, dataset in zip(sources, datasets, strict=True):
+        if differing := _differences(dataset.spec, first):
+            raise ValueError(f"{source} and {sources[0]} differ in {', '.join(differing)}: only equal ones are merged")
+    views = first.objects.views if first.objects else None
+    with DatasetWriter(destination, fps=first.fps, actions=first.actions, views=views) as writer:
+        for dataset in datasets:
+            for index in range(len(dataset)):
+                episode = dataset.episode(index)
+                writer.add(episode)
+                yield episode
+
+
+def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
+    """Name what two specs have different, but for the instructions and the most objects that a prompt shows."""
+
+    def compared(of: TrajectorySpec) -> TrajectorySpec:
+        objects = None if of.objects is None else replace(of.objects, max_pictured=1)
+        return replace(of, instructions=(), objects=objects)
+
+    one, two = compared(spec), compared(other)
+    return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]

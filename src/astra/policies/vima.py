@@ -1,0 +1,40 @@
+"""VIMA: object tokens and one token per action, over a prompt that every layer reads by cross-attention.
+
+    prompt    p1 p2 p3 ---------------------------+
+                                                  v in every layer
+    context   s1 s2 s3 | a | s1 s2 s3 | a | ...   causal
+                    |             |
+                    v             v
+                    a             a               all dimensions at once
+
+A state keeps all its tokens: objects, cameras, state vectors. Source: Jiang et al. 2023, VIMA; section 4.3, A.9.
+Deviation: tokenizers, heads and initialisation are Astra's, as in all policies here; VIMA has MLPs as heads.
+"""
+
+from dataclasses import dataclass
+
+from astra.policies.prompt_reader import PromptReader, PromptReaderConfig
+from astra.trajectory import Statistics, TrajectorySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class VimaConfig(PromptReaderConfig):
+    """Size and options of a VIMA."""
+
+    def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Vima":
+        """Make the policy, with new weights."""
+        return Vima(self, spec, statistics)
+
+
+class Vima(PromptReader):
+    """Cross-attention to the prompt, causal attention over states and actions."""
+
+    config: VimaConfig
+
+    def __init__(self, config: VimaConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
+        """Make tokenizers, trunk and head.
+
+        Raises:
+            ValueError: if the options contradict each other.
+        """
+        super().__init__(config, spec, statistics)

@@ -1,0 +1,60 @@
+"""Any number of state tokens to a few: Flamingo's perceiver resampler.
+
+Learned latents, the same at every timestep, attend to the tokens of the state and to themselves, a few layers long;
+what becomes of them are the state's tokens. A hidden object is never read.
+
+Source: Alayrac et al. 2022, Flamingo, section 3.1; VIMA's comparison (four latents per timestep).
+Deviation: the feed-forward halves are gated (GEGLU), as in the trunk behind; Flamingo's are not.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from astra.attention.masks import additive
+from astra.attention.transformer import initialise
+from astra.attention.vima_block import CrossBlock
+
+
+class Resampler(nn.Module):
+    """Latents that read the tokens of a state: 16 D^2 + 4 D parameters per layer."""
+
+    def __init__(
+        self, *, num_tokens: int, latents: int, layers: int, heads: int, width: int, dropout: float = 0.0
+    ) -> None:
+        """Make and initialise latents and layers.
+
+        Args:
+            num_tokens: Tokens of a state, each of which gets a vector of its own: two cameras' look alike otherwise.
+            latents: Tokens that come out.
+            layers: Times that latents read.
+            heads: Heads of attention.
+            width: D.
+            dropout: Share of activations dropped in training.
+
+        Raises:
+            ValueError: if there are no latents or no layers.
+        """
+        super().__init__()
+        if latents < 1 or layers < 1:
+            raise ValueError(f"a resampler needs at least one latent and one layer, got {latents} and {layers}")
+        self.slots = nn.Parameter(torch.randn(num_tokens, width) * 0.02)
+        self.latents = nn.Parameter(torch.randn(latents, width) * 0.02)
+        self.norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
+        self.final_norm = nn.LayerNorm(width)
+        initialise(self)
+
+    def forward(
+        self, tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M"]
+    ) -> Float[Tensor, "*batch R D"]:
+        """Give the latents that have read the valid tokens."""
+        batch = valid.shape[:-1]
+        rows = self.norm(tokens + self.slots).flatten(0, -3)
+        real = torch.cat([valid, valid.new_ones(*batch, len(self.latents))], dim=-1)
+        mask = additive(real.flatten(0, -2), rows.dtype)[:, None, None]
+        x = self.latents.expand(len(rows), -1, -1)
+        for block in self.blocks:
+            assert isinstance(block, CrossBlock)
+            x = block(x, block.keys_values(torch.cat([rows, block.norm(x)], dim=1)), mask)
+        return self.final_norm(x).unflatten(0, batch)
