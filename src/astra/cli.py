@@ -14,6 +14,7 @@ COMMANDS = {
     "experiments": "list the named runs",
     "train": "train the policy of a named run",
     "evaluate": "measure a trained policy in its simulator",
+    "compare": "train and measure all rows of a table of the paper, and show it beside the paper's",
     "collect": "let an expert demonstrate",
     "convert": "bring demonstrations of another format into the native one",
     "inspect": "look at a mask, the sizes of policies, a data set or a checkpoint",

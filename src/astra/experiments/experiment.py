@@ -26,8 +26,8 @@ class Experiment:
     stride: int = 1
     """Timesteps between the starts of neighbouring windows of an episode; the window's own length, where a window holds
     a whole episode and nothing is to be learned from one that lacks its beginning."""
-    policy: AstraConfig = field(default_factory=AstraConfig)
-    """The policy."""
+    policy: Any = field(default_factory=AstraConfig)
+    """The policy: an `astra.policies.policy.PolicyConfig` that says in `states` how states are read."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is trained."""
 
@@ -68,11 +68,12 @@ def run_training(
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
     features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
+    horizon = getattr(experiment.policy, "horizon", 1)  # baselines predict one action and measure it from nothing
     windows = partial(
         Windows,
         dataset,
         timesteps=experiment.training.timesteps,
-        horizon=experiment.policy.horizon,
+        horizon=horizon,
         stride=experiment.stride,
         features=features,
     )
@@ -83,7 +84,7 @@ def run_training(
         windows(held_out or training),
         run_folder,
         statistics=compute_statistics(
-            dataset, training, relative_to=experiment.policy.relative_to, horizon=experiment.policy.horizon
+            dataset, training, relative_to=getattr(experiment.policy, "relative_to", None), horizon=horizon
         ),
         resume=resume,
         shard=shard,

@@ -63,12 +63,21 @@ class _LocalPool:
 def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
     executor = ProcessPoolExecutor(workers, context, _remember, shared)
+    with one_thread_each():  # the workers start as tasks come in
+        try:
+            yield _LocalPool(executor, workers)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let processes that are started in the block inherit an environment of one thread."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)  # inherited by the workers, which start as tasks come in
+    os.environ.update(ONE_THREAD)
     try:
-        yield _LocalPool(executor, workers)
+        yield
     finally:
-        executor.shutdown(cancel_futures=True)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

@@ -1,0 +1,93 @@
+"""Figure 5: loss and action accuracy of all rows, against updates and against time, mean and range over seeds.
+
+Time is that of updates alone, as `metrics.jsonl` keeps it, on one thread; it tells the cost of a row only where nothing
+else ran on the core.
+"""
+
+import json
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from astra.comparisons.report import Report
+from astra.evaluation.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.plots import read_metrics
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#d55e00", "#56b4e9", "#000000")
+MEASURES = ("loss", "action_accuracy")
+POINTS = 100
+"""Of a curve: those of its seeds are brought to the same places."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One measure of one row over its seeds."""
+
+    places: Float[np.ndarray, " P"]
+    lines: Float[np.ndarray, "K P"]
+
+
+def training_curves(report: Report, source: Literal["train", "validation"] = "train") -> Figure:
+    """Draw loss and accuracy, in training or on held-out episodes.
+
+    Raises:
+        ValueError: if there is no finished run with metrics.
+    """
+    rows = [row for row in report.table.rows if list((report.folder / row.key).glob("[0-9]*/metrics.jsonl"))]
+    if not rows:
+        raise ValueError(f"{report.folder} holds no finished run: there is nothing to draw")
+    figure = new_figure(9.5, 6.2)
+    panels = figure.subplots(2, 2)
+    for across, measure in enumerate(MEASURES):
+        for down, axis in enumerate(("update", "minutes")):
+            axes = panels[across][down]
+            tidy(axes, f"{'training' if source == 'train' else 'held-out'} {measure.replace('_', ' ')}")
+            axes.set_xlabel("update" if axis == "update" else "minutes of training", fontsize=8, color=INK)
+            for row, colour in zip(rows, cycle(COLOURS), strict=False):
+                _draw(axes, read_curve(report.folder / row.key, source, measure, axis), row.name, colour)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def read_curve(folder: Path, source: str, measure: str, axis: str) -> Curve | None:
+    """Bring a measure of all seeds of a row to the same places, up to where the shortest ends; None: not recorded."""
+    found = []
+    for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
+        points = read_metrics(path).get(measure, {}).get(source, [])
+        if points:
+            updates, values = np.array(points, np.float64).T
+            found.append((updates if axis == "update" else minutes_at(path, updates), values))
+    if not found:
+        return None
+    begin, end = max(places[0] for places, _ in found), min(places[-1] for places, _ in found)
+    places = np.linspace(begin, end, POINTS)
+    return Curve(places=places, lines=np.stack([np.interp(places, *each) for each in found]))
+
+
+def minutes_at(path: Path, updates: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
+    """Tell how many minutes of training so many updates took."""
+    known = read_minutes(path)
+    return np.array([known[int(update)] for update in updates], np.float64)
+
+
+def read_minutes(path: Path) -> dict[int, float]:
+    """Read the minutes at which each recorded update was done."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {line["update"]: line["minutes"] for line in lines}
+
+
+def _draw(axes: Axes, curve: Curve | None, name: str, colour: str) -> None:
+    if curve is None:
+        return
+    axes.plot(curve.places, curve.lines.mean(axis=0), color=colour, linewidth=1.4, label=name)
+    if len(curve.lines) > 1:
+        axes.fill_between(
+            curve.places, curve.lines.min(axis=0), curve.lines.max(axis=0), color=colour, alpha=0.18, linewidth=0
+        )

@@ -1,0 +1,117 @@
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from astra.comparisons.table import Row, Scale, Table
+
+
+def runnable() -> "list[tuple[Table, Row, Scale]]":
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import Scale, Table, obstacle
+
+    tables = [make() for make in TABLES.values()]
+    scales: list[tuple[Table, Scale]] = [(table, scale) for table in tables for scale in table.settings]
+    return [(table, row, scale) for table, scale in scales for row in table.rows if not obstacle(row, scale)]
+
+
+def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
+    from astra.comparisons import TABLES
+
+    assert list(TABLES) == ["table1", "table2", "table3", "table4", "table5", "table6", "scaling"]
+    numbers = {name: sum(len(row.paper) for row in make().rows) for name, make in TABLES.items()}
+    assert numbers == {
+        "table1": 24,
+        "table2": 32,
+        "table3": 66,
+        "table4": 35,
+        "table5": 40,
+        "table6": 4,
+        "scaling": 0,
+    }
+
+
+def test_what_the_paper_prints_twice_is_the_same() -> None:
+    from astra.comparisons import TABLES
+
+    one, two, four = (TABLES[name]() for name in ("table1", "table2", "table4"))
+    assert four.row("astra-with-cdl").paper[:4] == one.row("astra").paper
+    assert four.row("wo-both").paper[:4] == one.row("gato-objects").paper
+    # 2-4 distractors: 6 easy, 7 medium and 2 hard tasks
+    for row, name in (("astra-with-cdl", "astra"), ("wo-both", "gato")):
+        parts = [number or 0.0 for number in four.row(row).paper[4:]]
+        mean = (6 * parts[0] + 7 * parts[1] + 2 * parts[2]) / 15
+        assert mean == pytest.approx(two.row(name).paper[6], abs=0.01)
+
+
+def test_keys_are_distinct_and_every_difference_has_its_row() -> None:
+    from astra.comparisons import TABLES
+
+    for make in TABLES.values():
+        table = make()
+        assert len({row.key for row in table.rows}) == len(table.rows)
+        against = [table.against(row) for row in table.rows]
+        assert sum(other is None for other in against) == 1
+    table = TABLES["table4"]()
+    other = table.against(table.row("wo-both"))
+    assert other is not None
+    assert other.key == "wo-action-query"
+
+
+def test_what_helps_one_row_is_given_to_all() -> None:
+    from astra.comparisons.table import GIVEN_TO_ALL, policy_of
+
+    for table, row, scale in runnable():
+        settings = table.settings[scale]()
+        policy: Any = policy_of(row, scale, settings)
+        for field in set(GIVEN_TO_ALL) - {"states"}:
+            assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
+        assert policy.states.objects == settings.shared.states.objects
+        assert policy.states.proprioception == settings.shared.states.proprioception
+        assert getattr(policy, "horizon", 1) == 1
+        assert getattr(policy, "relative_to", None) is None
+
+
+def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import trunk_size
+
+    for name in ("table1", "table4", "table6"):
+        table = TABLES[name]()
+        sizes = {row.key: size for row in table.rows if (size := trunk_size(table, row, "cpu")) is not None}
+        assert len(sizes) >= 2
+        assert all(abs(size / sizes["astra"] - 1) < 0.05 for size in sizes.values()), sizes
+
+
+def test_rows_that_cannot_be_run_say_why() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import obstacle, policy_of
+
+    table = TABLES["table4"]()
+    with pytest.raises(ValueError, match="waits for contrastive dynamics learning"):
+        policy_of(table.row("astra-with-cdl"), "cpu", table.settings["cpu"]())
+    assert "quoted" in obstacle(TABLES["table3"]().row("mcil"), "paper")
+    with pytest.raises(ValueError, match="CALVIN comes in a later version"):
+        TABLES["table3"]().settings_at("cpu")
+    with pytest.raises(ValueError, match="has no row 'gatoo'; it has dt, gato"):
+        TABLES["table1"]().row("gatoo")
+
+
+def test_a_policy_without_a_shared_field_is_refused() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import policy_of
+
+    table = TABLES["table1"]()
+    row = replace(table.row("gato"), changes={"no_such_field": 1})
+    with pytest.raises(ValueError, match="GatoConfig of the row gato has no no_such_field"):
+        policy_of(row, "cpu", table.settings["cpu"]())
+
+
+def test_settings_name_only_fields_of_their_sizes() -> None:
+    from astra.comparisons.table1 import TRUNKS, cpu
+    from astra.policies.sequence import SequenceConfig
+
+    known = {field.name for field in fields(SequenceConfig)}
+    assert all(set(changes) <= known for changes in TRUNKS.values())
+    assert cpu().training.max_minutes is None
