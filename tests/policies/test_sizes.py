@@ -21,6 +21,7 @@ import pytest
         ("vima-51m", 50_777_088),
         ("vima-26m", 25_585_152),
         ("flamingo-42m", 42_379_776),
+        ("diffusion-43m", 43_315_200),
     ],
 )
 def test_trunk_has_the_papers_number_of_parameters(name: str, count: int) -> None:
@@ -30,10 +31,21 @@ def test_trunk_has_the_papers_number_of_parameters(name: str, count: int) -> Non
     assert trunk_parameters(size.make()) == count
 
 
-@pytest.mark.parametrize("name", ["gato-small", "decision-transformer-small", "vima-small", "flamingo-small"])
+@pytest.mark.parametrize(
+    "name",
+    ["gato-small", "decision-transformer-small", "vima-small", "flamingo-small", "diffusion-small", "rt1-small"],
+)
 def test_small_trunks_are_as_large_as_astras_within_a_twentieth(name: str) -> None:
     from astra.policies.sizes import SIZES, astra_small, trunk_parameters
 
     (size,) = [size for size in SIZES if size.name == name]
     astra = trunk_parameters(astra_small())
     assert abs(trunk_parameters(size.make()) - astra) < 0.05 * astra
+
+
+def test_rt1_is_the_published_one() -> None:
+    """Eight layers of 4 x 512 x 1024 + 512 x 512 weights: the 19M that its authors name, and not the paper's 46M."""
+    from astra.policies.sizes import SIZES, trunk_parameters
+
+    (size,) = [size for size in SIZES if size.name == "rt1"]
+    assert 18_900_000 < trunk_parameters(size.make()) < 19_300_000

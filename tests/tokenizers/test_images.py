@@ -7,6 +7,7 @@ import torch
 
 from astra.tokenizers.images import IMAGENET_MEAN, ImageConfig, ImageTokenizer
 from astra.tokenizers.pretrained import Frozen
+from astra.tokenizers.small_image_encoder import SmallImageEncoder
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 WIDTH = 8
@@ -62,8 +63,8 @@ PATCHES: dict[str, Any] = {"tokens": "patches", "patch_size": 8}
 @pytest.mark.parametrize(
     ("encoder", "size", "count"), [("vit", 32, 16), ("mae", 32, 16), ("small", 32, 16), ("vit", (16, 48), 12)]
 )
-def test_one_token_per_patch_of_each_camera(encoder: str, size: int | tuple[int, int], count: int):
-    images = ImageConfig(encoder=encoder, image_size=size, **PATCHES).build(SPEC, STATISTICS, WIDTH)  # pyright: ignore[reportArgumentType]
+def test_one_token_per_patch_of_each_camera(encoder: Any, size: int | tuple[int, int], count: int):
+    images = ImageConfig(encoder=encoder, image_size=size, **PATCHES).build(SPEC, STATISTICS, WIDTH)
     assert images.num_tokens == 2 * count
     assert images(frames(2, 3)).shape == (2, 3, 2 * count, WIDTH)
     assert images(frames(4)).shape == (4, 2 * count, WIDTH)
@@ -98,15 +99,14 @@ def test_a_pixel_changes_its_own_patch_alone():
 
 
 def test_the_small_encoder_normalises_colours_by_its_weights():
-    images = ImageConfig(encoder="small", image_size=32).build(SPEC, STATISTICS, WIDTH)
-    first = images.encoder.stages[0]  # pyright: ignore[reportAttributeAccessIssue]
+    images = ImageConfig(encoder="small", image_size=32, patch_size=4, tokens="patches").build(SPEC, STATISTICS, WIDTH)
+    encoder = images.encoder
+    assert isinstance(encoder, SmallImageEncoder)
     frame = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
-    outputs = []
-    images.encoder.stages[1].register_forward_pre_hook(lambda _module, inputs: outputs.append(inputs[0]))  # pyright: ignore[reportAttributeAccessIssue]
-    images.features(frame)
     normalised = (frame / 255 - images.mean) / images.std
-    expected = torch.relu(first(normalised[0, :, :4, :4].permute(1, 2, 0).flatten()))
-    assert torch.allclose(outputs[0][0, 0, 0, :16], expected, atol=1e-4)
+    first = encoder.stages[0](normalised[0, :, :4, :4].permute(1, 2, 0).flatten())
+    expected = encoder.end(torch.relu(first))
+    assert torch.allclose(images.features(frame)[0, : encoder.width], expected, atol=1e-4)
 
 
 def test_the_small_encoder_is_small():

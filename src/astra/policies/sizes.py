@@ -12,9 +12,11 @@ from torch import nn
 
 from astra.policies.astra import AstraConfig
 from astra.policies.decision_transformer import DecisionTransformerConfig
+from astra.policies.diffusion import DiffusionConfig
 from astra.policies.flamingo import FlamingoConfig
 from astra.policies.gato import GatoConfig
 from astra.policies.policy import PolicyConfig
+from astra.policies.rt1 import RT1Config
 from astra.policies.vima import VimaConfig
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
@@ -129,6 +131,35 @@ def flamingo_small() -> FlamingoConfig:
     return FlamingoConfig(layers=2, heads=4, width=112, positions="relative")
 
 
+def diffusion_43m() -> DiffusionConfig:
+    """Diffusion of Franka Kitchen and Push-T, Tables 5 and 6: Astra's trunk of 43M."""
+    return DiffusionConfig(layers=6, heads=12, width=768, positions="learned")
+
+
+def diffusion_small() -> DiffusionConfig:
+    """Diffusion for CPUs: the trunk of Astra's small size; actions are made in a tenth of the steps of training."""
+    return DiffusionConfig(layers=4, heads=4, width=128, positions="relative", decoding_steps=10)
+
+
+def rt1() -> RT1Config:
+    """RT-1 as it was published; the 46M of Tables 2 and 3 cannot be derived."""
+    return RT1Config()
+
+
+def rt1_small() -> RT1Config:
+    """RT-1 for CPUs: a trunk as large as Astra's small one, under an EfficientNet of a quarter of B0's channels."""
+    return RT1Config(
+        layers=6,
+        heads=4,
+        head_width=56,
+        width=128,
+        frame_tokens=4,
+        width_coefficient=0.25,
+        depth_coefficient=0.25,
+        image_size=96,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Size:
     """A named size and what the paper prints for it."""
@@ -163,6 +194,10 @@ SIZES = (
     Size(name="vima-small", policy="vima", make=vima_small, paper=None),
     Size(name="flamingo-42m", policy="flamingo", make=flamingo_42m, paper="42.4M"),
     Size(name="flamingo-small", policy="flamingo", make=flamingo_small, paper=None),
+    Size(name="diffusion-43m", policy="diffusion", make=diffusion_43m, paper="43M"),
+    Size(name="diffusion-small", policy="diffusion", make=diffusion_small, paper=None),
+    Size(name="rt1", policy="rt1", make=rt1, paper="46M"),
+    Size(name="rt1-small", policy="rt1", make=rt1_small, paper=None),
 )
 
 
@@ -171,7 +206,10 @@ def trunk_parameters(config: PolicyConfig) -> int:
     one = torch.ones(1)
     statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
     spec = TrajectorySpec(
-        states={"observation.state": 1}, actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)), instructions=("go",)
+        states={"observation.state": 1},
+        actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)),
+        images={"camera": (96, 96)} if isinstance(config, RT1Config) else {},  # which reads nothing else
+        instructions=("go",),
     )
     with torch.device("meta"):
         policy = config.build(spec, Statistics(states={"observation.state": statistics}, actions=statistics))

@@ -145,12 +145,12 @@ class MAEEncoder(nn.Module):
         return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
-def normalise_by_group(network: nn.Module) -> None:
-    """Put group normalisation, 16 channels a group, in the place of all batch normalisation."""
+def normalise_by_group(network: nn.Module, channels: int = 16) -> None:
+    """Put group normalisation, so many channels a group, in the place of all batch normalisation."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, nn.GroupNorm(child.num_features // 16, child.num_features))
+                setattr(parent, name, nn.GroupNorm(child.num_features // channels, child.num_features))
 
 
 def check_image_size(pretrained: str, model_type: str, image_size: ImageSize) -> None:

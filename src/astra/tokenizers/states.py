@@ -101,7 +101,11 @@ def parts_read(reads: tuple[Modality, ...] | None, spec: TrajectorySpec) -> tupl
     Raises:
         ValueError: if there are none, or the spec lacks one that is named.
     """
-    shown = {"vectors": spec.states, "images": spec.images, "objects": spec.objects and spec.objects.max_objects}
+    shown: dict[Modality, bool] = {
+        "vectors": bool(spec.states),
+        "images": bool(spec.images),
+        "objects": spec.objects is not None and spec.objects.max_objects > 0,
+    }
     if reads is None:
         reads = tuple(part for part in shown if shown[part])
         if not reads:
@@ -109,6 +113,7 @@ def parts_read(reads: tuple[Modality, ...] | None, spec: TrajectorySpec) -> tupl
     if not reads or not all(shown[part] for part in reads):
         has = " and ".join(part for part in shown if shown[part]) or "nothing"
         raise ValueError(
-            f"states.reads={reads}, but the data shows {has}: name one at least of what it shows, or collect it"
+            f"states.reads={reads}, but the data shows {has}: read what it shows, or collect the rest (frames of "
+            f"the tabletop: --frames) and leave its columns in `observations`"
         )
     return reads
