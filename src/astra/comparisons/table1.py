@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.comparisons.table import Column, Demonstrations, Row, Scale, Settings, Table
+from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.tabletop import LONGEST, TOP, small_policy, small_training, vima_bench
 from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
@@ -19,11 +20,8 @@ from astra.tokenizers.images import ImageConfig
 from astra.tokenizers.states import StateConfig
 
 TASKS = ("visual_manipulation", "rotate", "scene_understanding", "manipulate_old_neighbor")
-"""Tasks that are demonstrated, and measured at L1 to L3."""
-NEW_TASKS = ("same_texture",)
-"""Tasks measured at L4. A policy has room for as many pictured objects as its demonstrations show, here two; the other
-tasks of L4 picture three, seven and eight."""
-DEMONSTRATIONS = 8000
+"""Tasks that are demonstrated, and measured at L1 to L3; at L4 all of its own tasks are measured."""
+DEMONSTRATIONS = 40_000
 """Over all tasks."""
 OBSERVATIONS = (*TOP, "observation.images.top")
 """One view, as objects and as a frame; each row reads one of the two."""
@@ -69,7 +67,7 @@ def cpu() -> Settings:
         training=replace(
             small_training(MINUTES, TIMESTEPS, threads=1, parts=TIMESTEPS), updates=UPDATES, max_minutes=None
         ),
-        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*TASKS, *NEW_TASKS)),
+        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*TASKS, *TASKS_OF_LEVELS["L4"])),
         observations=OBSERVATIONS,
         stride=TIMESTEPS,
         minutes=MINUTES,

@@ -176,7 +176,8 @@ def _object_spec(
     max_pictured: int,
 ) -> ObjectSpec | None:
     """Describe the objects of the views wanted, or of all views where prompts alone show objects."""
-    sizes = info.get(layout.OWN_KEY, {}).get("views", {})
+    own = info.get(layout.OWN_KEY, {})
+    sizes, max_pictured = own.get("views", {}), max(max_pictured, own.get("max_pictured", 0))
     shown = views_of(features)
     views = shown or ((wanted or tuple(sizes)) if max_pictured else ())
     if not views:

@@ -39,6 +39,8 @@ class DatasetWriter:
         names: Names of the dimensions of state vectors, by column.
         robot_type: Who acts, in LeRobot's words.
         views: Height and width in pixels of the views of objects, by name; needed where there are objects.
+        max_pictured: Objects that a prompt may show, for which policies shall have room; at least as many as the
+            episodes' prompts show.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -53,6 +55,7 @@ class DatasetWriter:
         names: Mapping[str, Sequence[str]] | None = None,
         robot_type: str | None = None,
         views: Mapping[str, tuple[int, int]] | None = None,
+        max_pictured: int = 0,
     ) -> None:
         self.folder = Path(folder)
         if self.folder.exists():
@@ -62,6 +65,7 @@ class DatasetWriter:
         self._names = dict(names or {}) | ({ACTION: actions.names} if actions else {})
         self._robot_type = robot_type
         self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
+        self._max_pictured = max_pictured
         self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
         self._data_files = DataFiles(self._building)
         self._prompts = PromptFile(self._building)
@@ -239,6 +243,8 @@ class DatasetWriter:
                 own["action_bins"] = list(self._actions.bins)
         if self._views:
             own["views"] = {name: list(size) for name, size in self._views.items()}
+        if self._max_pictured:
+            own["max_pictured"] = self._max_pictured
         return {**info, layout.OWN_KEY: own} if own else info
 
 

@@ -23,7 +23,8 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
         if differing := _differences(dataset.spec, first):
             raise ValueError(f"{source} and {sources[0]} differ in {', '.join(differing)}: only equal ones are merged")
     views = first.objects.views if first.objects else None
-    with DatasetWriter(destination, fps=first.fps, actions=first.actions, views=views) as writer:
+    room = max(dataset.spec.objects.max_pictured if dataset.spec.objects else 0 for dataset in datasets)
+    with DatasetWriter(destination, fps=first.fps, actions=first.actions, views=views, max_pictured=room) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):
                 episode = dataset.episode(index)

@@ -78,11 +78,11 @@ def tabletop() -> Experiment:
 def tabletop_short() -> Experiment:
     """Astra (small) on three tasks of one step and one that needs history: the setting for comparisons.
 
-    astra collect tabletop --episodes 8000 --output data/tabletop-short
+    astra collect tabletop --episodes 40000 --output data/tabletop-short
         --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
     astra evaluate runs/tabletop-short --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
 
-    Collecting takes 3 minutes on two cores.
+    Collecting takes about 15 minutes on two cores.
     """
     return Experiment(
         dataset=Path("data/tabletop-short"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
-from astra.environments.tabletop import ACTIONS, FPS, OBJECTS, Tabletop, TabletopConfig
+from astra.environments.tabletop import ACTIONS, FPS, MAX_PICTURED, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.experiments.collecting import demonstrations, write_all
 
@@ -47,7 +47,14 @@ def collect_tabletop(config: TabletopCollectConfig) -> Path:
         raise ValueError(f"collecting needs episodes and workers, got {config.episodes} and {config.workers}")
     TabletopConfig(level=config.level, tasks=config.tasks).build()  # says at once what is wrong or not installed
     tasks = config.tasks or TASKS_OF_LEVELS[config.level]
-    with DatasetWriter(config.output, fps=FPS, actions=ACTIONS, robot_type="tabletop", views=OBJECTS.views) as writer:
+    with DatasetWriter(
+        config.output,
+        fps=FPS,
+        actions=ACTIONS,
+        robot_type="tabletop",
+        views=OBJECTS.views,
+        max_pictured=MAX_PICTURED,
+    ) as writer:
         shown = demonstrations(
             demonstrate,
             ((config.level, tasks[seed % len(tasks)], seed, config.frames) for seed in count(config.seed)),

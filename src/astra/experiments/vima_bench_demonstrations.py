@@ -9,7 +9,7 @@ from pathlib import Path
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.poses import ACTIONS, ActionForm
-from astra.environments.vima_bench import VIEWS, Level, VimaBenchConfig, tasks_of
+from astra.environments.vima_bench import MAX_PICTURED, VIEWS, Level, VimaBenchConfig, tasks_of
 from astra.environments.vima_oracle import Demonstration, demonstrate
 from astra.experiments.collecting import AHEAD, write_all
 from astra.parallel.pool import pool
@@ -57,7 +57,12 @@ def collect_vima_bench(config: CollectVimaBenchConfig) -> Path:
         raise ValueError(f"VIMA-Bench's level {config.level} has no task {unknown[0]!r}; it has {', '.join(known)}")
     tasks = config.tasks or tuple(known)
     with DatasetWriter(
-        config.output, fps=1.0, actions=ACTIONS[config.actions], robot_type="vima-bench", views=VIEWS
+        config.output,
+        fps=1.0,
+        actions=ACTIONS[config.actions],
+        robot_type="vima-bench",
+        views=VIEWS,
+        max_pictured=MAX_PICTURED,
     ) as writer:
         failure = write_all(writer, _demonstrations(config, tasks), config.episodes)
     if failure is not None:
