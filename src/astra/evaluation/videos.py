@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -68,10 +69,13 @@ def film_strip(frames: Sequence[Frame], num_frames: int = 10, title: str = "") -
     rows = math.ceil(len(timesteps) / columns)
     height, width = frames[0].shape[:2]
     side = 1.9
-    figure = Figure(figsize=(side * columns, (side * height / width + 0.28) * rows + 0.3 * bool(title)), dpi=150)
+    lines = textwrap.wrap(title, round(14 * side * columns))  # 14 letters an inch
+    height_of_frames = (side * height / width + 0.28) * rows
+    size = side * columns, height_of_frames + (0.1 + 0.2 * len(lines) if lines else 0)
+    figure = Figure(figsize=size, dpi=150)
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
-    if title:
-        figure.suptitle(title, fontsize=10)
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=10)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
