@@ -21,10 +21,10 @@ from astra.trajectory import Observation, Trajectory
 def outputs_before_actions(policy: SequencePolicy, trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
     """Read whole trajectories: give what stands before each action dimension."""
     T = trajectory.num_timesteps
-    inputs, _, _ = policy.lay_out(trajectory, actions=T)
+    tokens, seen = policy.state_tokens(trajectory)
+    inputs, _, _ = policy.lay_out(trajectory, actions=T, states=(tokens, seen))
     outputs = policy.read(inputs, T, actions=T, context_out=True)
     states, actions = split(outputs, policy.sizes.state, policy.sizes.action)
-    _, seen = policy.state_tokens(trajectory)
     return torch.cat([last_real(states, seen)[:, :, None], actions[:, :, :-1]], dim=2)
 
 

@@ -1,9 +1,11 @@
 """Actions at once, from the output at the last state token: Decision Transformer, and Gato as VIMA has it.
 
-... | s_1 s_2 | a | s_1 s_2 | a | ...
-|             |
-v             v
-a_1 a_2 a_3   a_1 a_2 a_3
+    ... | s_1 s_2 | a | s_1 s_2 | a | ...
+               |             |
+               v             v
+          a_1 a_2 a_3   a_1 a_2 a_3
+
+Objects may be hidden, so the last token that is real is meant, wherever it stands.
 """
 
 import torch
@@ -25,12 +27,12 @@ def outputs_at_states(policy: SequencePolicy, trajectory: Trajectory) -> Float[T
     """Read whole trajectories: give the output at each state's last token, once per action dimension."""
     T = trajectory.num_timesteps
     actions = 0 if policy.config.window == 1 else T - 1
-    inputs, _, _ = policy.lay_out(trajectory, actions=actions)
+    tokens, seen = policy.state_tokens(trajectory)
+    inputs, _, _ = policy.lay_out(trajectory, actions=actions, states=(tokens, seen))
     outputs = policy.read(inputs, T, actions=actions, context_out=True)
     M, N = policy.sizes.state, policy.sizes.action if actions else 0
     missing = outputs.new_zeros(len(outputs), T * (M + N) - outputs.shape[1], outputs.shape[2])
     states, _ = split(torch.cat([outputs, missing], dim=1), M, N)
-    _, seen = policy.state_tokens(trajectory)
     return last_real(states, seen)[:, :, None].expand(-1, -1, len(policy.spec.actions), -1)
 
 

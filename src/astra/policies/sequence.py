@@ -171,6 +171,7 @@ class SequencePolicy(Policy[State]):
         trajectory: Trajectory,
         *,
         actions: int,
+        states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
         slots: Int[Tensor, " Q"] | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
     ) -> tuple[tuple[SharedPrompt, Tensor, Tensor, Tensor], TokenIds, TokenIds]:
@@ -179,6 +180,7 @@ class SequencePolicy(Policy[State]):
         Args:
             trajectory: B trajectories of T timesteps.
             actions: Timesteps whose action is in the context: T or T - 1, or 0 where none is ever read.
+            states: What `state_tokens` gives, where the caller has it already; None: it is made here.
             slots: Slots of each timestep's queries; None: there are none.
             queries: Those queries, without their positions.
         """
@@ -198,7 +200,7 @@ class SequencePolicy(Policy[State]):
 
         executed, origin = trajectory.actions[:, :T], self.origin(trajectory)
         action_tokens = self.action_tokens(executed if origin is None else executed - origin)[:, :, :N]
-        state_tokens, seen = self.state_tokens(trajectory)
+        state_tokens, seen = self.state_tokens(trajectory) if states is None else states
         state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
