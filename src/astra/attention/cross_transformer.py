@@ -20,11 +20,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import Initialisation, initialise, initialise_mimetic
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
 from astra.attention.positions import LearnedPositions, RelativePositions
 from astra.attention.segments import TokenIds, concatenate
-from astra.attention.transformer import Initialisation, initialise, initialise_mimetic
 from astra.attention.vima_block import CrossBlock, VimaBlock
 
 
@@ -87,7 +87,7 @@ class CrossTransformer(nn.Module):
         self.positions, self.prompt_positions = positions, prompt_positions
         self.cross = nn.ModuleList(CrossBlock(width, heads, dropout, gates=gates) for _ in range(layers))
         self.blocks = nn.ModuleList(VimaBlock(width, heads, dropout) for _ in range(layers))
-        initialise(self)
+        initialise(self, width)
         if initialisation == "mimetic":
             initialise_mimetic(self)
 

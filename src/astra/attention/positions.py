@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from astra.attention.initialisation import spread
 from astra.attention.segments import Kind, TokenIds
 
 
@@ -78,8 +79,8 @@ class RelativePositions(nn.Module):
         self.kinds = nn.Embedding(len(Kind), width)
         self.slots = nn.Embedding(sizes.prompt + sizes.state + sizes.action, width)
         self.ages = nn.Parameter(torch.zeros(heads, max_age + 2))
-        nn.init.normal_(self.kinds.weight, std=0.02)
-        nn.init.normal_(self.slots.weight, std=0.02)
+        nn.init.normal_(self.kinds.weight, std=spread(width))
+        nn.init.normal_(self.slots.weight, std=spread(width))
 
     def forward(self, ids: TokenIds) -> Float[Tensor, "*B S D"]:
         """Look up the vector to add to each token; it does not depend on the timestep."""

@@ -7,15 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from astra.attention.initialisation import Initialisation, initialise, initialise_mimetic
 from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
-from astra.attention.layers import Attention, Block, FeedForward, Kernel
+from astra.attention.layers import Block, Kernel
 from astra.attention.positions import LearnedPositions
-from astra.attention.vima_block import CrossBlock, GatedFeedForward, VimaBlock
+from astra.attention.vima_block import VimaBlock
 
-__all__ = ["Initialisation", "SharedPrompt", "Transformer", "TrunkBlock"]
+__all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
 
-Initialisation = Literal["gpt2", "mimetic"]
-"""As GPT-2, or with attention that begins by looking for what is like oneself and copying it."""
 TrunkBlock = Literal["gpt2", "vima"]
 """GPT-2's block, as in Astra; or the post-LN block with GEGLU of VIMA's code."""
 
@@ -50,7 +49,7 @@ class Transformer(nn.Module):
         kind = Block if block == "gpt2" else VimaBlock
         self.blocks = nn.ModuleList(kind(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width) if block == "gpt2" else nn.Identity()
-        initialise(self)
+        initialise(self, width)
         if initialisation == "mimetic":
             initialise_mimetic(self)
 
@@ -131,60 +130,3 @@ def choose_kernel(
     if pack > 1:
         return PackedKernel(rows, prompt, mask, pack, heads=heads, dropout=dropout)
     return ChunkedKernel(rows, prompt, mask, chunks, heads=heads, dropout=dropout)
-
-
-def initialise(transformer: nn.Module) -> None:
-    """Initialise as GPT-2 does.
-
-    ============================  ==========================================
-    linear weights                normal, 0.02
-    weights that end a residual   normal, 0.02 / sqrt(number of residuals)
-    position table                normal, 0.02
-    biases                        0
-    layer norms                   scale 1, shift 0
-    ============================  ==========================================
-
-    There are two residuals per block. What is initialised may be any module that holds blocks.
-    """
-    last: list[nn.Linear] = []
-    for module in transformer.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
-        elif isinstance(module, Attention | CrossBlock):
-            last.append(module.out)
-        elif isinstance(module, FeedForward | GatedFeedForward):
-            last.append(module.down)
-    for layer in last:
-        nn.init.normal_(layer.weight, std=0.02 / len(last) ** 0.5)
-
-
-LIKENESS, COPY = 3.5, 0.35
-"""Attention score between two equal tokens, and the share of a token's content that reading it adds, at the start."""
-
-
-def initialise_mimetic(transformer: nn.Module) -> None:
-    """Let attention begin by reading what is like the reader, and by copying it.
-
-    Queries and keys have equal weights, so the score of two tokens is about `LIKENESS` where they are equal; the output
-    weights are the transposed value weights, so that what is read is copied, `COPY` of it. A policy has to find the
-    object of a picture in the scene, and then its place: both are there from the beginning.
-
-    Source: Trockman and Kolter 2023, Mimetic initialization of self-attention layers, who found the first in trained
-    transformers. Deviation: they give the second the other sign.
-    """
-    for module in transformer.modules():
-        if isinstance(module, Attention | CrossBlock):
-            D = module.out.in_features
-            if isinstance(module, Attention):
-                q, k, v = module.qkv.weight.chunk(3)
-            else:
-                q, (k, v) = module.q.weight, module.keys_values.weight.chunk(2)
-            with torch.no_grad():
-                q.normal_(std=(LIKENESS / (D * (D / module.heads) ** 0.5)) ** 0.5)
-                k.copy_(q)
-                v.normal_(std=(COPY / D) ** 0.5)
-                module.out.weight.copy_(v.mT)

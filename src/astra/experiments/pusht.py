@@ -53,6 +53,7 @@ def small_training(minutes: float) -> TrainingConfig:
         learning_rate=1e-3,
         weight_decay=0.1,
         average_ceiling=0.999,
+        precision="float32",
         threads=1,
         log_every=100,
         validation_every=1000,

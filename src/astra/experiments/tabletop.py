@@ -52,6 +52,7 @@ def small_training(minutes: float, timesteps: int, threads: int, parts: int) -> 
         learning_rate=1e-3,
         weight_decay=0.1,
         average_ceiling=0.999,
+        precision="float32",
         threads=threads,
         log_every=100,
         validation_every=500,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import spread
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 
@@ -19,7 +20,7 @@ class ActionHead(nn.Module, ABC):
     def __init__(self, dimensions: int, width: int, outputs: int) -> None:
         """Make N heads of `outputs` numbers each."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * 0.02)
+        self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * spread(width))
         self.bias = nn.Parameter(torch.zeros(dimensions, outputs))
 
     @property
@@ -70,7 +71,7 @@ class DiscreteHead(ActionHead):
         self.actions = (actions,)  # in a tuple: the policy owns the module
         self.soft_labels = soft_labels
         F = actions.head_frequencies
-        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * 0.02) if F else None
+        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * spread(width)) if F else None
         self.register_buffer("waves", waves(actions, F), persistent=False)
 
     @property

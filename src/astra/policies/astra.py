@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from astra.attention.initialisation import spread
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind, TokenIds, split
 from astra.attention.transformer import SharedPrompt
@@ -84,7 +85,7 @@ class Astra(SequencePolicy[AstraState]):
             measured=None if config.relative_to is None else measured_from(config.relative_to, spec, statistics),
             causal_segments=causal_segments(config),
         )
-        queries = torch.randn(config.horizon * self.sizes.action, config.width) * 0.02
+        queries = torch.randn(config.horizon * self.sizes.action, config.width) * spread(config.width)
         self.queries = nn.Parameter(queries) if config.action_queries else None
 
     @property

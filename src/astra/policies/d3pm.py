@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from astra.attention.initialisation import spread
 from astra.policies.action_heads import ActionHead
 from astra.policies.denoising import Denoise, Noise
 from astra.tokenizers.actions import DiscreteActions
@@ -55,7 +56,7 @@ class D3PM(Noise):
         self.register_buffer("kept", kept, persistent=False)
         self.register_buffer("rows", (actions.counts + 1).cumsum(0) - actions.counts - 1, persistent=False)
         self.embedding = nn.Embedding(actions.embedding.num_embeddings + actions.num_tokens, width)
-        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.embedding.weight, std=spread(width))
 
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]

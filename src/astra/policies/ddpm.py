@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from astra.attention.initialisation import spread
 from astra.policies.action_heads import ActionHead
 from astra.policies.denoising import Denoise, Noise
 from astra.tokenizers.actions import ContinuousActions
@@ -72,8 +73,8 @@ class DDPM(Noise):
         inside = actions.varies & ~actions.binary
         self.register_buffer("low", torch.where(inside, statistics.min, actions.low), persistent=False)
         self.register_buffer("high", torch.where(inside, statistics.max, actions.high), persistent=False)
-        self.direction = nn.Parameter(torch.randn(actions.num_tokens, width) * 0.02)
-        self.offset = nn.Parameter(torch.randn(actions.num_tokens, width) * 0.02)
+        self.direction = nn.Parameter(torch.randn(actions.num_tokens, width) * spread(width))
+        self.offset = nn.Parameter(torch.randn(actions.num_tokens, width) * spread(width))
 
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]

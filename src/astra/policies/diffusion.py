@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from astra.attention.chunks import chunks_of_timesteps
+from astra.attention.initialisation import spread
 from astra.attention.masks import ALL_SEGMENTS, may_attend
 from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids, split
 from astra.policies.d3pm import D3PM, Transition
@@ -89,7 +90,7 @@ class Diffusion(PlainSequencePolicy):
             self.noise = DDPM(self.actions, statistics.actions, width, **steps, sampler=config.sampler)
         self.steps = nn.Embedding(config.denoising_steps, width)
         with torch.no_grad():  # near steps begin alike
-            self.steps.weight.copy_(0.02 * math.sqrt(2) * sinusoids(config.denoising_steps, width))
+            self.steps.weight.copy_(spread(width) * math.sqrt(2) * sinusoids(config.denoising_steps, width))
 
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 3 at one random step per timestep, over valid entries that vary in the data only.

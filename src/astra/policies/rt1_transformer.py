@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import spread
 from astra.attention.layers import by_head, drop
 
 
@@ -73,13 +74,13 @@ class RT1Transformer(nn.Module):
         self.final_norm = nn.LayerNorm(width)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=spread(width))
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         for block in self.blocks:
             assert isinstance(block, RT1Block)
             for layer in (block.out, block.feed_forward):
-                nn.init.normal_(layer.weight, std=0.02 / (2 * layers) ** 0.5)
+                nn.init.normal_(layer.weight, std=spread(width) / (2 * layers) ** 0.5)
 
     def forward(self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
         """Give the outputs of the actions at the frames asked, counted from the first frame given."""

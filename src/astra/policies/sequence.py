@@ -18,10 +18,11 @@ from torch import Tensor
 
 from astra.attention.cache import SegmentCache
 from astra.attention.chunks import chunks_of_timesteps
+from astra.attention.initialisation import Initialisation
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
-from astra.attention.transformer import Initialisation, SharedPrompt, Transformer, TrunkBlock
+from astra.attention.transformer import SharedPrompt, Transformer, TrunkBlock
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding

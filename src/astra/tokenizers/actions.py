@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from astra.attention.initialisation import spread
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
 DEFAULT_BINS = 100
@@ -93,7 +94,7 @@ class DiscreteActions(nn.Module):
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
         self.embedding = nn.Embedding(sum(numbers), width)
-        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.embedding.weight, std=spread(width))
 
     @property
     def description(self) -> str:
@@ -195,8 +196,8 @@ class ContinuousActions(nn.Module):
         self.register_buffer("scale", torch.where(binary, high - low, statistics.actions.std), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("mean", statistics.actions.mean.clone(), persistent=False)
-        self.direction = nn.Parameter(torch.empty(N, width).normal_(std=0.02))
-        self.offset = nn.Parameter(torch.empty(N, width).normal_(std=0.02))
+        self.direction = nn.Parameter(torch.empty(N, width).normal_(std=spread(width)))
+        self.offset = nn.Parameter(torch.empty(N, width).normal_(std=spread(width)))
 
     @property
     def description(self) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import spread
 from astra.tokenizers.image_encoders import normalise_by_group
 from astra.tokenizers.images import IMAGENET_MEAN, IMAGENET_STD
 
@@ -49,7 +50,7 @@ class TokenLearner(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.hidden, self.weigh = nn.Linear(width, BOTTLENECK), nn.Linear(BOTTLENECK, num_tokens)
         for layer in (self.hidden, self.weigh):
-            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.normal_(layer.weight, std=spread(width))
             nn.init.zeros_(layer.bias)
 
     def forward(self, places: Float[Tensor, "frames P D"]) -> Float[Tensor, "frames m D"]:

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from astra.attention.initialisation import initialise, spread
 from astra.attention.masks import additive
-from astra.attention.transformer import initialise
 from astra.attention.vima_block import CrossBlock
 
 
@@ -38,12 +38,12 @@ class Resampler(nn.Module):
         super().__init__()
         if latents < 1 or layers < 1:
             raise ValueError(f"a resampler needs at least one latent and one layer, got {latents} and {layers}")
-        self.slots = nn.Parameter(torch.randn(num_tokens, width) * 0.02)
-        self.latents = nn.Parameter(torch.randn(latents, width) * 0.02)
+        self.slots = nn.Parameter(torch.randn(num_tokens, width) * spread(width))
+        self.latents = nn.Parameter(torch.randn(latents, width) * spread(width))
         self.norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width)
-        initialise(self)
+        initialise(self, width)
 
     def forward(
         self, tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M"]

@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import spread
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.transformer import Transformer
 from astra.tokenizers.crop_encoders import merge
@@ -94,7 +95,7 @@ class WholePicture(nn.Module):
     def __init__(self, num_patches: int, width: int) -> None:
         """Make the block and the layer that joins the patches."""
         super().__init__()
-        self.places = nn.Parameter(torch.randn(num_patches, width) * 0.02)
+        self.places = nn.Parameter(torch.randn(num_patches, width) * spread(width))
         self.mixer = Transformer(layers=1, heads=4, width=width)
         self.joined = nn.Linear(num_patches * width, width)
 

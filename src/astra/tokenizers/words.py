@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention.initialisation import spread
 from astra.objects import PLACEHOLDER, ObjectSpec, PromptPictures
 from astra.tokenizers.objects import ObjectTokenizer
 from astra.tokenizers.prompts import Part, cut, fill
@@ -57,11 +58,11 @@ class Words(nn.Module):
         self.max_pictured = objects.max_pictured if objects else 0
         self.max_tokens = max_tokens + self.max_pictured * len(objects.views if objects else ())
         self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), width, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=0.02)
+        nn.init.normal_(self.embedding.weight, std=spread(width))
         with torch.no_grad():
             self.embedding.weight[0].zero_()
         # Tells an object of the prompt from the same object in a state.
-        self.picture = nn.Parameter(torch.randn(width) * 0.02) if self.max_pictured else None
+        self.picture = nn.Parameter(torch.randn(width) * spread(width)) if self.max_pictured else None
         self._parts: dict[str, list[Part]] = {}
 
     @property
