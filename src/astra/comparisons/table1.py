@@ -14,12 +14,12 @@ from pathlib import Path
 from astra.comparisons.table import Column, Demonstrations, Row, Scale, Settings, Table
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.experiments.evaluation_config import EvaluationConfig
-from astra.experiments.tabletop import LONGEST, TOP, small_policy, small_training, vima_bench
+from astra.experiments.tabletop import LONGEST, SHORT_TASKS, TOP, tabletop_short, vima_bench
 from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
 from astra.tokenizers.images import ImageConfig
 from astra.tokenizers.states import StateConfig
 
-TASKS = ("visual_manipulation", "rotate", "scene_understanding", "manipulate_old_neighbor")
+TASKS = SHORT_TASKS
 """Tasks that are demonstrated, and measured at L1 to L3; at L4 all of its own tasks are measured."""
 DEMONSTRATIONS = 40_000
 """Over all tasks."""
@@ -27,12 +27,8 @@ OBSERVATIONS = (*TOP, "observation.images.top")
 """One view, as objects and as a frame; each row reads one of the two."""
 IMAGES = ImageConfig(encoder="small", image_size=(64, 128), patch_size=32)
 """How rows that see frames read them: eight patches, the same network for one token and for one per patch."""
-TIMESTEPS = 2
-"""Length of a window, which is that of the longest task."""
-UPDATES = 5000
-"""Of every run."""
 MINUTES = 30.0
-"""What so many updates of Astra take about, on one thread."""
+"""What the 5,000 updates of `tabletop_short` take about, on one thread."""
 TRIALS = 50
 """Episodes per task and level."""
 MEASURING_MINUTES = 3.0
@@ -54,22 +50,21 @@ GATO_SIZES: dict[Scale, str] = {"cpu": "gato-small", "paper": "gato-42m"}
 
 def cpu() -> Settings:
     """What all rows share at CPU scale: the tabletop, short tasks, about half an hour of one core for each run."""
+    experiment = tabletop_short()
     return Settings(
         world="the tabletop, a lookalike of VIMA-Bench",
         demonstrations=Demonstrations(
-            name="tabletop-frames",
+            name=experiment.dataset.name,
             command=f"astra collect tabletop --episodes {DEMONSTRATIONS} --frames --output data/tabletop-frames "
             f"--tasks {' '.join(TASKS)}",
             collect=collect_demonstrations,
         ),
-        shared=replace(small_policy(), states=StateConfig(images=IMAGES)),
+        shared=replace(experiment.policy, states=StateConfig(images=IMAGES)),
         trunks=TRUNKS,
-        training=replace(
-            small_training(MINUTES, TIMESTEPS, threads=1, parts=TIMESTEPS), updates=UPDATES, max_minutes=None
-        ),
+        training=experiment.training,
         evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*TASKS, *TASKS_OF_LEVELS["L4"])),
         observations=OBSERVATIONS,
-        stride=TIMESTEPS,
+        stride=experiment.stride,
         minutes=MINUTES,
         measuring_minutes=MEASURING_MINUTES,
     )

@@ -12,9 +12,9 @@ from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.pusht import pusht_human_19m, small_policy, small_training
 from astra.policies.decoding import Decoding
 
-UPDATES = 16_000
-"""Of every run."""
-MINUTES = 60.0
+UPDATES = 8_000
+"""Of every run: 21 times through the demonstrations, which small policies overfit after a few thousand updates."""
+MINUTES = 30.0
 """What so many updates of Astra take about, on one thread."""
 TRIALS = 50
 """Episodes of 200 timesteps."""
@@ -29,7 +29,7 @@ DEMONSTRATIONS = Demonstrations(
 
 
 def cpu() -> Settings:
-    """What all rows share at CPU scale: about an hour of one core for each run."""
+    """What all rows share at CPU scale: about half an hour of one core for each run."""
     return Settings(
         world="Push-T",
         demonstrations=DEMONSTRATIONS,
