@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialisation import Initialisation, initialise, initialise_mimetic
+from astra.attention.initialisation import initialise
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
 from astra.attention.positions import LearnedPositions, RelativePositions
@@ -68,7 +68,6 @@ class CrossTransformer(nn.Module):
         gates: bool = False,
         positions: LearnedPositions | None = None,
         prompt_positions: LearnedPositions | None = None,
-        initialisation: Initialisation = "gpt2",
     ) -> None:
         """Make and initialise the layers.
 
@@ -80,7 +79,6 @@ class CrossTransformer(nn.Module):
             gates: Whether cross-attention comes in through tanh gates, as in Flamingo.
             positions: The context's table, if any.
             prompt_positions: The prompt's.
-            initialisation: Of the weights.
         """
         super().__init__()
         self.heads, self.dropout = heads, dropout
@@ -88,8 +86,6 @@ class CrossTransformer(nn.Module):
         self.cross = nn.ModuleList(CrossBlock(width, heads, dropout, gates=gates) for _ in range(layers))
         self.blocks = nn.ModuleList(VimaBlock(width, heads, dropout) for _ in range(layers))
         initialise(self, width)
-        if initialisation == "mimetic":
-            initialise_mimetic(self)
 
     def read_prompts(
         self,

@@ -1,15 +1,9 @@
-"""Weights before training: GPT-2's, carried over to other widths; and attention that begins by likeness."""
+"""Weights before training: GPT-2's, carried over to other widths."""
 
-from typing import Literal
-
-import torch
 from torch import nn
 
 from astra.attention.layers import Attention, FeedForward
 from astra.attention.vima_block import CrossBlock, GatedFeedForward
-
-Initialisation = Literal["gpt2", "mimetic"]
-"""As GPT-2, or with attention that begins by looking for what is like oneself and copying it."""
 
 
 def spread(width: int) -> float:
@@ -17,7 +11,7 @@ def spread(width: int) -> float:
 
     It grows as 1 / sqrt(width), so that at every width an embedding is as long, and a layer answers as loudly to a
     normalised token, as in GPT-2. With 0.02 at a width of 128, blocks say next to nothing at first, and small policies
-    take many times as long to begin to learn.
+    begin to learn later.
     """
     return 0.02 * (768 / width) ** 0.5
 
@@ -49,31 +43,3 @@ def initialise(transformer: nn.Module, width: int) -> None:
             last.append(module.down)
     for layer in last:
         nn.init.normal_(layer.weight, std=spread(width) / len(last) ** 0.5)
-
-
-LIKENESS, COPY = 3.5, 0.35
-"""Attention score between two equal tokens, and the share of a token's content that reading it adds, at the start."""
-
-
-def initialise_mimetic(transformer: nn.Module) -> None:
-    """Let attention begin by reading what is like the reader, and by copying it.
-
-    Queries and keys have equal weights, so the score of two tokens is about `LIKENESS` where they are equal; the output
-    weights are the transposed value weights, so that what is read is copied, `COPY` of it. A policy has to find the
-    object of a picture in the scene, and then its place: both are there from the beginning.
-
-    Source: Trockman and Kolter 2023, Mimetic initialization of self-attention layers, who found the first in trained
-    transformers. Deviation: they give the second the other sign.
-    """
-    for module in transformer.modules():
-        if isinstance(module, Attention | CrossBlock):
-            D = module.out.in_features
-            if isinstance(module, Attention):
-                q, k, v = module.qkv.weight.chunk(3)
-            else:
-                q, (k, v) = module.q.weight, module.keys_values.weight.chunk(2)
-            with torch.no_grad():
-                q.normal_(std=(LIKENESS / (D * (D / module.heads) ** 0.5)) ** 0.5)
-                k.copy_(q)
-                v.normal_(std=(COPY / D) ** 0.5)
-                module.out.weight.copy_(v.mT)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.initialisation import Initialisation, initialise, initialise_mimetic
+from astra.attention.initialisation import initialise
 from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Block, Kernel
 from astra.attention.positions import LearnedPositions
@@ -40,7 +40,6 @@ class Transformer(nn.Module):
         dropout: float = 0.0,
         positions: LearnedPositions | None = None,
         block: TrunkBlock = "gpt2",
-        initialisation: Initialisation = "gpt2",
     ) -> None:
         """Make and initialise the blocks."""
         super().__init__()
@@ -50,8 +49,6 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(kind(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width) if block == "gpt2" else nn.Identity()
         initialise(self, width)
-        if initialisation == "mimetic":
-            initialise_mimetic(self)
 
     def forward(
         self,

@@ -22,7 +22,7 @@ Scale = Literal["cpu", "paper"]
 Sees = Literal["image", "patches", "objects"]
 """A frame as one token, a frame as one token per patch, or one token per object."""
 
-GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "initialisation", "language", "states", "actions", "decoding")
+GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "language", "states", "actions", "decoding")
 """Fields of a policy's configuration that every row takes from the table; the rest is the row's own size."""
 
 

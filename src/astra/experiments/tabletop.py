@@ -35,7 +35,6 @@ def small_policy() -> AstraConfig:
         layers=3,
         dropout=0.1,
         soft_labels=1.0,
-        initialisation="mimetic",
         language=LanguageConfig(max_tokens=WORDS),
         actions=DiscreteActionsConfig(head_frequencies=16),
     )

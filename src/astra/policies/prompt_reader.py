@@ -119,7 +119,6 @@ class PromptReader(Policy[ReaderState]):
             gates=gates,
             positions=positions,
             prompt_positions=prompt_positions,
-            initialisation=config.initialisation,
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 

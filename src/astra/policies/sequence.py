@@ -18,7 +18,6 @@ from torch import Tensor
 
 from astra.attention.cache import SegmentCache
 from astra.attention.chunks import chunks_of_timesteps
-from astra.attention.initialisation import Initialisation
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
@@ -50,9 +49,6 @@ class SequenceConfig:
     """W, timesteps that a token may read back, its own included; None reads back to the first."""
     dropout: float = 0.0
     """Share of activations dropped in training."""
-    initialisation: Initialisation = "gpt2"
-    """Of the trunk: GPT-2's, or one whose attention begins by finding what is alike and copying it. Deviation: the
-    paper does not say."""
     soft_labels: float = 0.0
     """Width, in bins, of the Gaussian that smooths discrete labels."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
@@ -135,7 +131,6 @@ class SequencePolicy(Policy[State]):
             dropout=config.dropout,
             positions=None if relative else LearnedPositions(self.sizes, width),
             block=block,
-            initialisation=config.initialisation,
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
