@@ -1,6 +1,7 @@
 """A tiny table filled in from small files."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -103,6 +104,18 @@ def test_runs_on_other_episodes_are_not_paired(world: ModuleType, results: Path)
     world.write_results(results, "gato", 3, [True] * 10, first_seed=500)
     with pytest.raises(ValueError, match="other episodes"):
         make_report(world.tiny(), "cpu", results)
+
+
+def test_a_row_reads_the_runs_that_it_shares_with_another_table(world: ModuleType, tmp_path: Path) -> None:
+    from astra.comparisons.report import make_report
+
+    world.write_results(tmp_path / "tiny-cpu", "astra", 0, [True] * 8 + [False] * 2)
+    mine = replace(world.tiny().row("astra"), name="Mine", runs_of="tiny/astra")
+    ((_, success, _),) = make_report(
+        replace(world.tiny(), name="other", rows=(mine,), reference="mine"), "cpu", tmp_path / "other-cpu"
+    ).cells
+    assert success.ours is not None
+    assert success.ours.value == 80
 
 
 def test_a_damaged_file_is_named(world: ModuleType, results: Path) -> None:

@@ -85,6 +85,22 @@ def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
         assert all(abs(size / sizes["astra"] - 1) < 0.05 for size in sizes.values()), sizes
 
 
+def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.running import Folders, plan
+
+    shared = [(make(), row) for make in TABLES.values() for row in make().rows if row.runs_of]
+    assert shared
+    for table, row in shared:
+        name, _, key = row.runs_of.partition("/")
+        other = TABLES[name]()
+        for scale in table.settings:
+            (mine,) = plan(table, scale, table.settings_at(scale), [row], [3], Folders())
+            (theirs,) = plan(other, scale, other.settings_at(scale), [other.row(key)], [3], Folders())
+            assert (mine.experiment, mine.evaluation) == (theirs.experiment, theirs.evaluation)
+            assert (mine.folder, mine.results) == (theirs.folder, theirs.results)
+
+
 def test_rows_that_cannot_be_run_say_why() -> None:
     from astra.comparisons import TABLES
     from astra.comparisons.table import obstacle, policy_of

@@ -39,7 +39,7 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
     Raises:
         ValueError: if there is no finished run with metrics.
     """
-    rows = [row for row in report.table.rows if list((report.folder / row.key).glob("[0-9]*/metrics.jsonl"))]
+    rows = [row for row in report.table.rows if list(report.folder_of(row).glob("[0-9]*/metrics.jsonl"))]
     if not rows:
         raise ValueError(f"{report.folder} holds no finished run: there is nothing to draw")
     figure = new_figure(9.5, 6.2)
@@ -50,7 +50,7 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
             tidy(axes, f"{'training' if source == 'train' else 'held-out'} {measure.replace('_', ' ')}")
             axes.set_xlabel("update" if axis == "update" else "minutes of training", fontsize=8, color=INK)
             for row, colour in zip(rows, cycle(COLOURS), strict=False):
-                _draw(axes, read_curve(report.folder / row.key, source, measure, axis), row.name, colour)
+                _draw(axes, read_curve(report.folder_of(row), source, measure, axis), row.name, colour)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from astra.comparisons.measured import Measured, check_same_episodes, read_row
 from astra.comparisons.statistics import paired_difference, row_mean
-from astra.comparisons.table import Column, Row, Scale, Table, obstacle
+from astra.comparisons.table import Column, Row, Scale, Table, obstacle, place
 from astra.evaluation.success import Estimate
 
 
@@ -64,6 +64,10 @@ class Report:
         """Whether there are results at all."""
         return any(cell.ours is not None for row in self.cells for cell in row)
 
+    def folder_of(self, row: Row) -> Path:
+        """Give the folder of a row's finished runs."""
+        return self.folder.parent / place(self.table, row, self.folder.name)
+
     def why_not(self, row: Row) -> str:
         """Say why a row has no number of ours."""
         return obstacle(row, self.scale) or "not run yet"
@@ -75,10 +79,11 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
     Raises:
         ValueError: if a file is damaged, or the runs did not play the same episodes.
     """
-    found = {row.key: measured for row in table.rows if (measured := read_row(folder / row.key)) is not None}
+    folders = {row.key: folder.parent / place(table, row, folder.name) for row in table.rows}
+    found = {key: measured for key, each in folders.items() if (measured := read_row(each)) is not None}
     check_same_episodes(found)
     cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)
-    trainings = tuple(read_training(folder / row.key) for row in table.rows)
+    trainings = tuple(read_training(folders[row.key]) for row in table.rows)
     return Report(table=table, scale=scale, folder=folder, cells=cells, trainings=trainings)
 
 

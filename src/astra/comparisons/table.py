@@ -60,6 +60,8 @@ class Row:
     """What has to come before the row can be run; empty: nothing."""
     against: str | None = None
     """Row from which the difference is taken; None: as the table says."""
+    runs_of: str = ""
+    """TABLE/ROW whose runs are this row's too, since nothing differs; empty: it has runs of its own."""
 
     @property
     def key(self) -> str:
@@ -158,6 +160,12 @@ class Table:
         if scale not in self.settings:
             raise ValueError(f"{self.name} cannot be run at {scale} scale: {self.refused}; --only-report shows it")
         return self.settings[scale]()
+
+
+def place(table: Table, row: Row, name: str) -> Path:
+    """Give the folder of a row's runs, inside a folder of tables in which this one is called `name`."""
+    other, _, key = row.runs_of.partition("/")
+    return Path(name.replace(table.name, other, 1)) / key if other else Path(name) / row.key
 
 
 def obstacle(row: Row, scale: Scale) -> str:

@@ -32,6 +32,7 @@ def table4() -> Table:
                 sees="objects",
                 sizes=ASTRA_SIZES,
                 paper=(94.69, 92.15, 85.83, 50.00, 91.33, 88.57, 75.00),
+                runs_of="table1/astra",
             ),
             Row(
                 name="w/o trajectory attention",
@@ -40,6 +41,7 @@ def table4() -> Table:
                 sizes=ASTRA_SIZES,
                 changes={"trajectory_attention": False},
                 paper=(91.23, 89.31, 84.42, 47.50, 86.33, 83.71, 76.00),
+                runs_of="table1/astra-queries-alone",
             ),
             Row(
                 name="w/o action query",
@@ -48,6 +50,7 @@ def table4() -> Table:
                 sizes=ASTRA_SIZES,
                 changes={"action_queries": False},
                 paper=(89.08, 84.85, 82.58, 45.25, 86.00, 80.86, 69.00),
+                runs_of="table1/astra-mask-alone",
             ),
             Row(
                 name="w/o both",
