@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from astra.objects import Objects, ObjectSpec, PromptPictures
@@ -115,6 +115,8 @@ class Trajectory:
     """(B, T, O) objects by view."""
     pictures: PromptPictures | None = None
     """The pictures of the prompts; None where all B prompts are words alone."""
+    episodes: Int64[Tensor, " B"] | None = None
+    """Numbers that tell which trajectories are of one episode; None: each is of another."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot say.
@@ -145,6 +147,7 @@ class Trajectory:
             action_valid=self.action_valid.to(device, non_blocking=True),
             objects={name: view.to(device) for name, view in self.objects.items()},
             pictures=None if self.pictures is None else self.pictures.to(device),
+            episodes=None if self.episodes is None else self.episodes.to(device, non_blocking=True),
         )
 
     def distinct_prompts(self) -> tuple[list[int], list[int]]:

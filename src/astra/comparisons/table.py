@@ -26,6 +26,10 @@ GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "language", "states", "actio
 """Fields of a policy's configuration that every row takes from the table; the rest is the row's own size."""
 
 
+OBJECTIVES = frozenset({"contrastive", "augmentation"})
+"""Fields of the training that a row may change: what it learns by, and not for how long."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """One number of every row, in percent."""
@@ -50,6 +54,8 @@ class Row:
     """What it reads of a state beside its vectors; None: all that the data have."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the policy's configuration that make the row what it is, such as {"action_queries": False}."""
+    training_changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the training that make it so: `contrastive` and `augmentation` alone, since the rest is the budget."""
     paper: tuple[float | None, ...] = ()
     """The paper's numbers, in the order of the columns."""
     quoted: bool = False
@@ -216,6 +222,17 @@ def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
     return trunk_parameters(replace(policy, states=StateConfig()))  # of vectors alone: encoders are not the trunk
 
 
+def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
+    """Give the training that all rows share, with what makes the row what it is.
+
+    Raises:
+        ValueError: if the row would change the budget.
+    """
+    if more := sorted(row.training_changes.keys() - OBJECTIVES):
+        raise ValueError(f"the row {row.key} changes {', '.join(more)} of the training, which all rows share")
+    return replace(settings.training, seed=seed, **row.training_changes)
+
+
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:
     """Make the experiment that trains a row with one seed on the data set in a folder of data sets."""
     return Experiment(
@@ -224,5 +241,5 @@ def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: P
         validation=settings.validation,
         stride=settings.stride,
         policy=policy_of(row, scale, settings),
-        training=replace(settings.training, seed=seed),
+        training=training_of(row, settings, seed),
     )

@@ -98,6 +98,7 @@ class Windows:
             action_valid=torch.from_numpy(action_valid),
             objects=objects,
             pictures=self._prompts.gather(episodes) if self._prompts else None,
+            episodes=torch.from_numpy(episodes),
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import astra
 from astra.policies.config_json import from_json, to_json
@@ -126,13 +126,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged or cut short ({error}): copy it again, or take another") from error
 
 
-def fill(policy: Policy[Any], weights: dict[str, Tensor], source: str) -> None:
-    """Copy named weights into a policy, all of them or none.
+def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    """Copy named weights into a policy, or another module, all of them or none.
 
     Raises:
         ValueError: if names or shapes differ.
     """
-    own = policy.state_dict()
+    own = module.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not expected" for name in weights.keys() - own.keys()]
     problems += [
@@ -143,10 +143,10 @@ def fill(policy: Policy[Any], weights: dict[str, Tensor], source: str) -> None:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(
-            f"the weights in {source} do not fit the {type(policy).__name__} that its configuration describes: "
+            f"the weights in {source} do not fit the {type(module).__name__} that its configuration describes: "
             f"{', '.join(sorted(problems)[:3])}{more}; they belong to another architecture or version"
         )
-    policy.load_state_dict(weights)
+    module.load_state_dict(weights)
 
 
 def _policies() -> dict[str, type]:

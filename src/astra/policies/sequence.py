@@ -168,6 +168,7 @@ class SequencePolicy(Policy[State]):
         *,
         actions: int,
         states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
+        prompts: tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Int[Tensor, " B"]] | None = None,
         slots: Int[Tensor, " Q"] | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
     ) -> tuple[tuple[SharedPrompt, Tensor, Tensor, Tensor], TokenIds, TokenIds]:
@@ -177,13 +178,14 @@ class SequencePolicy(Policy[State]):
             trajectory: B trajectories of T timesteps.
             actions: Timesteps whose action is in the context: T or T - 1, or 0 where none is ever read.
             states: What `state_tokens` gives, where the caller has it already; None: it is made here.
+            prompts: What `prompt_of` gives, likewise.
             slots: Slots of each timestep's queries; None: there are none.
             queries: Those queries, without their positions.
         """
         (B, T), M, device = trajectory.valid.shape, self.sizes.state, trajectory.valid.device
         # Without actions the context is that of segments without tokens.
         N, actions = (0, T) if actions == 0 else (self.sizes.action, actions)
-        prompt, prompt_valid, of = self.prompt_of(trajectory)
+        prompt, prompt_valid, of = self.prompt_of(trajectory) if prompts is None else prompts
         L = prompt.shape[1]
         slots = torch.arange(0, device=device) if slots is None else slots
         causal = self.causal_segments

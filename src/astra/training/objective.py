@@ -9,6 +9,9 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from astra.contrastive_dynamics.augmentation import AugmentationConfig, augmented
+from astra.contrastive_dynamics.negatives import Contrast
+from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.policies.policy import Policy
 from astra.trajectory import Trajectory
 
@@ -26,18 +29,47 @@ class Cost:
 
 
 class Objective(nn.Module):
-    """Behaviour cloning, L_BC. Source: Eq. 1.
+    """Behaviour cloning, and where it is wanted contrastive dynamics learning: L_BC + alpha L_CDL.
 
     It is a module because `accelerate` wraps the forward pass of modules, and a policy's `loss` is none.
+
+    Source: Eq. 1, and the end of section 3.3. Deviation: the paper's contrastive mean is over all trajectories of a
+    batch; here it is over the anchors of each micro-batch, and counts by the micro-batch's valid action entries.
     """
 
-    def __init__(self, policy: Policy[Any]) -> None:
-        """Hold the policy whose loss is taken."""
-        super().__init__()
-        self.policy = policy
+    def __init__(
+        self,
+        policy: Policy[Any],
+        contrastive: ContrastiveDynamics | None = None,
+        augmentation: AugmentationConfig | None = None,
+    ) -> None:
+        """Hold the policy whose loss is taken.
 
-    def forward(self, trajectory: Trajectory) -> Cost:
-        """Compute the loss of a batch."""
+        Args:
+            policy: that learns.
+            contrastive: compares trajectories; None: behaviour cloning alone.
+            augmentation: of what behaviour cloning sees in training; None: as it was recorded.
+        """
+        super().__init__()
+        self.policy, self.contrastive, self.augmentation = policy, contrastive, augmentation
+
+    def forward(self, trajectory: Trajectory, contrast: Contrast | None = None) -> Cost:
+        """Compute the loss of a batch; what is contrasted in it was drawn before.
+
+        The metric `loss` is that of behaviour cloning, so that it means the same with and without the other.
+        """
+        if contrast is None or self.contrastive is None:
+            return self._clone(trajectory)
+        loss, metrics = self.contrastive(self.policy, trajectory, contrast)
+        if self.training and self.contrastive.config.alone:
+            return Cost(loss=loss, metrics={"loss": loss.detach(), **metrics}, count=trajectory.valid.sum())
+        cloned = self._clone(trajectory)
+        weighted = cloned.loss + self.contrastive.config.weight * loss
+        return Cost(loss=weighted, metrics={**cloned.metrics, **metrics}, count=cloned.count)
+
+    def _clone(self, trajectory: Trajectory) -> Cost:
+        if self.training and self.augmentation is not None:
+            trajectory = augmented(trajectory, self.augmentation)
         losses = self.policy.loss(trajectory)
         loss = losses.behaviour_cloning
         return Cost(loss=loss, metrics={"loss": loss.detach(), **losses.metrics}, count=losses.count)
@@ -50,6 +82,10 @@ class Means:
         """Begin with no batch."""
         self._sums: dict[str, Tensor] = {}
         self._count: Tensor | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is a batch."""
+        return self._count is not None
 
     def add(self, cost: Cost) -> None:
         """Take in one batch, without waiting for the device."""

@@ -10,10 +10,10 @@ DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Layers whose weights decay; biases, norms, embeddings, action queries and tables of positions do not."""
 
 
-def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trained parameters, with their names, into those that decay and those that do not."""
+def decay_groups(module: nn.Module, weight_decay: float, prefix: str = "") -> list[dict[str, Any]]:
+    """Split the trained parameters, with their names after a prefix, into those that decay and those that do not."""
     decayed = {id(layer.weight) for layer in module.modules() if isinstance(layer, DECAYED)}
-    trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    trained = [(prefix + name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     return [
         {"params": [(n, p) for n, p in trained if id(p) in decayed], "weight_decay": weight_decay},
         {"params": [(n, p) for n, p in trained if id(p) not in decayed], "weight_decay": 0.0},
@@ -21,10 +21,18 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]
 
 
 def build_optimizer(
-    module: nn.Module, *, learning_rate: float, weight_decay: float, betas: tuple[float, float]
+    policy: nn.Module,
+    contrastive: nn.Module | None = None,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    betas: tuple[float, float],
 ) -> torch.optim.AdamW:
-    """Make AdamW over the trained parameters."""
-    groups = [group for group in decay_groups(module, weight_decay) if group["params"]]
+    """Make AdamW over the trained parameters of a policy, and of the head of contrastive dynamics learning."""
+    groups = decay_groups(policy, weight_decay)
+    if contrastive is not None:
+        groups += decay_groups(contrastive, weight_decay, prefix="contrastive.")
+    groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
 
 

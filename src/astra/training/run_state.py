@@ -1,9 +1,10 @@
 """What one checkpoint holds: all that decides how a run goes on, bit for bit.
 
-    policy/                               the averaged weights: what `load_policy` takes
-    training_state/weights.safetensors    the weights in training, less the frozen ones
-    training_state/optimizer.safetensors  the optimiser's moments, by parameter: WEIGHT.exp_avg, ...
-    training_state/state.json             updates and seconds so far, the place in the data, the average's updates
+    policy/                                 the averaged weights: what `load_policy` takes
+    training_state/weights.safetensors      the weights in training, less the frozen ones
+    training_state/contrastive.safetensors  the head of contrastive dynamics learning, where there is one
+    training_state/optimizer.safetensors    the optimiser's moments, by parameter: WEIGHT.exp_avg, ...
+    training_state/state.json               updates and seconds so far, the place in the data, the average's updates
 
 The learning rate is a function of the budget, and chance of the seed and the update's number, so neither has a state.
 """
@@ -16,12 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchOrder
 from astra.policies.checkpoint import fill, load_tensors, save_policy, save_tensors
 from astra.policies.policy import Policy
 from astra.training.budget import Budget
 from astra.training.moving_average import MovingAverage
 
+CONTRASTIVE = "contrastive.safetensors"
 FORMAT = 1
 """Raised whenever an older Astra could not read what is written."""
 
@@ -35,6 +38,7 @@ class RunState:
     optimizer: torch.optim.Optimizer
     order: BatchOrder
     budget: Budget
+    contrastive: ContrastiveDynamics | None = None
 
     def save(self, checkpoint: Path) -> None:
         """Fill a new checkpoint's folder.
@@ -48,6 +52,8 @@ class RunState:
         frozen = {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
         weights = {name: tensor for name, tensor in self.policy.state_dict().items() if name not in frozen}
         save_tensors(weights, folder / "weights.safetensors")
+        if self.contrastive is not None:
+            save_tensors(self.contrastive.state_dict(), folder / CONTRASTIVE)
         save_tensors(_flat(self.optimizer), folder / "optimizer.safetensors")
         state = {
             "format": FORMAT,
@@ -69,6 +75,8 @@ class RunState:
         averages = load_tensors(checkpoint / "policy" / "model.safetensors")
         fill(self.average.policy, averages, str(checkpoint / "policy"))
         fill(self.policy, averages | load_tensors(folder / "weights.safetensors"), str(folder))
+        if self.contrastive is not None:
+            fill(self.contrastive, load_tensors(folder / CONTRASTIVE), str(folder / CONTRASTIVE))
         _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer)
         self.average.updates = state["average_updates"]
         self.order.load_state_dict(state["order"])

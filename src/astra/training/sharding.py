@@ -18,6 +18,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
 from astra.parallel.processes import processes
 from astra.training.moving_average import MovingAverage
 from astra.training.objective import Objective
@@ -29,6 +30,7 @@ class ShardedRun:
 
     Args:
         state: where the run is; gathered into by `gather`.
+        augmentation: of what behaviour cloning sees.
 
     Raises:
         ValueError: if there is one process only.
@@ -38,7 +40,7 @@ class ShardedRun:
     average: MovingAverage[Any]
     optimizer: Optimizer
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: RunState, augmentation: AugmentationConfig | None = None) -> None:
         if processes().num_processes == 1:
             raise ValueError(
                 "there is one process, so nothing to shard over: start several, as by `accelerate launch "
@@ -47,33 +49,36 @@ class ShardedRun:
         self.state = state
         device = next(state.policy.parameters()).device
         mesh = init_device_mesh(device.type, (processes().num_processes,))
-        self.objective = Objective(copy.deepcopy(state.policy)).train()
+        contrastive = copy.deepcopy(state.contrastive)
+        self.objective = Objective(copy.deepcopy(state.policy), contrastive, augmentation).train()
         self.average = copy.deepcopy(state.average)
         fully_shard(self.objective, mesh=mesh)
         fully_shard(self.average.policy, mesh=mesh)
-        self.optimizer = _shard_optimizer(state.optimizer, state.policy, self.objective.policy, mesh)
+        plain = Objective(state.policy, state.contrastive)
+        self.optimizer = _shard_optimizer(state.optimizer, plain, self.objective, mesh)
         # Of the plain state only the average is computed with; the rest waits where memory is cheap.
-        state.policy.to("cpu")
+        plain.to("cpu")
         state.average.policy.to(device)  # back again, what is frozen and shared with the policy
         state.optimizer.load_state_dict(_on_cpu(state.optimizer))
 
     @torch.no_grad()
     def gather(self) -> None:
         """Bring the plain state up to date, in every process; all must call it."""
-        _gather(self.objective.policy.state_dict(), self.state.policy.state_dict())
+        plain = Objective(self.state.policy, self.state.contrastive)
+        _gather(self.objective.state_dict(), plain.state_dict())
         _gather(self.average.policy.state_dict(), self.state.average.policy.state_dict())
         self.state.average.updates = self.average.updates
         self.state.optimizer.load_state_dict(_on_cpu(self.optimizer))
 
 
-def _shard_optimizer(optimizer: Optimizer, policy: Any, sharded: Any, mesh: DeviceMesh) -> Optimizer:
+def _shard_optimizer(optimizer: Optimizer, plain: Objective, sharded: Objective, mesh: DeviceMesh) -> Optimizer:
     """Make the same optimiser over sharded weights, with the moments that it has so far."""
-    names = {id(weight): name for name, weight in policy.named_parameters()}
+    names = {id(weight): name for name, weight in plain.named_parameters()}
     weights = dict(sharded.named_parameters())
     made = copy.deepcopy(optimizer)
     made.state.clear()
-    for group, plain in zip(made.param_groups, optimizer.param_groups, strict=True):
-        group["params"] = [weights[names[id(weight)]] for weight in plain["params"]]
+    for group, whole in zip(made.param_groups, optimizer.param_groups, strict=True):
+        group["params"] = [weights[names[id(weight)]] for weight in whole["params"]]
     saved = copy.copy(optimizer.state_dict())
     flat = [weight for group in made.param_groups for weight in group["params"]]
     saved["state"] = {

@@ -17,9 +17,13 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.contrastive_dynamics.negatives import FEWEST_CONTRASTED, Contrast
+from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
+from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
 from astra.policies.config_json import to_json
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.allocator import keep_freed_memory
@@ -33,8 +37,11 @@ from astra.training.run_log import RunLog, Tracker, check_tracker
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
 from astra.training.state_noise import with_state_noise
-from astra.training.validation import validate
+from astra.training.validation import validate, validate_contrast
 from astra.trajectory import Statistics, Trajectory
+
+CONTRASTED_WINDOWS = 256
+"""Held-out windows in which validation tells right dynamics from wrong ones, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,7 @@ class TrainingConfig:
     """T, the length of the windows that are trained on."""
     accumulate: int = 1
     """Micro-batches per process into which an update's batch is cut, by the length of its windows: to save memory, and
-    padding where episodes are short. What is learned is the same."""
+    padding where episodes are short. What is cloned is the same; negatives are made inside a micro-batch."""
     learning_rate: float = 1e-3
     """The highest one, after the warm-up. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
     warmup: float = 0.03
@@ -69,6 +76,13 @@ class TrainingConfig:
     """How fast that decay grows with the updates. Source: Diffusion Policy."""
     state_noise: float = 0.0
     """Standard deviation of noise added to state vectors in training, as a share of that of the data."""
+    augmentation: AugmentationConfig | None = None
+    """Of the frames and objects that behaviour cloning sees; None: as they were recorded. It is not that of the
+    positives, which `contrastive` holds. Source: the paper augments with contrastive dynamics learning only."""
+    contrastive: ContrastiveConfig | None = None
+    """Contrastive dynamics learning beside behaviour cloning; None: none. Source: section 3.3."""
+    begin_from: str | None = None
+    """A run or a policy's folder whose averaged weights are those at the start; None: new weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 where a GPU has it."""
     threads: int | None = None
@@ -153,8 +167,15 @@ def train(
     set_seed(config.seed)
     policy = policy_config.build(train_windows.spec, statistics).to(accelerator.device)
     average = MovingAverage(policy, ceiling=config.average_ceiling, power=config.average_power)
+    contrastive = None
+    if config.contrastive is not None:
+        contrastive = ContrastiveDynamics(config.contrastive, policy).to(accelerator.device)
     optimizer = build_optimizer(
-        policy, learning_rate=config.learning_rate, weight_decay=config.weight_decay, betas=config.betas
+        policy,
+        contrastive,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        betas=config.betas,
     )
     order = BatchOrder(
         len(train_windows),
@@ -163,7 +184,9 @@ def train(
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    state = RunState(policy=policy, average=average, optimizer=optimizer, order=order, budget=budget)
+    state = RunState(
+        policy=policy, average=average, optimizer=optimizer, order=order, budget=budget, contrastive=contrastive
+    )
 
     # ---- The folder, and where an earlier start ended
     run = RunFolder(run_folder, keep=config.keep_checkpoints)
@@ -180,13 +203,18 @@ def train(
                 f"{run_folder} holds this run already, unfinished after {budget.update} updates: continue it with "
                 f"--resume, or choose another folder"
             )
-    sharded = ShardedRun(state) if shard else None
+    elif config.begin_from is not None:
+        source = policy_folder(Path(config.begin_from))
+        for beginner in (policy, average.policy):
+            fill(beginner, load_tensors(source / MODEL), str(source))
+    sharded = ShardedRun(state, config.augmentation) if shard else None
     if sharded is None:
+        plain = Objective(policy, contrastive, config.augmentation)
         if accelerator.num_processes > 1:
             assert accelerator.ddp_handler is not None
-            one = train_windows.batch(np.arange(1)).to(accelerator.device)
-            accelerator.ddp_handler.find_unused_parameters = _leaves_weights_alone(Objective(policy).eval(), one)
-        objective, optimizer = accelerator.prepare(Objective(policy).train(), optimizer)
+            left_alone = _leaves_weights_alone(plain.eval(), train_windows, config)
+            accelerator.ddp_handler.find_unused_parameters = left_alone
+        objective, optimizer = accelerator.prepare(plain.train(), optimizer)
     else:
         objective, optimizer = sharded.objective, accelerator.prepare(sharded.optimizer)
         policy, average = objective.policy, sharded.average
@@ -202,9 +230,12 @@ def train(
             factor = learning_rate_factor(budget.share(within_update=0.5), config.warmup)
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
-            batches = [train_windows.batch(part) for part in by_length(train_windows, next(order), config.accumulate)]
-            batches = [with_state_noise(batch, statistics, config.state_noise) for batch in batches]
-            norm = _update(accelerator, objective, optimizer, batches, config.gradient_clip, means)
+            batches = [
+                with_state_noise(train_windows.batch(part), statistics, config.state_noise)
+                for part in by_length(train_windows, next(order), config.accumulate)
+            ]
+            contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
+            norm = _update(accelerator, objective, optimizer, batches, contrasts, config.gradient_clip, means)
             average.update(policy)
             timesteps += sum(int(trajectory.valid.sum()) for trajectory in batches)
             seconds, stop = _agree(accelerator, time.monotonic() - started, float(interruption.requested))
@@ -221,7 +252,7 @@ def train(
             if sharded is not None and (stop or any(map(budget.is_due, every))):
                 sharded.gather()
             if budget.is_due(config.validation_every):
-                log.write("validation", _validate(accelerator, state.average.policy, validation_windows, config))
+                log.write("validation", _validate(accelerator, state, validation_windows, config))
             if evaluate is not None and budget.is_due(config.evaluate_every):
                 log.write("evaluation", evaluate(state.average.policy))
             if budget.is_due(config.checkpoint_every) or stop:
@@ -246,16 +277,18 @@ def _update(
     objective: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Sequence[Trajectory],
+    contrasts: Sequence[Contrast | None],
     gradient_clip: float,
     means: Means,
 ) -> Tensor:
     """Make one update on the mean over the valid action entries of all micro-batches; give the gradient's norm."""
     counts = []
-    for batch in batches:
+    for batch, contrast in zip(batches, contrasts, strict=True):
         last = batch is batches[-1]
         with nullcontext() if last else accelerator.no_sync(objective):
             with accelerator.autocast():
-                cost = objective(batch.to(accelerator.device))
+                there = None if contrast is None else contrast.to(accelerator.device)
+                cost = objective(batch.to(accelerator.device), there)
             accelerator.backward(cost.loss * cost.count)
         means.add(cost)
         counts.append(cost.count)
@@ -288,9 +321,15 @@ def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
     )
 
 
-def _leaves_weights_alone(objective: torch.nn.Module, batch: Trajectory) -> bool:
+def _leaves_weights_alone(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
     """Tell whether a weight gets no gradient, as the tokenizer of actions where a window of one timestep reads none."""
-    objective(batch).loss.backward()
+    if config.contrastive is not None and config.contrastive.alone:
+        return True
+    device = next(objective.parameters()).device
+    few = 1 if config.contrastive is None else min(8, len(windows))
+    batch = windows.batch(np.linspace(0, len(windows) - 1, few).astype(np.int64))
+    contrast = None if config.contrastive is None else config.contrastive.draw(batch).to(device)
+    objective(batch.to(device), contrast).loss.backward()
     weights = [weight for weight in objective.parameters() if weight.requires_grad]
     left_alone = any(weight.grad is None for weight in weights)
     for weight in weights:
@@ -300,6 +339,12 @@ def _leaves_weights_alone(objective: torch.nn.Module, batch: Trajectory) -> bool
 
 def _share_of_batch(config: TrainingConfig, accelerator: Accelerator) -> int:
     share, rest = divmod(config.batch_size, accelerator.num_processes)
+    if config.contrastive is not None and share // config.accumulate < FEWEST_CONTRASTED:
+        raise ValueError(
+            f"contrastive dynamics learning makes negatives out of {FEWEST_CONTRASTED} trajectories at least, but a "
+            f"batch of {config.batch_size} leaves {share // config.accumulate} in each micro-batch: raise batch_size, "
+            f"or lower accumulate"
+        )
     if rest or share < config.accumulate:
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared among {accelerator.num_processes} processes with "
@@ -322,10 +367,13 @@ def _agree(accelerator: Accelerator, *values: float) -> list[float]:
     return average.tolist()
 
 
-def _validate(
-    accelerator: Accelerator, policy: Policy[Any], windows: Windows, config: TrainingConfig
-) -> dict[str, float]:
-    return validate(accelerator, policy, windows, num_windows=config.validation_windows, batch_size=config.batch_size)
+def _validate(accelerator: Accelerator, state: RunState, windows: Windows, config: TrainingConfig) -> dict[str, float]:
+    sizes = {"num_windows": config.validation_windows, "batch_size": config.batch_size}
+    found = validate(accelerator, state.average.policy, windows, **sizes)
+    if state.contrastive is None:
+        return found
+    sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
+    return found | validate_contrast(accelerator, state.average.policy, state.contrastive, windows, **sizes)
 
 
 def _write(run: RunFolder, state: RunState) -> None:

@@ -1,4 +1,4 @@
-"""The loss on held-out episodes."""
+"""The loss on held-out episodes, and how well right dynamics are told from wrong ones there."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import batches_in_order
 from astra.datasets.windows import Windows
 from astra.parallel.processes import own_share
 from astra.policies.policy import Policy
-from astra.training.objective import Means, Objective
+from astra.training.objective import Cost, Means, Objective
 
 
 @torch.no_grad()  # not inference_mode: what a frozen encoder caches here is read again in training
@@ -36,3 +37,40 @@ def validate(
             cost = objective(trajectory)
         means.add(cost if len(share) else replace(cost, count=0 * cost.count))  # without a window: metrics of weight 0
     return means.take(accelerator)
+
+
+@torch.no_grad()
+def validate_contrast(
+    accelerator: Accelerator,
+    policy: Policy[Any],
+    contrastive: ContrastiveDynamics,
+    windows: Windows,
+    *,
+    num_windows: int,
+    batch_size: int,
+) -> dict[str, float]:
+    """Compute the contrastive metrics on held-out episodes, each of which is an anchor; every process does the same.
+
+    Args:
+        accelerator: tells the device and the precision.
+        policy: in evaluation mode.
+        contrastive: its trajectory head.
+        windows: of the held-out episodes.
+        num_windows: at most so many are read, spread evenly; always the same ones.
+        batch_size: windows at once, out of which negatives are made.
+
+    Returns:
+        The means over anchors; nothing where the windows are too few to make negatives.
+    """
+    chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).round().astype(np.int64)
+    means = Means()
+    for positions in batches_in_order(len(chosen), batch_size):
+        trajectory = windows.batch(chosen[positions])
+        try:
+            contrast = contrastive.config.draw(trajectory, fraction=1.0)
+        except ValueError:  # a short rest, or a single episode
+            continue
+        with accelerator.autocast():
+            loss, metrics = contrastive(policy, trajectory.to(accelerator.device), contrast.to(accelerator.device))
+        means.add(Cost(loss=loss, metrics=metrics, count=torch.tensor(len(contrast.anchors), device=loss.device)))
+    return means.take() if means else {}

@@ -1,0 +1,97 @@
+"""Augmentation of what is seen: frames and crops are shifted and change their brightness and contrast.
+
+A shifted crop is cut out a little beside its object, so its box moves with it. Prompts stay as they are.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from astra.objects import Objects
+from astra.trajectory import Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """How far frames and crops are changed. Deviation: the paper says "such as random cropping" and no more."""
+
+    shift: float = 0.0625
+    """Largest shift, as a share of a picture's side: 2 pixels of a crop. What enters repeats the edge."""
+    brightness: float = 0.1
+    """Largest change of all colours, as a share of their range."""
+    contrast: float = 0.1
+    """Largest change of the distance of colours from the middle grey, as a share of it."""
+    same_at_all_timesteps: bool = True
+    """Whether all timesteps of a camera or an object change alike, so that what moved is still what moved."""
+
+    def __post_init__(self) -> None:
+        """Check the shares.
+
+        Raises:
+            ValueError: if one is not between 0 and 1.
+        """
+        if not all(0 <= share < 1 for share in (self.shift, self.brightness, self.contrast)):
+            raise ValueError(f"shares of an augmentation lie in 0 to below 1, got {self}")
+
+
+def augmented(trajectory: Trajectory, config: AugmentationConfig, rows: Bool[Tensor, " B"] | None = None) -> Trajectory:
+    """Give the trajectories as another camera, a little aside and in other light, would have seen them.
+
+    Args:
+        trajectory: Frames and objects in it are changed; vectors and actions are not.
+        config: How far.
+        rows: Which trajectories of the batch; the others stay what they are, bit for bit. None: all.
+
+    Raises:
+        ValueError: if features of a frozen encoder stand in for the frames.
+    """
+    if trajectory.features:
+        raise ValueError(
+            f"the frames of {', '.join(trajectory.features)} are features of a frozen encoder, which cannot be "
+            f"augmented: train the encoder (images.frozen=False), or leave augmentation out (augmentation=None)"
+        )
+    (B, T), device = trajectory.valid.shape, trajectory.valid.device
+    strength = torch.ones(B, device=device) if rows is None else rows.float()
+    timesteps = 1 if config.same_at_all_timesteps else T
+    draw = lambda *shape: _symmetric(strength, B, timesteps, *shape).expand(B, T, *shape)  # noqa: E731
+
+    images = {}
+    for camera, frames in trajectory.images.items():
+        last = frames.permute(0, 1, 3, 4, 2)
+        changed, _ = _changed(last, draw(2), draw(2), config)
+        images[camera] = changed.permute(0, 1, 4, 2, 3)
+    objects = {}
+    for view, shown in trajectory.objects.items():
+        light = draw(1, 2).expand(B, T, shown.valid.shape[2], 2)  # is that of the view; each object has its own shift
+        crops, moved = _changed(shown.crops, draw(shown.valid.shape[2], 2), light, config)
+        pixel = shown.boxes[..., 2:].amax(-1, keepdim=True) / crops.shape[-2]  # of the crop, in pixels of the view
+        boxes = torch.cat([shown.boxes[..., :2] + pixel * moved.flip(-1), shown.boxes[..., 2:]], dim=-1)
+        objects[view] = Objects(crops=crops, boxes=boxes, valid=shown.valid)
+    return replace(trajectory, images=images, objects=objects)
+
+
+def _symmetric(strength: Float[Tensor, " B"], *shape: int) -> Float[Tensor, "..."]:
+    """Draw between -1 and 1, times the strength of each row."""
+    return (2 * torch.rand(shape, device=strength.device) - 1) * strength.view(-1, *[1] * (len(shape) - 1))
+
+
+def _changed(
+    pictures: UInt8[Tensor, "*R h w 3"],
+    place: Float[Tensor, "*R 2"],
+    light: Float[Tensor, "*R 2"],
+    config: AugmentationConfig,
+) -> tuple[UInt8[Tensor, "*R h w 3"], Int64[Tensor, "*R 2"]]:
+    """Give pictures cut out elsewhere and in other light, and the pixels (down, right) by which their places moved."""
+    height, width = pictures.shape[-3:-1]
+    down, right = ((place * config.shift * place.new_tensor([height, width])).round().long()).unbind(-1)
+    y = (torch.arange(height, device=place.device) + down[..., None]).clamp(0, height - 1).flatten(0, -2)
+    x = (torch.arange(width, device=place.device) + right[..., None]).clamp(0, width - 1).flatten(0, -2)
+    flat = pictures.flatten(0, -4)
+    numbers = torch.arange(len(flat), device=place.device)
+    cut = flat[numbers[:, None, None], y[:, :, None], x[:, None, :]].view(pictures.shape)
+    factor = 1 + config.contrast * light[..., 0]
+    offset = 127.5 * (1 - factor) + 255 * config.brightness * light[..., 1]
+    colours = cut * factor[..., None, None, None] + offset[..., None, None, None]
+    return colours.round_().clamp_(0, 255).to(torch.uint8), torch.stack([down, right], dim=-1)

@@ -1,0 +1,40 @@
+"""InfoNCE between an anchor, its positive and its negatives. Source: Equation 2."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def info_nce(
+    embeddings: Float[Tensor, "A C F"], *, temperature: float = 1.0, normalise: bool = False
+) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
+    """Compute -log(s(x, x+) / (s(x, x+) + sum_j s(x, x_j-))) with s(x, y) = exp(f(x) . f(y)), the mean over anchors.
+
+    Args:
+        embeddings: of each anchor, its positive, and its J = C - 2 negatives, in this order.
+        temperature: by which the products are divided; 1 is the paper's form.
+        normalise: whether embeddings are brought to length 1 first; the paper does not.
+
+    Returns:
+        The loss, and detached means to log: `retrieval_accuracy`, the share of anchors whose positive is nearer than
+        all negatives, and the cosines `similarity_positive` and `similarity_negative`.
+
+    Deviation: the paper prints -log E[...] over anchors; this is the mean of the logarithms, the standard objective
+    that it cites.
+    """
+    exact = embeddings.float()
+    directions = F.normalize(exact, dim=-1)
+    compared = directions if normalise else exact
+    scores = (compared[:, 1:] @ compared[:, 0, :, None])[..., 0] / temperature
+    loss = (scores.logsumexp(1) - scores[:, 0]).mean()
+    with torch.no_grad():
+        cosines = (directions[:, 1:] @ directions[:, 0, :, None])[..., 0]
+        metrics = {
+            "retrieval_accuracy": (scores[:, 0] > scores[:, 1:].amax(1)).float().mean(),
+            "similarity_positive": cosines[:, 0].mean(),
+            "similarity_negative": cosines[:, 1:].mean(),
+        }
+    return loss, metrics

@@ -1,0 +1,168 @@
+"""Which segments the trajectories of a contrast are made of.
+
+A negative keeps the anchor's prompt and violates its dynamics: some of its states come from one other trajectory of
+the batch and some of its actions from a second one, each at the timestep where it was, so that nothing in it is random
+or out of its place in time. It is made of the original segments or of the augmented ones, as chance has it: an
+augmented look tells nothing. Source: section 3.3 and its three principles, Figure 4b.
+
+Two kinds are harder to tell than the paper's: donors that were told the same, and neighbouring segments of the anchor
+itself that changed places, which gives up the third principle for timesteps next to each other.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from astra.trajectory import Trajectory
+
+Negatives = Literal["any_task", "same_task", "near_time"]
+"""Donors with any instruction, or first those with the same one; or two neighbouring states or actions exchanged."""
+
+ORIGINAL, AUGMENTED = 0, 1
+"""The two versions of every trajectory of a batch."""
+FEWEST_CONTRASTED = 3
+"""Trajectories out of which a negative can be made: an anchor, and a donor each of states and of actions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A anchors of a batch with J negatives each, told by where their segments come from.
+
+    The C = 2 + J candidates of an anchor are itself, its positive and its negatives. A place is the number
+    (version * B + trajectory) * T + timestep.
+    """
+
+    anchors: Int64[Tensor, " A"]
+    """Places in the batch."""
+    rows: Int64[Tensor, " U"]
+    """Trajectories whose states are used, as version * B + trajectory, so that no other is tokenized."""
+    states: Int64[Tensor, "A C T"]
+    """Place of each state, counted in `rows` instead of all trajectories."""
+    actions: Int64[Tensor, "A C T"]
+    """Place of each action."""
+    first_prompts: tuple[int, ...]
+    """Trajectories that stand for the distinct prompts of the anchors."""
+    prompts: Int64[Tensor, " A"]
+    """Which of these each anchor has."""
+
+    def to(self, device: torch.device | str) -> "Contrast":
+        """Move to a device."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        return Contrast(first_prompts=self.first_prompts, **moved)
+
+
+def draw_contrast(
+    trajectory: Trajectory, *, fraction: float, negatives: int, kind: Negatives = "any_task", replaced: float = 0.5
+) -> Contrast:
+    """Draw anchors and their negatives, by PyTorch's generator of the CPU.
+
+    Args:
+        trajectory: A batch, on the CPU, so that no device is waited for.
+        fraction: Share of the batch that becomes anchors, one at least.
+        negatives: J.
+        kind: From where the segments of negatives come.
+        replaced: Probability that a segment is replaced; one at least is, and never all.
+
+    Raises:
+        ValueError: if there are too few trajectories for any anchor to have two donors.
+    """
+    B, T = trajectory.valid.shape
+    real = (trajectory.valid & trajectory.action_valid[:, :T]).cpu()
+    others = _others(trajectory, real)
+    able = (others.sum(1) >= 2).nonzero()[:, 0]
+    if not len(able):
+        raise ValueError(
+            f"a batch of {B} trajectories is too small for contrastive dynamics learning: a negative takes its states "
+            f"and its actions from two other episodes; use three at least in each micro-batch (a larger batch_size, or "
+            f"a smaller accumulate)"
+        )
+    anchors = able[torch.randperm(len(able))[: max(1, round(fraction * B))]].sort().values
+    A, J = len(anchors), negatives
+
+    donors = _draw_donors(trajectory, anchors, others, J, same_task=kind == "same_task")
+    own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
+    theirs = torch.arange(T) + (donors * T)[..., None]
+    exchanged = torch.where(_draw_replaced(real, anchors, donors, replaced), theirs, own)
+    if kind == "near_time":
+        exchanged = _exchange_neighbours(real[anchors], own, exchanged)
+    # A whole negative is of one version: a mixture would tell itself apart.
+    of_negatives = exchanged + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
+    of_pair = own[:, :1] + torch.tensor([ORIGINAL, AUGMENTED])[:, None, None] * (B * T)
+    states, actions = torch.cat([of_pair, of_negatives], dim=1).unbind(2)
+
+    rows, place = torch.unique(states // T, return_inverse=True)
+    first, prompts = _distinct_prompts(trajectory, anchors)
+    return Contrast(
+        anchors=anchors,
+        rows=rows,
+        states=place * T + states % T,
+        actions=actions,
+        first_prompts=first,
+        prompts=prompts,
+    )
+
+
+def _others(trajectory: Trajectory, real: Bool[Tensor, "B T"]) -> Bool[Tensor, "B B"]:
+    """Tell which trajectories may give segments to which: those of other episodes that begin, to those that begin."""
+    B = len(real)
+    episodes = torch.arange(B) if trajectory.episodes is None else trajectory.episodes.cpu()
+    begins = real[:, 0]
+    return (episodes[:, None] != episodes) & begins[:, None] & begins
+
+
+def _draw_donors(
+    trajectory: Trajectory, anchors: Int64[Tensor, " A"], others: Bool[Tensor, "B B"], J: int, *, same_task: bool
+) -> Int64[Tensor, "A J 2"]:
+    """Draw two different donors for each negative: of its states, and of its actions."""
+    scores = torch.rand(len(anchors), J, len(others))
+    if same_task:
+        numbers = {words: number for number, words in enumerate(dict.fromkeys(trajectory.instructions))}
+        told = torch.tensor([numbers[words] for words in trajectory.instructions])
+        scores = scores + (told[anchors][:, None] == told)[:, None]
+    return scores.masked_fill(~others[anchors][:, None], -1.0).topk(2, dim=-1).indices[..., torch.randperm(2)]
+
+
+def _draw_replaced(
+    real: Bool[Tensor, "B T"], anchors: Int64[Tensor, " A"], donors: Int64[Tensor, "A J 2"], probability: float
+) -> Bool[Tensor, "A J 2 T"]:
+    """Draw the segments that are replaced: where anchor and donor both have one, one at least, and never all.
+
+    Of a trajectory of one timestep that is exactly one of its two segments.
+    """
+    possible = real[donors] & real[anchors][:, None, None]
+    chance = torch.rand(possible.shape)
+    chosen = possible & (chance < probability)
+    least = chance.masked_fill(~possible, 2.0).flatten(2).argmin(-1, keepdim=True)
+    chosen = chosen.flatten(2).scatter(2, least, True)
+    total = 2 * real[anchors].sum(1)[:, None, None]
+    kept = torch.rand(chosen.shape).masked_fill(~chosen, 2.0).argmin(-1, keepdim=True)
+    spared = chosen.scatter(2, kept, False)
+    return torch.where(chosen.sum(-1, keepdim=True) == total, spared, chosen).view(possible.shape)
+
+
+def _exchange_neighbours(
+    real: Bool[Tensor, "A T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
+) -> Int64[Tensor, "A J 2 T"]:
+    """Exchange two neighbouring states, or two neighbouring actions; a single timestep has none."""
+    A, J, _, T = own.shape
+    pairs = real.sum(1) - 1
+    first = (torch.rand(A, J) * pairs[:, None]).long()[..., None]
+    steps = torch.arange(T).expand(A, J, T)
+    order = torch.where(steps == first, steps + 1, torch.where(steps == first + 1, steps - 1, steps))
+    exchanged = own.gather(-1, order[:, :, None].expand(own.shape).clamp(max=T - 1))
+    of_states = torch.rand(A, J, 1) < 0.5
+    swapped = torch.stack([of_states, ~of_states], dim=2)
+    return torch.where(pairs[:, None, None, None] > 0, torch.where(swapped, exchanged, own), otherwise)
+
+
+def _distinct_prompts(
+    trajectory: Trajectory, anchors: Int64[Tensor, " A"]
+) -> tuple[tuple[int, ...], Int64[Tensor, " A"]]:
+    """Number the distinct prompts of the anchors."""
+    first, number = trajectory.distinct_prompts()
+    numbers, prompts = torch.unique(torch.tensor(number)[anchors], return_inverse=True)
+    return tuple(first[each] for each in numbers.tolist()), prompts

@@ -1,0 +1,42 @@
+"""One embedding per trajectory: the action tokens of its last timestep, pooled, through a linear layer.
+
+These tokens read the whole trajectory, so nothing of it is lost. Source: section 3.3, Figure 2 (the red box).
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Pooling = Literal["max", "mean", "attention"]
+"""The largest number over tokens, their mean, or a mean whose weights a learned query gives."""
+
+
+class TrajectoryHead(nn.Module):
+    """The f of Eq. 2. Source: pooling by the maximum, as in Li et al. 2023b (RoboFlamingo), which the paper names."""
+
+    def __init__(self, width: int, projection: int, pooling: Pooling = "max") -> None:
+        """Make the linear layer.
+
+        Args:
+            width: D, of a token.
+            projection: F, the width of an embedding.
+            pooling: how several tokens become one.
+        """
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(width) * 0.02) if pooling == "attention" else None
+        self.pooling = pooling
+        self.linear = nn.Linear(width, projection)
+
+    def forward(self, actions: Float[Tensor, "R T N D"], real: Bool[Tensor, "R T"]) -> Float[Tensor, "R F"]:
+        """Embed trajectories from their encoded actions; what is padding is not read."""
+        last = (torch.arange(real.shape[1], device=real.device) * real).argmax(1)
+        tokens = actions.gather(1, last[:, None, None, None].expand(-1, 1, *actions.shape[2:]))[:, 0]
+        return self.linear(self._pool(tokens))
+
+    def _pool(self, tokens: Float[Tensor, "R N D"]) -> Float[Tensor, "R D"]:
+        if self.query is not None:
+            weights = (tokens @ self.query / tokens.shape[-1] ** 0.5).softmax(dim=1)
+            return (weights[..., None] * tokens).sum(1)
+        return tokens.amax(1) if self.pooling == "max" else tokens.mean(1)
