@@ -1,0 +1,133 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
+from astra.trajectory import Trajectory
+from tests.contrastive_dynamics.made import moves, sources
+
+LENGTHS = [4, 4, 3, 3, 2, 2, 1, 1]
+B, T, J = len(LENGTHS), 4, 6
+
+
+def draw(trajectory: Trajectory, kind: Negatives = "any_task", **changes: float) -> Contrast:
+    settings = {"fraction": 1.0, "replaced": 0.5} | changes
+    return draw_contrast(trajectory, negatives=J, kind=kind, **settings)
+
+
+def own(contrast: Contrast) -> torch.Tensor:
+    """Where the segments of the anchors are from, as (A, 1, 1, T, 2)."""
+    steps = torch.arange(T).expand(len(contrast.anchors), T)
+    return torch.stack([contrast.anchors[:, None].expand_as(steps), steps], dim=-1)[:, None, None]
+
+
+def test_anchor_and_positive_are_the_trajectory_itself_as_it_is_and_augmented() -> None:
+    contrast = draw(moves(B, T, lengths=LENGTHS))
+    origin, version = sources(contrast, B, T)
+    assert (origin[:, :2] == own(contrast)).all()
+    assert (version[:, 0] == 0).all()
+    assert (version[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_segment_is_random_and_none_is_moved_in_time(seed: int) -> None:
+    """The first and the third principle."""
+    torch.manual_seed(seed)
+    trajectory = moves(B, T, lengths=LENGTHS)
+    contrast = draw(trajectory)
+    origin, _ = sources(contrast, B, T)
+    real = trajectory.valid[contrast.anchors][:, None, None].expand(origin.shape[:-1])
+    assert trajectory.valid[origin[..., 0], origin[..., 1]][real].all()
+    assert (origin[..., 1] == torch.arange(T)).all()
+    foreign = (origin[:, 2:] != own(contrast)).any(-1) & real[:, 2:]
+    assert (origin[:, 2:][foreign][:, 0] != contrast.anchors[:, None, None, None].expand(foreign.shape)[foreign]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_at_least_one_segment_is_replaced_and_never_all(seed: int) -> None:
+    torch.manual_seed(seed)
+    trajectory = moves(B, T, lengths=LENGTHS)
+    for probability in (0.01, 0.5, 1.0):
+        contrast = draw(trajectory, replaced=probability)
+        origin, _ = sources(contrast, B, T)
+        replaced = (origin != own(contrast)).any(-1)[:, 2:].sum((2, 3))
+        segments = 2 * trajectory.valid[contrast.anchors].sum(1)[:, None]
+        assert (replaced >= 1).all()
+        assert (replaced < segments).all()
+        assert (replaced[segments[:, 0] == 2] == 1).all()  # of one timestep: a state or an action
+
+
+def test_states_and_actions_of_a_negative_come_from_two_trajectories() -> None:
+    contrast = draw(moves(B, T))
+    origin, _ = sources(contrast, B, T)
+    foreign = (origin != own(contrast)).any(-1)[:, 2:]
+    for a in range(len(contrast.anchors)):
+        for j in range(J):
+            states, actions = ({int(row) for row in origin[a, 2 + j, k, foreign[a, j, k], 0]} for k in (0, 1))
+            assert max(len(states), len(actions)) <= 1
+            assert not states & actions
+
+
+def test_negatives_are_of_augmented_segments_as_often_as_of_original_ones() -> None:
+    """The second principle."""
+    torch.manual_seed(0)
+    versions = torch.stack([sources(draw(moves(B, T)), B, T)[1][:, 2:] for _ in range(20)])
+    assert (versions == versions[..., :1, :1]).all()
+    assert versions.float().mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_harder_donors_are_those_told_the_same_and_windows_of_one_episode_are_none() -> None:
+    trajectory = moves(B, T)
+    origin, _ = sources(draw(trajectory, "same_task"), B, T)
+    assert (origin[..., 0] % 2 == torch.arange(B)[:, None, None, None] % 2).all()
+    episodes = torch.arange(B) // 2
+    contrast = draw(replace(trajectory, episodes=episodes))
+    origin, _ = sources(contrast, B, T)
+    foreign = (origin != own(contrast)).any(-1)
+    anchors = contrast.anchors[:, None, None, None].expand(foreign.shape)
+    assert (episodes[origin[..., 0][foreign]] != episodes[anchors[foreign]]).all()
+
+
+def test_where_too_few_were_told_the_same_others_give_segments_too() -> None:
+    trajectory = replace(moves(4, T), instructions=("go there", "go there", "stay here", "stay here"))
+    origin, _ = sources(draw(trajectory, "same_task"), 4, T)
+    partners = origin[0, 2:, ..., 0].unique().tolist()
+    assert set(partners) <= {0, 1, 2, 3}
+    assert 1 in partners
+
+
+def test_near_time_exchanges_two_neighbouring_states_or_actions() -> None:
+    trajectory = moves(B, T, lengths=LENGTHS)
+    contrast = draw(trajectory, "near_time")
+    origin, _ = sources(contrast, B, T)
+    lengths = torch.tensor(LENGTHS)[contrast.anchors]
+    for a, length in enumerate(lengths.tolist()):
+        for j in range(2, 2 + J):
+            moved = (origin[a, j] != own(contrast)[a, 0, 0]).any(-1)
+            if length == 1:
+                assert moved.sum() == 1
+                continue
+            kind = int(moved.any(1).nonzero())
+            first, second = moved[kind].nonzero()[:, 0].tolist()
+            assert second == first + 1 < length
+            assert origin[a, j, kind, [first, second], 1].tolist() == [second, first]
+
+
+def test_only_states_that_are_used_are_tokenized() -> None:
+    contrast = draw(moves(40, T), fraction=0.05, replaced=0.01)
+    assert len(contrast.anchors) == 2
+    assert len(contrast.rows) < 2 * (2 + J) + 1
+
+
+def test_anchors_share_the_prompts_that_are_equal() -> None:
+    contrast = draw(moves(B, T))
+    assert contrast.first_prompts == (0, 1)
+    assert contrast.prompts.tolist() == (contrast.anchors % 2).tolist()
+
+
+@pytest.mark.parametrize("episodes", [[0, 1], [0, 0, 0, 1]])
+def test_a_batch_too_small_for_two_donors_is_refused(episodes: list[int]) -> None:
+    trajectory = replace(moves(len(episodes), T), episodes=torch.tensor(episodes))
+    with pytest.raises(ValueError, match="too small for contrastive dynamics learning"):
+        draw(trajectory)

@@ -1,0 +1,138 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
+from astra.objects import ObjectSpec
+from astra.policies.astra import Astra, AstraConfig
+from astra.tokenizers.actions import ContinuousActionsConfig
+from astra.trajectory import Statistics, TrajectorySpec
+from tests.contrastive_dynamics.made import SPEC, STATISTICS, moves
+from tests.policies.pictured import INSTRUCTIONS, VIEWS, rows, sample
+
+
+@pytest.fixture
+def spec(tiny_spec: TrajectorySpec) -> TrajectorySpec:
+    objects = ObjectSpec(views=VIEWS, max_objects=4, max_pictured=3)
+    return replace(tiny_spec, instructions=INSTRUCTIONS, objects=objects)
+
+
+def tiny(spec: TrajectorySpec, statistics: Statistics, **changes: Any) -> Astra:
+    return AstraConfig(**dict(layers=2, heads=2, width=16) | changes).build(spec, statistics)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"relative_to": "observation.state"},
+        {"window": 2},
+        {"trajectory_attention": False, "action_queries": False},
+        {"actions": ContinuousActionsConfig()},
+    ],
+)
+def test_one_pass_embeds_every_candidate_as_if_it_were_encoded_by_itself(
+    spec: TrajectorySpec, tiny_statistics: Statistics, changes: dict[str, Any]
+) -> None:
+    policy = tiny(spec, tiny_statistics, **changes).double().eval()
+    config = ContrastiveConfig(cdl_fraction=1.0, augmentation=None, negatives=3)
+    contrastive = ContrastiveDynamics(config, policy).double()
+    B, T = 5, 3
+    trajectory = sample(spec, B, T)
+    short = torch.arange(T) < torch.tensor([3, 2, 3, 1, 2])[:, None]
+    trajectory = replace(
+        trajectory,
+        valid=short,
+        action_valid=short,
+        actions=trajectory.actions.double(),
+        states={name: values.double() for name, values in trajectory.states.items()},
+    )
+    contrast = config.draw(trajectory)
+    perturbed = contrastive.perturb(trajectory.actions)
+    found = contrastive.embed(policy, trajectory, contrast, perturbed)
+
+    states = contrast.rows[contrast.states // T] % B, contrast.states % T
+    actions = torch.cat([trajectory.actions, perturbed]).flatten(0, 1)[contrast.actions]
+    for a, anchor in enumerate(contrast.anchors.tolist()):
+        length = int(short[anchor].sum())
+        for c in range(5):
+            row, step = (part[a, c, :length] for part in states)
+            alone = rows(trajectory, slice(anchor, anchor + 1), length)
+            alone = replace(
+                alone,
+                states={name: values[row, step][None] for name, values in trajectory.states.items()},
+                objects={
+                    name: replace(
+                        view,
+                        crops=view.crops[row, step][None],
+                        boxes=view.boxes[row, step][None],
+                        valid=view.valid[row, step][None],
+                    )
+                    for name, view in trajectory.objects.items()
+                },
+                actions=actions[a, c, None, :length],
+            )
+            _, encoded = policy.encode(alone)
+            expected = contrastive.head(encoded, torch.ones(1, length, dtype=torch.bool))[0]
+            torch.testing.assert_close(found[a, c], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_reach_tokenizers_and_the_encoder_but_no_query(
+    spec: TrajectorySpec, tiny_statistics: Statistics
+) -> None:
+    policy = tiny(spec, tiny_statistics)
+    config = ContrastiveConfig(cdl_fraction=1.0)
+    contrastive = ContrastiveDynamics(config, policy)
+    trajectory = sample(spec, 6, 3)
+    loss, metrics = contrastive(policy, trajectory, config.draw(trajectory))
+    loss.backward()
+    untouched = {name for name, weight in policy.named_parameters() if weight.grad is None or not weight.grad.any()}
+    assert untouched == {"queries", "head.weight", "head.bias"}
+    assert all(weight.grad is not None for weight in contrastive.parameters())
+    assert 0.3 < metrics["bins_changed"] < 0.95
+    assert metrics["contrastive_loss"] == loss
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "attention"])
+def test_padding_changes_nothing(pooling: Any) -> None:
+    policy = tiny(SPEC, STATISTICS).eval()
+    config = ContrastiveConfig(cdl_fraction=1.0, pooling=pooling)
+    contrastive = ContrastiveDynamics(config, policy)
+    trajectory = moves(6, 4, lengths=[4, 4, 3, 2, 1, 1])
+    contrast, perturbed = config.draw(trajectory), contrastive.perturb(trajectory.actions)
+    outside = ~trajectory.valid[..., None]
+    spoilt = replace(
+        trajectory,
+        states={"place": trajectory.states["place"].masked_fill(outside, 3.3)},
+        actions=trajectory.actions.masked_fill(outside, -2.2),
+    )
+    base = contrastive.embed(policy, trajectory, contrast, perturbed)
+    changed = contrastive.embed(policy, spoilt, contrast, perturbed.masked_fill(outside, 1.1))
+    torch.testing.assert_close(changed, base)
+
+
+def test_checkpointing_gives_the_same_gradients() -> None:
+    policy = tiny(SPEC, STATISTICS, dropout=0.1)
+    trajectory, gradients = moves(6), []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        config = ContrastiveConfig(cdl_fraction=1.0, checkpointing=checkpointing)
+        loss, _ = ContrastiveDynamics(config, policy)(policy, trajectory, config.draw(trajectory))
+        policy.zero_grad()
+        loss.backward()
+        gradients.append([weight.grad.clone() for weight in policy.transformer.parameters() if weight.grad is not None])
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second)
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    for changes in ({"cdl_fraction": 0.0}, {"negatives": 0}, {"temperature": 0.0}, {"action_noise": -1.0}):
+        with pytest.raises(ValueError, match="must be|lie above"):
+            ContrastiveConfig(**changes)
+    from astra.policies.vima import VimaConfig
+
+    vima = VimaConfig(layers=1, heads=1, width=8).build(SPEC, STATISTICS)
+    with pytest.raises(ValueError, match="a Vima cannot"):
+        ContrastiveDynamics(ContrastiveConfig(), vima)

@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
+
+TOKENS = torch.arange(2 * 3 * 2 * 4.0).view(2, 3, 2, 4).sin()
+REAL = torch.tensor([[True, True, True], [True, True, False]])
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "attention"])
+def test_the_action_of_the_last_real_timestep_is_pooled(pooling: Pooling) -> None:
+    head = TrajectoryHead(4, 5, pooling)
+    last = torch.stack([TOKENS[0, 2], TOKENS[1, 1]])
+    if pooling == "attention":
+        assert head.query is not None
+        weights = (last @ head.query / 2).softmax(1)
+        pooled = torch.einsum("rn,rnd->rd", weights, last)
+    else:
+        pooled = last.max(1).values if pooling == "max" else last.mean(1)
+    torch.testing.assert_close(head(TOKENS, REAL), pooled @ head.linear.weight.T + head.linear.bias)
+
+
+def test_padding_is_not_read() -> None:
+    head, changed = TrajectoryHead(4, 5), TOKENS.clone()
+    changed[1, 2] = torch.nan
+    assert torch.equal(head(changed, REAL), head(TOKENS, REAL))
