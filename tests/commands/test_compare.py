@@ -40,7 +40,7 @@ def test_a_table_without_its_simulator_is_refused_but_shown(capsys: pytest.Captu
     [
         (["table7"], "there is no table 'table7'"),
         (["table1", "--rows", "vimaa"], "has no row 'vimaa'"),
-        (["table4", "--rows", "astra-with-cdl"], "waits for contrastive dynamics learning"),
+        (["table2", "--rows", "rt-1"], "ManiSkill comes in a later version"),
         (["scaling", "--scale", "paper"], "compares no sizes"),
         (["table6"], "pusht_cchi_v7_replay"),
         ([], "say what table"),

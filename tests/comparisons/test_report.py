@@ -56,7 +56,7 @@ def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, resul
     ours, differences, training, paper = parts_of(report)
     assert ours.header == ("policy", "seeds", "score", "success")
     rows = {row[0]: row[1:] for row in ours.rows}
-    assert rows["Later"] == ("waits for something", "", "")
+    assert rows["Later"] == ("waits for the policy astra-later", "", "")
     assert rows["Elsewhere (quoted)"] == ("quoted from elsewhere by the paper", "", "")
     assert rows["Gato"][0] == "3"
     assert [row[0] for row in differences.rows] == ["Gato", "Astra, mask alone (ours)"]

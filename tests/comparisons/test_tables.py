@@ -105,14 +105,39 @@ def test_rows_that_cannot_be_run_say_why() -> None:
     from astra.comparisons import TABLES
     from astra.comparisons.table import obstacle, policy_of
 
-    table = TABLES["table4"]()
-    with pytest.raises(ValueError, match="waits for contrastive dynamics learning"):
-        policy_of(table.row("astra-with-cdl"), "cpu", table.settings["cpu"]())
+    table = TABLES["table1"]()
+    with pytest.raises(ValueError, match="the row dt cannot be run: it has no paper-scale size"):
+        policy_of(table.row("dt"), "paper", table.settings["paper"]())
     assert "quoted" in obstacle(TABLES["table3"]().row("mcil"), "paper")
     with pytest.raises(ValueError, match="CALVIN comes in a later version"):
         TABLES["table3"]().settings_at("cpu")
     with pytest.raises(ValueError, match="has no row 'gatoo'; it has dt, gato"):
         TABLES["table1"]().row("gatoo")
+
+
+def test_rows_of_table_4_differ_in_what_they_learn_by_and_in_nothing_else_of_the_training() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import experiment_of, training_of
+
+    table = TABLES["table4"]()
+    settings = table.settings["cpu"]()
+    learned_by = {}
+    for row in table.rows:
+        training = experiment_of(row, "cpu", settings, 1, Path()).training
+        learned_by[row.key] = (training.contrastive is not None, training.augmentation is not None)
+        assert replace(training, contrastive=None, augmentation=None) == replace(settings.training, seed=1)
+    assert learned_by == {
+        "astra-with-cdl": (True, False),
+        "astra": (False, False),
+        "wo-trajectory-attention": (False, False),
+        "wo-action-query": (False, False),
+        "wo-both": (False, False),
+        "augmentation-alone": (False, True),
+        "cdl-without-augmentation": (True, False),
+        "cdl-hard-negatives": (True, False),
+    }
+    with pytest.raises(ValueError, match="changes updates of the training, which all rows share"):
+        training_of(replace(table.row("astra"), training_changes={"updates": 9}), settings, 0)
 
 
 def test_a_policy_without_a_shared_field_is_refused() -> None:

@@ -62,8 +62,6 @@ class Row:
     """Whether the paper took the numbers from elsewhere: such a row is only shown."""
     added: bool = False
     """Whether the row is ours and not in the paper."""
-    awaits: str = ""
-    """What has to come before the row can be run; empty: nothing."""
     against: str | None = None
     """Row from which the difference is taken; None: as the table says."""
     runs_of: str = ""
@@ -178,8 +176,6 @@ def obstacle(row: Row, scale: Scale) -> str:
     """Say why a row is only shown at a scale; empty: it can be run."""
     if row.quoted:
         return "quoted from elsewhere by the paper"
-    if row.awaits:
-        return f"waits for {row.awaits}"
     if scale not in row.sizes:
         return f"has no {scale}-scale size"
     if all(size.name != row.sizes[scale] for size in SIZES):
