@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
 
 from astra.trajectory import Trajectory
@@ -72,18 +72,19 @@ def draw_contrast(
     """
     B, T = trajectory.valid.shape
     real = (trajectory.valid & trajectory.action_valid[:, :T]).cpu()
-    others = _others(trajectory, real)
-    able = (others.sum(1) >= 2).nonzero()[:, 0]
-    if not len(able):
+    episodes = torch.arange(B) if trajectory.episodes is None else trajectory.episodes.cpu()
+    able = real[:, 0].nonzero()[:, 0]
+    if len(episodes[able].unique()) < FEWEST_CONTRASTED:
         raise ValueError(
             f"a batch of {B} trajectories is too small for contrastive dynamics learning: a negative takes its states "
-            f"and its actions from two other episodes; use three at least in each micro-batch (a larger batch_size, or "
-            f"a smaller accumulate)"
+            f"and its actions from two other episodes; have {FEWEST_CONTRASTED} episodes at least in each micro-batch "
+            f"(a larger batch_size, or a smaller accumulate)"
         )
     anchors = able[torch.randperm(len(able))[: max(1, round(fraction * B))]].sort().values
     A, J = len(anchors), negatives
 
-    donors = _draw_donors(trajectory, anchors, others, J, same_task=kind == "same_task")
+    told = _told(trajectory) if kind == "same_task" else torch.zeros(B)
+    donors = _draw_donors(anchors, J, able, episodes, told)
     own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
     theirs = torch.arange(T) + (donors * T)[..., None]
     exchanged = torch.where(_draw_replaced(real, anchors, donors, replaced), theirs, own)
@@ -106,24 +107,31 @@ def draw_contrast(
     )
 
 
-def _others(trajectory: Trajectory, real: Bool[Tensor, "B T"]) -> Bool[Tensor, "B B"]:
-    """Tell which trajectories may give segments to which: those of other episodes that begin, to those that begin."""
-    B = len(real)
-    episodes = torch.arange(B) if trajectory.episodes is None else trajectory.episodes.cpu()
-    begins = real[:, 0]
-    return (episodes[:, None] != episodes) & begins[:, None] & begins
+def _told(trajectory: Trajectory) -> Int64[Tensor, " B"]:
+    """Number the instructions, equal ones alike."""
+    numbers = {words: number for number, words in enumerate(dict.fromkeys(trajectory.instructions))}
+    return torch.tensor([numbers[words] for words in trajectory.instructions])
 
 
 def _draw_donors(
-    trajectory: Trajectory, anchors: Int64[Tensor, " A"], others: Bool[Tensor, "B B"], J: int, *, same_task: bool
+    anchors: Int64[Tensor, " A"],
+    J: int,
+    able: Int64[Tensor, " able"],
+    episodes: Int64[Tensor, " B"],
+    told: Shaped[Tensor, " B"],
 ) -> Int64[Tensor, "A J 2"]:
-    """Draw two different donors for each negative: of its states, and of its actions."""
-    scores = torch.rand(len(anchors), J, len(others))
-    if same_task:
-        numbers = {words: number for number, words in enumerate(dict.fromkeys(trajectory.instructions))}
-        told = torch.tensor([numbers[words] for words in trajectory.instructions])
-        scores = scores + (told[anchors][:, None] == told)[:, None]
-    return scores.masked_fill(~others[anchors][:, None], -1.0).topk(2, dim=-1).indices[..., torch.randperm(2)]
+    """Draw two donors for each negative, of its states and of its actions; those that were told the same come first.
+
+    The anchor and its donors are of three episodes: two windows of one would fit together.
+    """
+    scores = torch.full((len(anchors), J, len(episodes)), -2.0)
+    scores[..., able] = torch.rand(len(anchors), J, len(able))
+    scores += (told[anchors][:, None] == told)[:, None]
+    scores = scores.masked_fill((episodes[anchors][:, None] == episodes)[:, None], -torch.inf)
+    first = scores.argmax(-1, keepdim=True)
+    second = scores.masked_fill(episodes[first] == episodes, -torch.inf).argmax(-1, keepdim=True)
+    swapped = torch.rand(first.shape) < 0.5
+    return torch.cat([torch.where(swapped, second, first), torch.where(swapped, first, second)], dim=-1)
 
 
 def _draw_replaced(
