@@ -11,6 +11,7 @@ from typing import Any
 import line_world as world  # pyright: ignore[reportMissingImports]
 import linear_policy as linear
 
+from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.datasets.windows import Windows
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import evaluate
@@ -23,6 +24,9 @@ from astra.training.train import train
 STILL = linear.LinearConfig(dropout=0.0)
 ASTRA = AstraConfig(layers=1, heads=2, width=16, window=1)
 """With a window of one timestep the tokenizer of actions gets no gradient."""
+ENCODER = AstraConfig(layers=1, heads=2, width=16)
+CONTRASTIVE = dict(contrastive=ContrastiveConfig(cdl_fraction=1.0, negatives=2, projection=8), batch_size=16)
+MANY = linear.windows(lengths=(5,) * 12)
 CALL = ("resume", "shard", "evaluate")
 """What `train` takes besides the configurations."""
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
@@ -97,6 +101,8 @@ def main(folder: Path) -> None:
     interrupt(folder / "begun-by-two")
     run(folder / "sharded", accumulate=3, shard=True)
     run(folder / "sharded-astra", ASTRA, shard=True)
+    run(folder / "contrastive", ENCODER, MANY, **CONTRASTIVE)
+    run(folder / "sharded-contrastive", ENCODER, MANY, **CONTRASTIVE, shard=True)
     run(folder / "begun-by-one-sharded", resume=True, shard=True)
     interrupt(folder / "begun-by-two-sharded", shard=True)
     evaluate_walker(folder / "eval")

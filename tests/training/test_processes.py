@@ -96,6 +96,18 @@ def test_weights_that_get_no_gradient_do_not_stop_two_processes(one: Path, two: 
     assert_same_run(one / "astra", two / name)
 
 
+def test_two_processes_train_by_contrast_alike_with_weights_copied_or_sharded(two: Path) -> None:
+    """Negatives are drawn in each process, so one process draws others."""
+    assert_same_run(two / "contrastive", two / "sharded-contrastive")
+    one, other = (
+        load_tensors(two / name / "checkpoints/last/training_state/contrastive.safetensors")
+        for name in ("contrastive", "sharded-contrastive")
+    )
+    assert one.keys() == {"head.linear.weight", "head.linear.bias"}
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["begun-by-one", "begun-by-one-sharded"])
 def test_a_run_that_one_process_began_is_ended_by_two_as_if_nothing_had_happened(
     one: Path, two: Path, name: str

@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from astra.benchmarks.contrast import benchmark_contrast
 from astra.benchmarks.figures import growth_figure
 from astra.benchmarks.inference import benchmark_inference
 from astra.benchmarks.loading import benchmark_loading
@@ -20,13 +21,14 @@ from astra.benchmarks.shapes import Measurement, Ratio, Shape
 from astra.benchmarks.training import benchmark_training
 from astra.commands.parse import parse
 
-What = Literal["training", "inference", "memory", "loading", "processes"]
+What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
 BENCHMARKS: dict[What, Callable[[Shape, int], Measurement]] = {
     "training": benchmark_training,
     "inference": benchmark_inference,
     "memory": benchmark_memory,
     "loading": lambda shape, rounds: _of_own_sizes(shape, benchmark_loading(rounds)),
     "processes": lambda shape, rounds: _of_own_sizes(shape, [benchmark_processes(rounds)]),
+    "contrast": benchmark_contrast,
 }
 
 
@@ -35,7 +37,8 @@ class Benchmark:
     """Measure Astra (19M) against peers of the same size, in CPU time of one pinned thread and in peak memory."""
 
     what: tyro.conf.Positional[What] = "training"
-    """What is measured: an update, a control step, the memory of an update, loading, or two processes against one."""
+    """What is measured: an update, a control step, the memory of an update, loading, two processes against one, or
+    an update with contrastive dynamics learning."""
     rounds: int = 3
     """Times that each contender is timed, in turn; medians count."""
     format: Literal["text", "json"] = "text"

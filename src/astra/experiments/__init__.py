@@ -1,6 +1,6 @@
 """Named runs: one function per row of a table, whose docstring is its lab note."""
 
-from astra.experiments import own_data, pusht, tabletop
+from astra.experiments import contrastive, own_data, pusht, tabletop
 from astra.experiments.experiment import Named
 
 EXPERIMENTS = {
@@ -17,6 +17,15 @@ EXPERIMENTS = {
     "tabletop": Named(make=tabletop.tabletop, row="lookalike of Table 1", scale="cpu", hours="1.9 on two cores"),
     "tabletop-short": Named(
         make=tabletop.tabletop_short, row="comparisons of policies", scale="cpu", hours="0.4 on one core"
+    ),
+    "tabletop-contrastive": Named(
+        make=contrastive.tabletop_contrastive, row="Table 4, with CDL", scale="cpu", hours="0.4 on one core"
+    ),
+    "tabletop-pretraining": Named(
+        make=contrastive.tabletop_pretraining, row="CDL alone", scale="cpu", hours="0.4 on one core"
+    ),
+    "tabletop-pretrained": Named(
+        make=contrastive.tabletop_pretrained, row="after CDL alone", scale="cpu", hours="0.4 on one core"
     ),
     "vima-bench": Named(make=tabletop.vima_bench, row="Table 1, Astra", scale="paper", hours="not measured"),
     "vima-bench-cpu": Named(make=tabletop.vima_bench_cpu, row="Table 1, small", scale="cpu", hours="1 on two cores"),

@@ -1,0 +1,104 @@
+"""Training by both objectives: resume, validation, and weights to begin from."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
+from astra.policies.astra import AstraConfig
+from astra.policies.checkpoint import load_policy, load_tensors
+from astra.training.objective import Objective
+from astra.training.train import train
+
+ASTRA = AstraConfig(layers=1, heads=2, width=16, dropout=0.1)
+LENGTHS = (4, 7, 9, 3, 5, 6, 4, 8)
+CONTRASTIVE = ContrastiveConfig(cdl_fraction=0.5, negatives=2, projection=8)
+
+
+def run(linear: ModuleType, folder: Path, *, resume: bool = False, **changes: Any) -> Path:
+    settings = linear.training(**{"contrastive": CONTRASTIVE, "batch_size": 8} | changes)
+    windows, held_out = linear.windows(lengths=LENGTHS), linear.windows(lengths=LENGTHS, seed=1)
+    return train(ASTRA, settings, windows, held_out, folder, statistics=linear.statistics(), resume=resume)
+
+
+def weights(policy: Path) -> dict[str, np.ndarray]:
+    files = policy.parent.rglob("*.safetensors")
+    return {f"{path.name}/{name}": value.numpy() for path in files for name, value in load_tensors(path).items()}
+
+
+def test_the_objective_is_behaviour_cloning_plus_alpha_times_the_contrast(linear: ModuleType) -> None:
+    policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
+    contrastive = ContrastiveDynamics(CONTRASTIVE, policy)
+    batch = linear.windows().batch(np.arange(20))
+    contrast = CONTRASTIVE.draw(batch)
+    cost = Objective(policy, contrastive)(batch, contrast)
+    cloned = policy.loss(batch).behaviour_cloning
+    assert cost.metrics["loss"] == cloned
+    torch.testing.assert_close(cost.loss, cloned + 0.1 * cost.metrics["contrastive_loss"])
+    assert Objective(policy, contrastive)(batch).loss == cloned
+    alone = ContrastiveDynamics(replace(CONTRASTIVE, alone=True), policy)
+    only = Objective(policy, alone).train()(batch, contrast)
+    assert only.loss == only.metrics["contrastive_loss"]
+
+
+def test_a_run_that_was_cut_off_goes_on_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
+    whole = run(linear, tmp_path / "whole", accumulate=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("astra.training.train._check_finite", _stop_at(3))
+        with pytest.raises(InterruptedError):
+            run(linear, tmp_path / "parts", accumulate=2)
+    parts = run(linear, tmp_path / "parts", accumulate=2, resume=True)
+    one, other = weights(whole), weights(parts)
+    assert one.keys() == other.keys()
+    assert any(name.startswith("contrastive.safetensors/head") for name in one)
+    assert any(name.startswith("optimizer.safetensors/contrastive.head") for name in one)
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    assert type(load_policy(tmp_path / "parts")).__name__ == "Astra"
+
+
+def _stop_at(update: int) -> Any:
+    def check(loss: float, now: int, run: Any) -> None:
+        if now == update:
+            raise InterruptedError
+
+    return check
+
+
+def test_retrieval_is_recorded_in_training_and_on_held_out_episodes(linear: ModuleType, tmp_path: Path) -> None:
+    run(linear, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    for source in ("train", "validation"):
+        found = next(line for line in lines if f"{source}/retrieval_accuracy" in line)
+        for name in ("contrastive_loss", "similarity_positive", "similarity_negative", "bins_changed", "loss"):
+            assert np.isfinite(found[f"{source}/{name}"])
+
+
+def test_cloning_goes_on_from_the_weights_of_a_pretraining(linear: ModuleType, tmp_path: Path) -> None:
+    begun = run(linear, tmp_path / "pretraining", contrastive=replace(CONTRASTIVE, alone=True))
+    policy = load_policy(begun)
+    start = {"contrastive": None, "begin_from": str(tmp_path / "pretraining"), "learning_rate": 1e-12}
+    tuned = load_policy(run(linear, tmp_path / "tuned", **start))
+    for (name, first), second in zip(policy.state_dict().items(), tuned.state_dict().values(), strict=True):
+        torch.testing.assert_close(second, first, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_a_batch_too_small_is_refused_before_anything_is_trained(linear: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leaves 2 in each micro-batch: raise batch_size, or lower accumulate"):
+        run(linear, tmp_path / "run", batch_size=8, accumulate=4)
+
+
+def test_augmentation_without_contrast_is_what_cloning_sees_in_training_alone(linear: ModuleType) -> None:
+    policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
+    batch = replace(linear.windows().batch(np.arange(6)), features={"camera": torch.zeros(6, 5, 2)})
+    objective = Objective(policy, augmentation=AugmentationConfig())
+    assert objective.eval()(batch).loss == policy.loss(batch).behaviour_cloning
+    with pytest.raises(ValueError, match="cannot be augmented"):  # which shows that it was tried
+        objective.train()(batch)
