@@ -39,7 +39,7 @@ def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    shared["PYTHONPATH"] = os.pathsep.join(FOLDERS)
+    shared["PYTHONPATH"] = os.pathsep.join([*FOLDERS, *filter(None, [os.environ.get("PYTHONPATH")])])
     started = [
         subprocess.Popen(
             [sys.executable, str(HERE / "launched.py"), str(folder)],
