@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.objects import ObjectSpec
 from astra.policies.astra import Astra, AstraConfig
@@ -93,6 +94,18 @@ def test_gradients_reach_tokenizers_and_the_encoder_but_no_query(
     assert all(weight.grad is not None for weight in contrastive.parameters())
     assert 0.3 < metrics["bins_changed"] < 0.95
     assert metrics["contrastive_loss"] == loss
+
+
+def test_embeddings_and_their_products_are_float32_under_autocast() -> None:
+    policy = tiny(SPEC, STATISTICS).eval()
+    config = ContrastiveConfig(cdl_fraction=1.0)
+    contrastive = ContrastiveDynamics(config, policy)
+    trajectory = moves(6)
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings = contrastive.embed(policy, trajectory, config.draw(trajectory), trajectory.actions)
+        loss, _ = info_nce(embeddings)
+    assert embeddings.dtype == torch.float32
+    assert torch.equal(loss, info_nce(embeddings)[0])
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean", "attention"])

@@ -30,10 +30,11 @@ class TrajectoryHead(nn.Module):
         self.linear = nn.Linear(width, projection)
 
     def forward(self, actions: Float[Tensor, "R T N D"], real: Bool[Tensor, "R T"]) -> Float[Tensor, "R F"]:
-        """Embed trajectories from their encoded actions; what is padding is not read."""
+        """Embed trajectories from their encoded actions, without autocast; what is padding is not read."""
         last = (torch.arange(real.shape[1], device=real.device) * real).argmax(1)
         tokens = actions.gather(1, last[:, None, None, None].expand(-1, 1, *actions.shape[2:]))[:, 0]
-        return self.linear(self._pool(tokens))
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.linear(self._pool(tokens.to(self.linear.weight.dtype)))
 
     def _pool(self, tokens: Float[Tensor, "R N D"]) -> Float[Tensor, "R D"]:
         if self.query is not None:
