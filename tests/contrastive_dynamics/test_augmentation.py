@@ -57,13 +57,17 @@ def test_light_is_bounded_and_the_same_for_all_objects_of_a_view() -> None:
     assert (dark - 60).abs().max() <= 0.2 * 67.5 + 25.5 + 1
 
 
-def test_rows_that_are_left_out_stay_bit_for_bit() -> None:
-    trajectory = with_objects(moves(4))
-    changed = augmented(trajectory, AugmentationConfig(), torch.tensor([False, True, False, True])).objects["top"]
-    for row in (0, 2):
-        assert torch.equal(changed.crops[row], trajectory.objects["top"].crops[row])
-        assert torch.equal(changed.boxes[row], trajectory.objects["top"].boxes[row])
-    assert (changed.crops[1] != trajectory.objects["top"].crops[1]).any()
+def test_the_first_trajectories_stay_where_so_many_are_told() -> None:
+    trajectory = replace(
+        with_objects(moves(4)), images={"camera": torch.arange(8).to(torch.uint8).expand(4, 4, 3, 8, 8)}
+    )
+    changed = augmented(trajectory, AugmentationConfig(shift=0.5), after=2)
+    pairs = [
+        (getattr(changed.objects["top"], part), getattr(trajectory.objects["top"], part)) for part in ("crops", "boxes")
+    ]
+    for after, before in (*pairs, (changed.images["camera"], trajectory.images["camera"])):
+        assert torch.equal(after[:2], before[:2])
+        assert (after[2:] != before[2:]).any()
 
 
 def test_features_of_a_frozen_encoder_cannot_be_augmented() -> None:

@@ -35,7 +35,7 @@ def perturbation(share: float = 0.1, actions: object = None) -> ActionPerturbati
     return ActionPerturbation(config.build(SPEC, STATISTICS), share)
 
 
-def test_noise_is_a_share_of_the_datas_deviation_and_at_least_one_bin() -> None:
+def test_noise_is_a_share_of_the_deviation_of_the_data_and_at_least_one_bin() -> None:
     # one bin of x is 0.2, of fine 0.01 and of angle 0.1; still never varies, and grip is binary
     torch.testing.assert_close(perturbation().deviation, torch.tensor([0.2, 0.04, 0.2, 0.0, 0.0]))
     continuous = perturbation(actions=ContinuousActionsConfig()).deviation

@@ -6,7 +6,7 @@ A shifted crop is cut out a little beside its object, so its box moves with it. 
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from astra.objects import Objects
@@ -36,13 +36,13 @@ class AugmentationConfig:
             raise ValueError(f"shares of an augmentation lie in 0 to below 1, got {self}")
 
 
-def augmented(trajectory: Trajectory, config: AugmentationConfig, rows: Bool[Tensor, " B"] | None = None) -> Trajectory:
+def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int = 0) -> Trajectory:
     """Give the trajectories as another camera, a little aside and in other light, would have seen them.
 
     Args:
         trajectory: Frames and objects in it are changed; vectors and actions are not.
         config: How far.
-        rows: Which trajectories of the batch; the others stay what they are, bit for bit. None: all.
+        after: So many trajectories, the first of the batch, stay what they are.
 
     Raises:
         ValueError: if features of a frozen encoder stand in for the frames.
@@ -52,29 +52,30 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, rows: Bool[Ten
             f"the frames of {', '.join(trajectory.features)} are features of a frozen encoder, which cannot be "
             f"augmented: train the encoder (images.frozen=False), or leave augmentation out (augmentation=None)"
         )
-    (B, T), device = trajectory.valid.shape, trajectory.valid.device
-    strength = torch.ones(B, device=device) if rows is None else rows.float()
+    (B, T), device = trajectory.valid[after:].shape, trajectory.valid.device
     timesteps = 1 if config.same_at_all_timesteps else T
-    draw = lambda *shape: _symmetric(strength, B, timesteps, *shape).expand(B, T, *shape)  # noqa: E731
+
+    def draw(*shape: int) -> Float[Tensor, "..."]:
+        """Draw between -1 and 1, alike for all timesteps or anew for each."""
+        return (2 * torch.rand(B, timesteps, *shape, device=device) - 1).expand(B, T, *shape)
 
     images = {}
     for camera, frames in trajectory.images.items():
-        last = frames.permute(0, 1, 3, 4, 2)
-        changed, _ = _changed(last, draw(2), draw(2), config)
-        images[camera] = changed.permute(0, 1, 4, 2, 3)
+        changed, _ = _changed(frames[after:].permute(0, 1, 3, 4, 2), draw(2), draw(2), config)
+        images[camera] = torch.cat([frames[:after], changed.permute(0, 1, 4, 2, 3)])
     objects = {}
-    for view, shown in trajectory.objects.items():
+    for view, every in trajectory.objects.items():
+        shown = Objects(crops=every.crops[after:], boxes=every.boxes[after:], valid=every.valid[after:])
         light = draw(1, 2).expand(B, T, shown.valid.shape[2], 2)  # is that of the view; each object has its own shift
         crops, moved = _changed(shown.crops, draw(shown.valid.shape[2], 2), light, config)
         pixel = shown.boxes[..., 2:].amax(-1, keepdim=True) / crops.shape[-2]  # of the crop, in pixels of the view
         boxes = torch.cat([shown.boxes[..., :2] + pixel * moved.flip(-1), shown.boxes[..., 2:]], dim=-1)
-        objects[view] = Objects(crops=crops, boxes=boxes, valid=shown.valid)
+        objects[view] = Objects(
+            crops=torch.cat([every.crops[:after], crops]),
+            boxes=torch.cat([every.boxes[:after], boxes]),
+            valid=every.valid,
+        )
     return replace(trajectory, images=images, objects=objects)
-
-
-def _symmetric(strength: Float[Tensor, " B"], *shape: int) -> Float[Tensor, "..."]:
-    """Draw between -1 and 1, times the strength of each row."""
-    return (2 * torch.rand(shape, device=strength.device) - 1) * strength.view(-1, *[1] * (len(shape) - 1))
 
 
 def _changed(
@@ -93,5 +94,5 @@ def _changed(
     cut = flat[numbers[:, None, None], y[:, :, None], x[:, None, :]].view(pictures.shape)
     factor = 1 + config.contrast * light[..., 0]
     offset = 127.5 * (1 - factor) + 255 * config.brightness * light[..., 1]
-    colours = cut * factor[..., None, None, None] + offset[..., None, None, None]
+    colours = (cut * factor[..., None, None, None]).add_(offset[..., None, None, None])
     return colours.round_().clamp_(0, 255).to(torch.uint8), torch.stack([down, right], dim=-1)

@@ -9,7 +9,7 @@ Two kinds are harder to tell than the paper's: donors that were told the same, a
 itself that changed places, which gives up the third principle for timesteps next to each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -38,7 +38,9 @@ class Contrast:
     anchors: Int64[Tensor, " A"]
     """Places in the batch."""
     rows: Int64[Tensor, " U"]
-    """Trajectories whose states are used, as version * B + trajectory, so that no other is tokenized."""
+    """Trajectories whose states are used, as version * B + trajectory in rising order; no other is tokenized."""
+    originals: int
+    """How many of them are original, which come first."""
     states: Int64[Tensor, "A C T"]
     """Place of each state, counted in `rows` instead of all trajectories."""
     actions: Int64[Tensor, "A C T"]
@@ -52,7 +54,7 @@ class Contrast:
         """Move to a device."""
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
-        return Contrast(first_prompts=self.first_prompts, **moved)
+        return replace(self, **moved)
 
 
 def draw_contrast(
@@ -100,6 +102,7 @@ def draw_contrast(
     return Contrast(
         anchors=anchors,
         rows=rows,
+        originals=int((rows < B).sum()),
         states=place * T + states % T,
         actions=actions,
         first_prompts=first,

@@ -167,7 +167,7 @@ class ContrastiveDynamics(nn.Module):
         )
         if self.config.augmentation is None:
             return seen
-        return augmented(seen, self.config.augmentation, contrast.rows >= B)
+        return augmented(seen, self.config.augmentation, after=contrast.originals)
 
     def _prompts(
         self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, C: int
