@@ -88,6 +88,24 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
 
 
 @needs_vima_bench
+def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
+    """The package numbers the goal first and what is moved second."""
+    environment = VimaBenchConfig(task="visual_manipulation").build()
+    try:
+        places = []
+        for seed in range(12):
+            observation, _ = environment.reset(seed=seed, options={"oracle": True})
+            x, y = VimaOracle(seed).act(environment)[:2]
+            boxes = observation["observation.objects.top.boxes"]
+            distances = np.hypot(boxes[:, 0] - 256 * (y + 0.5), boxes[:, 1] - 128 * (x - 0.25) / 0.5)
+            valid = observation["observation.objects.top.valid"].astype(bool)
+            places.append(int(np.where(valid, distances, np.inf).argmin()))
+        assert len(set(places)) == 3, places
+    finally:
+        environment.close()
+
+
+@needs_vima_bench
 def test_oracle_demonstrations_also_succeed_from_the_centres_of_bins():
     import torch
 

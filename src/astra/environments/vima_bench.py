@@ -175,7 +175,10 @@ class VimaBench(Environment):
             raise NoLayoutError(f"{type(error).__name__}: {error}") from error
         prompt, assets = self._inner.get_prompt_and_assets()
         self.instruction = prompt
-        self.prompt_pictures = {name: _pictured(asset) for name, asset in assets.items()}
+        # The package numbers objects by their role: what is moved to, what is moved, the rest.
+        chance = np.random.default_rng(seed)
+        self._order: list[int] = chance.permutation(sorted(self._inner.meta_info["obj_id_to_info"])).tolist()
+        self.prompt_pictures = {name: _pictured(asset, chance) for name, asset in assets.items()}
         return self._observe(), {"is_success": False, "is_failure": False, "scores": {}}
 
     def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
@@ -238,7 +241,8 @@ class VimaBench(Environment):
         self.max_timesteps = self.oracle_steps + BONUS_STEPS
 
     def _observe(self) -> EnvironmentObservation:
-        ids = sorted(self._inner.meta_info["obj_id_to_info"])
+        present = set(self._inner.meta_info["obj_id_to_info"])
+        ids = [number for number in self._order if number in present] + sorted(present - set(self._order))
         observation = {"observation.end_effector": np.eye(2, dtype=np.float32)[int(self._seen["ee"])]}
         for view in VIEWS:
             frame = self._seen["rgb"][view].transpose(1, 2, 0)
@@ -259,10 +263,12 @@ def _settings(task: str, level: str) -> Any:
     return tasks[task]
 
 
-def _pictured(asset: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Give the objects of one picture of the prompt, in each view."""
+def _pictured(asset: dict[str, Any], chance: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
+    """Give the objects of one picture of the prompt, in each view, in an order that tells nothing."""
     shown = asset["segm"]["obj_info"]
-    ids = [int(entry["obj_id"]) for entry in (shown if isinstance(shown, list) else [shown])]
+    ids = chance.permutation(
+        [int(entry["obj_id"]) for entry in (shown if isinstance(shown, list) else [shown])]
+    ).tolist()
     return {
         view: object_views(asset["rgb"][view].transpose(1, 2, 0), asset["segm"][view], ids, len(ids)) for view in VIEWS
     }
