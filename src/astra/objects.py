@@ -77,7 +77,7 @@ class Objects:
             valid=self.valid.to(device, non_blocking=True),
         )
 
-    def __getitem__(self, index: Shaped[Tensor, "..."] | list[int]) -> "Objects":
+    def __getitem__(self, index: Shaped[Tensor, "..."] | list[int] | slice) -> "Objects":
         """Pick along the first dimension."""
         return Objects(crops=self.crops[index], boxes=self.boxes[index], valid=self.valid[index])
 

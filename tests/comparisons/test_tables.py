@@ -161,17 +161,18 @@ def test_settings_name_only_fields_of_their_sizes() -> None:
 
 def test_a_policy_of_few_tasks_has_room_for_the_prompts_of_all(tmp_path: Path) -> None:
     pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
-    from astra.comparisons.table1 import TASKS, cpu
+    from astra.comparisons.table1 import cpu
     from astra.datasets import LeRobotDataset
     from astra.environments.tabletop import TabletopConfig
+    from astra.experiments.tabletop import SHORT_TASKS
     from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, collect_tabletop
 
-    collect_tabletop(TabletopCollectConfig(episodes=2, output=tmp_path / "few", tasks=TASKS[:1], workers=1))
+    collect_tabletop(TabletopCollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
     objects = LeRobotDataset.open(tmp_path / "few").spec.objects
     assert objects is not None
     environment = TabletopConfig().build()
     for task in cpu().evaluation.tasks:
         for seed in range(5):
-            environment.reset(seed=seed, options={"task": task, "level": "L1" if task in TASKS else "L4"})
+            environment.reset(seed=seed, options={"task": task, "level": "L1" if task in SHORT_TASKS else "L4"})
             views = environment.prompt_pictures.values()
             assert sum(len(view["top"]["valid"]) for view in views) <= objects.max_pictured

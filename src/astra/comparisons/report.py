@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from astra.comparisons.measured import Measured, check_same_episodes, read_row
 from astra.comparisons.statistics import paired_difference, row_mean
-from astra.comparisons.table import Column, Row, Scale, Table, obstacle, place
+from astra.comparisons.table import Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.evaluation.success import Estimate
 
 
@@ -66,7 +66,7 @@ class Report:
 
     def folder_of(self, row: Row) -> Path:
         """Give the folder of a row's finished runs."""
-        return self.folder.parent / place(self.table, row, self.folder.name)
+        return folder_of_runs(self.table, row, self.folder)
 
     def why_not(self, row: Row) -> str:
         """Say why a row has no number of ours."""
@@ -79,7 +79,7 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
     Raises:
         ValueError: if a file is damaged, or the runs did not play the same episodes.
     """
-    folders = {row.key: folder.parent / place(table, row, folder.name) for row in table.rows}
+    folders = {row.key: folder_of_runs(table, row, folder) for row in table.rows}
     found = {key: measured for key, each in folders.items() if (measured := read_row(each)) is not None}
     check_same_episodes(found)
     cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from astra.comparisons.one_run import Run, in_own_process
-from astra.comparisons.table import Row, Scale, Settings, Table, experiment_of, obstacle, place
+from astra.comparisons.table import Row, Scale, Settings, Table, experiment_of, folder_of_runs, obstacle
 from astra.parallel.pool import one_thread_each
 from astra.training.interruption import Interruption
 
@@ -100,8 +100,8 @@ def plan(
             seed=seed,
             experiment=experiment_of(row, scale, settings, seed, folders.data),
             evaluation=settings.evaluation,
-            folder=folders.runs / place(table, row, name) / str(seed),
-            results=folders.results / place(table, row, name) / str(seed),
+            folder=folder_of_runs(table, row, folders.runs / name) / str(seed),
+            results=folder_of_runs(table, row, folders.results / name) / str(seed),
         )
         for seed in seeds
         for row in rows

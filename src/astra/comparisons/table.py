@@ -166,10 +166,10 @@ class Table:
         return self.settings[scale]()
 
 
-def place(table: Table, row: Row, name: str) -> Path:
-    """Give the folder of a row's runs, inside a folder of tables in which this one is called `name`."""
+def folder_of_runs(table: Table, row: Row, folder: Path) -> Path:
+    """Give the folder of a row's runs, which lies in the table's own folder or, where they are shared, beside it."""
     other, _, key = row.runs_of.partition("/")
-    return Path(name.replace(table.name, other, 1)) / key if other else Path(name) / row.key
+    return folder.with_name(folder.name.replace(table.name, other, 1)) / key if other else folder / row.key
 
 
 def obstacle(row: Row, scale: Scale) -> str:

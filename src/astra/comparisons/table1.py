@@ -19,8 +19,6 @@ from astra.experiments.tabletop_demonstrations import TabletopCollectConfig, col
 from astra.tokenizers.images import ImageConfig
 from astra.tokenizers.states import StateConfig
 
-TASKS = SHORT_TASKS
-"""Tasks that are demonstrated, and measured at L1 to L3; at L4 all of its own tasks are measured."""
 DEMONSTRATIONS = 40_000
 """Over all tasks."""
 OBSERVATIONS = (*TOP, "observation.images.top")
@@ -56,13 +54,13 @@ def cpu() -> Settings:
         demonstrations=Demonstrations(
             name=experiment.dataset.name,
             command=f"astra collect tabletop --episodes {DEMONSTRATIONS} --frames --output data/tabletop-frames "
-            f"--tasks {' '.join(TASKS)}",
+            f"--tasks {' '.join(SHORT_TASKS)}",
             collect=collect_demonstrations,
         ),
         shared=replace(experiment.policy, states=StateConfig(images=IMAGES)),
         trunks=TRUNKS,
         training=experiment.training,
-        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*TASKS, *TASKS_OF_LEVELS["L4"])),
+        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*SHORT_TASKS, *TASKS_OF_LEVELS["L4"])),
         observations=OBSERVATIONS,
         stride=experiment.stride,
         minutes=MINUTES,
@@ -72,7 +70,9 @@ def cpu() -> Settings:
 
 def collect_demonstrations(folder: Path) -> Path:
     """Let the oracle demonstrate the tasks."""
-    return collect_tabletop(TabletopCollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=TASKS, frames=True))
+    return collect_tabletop(
+        TabletopCollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS, frames=True)
+    )
 
 
 def paper() -> Settings:

@@ -5,6 +5,8 @@ has augmentation alone, and one has CDL without it; in the third, negatives are 
 the same updates as the others, so those with CDL take longer: `--equal time` makes the table of equal minutes.
 """
 
+from functools import partial
+
 from astra.comparisons.table import Column, Row, Table
 from astra.comparisons.table1 import ASTRA_SIZES, LEVELS, cpu, paper
 from astra.contrastive_dynamics.augmentation import AugmentationConfig
@@ -13,77 +15,56 @@ from astra.contrastive_dynamics.objective import ContrastiveConfig
 
 def table4() -> Table:
     """Table 4 of the paper, with three rows of ours; differences are to the row above."""
+    astra = partial(Row, attention="trajectory", sees="objects", sizes=ASTRA_SIZES)
     both = {"trajectory_attention": False, "action_queries": False}
     return Table(
         name="table4",
         title="Astra without its parts: success (%)",
         columns=(*LEVELS, *(Column(name=name, group=name) for name in ("Easy", "Medium", "Hard"))),
         rows=(
-            Row(
+            astra(
                 name="Astra with CDL",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 training_changes={"contrastive": ContrastiveConfig()},
                 paper=(97.08, 94.62, 86.17, 49.50, 93.83, 89.71, 83.50),
             ),
-            Row(
+            astra(
                 name="Astra",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 paper=(94.69, 92.15, 85.83, 50.00, 91.33, 88.57, 75.00),
                 runs_of="table1/astra",
             ),
-            Row(
+            astra(
                 name="w/o trajectory attention",
                 attention="causal",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 changes={"trajectory_attention": False},
                 paper=(91.23, 89.31, 84.42, 47.50, 86.33, 83.71, 76.00),
                 runs_of="table1/astra-queries-alone",
             ),
-            Row(
+            astra(
                 name="w/o action query",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 changes={"action_queries": False},
                 paper=(89.08, 84.85, 82.58, 45.25, 86.00, 80.86, 69.00),
                 runs_of="table1/astra-mask-alone",
             ),
-            Row(
+            astra(
                 name="w/o both",
                 attention="causal",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 changes=both,
                 paper=(85.77, 82.62, 78.92, 40.25, 72.33, 76.00, 67.00),
             ),
-            Row(
+            astra(
                 name="augmentation alone",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 training_changes={"augmentation": AugmentationConfig()},
                 added=True,
                 against="astra",
             ),
-            Row(
+            astra(
                 name="CDL without augmentation",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 training_changes={"contrastive": ContrastiveConfig(augmentation=None)},
                 added=True,
                 against="astra",
             ),
-            Row(
+            astra(
                 name="CDL, hard negatives",
-                attention="trajectory",
-                sees="objects",
-                sizes=ASTRA_SIZES,
                 training_changes={"contrastive": ContrastiveConfig(kind="same_task")},
                 added=True,
                 against="astra-with-cdl",

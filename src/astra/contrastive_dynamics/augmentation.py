@@ -65,7 +65,7 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
         images[camera] = torch.cat([frames[:after], changed.permute(0, 1, 4, 2, 3)])
     objects = {}
     for view, every in trajectory.objects.items():
-        shown = Objects(crops=every.crops[after:], boxes=every.boxes[after:], valid=every.valid[after:])
+        shown = every[after:]
         light = draw(1, 2).expand(B, T, shown.valid.shape[2], 2)  # is that of the view; each object has its own shift
         crops, moved = _changed(shown.crops, draw(shown.valid.shape[2], 2), light, config)
         pixel = shown.boxes[..., 2:].amax(-1, keepdim=True) / crops.shape[-2]  # of the crop, in pixels of the view

@@ -4,6 +4,7 @@ All take the data of `tabletop-short`; the comparison with what they lack is Tab
 """
 
 from dataclasses import replace
+from typing import Any
 
 from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.experiments.experiment import Experiment
@@ -17,7 +18,7 @@ def tabletop_contrastive() -> Experiment:
 
     An update costs about twice as much, so that the same time holds half the updates.
     """
-    return _learning_by(ContrastiveConfig())
+    return _short(contrastive=ContrastiveConfig())
 
 
 def tabletop_pretraining() -> Experiment:
@@ -25,7 +26,7 @@ def tabletop_pretraining() -> Experiment:
 
     Source: appendix A.11, which suggests it and does not try it. `tabletop-pretrained` goes on from it.
     """
-    return _learning_by(ContrastiveConfig(cdl_fraction=1.0, alone=True))
+    return _short(contrastive=ContrastiveConfig(cdl_fraction=1.0, alone=True))
 
 
 def tabletop_pretrained() -> Experiment:
@@ -34,10 +35,10 @@ def tabletop_pretrained() -> Experiment:
     astra train tabletop-pretraining
     astra train tabletop-pretrained
     """
-    experiment = tabletop_short()
-    return replace(experiment, training=replace(experiment.training, begin_from=PRETRAINING))
+    return _short(begin_from=PRETRAINING)
 
 
-def _learning_by(contrastive: ContrastiveConfig) -> Experiment:
+def _short(**training: Any) -> Experiment:
+    """Change the training of tabletop-short."""
     experiment = tabletop_short()
-    return replace(experiment, training=replace(experiment.training, contrastive=contrastive))
+    return replace(experiment, training=replace(experiment.training, **training))

@@ -205,8 +205,9 @@ def train(
             )
     elif config.begin_from is not None:
         source = policy_folder(Path(config.begin_from))
+        weights = load_tensors(source / MODEL)
         for beginner in (policy, average.policy):
-            fill(beginner, load_tensors(source / MODEL), str(source))
+            fill(beginner, weights, str(source))
     sharded = ShardedRun(state, config.augmentation) if shard else None
     if sharded is None:
         plain = Objective(policy, contrastive, config.augmentation)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from jaxtyping import Int64
 
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import batches_in_order
@@ -28,7 +29,7 @@ def validate(
         num_windows: at most so many are read, spread evenly; always the same ones.
         batch_size: windows at once, over all processes.
     """
-    chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).round().astype(np.int64)
+    chosen = _spread(len(windows), num_windows)
     share = own_share(chosen)
     objective, means = Objective(policy), Means()
     for positions in batches_in_order(max(1, len(share)), max(1, batch_size // accelerator.num_processes)):
@@ -62,7 +63,7 @@ def validate_contrast(
     Returns:
         The means over anchors; nothing where the windows are too few to make negatives.
     """
-    chosen = np.linspace(0, len(windows) - 1, min(num_windows, len(windows))).round().astype(np.int64)
+    chosen = _spread(len(windows), num_windows)
     means = Means()
     for positions in batches_in_order(len(chosen), batch_size):
         trajectory = windows.batch(chosen[positions])
@@ -74,3 +75,8 @@ def validate_contrast(
             loss, metrics = contrastive(policy, trajectory.to(accelerator.device), contrast.to(accelerator.device))
         means.add(Cost(loss=loss, metrics=metrics, count=torch.tensor(len(contrast.anchors), device=loss.device)))
     return means.take() if means else {}
+
+
+def _spread(available: int, wanted: int) -> Int64[np.ndarray, " W"]:
+    """Choose at most so many of the windows, evenly; always the same ones."""
+    return np.linspace(0, available - 1, min(wanted, available)).round().astype(np.int64)
