@@ -153,6 +153,7 @@ def vima_bench_cpu() -> Experiment:
             updates=3000,
             max_minutes=None,
             batch_size=128,
+            shuffle_objects=True,
             augmentation=AugmentationConfig(shift=0.125, brightness=0.2, contrast=0.3),
             validation_every=250,
             checkpoint_every=250,

@@ -30,6 +30,7 @@ from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.interruption import Interruption
 from astra.training.moving_average import MovingAverage
+from astra.training.object_order import with_objects_in_any_order
 from astra.training.objective import Means, Objective
 from astra.training.optimizer import build_optimizer, learning_rate_factor
 from astra.training.run_folder import RunFolder
@@ -76,6 +77,8 @@ class TrainingConfig:
     """How fast that decay grows with the updates. Source: Diffusion Policy."""
     state_noise: float = 0.0
     """Standard deviation of noise added to state vectors in training, as a share of that of the data."""
+    shuffle_objects: bool = False
+    """Whether objects are listed in an order drawn anew at each reading, where that of the data tells their roles."""
     augmentation: AugmentationConfig | None = None
     """Of the frames and objects that behaviour cloning sees; None: as they were recorded. It is not that of the
     positives, which `contrastive` holds. Source: the paper augments with contrastive dynamics learning only."""
@@ -235,6 +238,8 @@ def train(
                 with_state_noise(train_windows.batch(part), statistics, config.state_noise)
                 for part in by_length(train_windows, next(order), config.accumulate)
             ]
+            if config.shuffle_objects:
+                batches = list(map(with_objects_in_any_order, batches))
             contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, contrasts, config.gradient_clip, means)
             average.update(policy)
