@@ -73,3 +73,24 @@ def test_what_the_tabletop_does_not_have_is_named(
 
     assert main(["evaluate", str(run_folder), *asked]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_contrast_and_augmentation_are_switched_on_for_a_run_that_has_neither(run_folder: Path) -> None:
+    from astra.cli import main
+
+    data, run = str(run_folder.parent / "data"), run_folder.parent / "contrast"
+    switches = (
+        "--contrast",
+        "--training.contrastive.negatives",
+        "2",
+        "--augment",
+        "--training.augmentation.shift",
+        "0.1",
+    )
+    size = ("--training.batch-size", "12", "--training.contrastive.cdl-fraction", "1.0", "--training.accumulate", "1")
+    assert main(["train", "tabletop-short", "--dataset", data, "--output", str(run), *TINY, *switches, *size]) == 0
+    training = json.loads((run / "config.json").read_text())["training"]
+    assert training["contrastive"]["negatives"] == 2
+    assert training["augmentation"]["shift"] == 0.1
+    assert "retrieval_accuracy" in (run / "metrics.jsonl").read_text()
+    assert json.loads((run_folder / "config.json").read_text())["training"]["contrastive"] is None

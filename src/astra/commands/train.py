@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,8 @@ import tyro
 
 from astra.commands.names import choose
 from astra.commands.parse import parse
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import Experiment, run_training
 from astra.parallel.processes import is_main_process
@@ -27,6 +29,10 @@ class Run:
     """Continue the run that the folder holds."""
     shard: bool = False
     """Cut weights, gradients and moments over the processes of a launcher, instead of a copy in each."""
+    contrast: bool = False
+    """Learn by contrast too where the named run does not; its settings are then --training.contrastive.*."""
+    augment: bool = False
+    """Augment what is seen where the named run does not; by what is then --training.augmentation.*."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -39,9 +45,20 @@ def run(arguments: Sequence[str]) -> None:
     name = choose(arguments, "experiment", usage, {name: named.note for name, named in EXPERIMENTS.items()})
     if name is None:
         return
-    chosen = parse(Run, f"train {name}", arguments[1:], default=Run(experiment=EXPERIMENTS[name].make()))
+    experiment = with_switches(EXPERIMENTS[name].make(), arguments)
+    chosen = parse(Run, f"train {name}", arguments[1:], default=Run(experiment=experiment))
     folder = chosen.output or Path("runs") / name
     described = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=described)
     if is_main_process():
         print(f"policy: {policy}\nmeasure it: astra evaluate {folder}", file=sys.stdout)
+
+
+def with_switches(experiment: Experiment, arguments: Sequence[str]) -> Experiment:
+    """Give an experiment the parts that are switched on, with their default settings, so that these can be changed."""
+    training = experiment.training
+    if "--contrast" in arguments and training.contrastive is None:
+        training = replace(training, contrastive=ContrastiveConfig())
+    if "--augment" in arguments and training.augmentation is None:
+        training = replace(training, augmentation=AugmentationConfig())
+    return replace(experiment, training=training)

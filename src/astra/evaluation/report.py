@@ -18,6 +18,8 @@ from astra.policies.whole_file import write_whole
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""
 FIRST_AGENTS = ("policy", "floor", "expert")
+BESIDE, PAIRS = "beside", "pairs.json"
+"""Folder under `eval/` of pictures that show the policy beside another one, and the file that tells what they show."""
 PICTURES = {
     "mask": "Who may attend to whom: rows read, columns are read; p prompt, s states, q action queries, a actions.",
     "attention": "Where the trained policy looks: rows read, columns are read, brighter is more.",
@@ -28,11 +30,12 @@ PICTURES = {
 def write_report(run_folder: Path) -> Path:
     """Write `report.html` into a run folder from what lies there, and return its path.
 
-    Read are config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (floor, expert,
-    swapped, ...), their videos and film strips, and pictures eval/*.png; what is missing is left out.
+        Read are config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (floor, expert,
+    swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with what it
+        names; what is missing is left out.
 
     Raises:
-        FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
+            FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
     """
     config_file, metrics_file = run_folder / "config.json", run_folder / "metrics.jsonl"
     config = json.loads(config_file.read_text()) if config_file.exists() else {}
@@ -57,6 +60,11 @@ def write_report(run_folder: Path) -> Path:
         curves=_figure_uri(png(learning_curves(curves))) if curves else "",
         videos=[shown for agent, (folder, info) in infos.items() for shown in _shown(agent, folder, info)],
         pictures=_pictures(run_folder / "eval"),
+        pairs=[
+            {**pair, "folder": file.parent}
+            for file in sorted((run_folder / "eval" / BESIDE).glob(f"*/{PAIRS}"))
+            for pair in json.loads(file.read_text())
+        ],
     )
     return write_whole(run_folder / "report.html", html.encode())
 
