@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from astra.contrastive_dynamics.augmentation import AugmentationConfig, augmented
+from astra.contrastive_dynamics.objective import ContrastiveConfig
+from astra.objects import Objects, PromptPictures
 from tests.contrastive_dynamics.made import moves, with_objects
 
 PLAIN = AugmentationConfig(brightness=0.0, contrast=0.0)
@@ -68,6 +70,29 @@ def test_the_first_trajectories_stay_where_so_many_are_told() -> None:
     for after, before in (*pairs, (changed.images["camera"], trajectory.images["camera"])):
         assert torch.equal(after[:2], before[:2])
         assert (after[2:] != before[2:]).any()
+
+
+def test_pictures_in_prompts_change_only_where_that_is_asked_for() -> None:
+    trajectory = with_objects(moves(8))
+    shown = trajectory.objects["top"]
+    pictures = PromptPictures(
+        views={"top": Objects(crops=shown.crops[:, 0], boxes=shown.boxes[:, 0], valid=shown.valid[:, 0])},
+        placeholder=torch.arange(2).repeat(8, 1),
+    )
+    trajectory = replace(trajectory, pictures=pictures)
+    assert augmented(trajectory, AugmentationConfig(shift=0.2)).pictures is pictures
+    changed = augmented(trajectory, AugmentationConfig(shift=0.2, prompts=True)).pictures
+    assert changed is not None
+    assert torch.equal(changed.placeholder, pictures.placeholder)
+    before, after = pictures.views["top"], changed.views["top"]
+    assert (after.crops != before.crops).flatten(1).any(1).all()
+    assert torch.equal(after.boxes[..., 2:], before.boxes[..., 2:])
+    assert (after.boxes[..., :2] != before.boxes[..., :2]).any()
+    dark = after.crops[:, :, 0, 0, 0]
+    assert len(dark[:, 0].unique()) > 3
+    assert torch.equal(dark[:, 0], dark[:, 1])  # light is that of the prompt
+    with pytest.raises(ValueError, match="all candidates of an anchor have its prompt"):
+        ContrastiveConfig(augmentation=AugmentationConfig(prompts=True))
 
 
 def test_features_of_a_frozen_encoder_cannot_be_augmented() -> None:

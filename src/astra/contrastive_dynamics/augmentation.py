@@ -1,6 +1,7 @@
 """Augmentation of what is seen: frames and crops are shifted and change their brightness and contrast.
 
-A shifted crop is cut out a little beside its object, so its box moves with it. Prompts stay as they are.
+A shifted crop is cut out a little beside its object, so its box moves with it. Pictures in prompts change where that is
+asked for.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ class AugmentationConfig:
     """Largest change of the distance of colours from the middle grey, as a share of it."""
     same_at_all_timesteps: bool = True
     """Whether all timesteps of a camera or an object change alike, so that what moved is still what moved."""
+    prompts: bool = False
+    """Whether the pictures in prompts change too, each prompt in its own way: few demonstrations are told apart, and
+    learned by heart, by their prompts' pictures. Not with contrastive dynamics learning, which keeps prompts."""
 
     def __post_init__(self) -> None:
         """Check the shares.
@@ -42,7 +46,7 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
     Args:
         trajectory: Frames and objects in it are changed; vectors and actions are not.
         config: How far.
-        after: So many trajectories, the first of the batch, stay what they are.
+        after: So many trajectories, the first of the batch, stay what they are; 0 where prompts change.
 
     Raises:
         ValueError: if features of a frozen encoder stand in for the frames.
@@ -65,17 +69,33 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
         images[camera] = torch.cat([frames[:after], changed.permute(0, 1, 4, 2, 3)])
     objects = {}
     for view, every in trajectory.objects.items():
-        shown = every[after:]
-        light = draw(1, 2).expand(B, T, shown.valid.shape[2], 2)  # is that of the view; each object has its own shift
-        crops, moved = _changed(shown.crops, draw(shown.valid.shape[2], 2), light, config)
-        pixel = shown.boxes[..., 2:].amax(-1, keepdim=True) / crops.shape[-2]  # of the crop, in pixels of the view
-        boxes = torch.cat([shown.boxes[..., :2] + pixel * moved.flip(-1), shown.boxes[..., 2:]], dim=-1)
+        shown, count = every[after:], every.valid.shape[2]
+        light = draw(1, 2).expand(B, T, count, 2)  # is that of the view; each object has its own shift
+        changed = _aside(shown, draw(count, 2), light, config)
         objects[view] = Objects(
-            crops=torch.cat([every.crops[:after], crops]),
-            boxes=torch.cat([every.boxes[:after], boxes]),
+            crops=torch.cat([every.crops[:after], changed.crops]),
+            boxes=torch.cat([every.boxes[:after], changed.boxes]),
             valid=every.valid,
         )
-    return replace(trajectory, images=images, objects=objects)
+    pictures = trajectory.pictures
+    if config.prompts and pictures is not None:
+        views = {}
+        for view, shown in pictures.views.items():
+            light = 2 * torch.rand(B, 1, 2, device=device) - 1
+            place = 2 * torch.rand(*shown.valid.shape, 2, device=device) - 1
+            views[view] = _aside(shown, place, light.expand_as(place), config)
+        pictures = replace(pictures, views=views)
+    return replace(trajectory, images=images, objects=objects, pictures=pictures)
+
+
+def _aside(
+    shown: Objects, place: Float[Tensor, "*R 2"], light: Float[Tensor, "*R 2"], config: AugmentationConfig
+) -> Objects:
+    """Give objects cut out a little aside and in other light; their boxes move along."""
+    crops, moved = _changed(shown.crops, place, light, config)
+    pixel = shown.boxes[..., 2:].amax(-1, keepdim=True) / crops.shape[-2]  # of the crop, in pixels of the view
+    boxes = torch.cat([shown.boxes[..., :2] + pixel * moved.flip(-1), shown.boxes[..., 2:]], dim=-1)
+    return Objects(crops=crops, boxes=boxes, valid=shown.valid)
 
 
 def _changed(

@@ -68,6 +68,8 @@ class ContrastiveConfig:
             raise ValueError(f"negatives and projection must be at least 1, got {self.negatives} and {self.projection}")
         if min(self.weight, self.temperature) <= 0 or self.action_noise < 0:
             raise ValueError("weight and temperature must be above 0, and action_noise not below")
+        if self.augmentation is not None and self.augmentation.prompts:
+            raise ValueError("contrastive.augmentation.prompts: all candidates of an anchor have its prompt as it is")
 
     def draw(self, trajectory: Trajectory, fraction: float | None = None) -> Contrast:
         """Draw what is contrasted in a batch that lies on the CPU.
