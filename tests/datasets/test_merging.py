@@ -1,5 +1,6 @@
 """Several data sets made one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,10 @@ def test_sources_that_differ_are_refused_and_nothing_is_left(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="differ in fps"):
         list(merge([sources[0], written(tmp_path / "c", 3, fps=10.0)], tmp_path / "all"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_bins_that_benchmarks_advise_are_those_of_the_first_source(tmp_path: Path) -> None:
+    first, second = replace(ACTIONS, bins=(50, 73)), replace(ACTIONS, bins=(50, 72))
+    sources = [written(tmp_path / "a", 3, actions=first), written(tmp_path / "b", 3, actions=second)]
+    assert len(list(merge(sources, tmp_path / "all"))) == 2
+    assert LeRobotDataset.open(tmp_path / "all").spec.actions == first

@@ -15,7 +15,7 @@ def names() -> list[str]:
         "own-data",
         *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
         *("tabletop-contrastive", "tabletop-pretraining", "tabletop-pretrained"),
-        *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu"),
+        *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu", "vima-bench-cpu-with-tabletop"),
     ],
 )
 def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:

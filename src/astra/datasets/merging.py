@@ -13,6 +13,8 @@ from astra.trajectory import TrajectorySpec
 def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each when it is written.
 
+    Where sources advise other bins for actions, as two benchmarks may do, those of the first are kept.
+
     Raises:
         FileExistsError: if the destination exists.
         ValueError: if the sources do not hold the same columns, actions, views and timesteps per second.
@@ -33,11 +35,11 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
 
 
 def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
-    """Name what two specs have different, but for the instructions and the most objects that a prompt shows."""
+    """Name what two specs have different, but for instructions, bins and the most objects that a prompt shows."""
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
         objects = None if of.objects is None else replace(of.objects, max_pictured=1)
-        return replace(of, instructions=(), objects=objects)
+        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()))
 
     one, two = compared(spec), compared(other)
     return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]
