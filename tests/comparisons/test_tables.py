@@ -140,6 +140,29 @@ def test_rows_of_table_4_differ_in_what_they_learn_by_and_in_nothing_else_of_the
         training_of(replace(table.row("astra"), training_changes={"updates": 9}), settings, 0)
 
 
+def test_equal_time_is_fewer_updates_where_costs_are_known_and_other_rows_keep_their_runs() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.running import Folders, plan
+
+    table = TABLES["table4"]()
+    settings = table.settings_at("cpu")
+    rows = [table.row(key) for key in ("astra-with-cdl", "augmentation-alone", "wo-both")]
+    equal_updates = plan(table, "cpu", settings, rows, [0], Folders())
+    with_cdl, augmented, both = plan(table, "cpu", settings, rows, [0], Folders(), "time")
+    updates = settings.training.updates
+    assert [run.experiment.training.updates for run in equal_updates] == 3 * [updates]
+    assert with_cdl.experiment.training.updates == round(updates / 2.1)
+    assert with_cdl.experiment.training.max_minutes is None
+    assert with_cdl.results == Path("results/table4-cpu-equal-time/astra-with-cdl/0")
+    assert (augmented.experiment, augmented.results) == (equal_updates[1].experiment, equal_updates[1].results)
+    assert augmented.results == Path("results/table4-cpu/augmentation-alone/0")
+    assert both.results == equal_updates[2].results == Path("results/table1-cpu/gato-objects/0")
+    one = TABLES["table1"]()
+    (timed,) = plan(one, "cpu", one.settings_at("cpu"), [one.row("astra")], [0], Folders(), "time")
+    assert timed.experiment.training.max_minutes == one.settings_at("cpu").minutes
+    assert timed.results == Path("results/table1-cpu-equal-time/astra/0")
+
+
 def test_a_policy_without_a_shared_field_is_refused() -> None:
     from astra.comparisons import TABLES
     from astra.comparisons.table import policy_of

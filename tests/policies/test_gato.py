@@ -51,6 +51,18 @@ def test_astra_without_trajectory_attention_and_action_queries_is_gato(
         assert torch.equal(left, ablated.within_bounds(right))
 
 
+def test_it_begins_with_the_weights_of_gato_too(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.policies.gato import GatoConfig
+
+    weights = []
+    for config in (AstraConfig(**SIZE, trajectory_attention=False, action_queries=False), GatoConfig(**SIZE)):
+        torch.manual_seed(7)
+        weights.append(config.build(spec, tiny_statistics).state_dict())
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+
+
 def test_with_either_idea_astra_is_another_function(
     gato: "Gato", spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:

@@ -71,7 +71,7 @@ def compare(table: Table, chosen: Compare, command: str) -> None:
         settings = table.settings_at(chosen.scale)
         rows, obstacles = chosen_rows(table, chosen.scale, chosen.rows)
         runs = plan(table, chosen.scale, settings, rows, chosen.seeds, chosen.folders, chosen.equal)
-        print_plan(settings, runs, obstacles, chosen)
+        print_plan(table, settings, runs, obstacles, chosen)
         if chosen.dry_run:
             return
         if not all(each.finished for each in runs):
@@ -90,12 +90,16 @@ def compare(table: Table, chosen: Compare, command: str) -> None:
         raise ValueError("\n".join([f"{len(failures)} of the runs failed, the others are kept:", *map(str, failures)]))
 
 
-def print_plan(settings: Settings, runs: Sequence[Run], obstacles: dict[str, str], chosen: Compare) -> None:
+def print_plan(
+    table: Table, settings: Settings, runs: Sequence[Run], obstacles: dict[str, str], chosen: Compare
+) -> None:
     """Show what will be run, what is finished, what cannot be run, and the hours to expect."""
     console = Console(highlight=False)
     seeds = list(dict.fromkeys(each.seed for each in runs))
     training, evaluation = settings.training, settings.evaluation
-    budget = f"{training.updates} updates" if chosen.equal == "updates" else f"{settings.minutes:g} minutes"
+    budget = f"{training.updates} updates"
+    if chosen.equal == "time":
+        budget = f"the time of {budget}" if table.knows_costs else f"{settings.minutes:g} minutes"
     console.print(
         f"{settings.world}: every run trains for {budget} of {training.batch_size} windows, and plays "
         f"{evaluation.episodes} episodes per task or goal from seed {evaluation.seed}"
@@ -106,15 +110,17 @@ def print_plan(settings: Settings, runs: Sequence[Run], obstacles: dict[str, str
         shown.add_column(heading)
     trained = {each.row: read_training(each.results.parent) for each in runs}
     minutes = {row: training.minutes for row, training in trained.items() if training is not None}
+    share = {row.key: row.cost if chosen.equal == "updates" else 1.0 for row in table.rows}
+    expected = {row: minutes.get(row, settings.minutes * share[row]) for row in trained}
     for row in dict.fromkeys(each.row for each in runs):
         states = [_state(each) for each in runs if each.row == row]
-        took = f"{minutes[row]:.1f} (measured)" if row in minutes else f"{settings.minutes:g} (expected)"
+        took = f"{minutes[row]:.1f} (measured)" if row in minutes else f"{expected[row]:.0f} (expected)"
         shown.add_row(row, *states, took)
     for row, reason in obstacles.items():
         shown.add_row(row, *("-" for _ in seeds), reason)
     console.print(shown)
     left = sum(not each.finished for each in runs)
-    hours = expected_hours(runs, settings, minutes)
+    hours = expected_hours(runs, settings, expected)
     console.print(
         f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, "
         f"{hours / chosen.workers:.1f} hours with {chosen.workers} workers"

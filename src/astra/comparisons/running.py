@@ -18,7 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from astra.comparisons.one_run import Run, in_own_process
-from astra.comparisons.table import Row, Scale, Settings, Table, experiment_of, folder_of_runs, obstacle
+from astra.comparisons.table import (
+    EQUAL_TIME,
+    Row,
+    Scale,
+    Settings,
+    Table,
+    experiment_of,
+    folder_of_runs,
+    obstacle,
+)
 from astra.parallel.pool import one_thread_each
 from astra.training.interruption import Interruption
 
@@ -56,7 +65,7 @@ class Failure:
 
 def name_of(table: Table, scale: Scale, equal: Equal) -> str:
     """Name a table at a scale, as its folders are called."""
-    return f"{table.name}-{scale}" + ("-equal-time" if equal == "time" else "")
+    return f"{table.name}-{scale}" + (EQUAL_TIME if equal == "time" else "")
 
 
 def chosen_rows(table: Table, scale: Scale, keys: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
@@ -89,16 +98,14 @@ def plan(
     Raises:
         ValueError: if a finished run was made by other settings.
     """
-    if equal == "time":
-        training = replace(settings.training, updates=WITHOUT_END, max_minutes=settings.minutes)
-        settings = replace(settings, training=training)
+    budgets = {row.key: budget_of(table, row, settings, equal) for row in rows}
     name = name_of(table, scale, equal)
     runs = [
         Run(
             table=name,
             row=row.key,
             seed=seed,
-            experiment=experiment_of(row, scale, settings, seed, folders.data),
+            experiment=experiment_of(row, scale, budgets[row.key], seed, folders.data),
             evaluation=settings.evaluation,
             folder=folder_of_runs(table, row, folders.runs / name) / str(seed),
             results=folder_of_runs(table, row, folders.results / name) / str(seed),
@@ -110,6 +117,17 @@ def plan(
         if run.finished:
             run.check_results()
     return runs
+
+
+def budget_of(table: Table, row: Row, settings: Settings, equal: Equal) -> Settings:
+    """Give the settings of a table with the updates or minutes that a row gets."""
+    training = settings.training
+    if equal == "time":
+        if table.knows_costs:
+            training = replace(training, updates=round(training.updates / row.cost))
+        else:
+            training = replace(training, updates=WITHOUT_END, max_minutes=settings.minutes)
+    return replace(settings, training=training)
 
 
 def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
@@ -181,9 +199,9 @@ def _last_line(log: Path) -> str:
 
 
 def expected_hours(runs: Sequence[Run], settings: Settings, minutes: dict[str, float]) -> float:
-    """Give the core-hours that are still to come; of a row that has finished runs, from what these took."""
+    """Give the core-hours that are still to come, from the minutes that a run of each row takes."""
     left = [run for run in runs if not run.finished]
-    return sum(minutes.get(run.row, settings.minutes) + settings.measuring_minutes for run in left) / 60
+    return sum(minutes[run.row] + settings.measuring_minutes for run in left) / 60
 
 
 def collect(settings: Settings, folders: Folders) -> None:

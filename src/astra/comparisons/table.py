@@ -26,6 +26,8 @@ GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "language", "states", "actio
 """Fields of a policy's configuration that every row takes from the table; the rest is the row's own size."""
 
 
+EQUAL_TIME = "-equal-time"
+"""How folders end of tables whose rows get the same time instead of the same updates."""
 OBJECTIVES = frozenset({"contrastive", "augmentation"})
 """Fields of the training that a row may change: what it learns by, and not for how long."""
 
@@ -64,6 +66,9 @@ class Row:
     """Whether the row is ours and not in the paper."""
     against: str | None = None
     """Row from which the difference is taken; None: as the table says."""
+    cost: float = 1.0
+    """CPU time of an update, over one of the row Astra, as `astra.benchmarks.rows` measures it. Where a row costs more
+    than 1, --equal time gives it so many fewer updates."""
     runs_of: str = ""
     """TABLE/ROW whose runs are this row's too, since nothing differs; empty: it has runs of its own."""
 
@@ -110,7 +115,8 @@ class Settings:
     validation: float = 0.05
     """Share of the demonstrations that is held out."""
     minutes: float
-    """Minutes of training to expect of one run on one device; with --equal time, all that it gets."""
+    """Minutes of training to expect of one run on one device; with --equal time all that it gets, unless the table
+    knows what its rows cost."""
     measuring_minutes: float
     """Minutes of measuring to expect."""
     device: str = "core"
@@ -146,6 +152,11 @@ class Table:
                 return row
         raise ValueError(f"{self.name} has no row {key!r}; it has {', '.join(row.key for row in self.rows)}")
 
+    @property
+    def knows_costs(self) -> bool:
+        """Whether a row is known to cost more than others, so that equal time is told in updates."""
+        return any(row.cost != 1 for row in self.rows)
+
     def against(self, row: Row) -> Row | None:
         """Give the row from which this one's difference is taken; None for the reference itself, and the first."""
         if row.against is not None:
@@ -167,9 +178,17 @@ class Table:
 
 
 def folder_of_runs(table: Table, row: Row, folder: Path) -> Path:
-    """Give the folder of a row's runs, which lies in the table's own folder or, where they are shared, beside it."""
+    """Give the folder of a row's runs: in the table's own folder or, where they are those of another table, beside it.
+
+    A row that costs 1 has had its equal time with equal updates.
+    """
+    name = folder.name
+    if table.knows_costs and row.cost == 1:
+        name = name.removesuffix(EQUAL_TIME)
     other, _, key = row.runs_of.partition("/")
-    return folder.with_name(folder.name.replace(table.name, other, 1)) / key if other else folder / row.key
+    if other:
+        name = name.replace(table.name, other, 1)
+    return folder.with_name(name) / (key or row.key)
 
 
 def obstacle(row: Row, scale: Scale) -> str:

@@ -1,0 +1,85 @@
+"""What an update of each row of a table costs, over one of the row Astra.
+
+    python -m astra.benchmarks.rows table4 --data data
+
+CPU time of one thread, on the table's own demonstrations, one row after the other in every round. `Row.cost` holds what
+came out where a table has rows that learn by more.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from astra.benchmarks.clock import in_turn, one_thread
+from astra.comparisons import TABLES
+from astra.comparisons.table import Row, Settings, Table, experiment_of, obstacle
+from astra.contrastive_dynamics.objective import ContrastiveDynamics
+from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.datasets.batches import BatchOrder
+from astra.training.objective import Objective
+from astra.training.optimizer import build_optimizer
+from astra.training.train import by_length
+
+REFERENCE = "astra"
+
+
+def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
+    """Give the median CPU time of an update of each row that can be run at CPU scale, over that of Astra.
+
+    Raises:
+        FileNotFoundError: if the table's demonstrations are missing.
+    """
+    settings = table.settings_at("cpu")
+    rows = [row for row in table.rows if not obstacle(row, "cpu")]
+    with one_thread():
+        sides = {row.key: _update(row, settings, data) for row in rows}
+        seconds = in_turn(sides, rounds, label=f"updates of {table.name}")
+    return {
+        key: statistics.median(a / b for a, b in zip(taken, seconds[REFERENCE], strict=True))
+        for key, taken in seconds.items()
+    }
+
+
+def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
+    """Make a call that trains a row by one update, on batches in the order of its training."""
+    experiment = experiment_of(row, "cpu", settings, 0, data)
+    training = experiment.training
+    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
+    windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
+    torch.manual_seed(0)
+    policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
+    dynamics = None if training.contrastive is None else ContrastiveDynamics(training.contrastive, policy)
+    objective = Objective(policy, dynamics, training.augmentation).train()
+    optimizer = build_optimizer(policy, dynamics, learning_rate=1e-4, weight_decay=0.1, betas=training.betas)
+    order = BatchOrder(len(windows), training.batch_size, seed=0)
+
+    def update() -> None:
+        for part in by_length(windows, next(order), training.accumulate):
+            batch = windows.batch(part)
+            contrast = None if training.contrastive is None else training.contrastive.draw(batch)
+            cost = objective(batch, contrast)
+            (cost.loss * cost.count).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return update
+
+
+def main() -> None:
+    """Print the costs of a table's rows."""
+    parser = argparse.ArgumentParser(
+        prog="python -m astra.benchmarks.rows", description="What an update of each row costs."
+    )
+    parser.add_argument("table", choices=[name for name, make in TABLES.items() if "cpu" in make().settings])
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of data sets")
+    parser.add_argument("--rounds", type=int, default=20)
+    chosen = parser.parse_args()
+    for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():
+        print(f"{key:28s} {cost:.2f}")
+
+
+if __name__ == "__main__":
+    main()
