@@ -135,11 +135,11 @@ def vima_bench_cpu() -> Experiment:
 
     astra collect vima-bench --episodes 5000 --output data/vima-bench-cpu --tasks visual_manipulation rotate \
         scene_understanding novel_adj novel_noun manipulate_old_neighbor
-    astra evaluate runs/vima-bench-cpu/checkpoints/000500 --episodes 20 --workers 2 --tasks visual_manipulation \
+    astra evaluate runs/vima-bench-cpu/checkpoints/000750 --episodes 20 --workers 2 --tasks visual_manipulation \
         rotate scene_understanding novel_adj novel_noun manipulate_old_neighbor
 
     Collecting takes about 3 core-hours. So few demonstrations are soon learned by heart: the loss on held-out ones is
-    lowest after 500 updates, which is why the early checkpoints are kept. L4 has none of these tasks; measure it with
+    lowest after 750 updates, which is why the early checkpoints are kept. L4 has none of these tasks; measure it with
     --levels L4 alone.
     """
     training = small_training(60, timesteps=LONGEST, threads=2, parts=4)
