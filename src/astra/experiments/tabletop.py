@@ -89,7 +89,8 @@ def tabletop_short() -> Experiment:
     astra evaluate runs/tabletop-short --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
 
     It is the row Astra of `astra compare table1 --scale cpu`, whose other rows read the frames. Collecting takes about
-    25 minutes on two cores, training about as long on one.
+    25 minutes on two cores, training about as long on one. It came to 0.83 at L1, 0.66 at L2 and 0.51 at L3, shown
+    another prompt 0.10, 0.10 and 0.07.
     """
     training = small_training(30, timesteps=2, threads=1, parts=2)
     return Experiment(
@@ -173,7 +174,8 @@ def vima_bench_cpu_with_tabletop() -> Experiment:
     astra evaluate runs/vima-bench-cpu-with-tabletop --episodes 20 --workers 2 --tasks visual_manipulation \
         rotate scene_understanding novel_adj novel_noun manipulate_old_neighbor
 
-    VIMA-Bench comes first: its bins are kept, by which the policy is measured there.
+    VIMA-Bench comes first: its bins are kept, by which the policy is measured there. It came to 0.73 at L1, 0.56 at L2
+    and 0.80 at L3 of the six tasks, shown another prompt 0.31, 0.27 and 0.38.
     """
     alone = vima_bench_cpu()
     training = replace(
