@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ from astra.benchmarks.clock import in_turn, median_ratio, one_thread
 from astra.benchmarks.floor import fewest_operations
 from astra.benchmarks.processes import L, M, N, random_demonstrations
 from astra.benchmarks.shapes import Measurement, Ratio, Shape
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.policies.astra import AstraConfig
+from astra.policies.policy import Policy
 from astra.training.objective import Objective
 from astra.training.optimizer import build_optimizer
+from astra.trajectory import Trajectory
 
 EVERY_ANCHOR = ContrastiveConfig(cdl_fraction=1.0, negatives=4)
 """The paper's objective, as far as its text tells: on every trajectory of a batch."""
@@ -65,6 +69,34 @@ def contrast_operations(shape: Shape, config: ContrastiveConfig) -> float:
     return 3.0 * ((shape.layers - 1) * layer + last)
 
 
+def update_by(
+    policy: Policy[Any],
+    batches: Callable[[], list[Trajectory]],
+    contrastive: ContrastiveConfig | None = None,
+    augmentation: AugmentationConfig | None = None,
+) -> Callable[[], None]:
+    """Make a call that trains a policy by one update.
+
+    Args:
+        policy: that is trained.
+        batches: gives the micro-batches of the next update.
+        contrastive: what it learns by besides cloning; None: nothing.
+        augmentation: of what cloning sees; None: none.
+    """
+    dynamics = None if contrastive is None else ContrastiveDynamics(contrastive, policy)
+    objective = Objective(policy, dynamics, augmentation).train()
+    optimizer = build_optimizer(policy, dynamics, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
+
+    def update() -> None:
+        for batch in batches():
+            cost = objective(batch, None if contrastive is None else contrastive.draw(batch))
+            (cost.loss * cost.count).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return update
+
+
 def _demonstrations(shape: Shape) -> LeRobotDataset:
     """Make an episode per trajectory, each told something else."""
     dataset = random_demonstrations(shape.B, shape.T)
@@ -83,17 +115,6 @@ def _updates(shape: Shape, objectives: dict[str, ContrastiveConfig | None]) -> d
     def make(contrastive: ContrastiveConfig | None) -> Callable[[], None]:
         torch.manual_seed(0)
         policy = config.build(windows.spec, statistics)
-        dynamics = None if contrastive is None else ContrastiveDynamics(contrastive, policy)
-        objective = Objective(policy, dynamics).train()
-        optimizer = build_optimizer(policy, dynamics, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
-
-        def update() -> None:
-            batch = windows.batch(np.arange(shape.B))
-            contrast = None if contrastive is None else contrastive.draw(batch)
-            objective(batch, contrast).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-        return update
+        return update_by(policy, lambda: [windows.batch(np.arange(shape.B))], contrastive)
 
     return {name: make(contrastive) for name, contrastive in objectives.items()}

@@ -7,21 +7,19 @@ came out where a table has rows that learn by more.
 """
 
 import argparse
-import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from astra.benchmarks.clock import in_turn, one_thread
+from astra.benchmarks.clock import in_turn, median_ratio, one_thread
+from astra.benchmarks.contrast import update_by
 from astra.comparisons import TABLES
 from astra.comparisons.table import Row, Settings, Table, experiment_of, obstacle
-from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.datasets.batches import BatchOrder
-from astra.training.objective import Objective
-from astra.training.optimizer import build_optimizer
 from astra.training.train import by_length
+from astra.trajectory import Trajectory
 
 REFERENCE = "astra"
 
@@ -37,10 +35,7 @@ def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
     with one_thread():
         sides = {row.key: _update(row, settings, data) for row in rows}
         seconds = in_turn(sides, rounds, label=f"updates of {table.name}")
-    return {
-        key: statistics.median(a / b for a, b in zip(taken, seconds[REFERENCE], strict=True))
-        for key, taken in seconds.items()
-    }
+    return {key: median_ratio(taken, seconds[REFERENCE]) for key, taken in seconds.items()}
 
 
 def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
@@ -51,21 +46,12 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
-    dynamics = None if training.contrastive is None else ContrastiveDynamics(training.contrastive, policy)
-    objective = Objective(policy, dynamics, training.augmentation).train()
-    optimizer = build_optimizer(policy, dynamics, learning_rate=1e-4, weight_decay=0.1, betas=training.betas)
     order = BatchOrder(len(windows), training.batch_size, seed=0)
 
-    def update() -> None:
-        for part in by_length(windows, next(order), training.accumulate):
-            batch = windows.batch(part)
-            contrast = None if training.contrastive is None else training.contrastive.draw(batch)
-            cost = objective(batch, contrast)
-            (cost.loss * cost.count).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    def batches() -> list[Trajectory]:
+        return [windows.batch(part) for part in by_length(windows, next(order), training.accumulate)]
 
-    return update
+    return update_by(policy, batches, training.contrastive, training.augmentation)
 
 
 def main() -> None:

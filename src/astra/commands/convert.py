@@ -67,7 +67,8 @@ def lerobot(
     """Merge data sets of the native format, which were collected in parts.
 
     Args:
-        sources: the data sets, LeRobotDataset v3.0, with equal columns and actions.
+        sources: the data sets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
+            advise, those of the first are kept.
         output: folder that the data set becomes.
     """
     total = sum(len(LeRobotDataset.open(source)) for source in sources)

@@ -7,7 +7,6 @@ import tyro
 
 from astra.commands.parse import parse
 from astra.evaluation.report import write_report
-from astra.experiments.side_by_side import side_by_side
 
 
 def report(run: tyro.conf.Positional[Path], beside: Path | None = None) -> None:
@@ -19,6 +18,8 @@ def report(run: tyro.conf.Positional[Path], beside: Path | None = None) -> None:
             played again, and shown side by side.
     """
     if beside is not None:
+        from astra.experiments.side_by_side import side_by_side  # and with it all simulators
+
         print(f"side by side: {side_by_side(run, beside)}")
     print(f"report: {write_report(run)}")
 

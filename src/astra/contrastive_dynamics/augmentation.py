@@ -61,7 +61,7 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
 
     def draw(*shape: int) -> Float[Tensor, "..."]:
         """Draw between -1 and 1, alike for all timesteps or anew for each."""
-        return (2 * torch.rand(B, timesteps, *shape, device=device) - 1).expand(B, T, *shape)
+        return _uniform(B, timesteps, *shape, device=device).expand(B, T, *shape)
 
     images = {}
     for camera, frames in trajectory.images.items():
@@ -81,11 +81,16 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
     if config.prompts and pictures is not None:
         views = {}
         for view, shown in pictures.views.items():
-            light = 2 * torch.rand(B, 1, 2, device=device) - 1
-            place = 2 * torch.rand(*shown.valid.shape, 2, device=device) - 1
+            light = _uniform(B, 1, 2, device=device)
+            place = _uniform(*shown.valid.shape, 2, device=device)
             views[view] = _aside(shown, place, light.expand_as(place), config)
         pictures = replace(pictures, views=views)
     return replace(trajectory, images=images, objects=objects, pictures=pictures)
+
+
+def _uniform(*shape: int, device: torch.device) -> Float[Tensor, "..."]:
+    """Draw between -1 and 1."""
+    return 2 * torch.rand(*shape, device=device) - 1
 
 
 def _aside(
