@@ -1,5 +1,6 @@
 """`astra compare`, without running anything."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_a_table_without_its_simulator_is_refused_but_shown(capsys: pytest.Captu
     assert "90.53" in capsys.readouterr().out
     assert main(["compare", "table3", "--only-report"]) == 0
     assert "MCIL (quoted)" in capsys.readouterr().out
+
+
+def test_a_written_table_names_the_command_and_no_folder_of_the_machine(repository: Path, tmp_path: Path) -> None:
+    from astra.cli import main
+
+    shutil.copytree(repository / "results" / "table1-cpu" / "dt" / "0", tmp_path / "kept" / "table1-cpu" / "dt" / "0")
+    assert main(["compare", "table1", "--only-report", "--results", str(tmp_path / "kept"), "--workers", "7"]) == 0
+    text = (tmp_path / "kept" / "table1-cpu" / "table.md").read_text()
+    assert "```bash\nastra compare table1 --seeds 0\n```" in text
+    assert str(tmp_path) not in text
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,24 @@ def test_policy_and_controls_are_measured_by_level_and_task(
     assert "shuffled" in html
 
 
+def test_first_choices_are_laid_beside_those_of_held_out_demonstrations(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli import main
+
+    asked = ["inspect", "choices", str(run_folder), "--dataset", str(run_folder.parent / "data"), "--validation", "0.5"]
+    assert main([*asked, "--format", "json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["episodes"] == 3
+    assert {row["name"] for row in made["dimensions"]} <= {"x0", "y0", "angle0", "x1", "y1", "angle1"}
+    assert all(0 <= row["near"][0] <= 1 and row["error"] >= 0 for row in made["dimensions"])
+    assert 0 <= made["told_accuracy"] <= 1
+    assert main(asked) == 0
+    assert "chosen as in a rollout" in capsys.readouterr().out
+    assert main([*asked[:-1], "0"]) == 2
+    assert "holds out no episode" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -1,7 +1,6 @@
 """`astra compare TABLE`: train and measure every row of a table of the paper, and show it beside the paper's."""
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -18,7 +17,7 @@ from astra.comparisons.bars import result_bars
 from astra.comparisons.curves import training_curves
 from astra.comparisons.one_run import Run
 from astra.comparisons.rendering import print_report, write_texts
-from astra.comparisons.report import make_report, read_training
+from astra.comparisons.report import Report, make_report, read_training
 from astra.comparisons.running import Equal, Folders, chosen_rows, collect, expected_hours, name_of, plan, run_all
 from astra.comparisons.table import Scale, Settings, Table
 from astra.evaluation.figures import write_figure
@@ -56,10 +55,10 @@ def run(arguments: Sequence[str]) -> None:
     name = choose(arguments, "table", usage, {name: first_line(make) for name, make in TABLES.items()})
     if name is not None:
         chosen = parse(Compare, f"compare {name}", arguments[1:], default=Compare())
-        compare(TABLES[name](), chosen, shlex.join(["astra", "compare", *arguments]))
+        compare(TABLES[name](), chosen)
 
 
-def compare(table: Table, chosen: Compare, command: str) -> None:
+def compare(table: Table, chosen: Compare) -> None:
     """Run a table, or what is left of it, and show it.
 
     Raises:
@@ -81,13 +80,21 @@ def compare(table: Table, chosen: Compare, command: str) -> None:
     report = make_report(table, chosen.scale, folder)
     print_report(report)
     if report.measured:
-        written = write_texts(report, command)
+        written = write_texts(report, command_of(report, chosen.equal))
         written.append(write_figure(result_bars(report), folder / "table.png"))
         written.append(write_figure(training_curves(report), folder / "training.png"))
         written.append(write_figure(training_curves(report, "validation"), folder / "held-out.png"))
         print("\n".join(f"written: {path}" for path in written))
     if failures:
         raise ValueError("\n".join([f"{len(failures)} of the runs failed, the others are kept:", *map(str, failures)]))
+
+
+def command_of(report: Report, equal: Equal) -> str:
+    """Write the command that makes all that a report holds, wherever data and runs are kept."""
+    seeds = sorted({seed for row in report.cells for cell in row for seed in cell.seeds})
+    options = [] if report.scale == "cpu" else ["--scale", report.scale]
+    options += [] if equal == "updates" else ["--equal", equal]
+    return " ".join(["astra compare", report.table.name, *options, "--seeds", *map(str, seeds)])
 
 
 def print_plan(
