@@ -130,7 +130,9 @@ def test_two_processes_never_work_on_one_run(world: ModuleType, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_an_interrupted_comparison_stops_after_a_checkpoint(world: ModuleType, tmp_path: Path) -> None:
+def test_an_interrupted_comparison_stops_after_a_checkpoint(
+    world: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from astra.comparisons.running import collect, plan, run_all
 
     folders, table = folders_in(tmp_path), world.tiny()
@@ -147,6 +149,7 @@ def test_an_interrupted_comparison_stops_after_a_checkpoint(world: ModuleType, t
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt, match="the same command goes on from here"):
         run_all([run], workers=1)
+    assert "1 of 1  astra, seed 0: stopped" in capsys.readouterr().out
     assert list((run.folder / "checkpoints").glob("[0-9]*"))
     assert not run.results.exists()
 

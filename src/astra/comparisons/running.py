@@ -163,9 +163,9 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
                 del working[process]
                 progress.remove_task(bar)
                 ended += 1
-                if process.exitcode and not interruption.requested:
-                    failures.append(Failure(run=run, code=process.exitcode, message=_last_line(run.log)))
-                outcome = "FAILED" if process.exitcode else "finished"
+                outcome = "finished" if not process.exitcode else "stopped" if interruption.requested else "FAILED"
+                if outcome == "FAILED":
+                    failures.append(Failure(run=run, code=process.exitcode or 0, message=_last_line(run.log)))
                 progress.console.print(f"{ended} of {total}  {run.name}: {outcome}", highlight=False)
         if interruption.requested:
             raise KeyboardInterrupt("interrupted; the same command goes on from here")
