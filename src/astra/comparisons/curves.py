@@ -1,13 +1,14 @@
 """Figure 5: loss and action accuracy of all rows, against updates and against time, mean and range over seeds.
 
-Time is that of updates alone, as `metrics.jsonl` keeps it, on one thread; it tells the cost of a row only where nothing
-else ran on the core.
+Time is what an update of the row took, the median over its seeds: a seed whose core was shared, or which another
+machine trained, moves no curve. It is that of updates alone, as `metrics.jsonl` keeps it, on one thread.
 """
 
 import json
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from astra.comparisons.report import Report
 from astra.evaluation.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, new_figure, tidy
 from astra.evaluation.plots import read_metrics
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#d55e00", "#56b4e9", "#000000")
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GREY, "#d55e00", "#56b4e9", "#000000")
 MEASURES = ("loss", "action_accuracy")
 POINTS = 100
 """Of a curve: those of its seeds are brought to the same places."""
@@ -62,25 +63,19 @@ def read_curve(folder: Path, source: str, measure: str, axis: str) -> Curve | No
     for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
         points = read_metrics(path).get(measure, {}).get(source, [])
         if points:
-            updates, values = np.array(points, np.float64).T
-            found.append((updates if axis == "update" else minutes_at(path, updates), values))
+            found.append(np.array(points, np.float64).T)
     if not found:
         return None
     begin, end = max(places[0] for places, _ in found), min(places[-1] for places, _ in found)
     places = np.linspace(begin, end, POINTS)
-    return Curve(places=places, lines=np.stack([np.interp(places, *each) for each in found]))
+    lines = np.stack([np.interp(places, *each) for each in found])
+    return Curve(places=places if axis == "update" else places * minutes_per_update(folder), lines=lines)
 
 
-def minutes_at(path: Path, updates: Float[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-    """Tell how many minutes of training so many updates took."""
-    known = read_minutes(path)
-    return np.array([known[int(update)] for update in updates], np.float64)
-
-
-def read_minutes(path: Path) -> dict[int, float]:
-    """Read the minutes at which each recorded update was done."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return {line["update"]: line["minutes"] for line in lines}
+def minutes_per_update(folder: Path) -> float:
+    """Tell what an update of a row took: the median over its seeds."""
+    ends = [json.loads(path.read_text().splitlines()[-1]) for path in folder.glob("[0-9]*/metrics.jsonl")]
+    return median(end["minutes"] / end["update"] for end in ends)
 
 
 def _draw(axes: Axes, curve: Curve | None, name: str, colour: str) -> None:

@@ -137,7 +137,7 @@ def _trainings(report: Report) -> Part:
         loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
         trunk = "" if size is None else f"{size:,}"
         rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
-    header = ("policy", "trunk parameters", "minutes a run", "held-out loss", "held-out accuracy (%)")
+    header = ("policy", "trunk parameters", "minutes a run (median)", "held-out loss", "held-out accuracy (%)")
     return Part(title="Training, means over seeds, at its end", header=header, rows=tuple(rows))
 
 

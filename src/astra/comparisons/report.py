@@ -40,6 +40,7 @@ class Training:
     """What the finished trainings of a row came to, on average."""
 
     minutes: float
+    """The median, which a seed whose core was shared moves little."""
     held_out_loss: float
     """On held-out demonstrations, at the end."""
     held_out_accuracy: float
@@ -136,5 +137,7 @@ def read_training(folder: Path) -> Training | None:
         ends.append((lines[-1]["minutes"], *held_out))
     if not ends:
         return None
-    minutes, loss, accuracy = np.array(ends, np.float64).mean(axis=0).tolist()
-    return Training(minutes=minutes, held_out_loss=loss, held_out_accuracy=accuracy)
+    minutes, loss, accuracy = np.array(ends, np.float64).T
+    return Training(
+        minutes=float(np.median(minutes)), held_out_loss=float(loss.mean()), held_out_accuracy=float(accuracy.mean())
+    )
