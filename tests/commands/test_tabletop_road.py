@@ -1,6 +1,7 @@
 """The road through the command line on the tabletop, tiny: demonstrations, training, evaluation by level, report."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,17 +62,27 @@ def test_first_choices_are_laid_beside_those_of_held_out_demonstrations(
 ) -> None:
     from astra.cli import main
 
-    asked = ["inspect", "choices", str(run_folder), "--dataset", str(run_folder.parent / "data"), "--validation", "0.5"]
+    asked = ["inspect", "choices", str(run_folder / "checkpoints" / "last")]
     assert main([*asked, "--format", "json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert made["episodes"] == 3
+    assert made["episodes"] == 1
     assert {row["name"] for row in made["dimensions"]} <= {"x0", "y0", "angle0", "x1", "y1", "angle1"}
     assert all(0 <= row["near"][0] <= 1 and row["error"] >= 0 for row in made["dimensions"])
     assert 0 <= made["told_accuracy"] <= 1
-    assert main(asked) == 0
+    assert main([*asked, "--dataset", str(run_folder.parent / "data")]) == 0
     assert "chosen as in a rollout" in capsys.readouterr().out
-    assert main([*asked[:-1], "0"]) == 2
-    assert "holds out no episode" in capsys.readouterr().err
+    assert main([*asked, "--dataset", str(run_folder.parent / "none")]) == 2
+    assert "none" in capsys.readouterr().err
+
+
+def test_first_choices_need_a_run_to_tell_what_was_held_out(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli import main
+
+    alone = shutil.copytree(run_folder / "checkpoints" / "last" / "policy", tmp_path / "policy")
+    assert main(["inspect", "choices", str(alone)]) == 2
+    assert "lies in no run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

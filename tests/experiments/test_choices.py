@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_choices_are_told_by_distance_and_by_the_share_that_is_near(dataset: "Le
     assert dimension.error == pytest.approx(shift / 2, rel=1e-4)
     assert dimension.near.value == choices.all_near.value == 0.5
     assert first_choices(policy, dataset, range(4), within=0.07).all_near.value == 1.0
+    assert choices.told_accuracy is not None
     assert 0 <= choices.told_accuracy <= 1
 
 
@@ -85,3 +87,30 @@ def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobo
     other = replace(dataset, spec=replace(dataset.spec, states={"observation.other": 1}))
     with pytest.raises(ValueError, match="other states"):
         first_choices(policy, other, [0], within=0.1)
+
+
+@pytest.mark.parametrize(
+    ("validation", "trained", "message"), [(0.25, 2, "would have trained on 3"), (0, 4, "held out")]
+)
+def test_only_the_data_set_of_the_training_tells_unseen_episodes(
+    dataset: "LeRobotDataset", validation: float, trained: int, message: str
+) -> None:
+    from astra.experiments.choices import Split
+
+    split = Split(dataset=dataset.folder, validation=validation, seed=3, training_episodes=trained)
+    with pytest.raises(ValueError, match=message):
+        split.held_out(dataset)
+    right = Split(dataset=dataset.folder, validation=0.25, seed=3, training_episodes=3)
+    assert right.held_out(dataset) == dataset.split_episodes(0.25, 3)[1]
+
+
+def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
+    from astra.experiments.choices import Split, split_of
+
+    policy = tmp_path / "run" / "checkpoints" / "000003" / "policy"
+    policy.mkdir(parents=True)
+    (policy / "config.json").write_text(json.dumps({"policy": "astra"}))
+    described = {"dataset": "data/here", "episodes": 90, "validation": 0.1}
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"training": {"seed": 7}, "description": described}))
+    wanted = Split(dataset=Path("data/here"), validation=0.1, seed=7, training_episodes=90)
+    assert split_of(policy) == split_of(tmp_path / "run") == wanted

@@ -1,7 +1,6 @@
 """`astra inspect choices`: a policy's own first actions beside the demonstrated ones."""
 
 import json
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -11,52 +10,50 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from astra.experiments.choices import first_choices, open_for
+from astra.experiments.choices import first_choices, open_for, split_of
 from astra.policies.checkpoint import load_policy
 
 
 def choices(
     checkpoint: tyro.conf.Positional[Path],
     *,
-    dataset: Path,
+    dataset: Path | None = None,
     episodes: int = 256,
-    validation: float = 0.05,
-    seed: int = 0,
     within: float = 0.05,
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Print how near a policy's own first actions come to those of held-out demonstrations, by dimension.
 
     Args:
-        checkpoint: a run, one of its checkpoints, or a policy's folder.
-        dataset: the demonstrations of which it learned from a part.
+        checkpoint: a run, or one of its checkpoints; the run tells which episodes it held out.
+        dataset: the demonstrations that it learned from, where they have moved.
         episodes: at most so many of the held-out ones.
-        validation: share of the episodes that was held out.
-        seed: of the training, which chose them.
         within: what counts as near, as a share of a dimension's range.
         format: text, or json.
 
     Raises:
-        ValueError: if the demonstrations do not fit the policy, or a number is not possible.
+        FileNotFoundError: if the demonstrations are not where the run found them.
+        ValueError: if the demonstrations are not those of the run, none was held out, or a number is not possible.
     """
     torch.set_num_threads(1)
     if episodes < 1:
         raise ValueError(f"got {episodes} episodes, expected at least 1")
     policy = load_policy(checkpoint)
-    opened = open_for(policy, dataset)
-    _, held_out = opened.split_episodes(validation, seed)
-    if not held_out:
-        raise ValueError(f"got validation={validation}, which holds out no episode: give the share of the training")
-    used = held_out[:episodes]
+    split = split_of(checkpoint)
+    opened = open_for(policy, dataset or split.dataset)
+    used = split.held_out(opened)[:episodes]
     made = first_choices(policy, opened, used, within)
     if format == "json":
-        told = None if math.isnan(made.told_accuracy) else made.told_accuracy
         rows = [
             {"name": each.name, "error": each.error, "near": [each.near.value, each.near.low, each.near.high]}
             for each in made.dimensions
         ]
         near = [made.all_near.value, made.all_near.low, made.all_near.high]
-        print(json.dumps({"episodes": len(used), "dimensions": rows, "all": near, "told_accuracy": told}, indent=2))
+        print(
+            json.dumps(
+                {"episodes": len(used), "dimensions": rows, "all": near, "told_accuracy": made.told_accuracy}, indent=2
+            )
+        )
         return
     table = Table("dimension", "mean distance", f"within {100 * within:g} % of its range", box=SIMPLE_HEAD)
     for each in made.dimensions:
@@ -64,7 +61,7 @@ def choices(
     table.add_row("all of them", "", str(made.all_near))
     Console().print(table)
     print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
-    if not math.isnan(made.told_accuracy):
+    if made.told_accuracy is not None:
         print(
             f"Told the demonstrated dimensions before each, where it reads them: {made.told_accuracy:.2f} of all "
             "dimensions in the right bin."

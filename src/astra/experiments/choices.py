@@ -4,6 +4,7 @@ The accuracy that training logs is told: a policy that reads its action dimensio
 demonstrated ones before it. In acting it has its own, and one wrong choice takes the others along.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +42,59 @@ class Choices:
     """A policy's first actions beside the demonstrated ones."""
 
     dimensions: tuple[Choice, ...]
-    """Those that vary in the data."""
+    """Those that vary in the training data."""
     all_near: Estimate
     """Share of episodes in which all of them are near."""
-    told_accuracy: float
-    """`action_accuracy` of the policy's loss at the same timesteps; NaN where it tells none."""
+    told_accuracy: float | None
+    """`action_accuracy` of the policy's loss at the same timesteps; None where it tells none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which demonstrations a run held out."""
+
+    dataset: Path
+    validation: float
+    """Share of the episodes."""
+    seed: int
+    training_episodes: int
+    """How many it trained on."""
+
+    def held_out(self, opened: LeRobotDataset) -> tuple[int, ...]:
+        """Give the episodes that the run has not seen.
+
+        Raises:
+            ValueError: if there is none, or the data set is not the run's.
+        """
+        training, held_out = opened.split_episodes(self.validation, self.seed)
+        if len(training) != self.training_episodes:
+            raise ValueError(
+                f"the run trained on {self.training_episodes} episodes, and of the {len(opened)} in {opened.folder} "
+                f"it would have trained on {len(training)}: give the data set of the training"
+            )
+        if not held_out:
+            raise ValueError("the run held out no episode, so there is none that the policy has not seen")
+        return held_out
+
+
+def split_of(checkpoint: Path) -> Split:
+    """Read the split of the run that a checkpoint belongs to.
+
+    Raises:
+        ValueError: if it is a policy without its run.
+    """
+    for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
+        config = folder / "config.json"
+        run = json.loads(config.read_text()) if config.is_file() else {}
+        if "training" in run:
+            described = run["description"]
+            return Split(
+                dataset=Path(described["dataset"]),
+                validation=described.get("validation", 0.05),  # what runs held out before it was written down
+                seed=run["training"]["seed"],
+                training_episodes=described["episodes"],
+            )
+    raise ValueError(f"{checkpoint} lies in no run, and only a run tells which episodes it held out: give the run")
 
 
 def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int], within: float) -> Choices:
@@ -69,15 +118,15 @@ def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequen
         for positions in batches_in_order(len(windows), BATCH_SIZE):
             trajectory = windows.batch(positions)
             losses = policy.loss(trajectory)
-            told.append(float(losses.metrics.get("action_accuracy", torch.nan)))
-            weights.append(int(losses.count))
+            if "action_accuracy" in losses.metrics:
+                told.append(float(losses.metrics["action_accuracy"]))
+                weights.append(int(losses.count))
             state = policy.start(trajectory.instructions, [0] * len(positions), trajectory.pictures)
             chosen.append(policy.act(state, _first(trajectory))[0])
             demonstrated.append(trajectory.actions[:, 0])
     errors = distances(torch.cat(chosen), torch.cat(demonstrated), policy.spec.actions)
-    width = torch.tensor(policy.spec.actions.high) - torch.tensor(policy.spec.actions.low)
-    near = errors <= within * width
-    varies = torch.cat(demonstrated).std(dim=0) > 0
+    near = errors <= within * _width(policy.spec.actions)
+    varies = policy.statistics.actions.max > policy.statistics.actions.min
     return Choices(
         dimensions=tuple(
             Choice(name=name, error=float(errors[:, n].mean()), near=_share(near[:, n]))
@@ -85,7 +134,7 @@ def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequen
             if varies[n]
         ),
         all_near=_share(near[:, varies].all(dim=1)),
-        told_accuracy=float(np.average(told, weights=weights)),
+        told_accuracy=float(np.average(told, weights=weights)) if told else None,
     )
 
 
@@ -117,10 +166,14 @@ def distances(
     chosen: Float[Tensor, "B N"], demonstrated: Float[Tensor, "B N"], actions: ActionSpec
 ) -> Float[Tensor, "B N"]:
     """Give how far values lie from each other; in periodic dimensions the shorter way around."""
-    width = torch.tensor(actions.high) - torch.tensor(actions.low)
+    width = _width(actions)
     distance = (chosen - demonstrated).abs()
     around = torch.minimum(distance % width, width - distance % width)
     return torch.where(torch.tensor(actions.periodic), around, distance)
+
+
+def _width(actions: ActionSpec) -> Float[Tensor, " N"]:
+    return torch.tensor(actions.high, dtype=torch.float32) - torch.tensor(actions.low, dtype=torch.float32)
 
 
 def _first(trajectory: Trajectory) -> Observation:

@@ -88,5 +88,10 @@ def run_training(
         ),
         resume=resume,
         shard=shard,
-        description={"dataset": str(experiment.dataset), "episodes": len(training), **(description or {})},
+        description={
+            "dataset": str(experiment.dataset),
+            "episodes": len(training),
+            "validation": experiment.validation,
+            **(description or {}),
+        },
     )
