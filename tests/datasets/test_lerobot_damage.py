@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import LeRobotDataset
+from astra.datasets.lerobot_metadata import by_readability
 
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -56,6 +57,14 @@ def test_a_folder_that_is_no_data_set_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_where_a_data_set_is_expected_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: make it with astra collect"):
+        LeRobotDataset.open(tmp_path / "nowhere")
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"run holds a policy, not demonstrations"):
+        LeRobotDataset.open(tmp_path / "run")
+
+
 def test_another_version_is_refused(dataset_folder: Path) -> None:
     edit_info(dataset_folder, lambda info: info.update(codebase_version="v2.1"))
     with pytest.raises(ValueError, match=r"LeRobotDataset v2\.1, expected v3\.0"):
@@ -67,6 +76,9 @@ def test_video_columns_can_be_left_out_but_not_read(dataset_folder: Path) -> Non
     with pytest.raises(ValueError, match=r"observation\.image as video, which cannot be read yet"):
         LeRobotDataset.open(dataset_folder)
     assert LeRobotDataset.open(dataset_folder, columns={"observation.state"}).spec.images == {}
+    readable, videos = by_readability(dataset_folder)
+    assert videos == ["observation.image"]
+    assert LeRobotDataset.open(dataset_folder, readable).spec.images == {}
 
 
 def test_an_unknown_column_is_told_with_the_known_ones(dataset_folder: Path) -> None:

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
+from astra.datasets.lerobot_format import EPISODES
+from astra.datasets.lerobot_statistics import count_pixels, summarise_pixels
 from astra.trajectory import ActionSpec
 
 Make = Callable[..., Episode]
@@ -88,6 +90,32 @@ def test_episodes_tell_their_rows_and_statistics(dataset_folder: Path, episodes:
     assert np.shape(rows["stats/observation.image/mean"][0]) == (3, 1, 1)
 
 
+def test_episodes_are_written_a_few_at_a_time(
+    dataset_folder: Path, tmp_path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra.datasets.lerobot_episode_file.ROWS_AT_ONCE", 3)
+    write(tmp_path / "few", episodes)
+    file = pq.ParquetFile(tmp_path / "few" / EPISODES)
+    assert file.num_row_groups == 2
+    assert file.read().equals(pq.read_table(dataset_folder / EPISODES))
+    assert "prompt_index" not in file.schema_arrow.names
+
+
+def test_statistics_of_pixels_are_those_of_numpy() -> None:
+    frames = np.random.default_rng(0).integers(0, 200, size=(5, 7, 9, 3), dtype=np.uint8) // np.array(
+        [1, 3, 60], np.uint8
+    )
+    summary = summarise_pixels(count_pixels(frames[:2]) + count_pixels(frames[2:]))
+    pixels = frames.reshape(-1, 3) / 255
+    expected = {"min": pixels.min(axis=0), "max": pixels.max(axis=0), "mean": pixels.mean(axis=0)}
+    expected |= {"std": pixels.std(axis=0)}
+    expected |= {f"q{share:02d}": np.quantile(pixels, share / 100, axis=0) for share in (1, 10, 50, 90, 99)}
+    assert summary.pop("count") == [5 * 7 * 9]
+    assert summary.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(summary[name], value.reshape(3, 1, 1), atol=1e-12)
+
+
 def test_statistics_of_the_whole_are_those_of_numpy(dataset_folder: Path, episodes: list[Episode]) -> None:
     statistics = json.loads((dataset_folder / "meta/stats.json").read_text())
     states = np.concatenate([episode.columns["observation.state"] for episode in episodes]).astype(np.float64)
@@ -101,11 +129,10 @@ def test_statistics_of_the_whole_are_those_of_numpy(dataset_folder: Path, episod
 
 def test_names_and_bounds_of_actions_come_back(tmp_path: Path, make_episode: Make) -> None:
     actions = ActionSpec(names=("x", "grip"), low=(-5.0, 0.0), high=(5.0, 1.0), binary=(False, True))
-    names = {"observation.state": ("a", "b", "c")}
-    write(tmp_path / "data", [make_episode(0)], actions=actions, names=names)
+    write(tmp_path / "data", [make_episode(0)], actions=actions)
     assert LeRobotDataset.open(tmp_path / "data").spec.actions == actions
     info = json.loads((tmp_path / "data/meta/info.json").read_text())
-    assert info["features"]["observation.state"]["names"] == ["a", "b", "c"]
+    assert info["features"]["action"]["names"] == ["x", "grip"]
 
 
 def test_large_data_sets_are_split_over_files(
@@ -174,8 +201,7 @@ def test_episodes_that_do_not_fit_are_refused_by_name(tmp_path: Path, make_episo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_fit_their_columns(tmp_path: Path, make_episode: Make) -> None:
+def test_bounds_fit_the_actions(tmp_path: Path, make_episode: Make) -> None:
+    actions = ActionSpec(names=("a", "b", "c"), low=(-1.0,) * 3, high=(1.0,) * 3)
     with pytest.raises(ValueError, match=r"'action' has the shape .* but 3 names: a, b, c"):
-        write(tmp_path / "data", [make_episode(0)], names={"action": ("a", "b", "c")})
-    with pytest.raises(ValueError, match="names were given for nothing"):
-        write(tmp_path / "data", [make_episode(0)], names={"nothing": ("a",)})
+        write(tmp_path / "data", [make_episode(0)], actions=actions)

@@ -81,7 +81,7 @@ def _open(store: Path, name: str) -> Any:
     try:
         import zarr
     except ImportError as error:
-        raise ModuleNotFoundError("reading zarr stores needs zarr: pip install 'astra-vla[zarr]'") from error
+        raise ModuleNotFoundError("reading zarr stores needs zarr: pip install '.[zarr]' in Astra's folder") from error
     try:
         array = zarr.open_array(store / name, mode="r", zarr_format=2)
     except FileNotFoundError as error:

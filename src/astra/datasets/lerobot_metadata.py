@@ -54,10 +54,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
         FileNotFoundError: if the folder or a file of `meta/` is missing.
         ValueError: if a file is not whole, has another version, or contradicts another.
     """
-    if not (folder / layout.INFO).exists():
-        raise FileNotFoundError(f"{folder} is no LeRobotDataset: it has no {layout.INFO}")
-    info = _read_json(folder / layout.INFO)
-    _check_version(folder, info)
+    info = _read_info(folder)
     wanted = _choose(folder, info["features"], columns)
     features = _read(folder, wanted, reads)
     episodes = _read_episodes(folder)
@@ -84,6 +81,34 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
         data_files=tuple(folder / info["data_path"].format(chunk_index=c, file_index=f) for c, f in places),
         spec=spec,
     )
+
+
+def by_readability(folder: Path) -> tuple[list[str], list[str]]:
+    """Tell the columns that can be read, and those kept as video, which cannot be read yet.
+
+    Raises:
+        FileNotFoundError: if the folder is no data set.
+        ValueError: if what it says about itself is damaged, or of another version.
+    """
+    features = _choose(folder, _read_info(folder)["features"], None)
+    videos = [column for column, feature in features.items() if feature["dtype"] == "video"]
+    return [column for column in features if column not in videos], videos
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    if not (folder / layout.INFO).exists():
+        raise FileNotFoundError(_no_data_set(folder))
+    info = _read_json(folder / layout.INFO)
+    _check_version(folder, info)
+    return info
+
+
+def _no_data_set(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder} does not exist: make it with astra collect or astra convert, or name another by --dataset"
+    if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
+        return f"{folder} holds a policy, not demonstrations: look at it with astra inspect checkpoint {folder}"
+    return f"{folder} is no LeRobotDataset v3.0: it has no {layout.INFO}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -123,8 +148,8 @@ def _read(
     features = {column: feature for column, feature in wanted.items() if _modality(column, feature) in kinds}
     if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
         raise ValueError(
-            f"{folder} keeps {', '.join(videos)} as video, which cannot be read yet (image columns can); leave such "
-            "columns out by naming the ones wanted"
+            f"{folder} keeps {', '.join(videos)} as video, which cannot be read yet (image columns can): train without "
+            "them by --policy.states.reads vectors, or name the columns that are wanted by --observations"
         )
     return features
 

@@ -3,17 +3,16 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64, UInt8
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 FRAMES_PER_EPISODE = 16
 PIXELS_PER_AXIS = 32
+LEVELS = np.arange(256)
 
 
 def summarise(values: np.ndarray) -> dict[str, Any]:
-    """Summarise vectors (samples, n) per dimension, or sampled pixels (samples, 3) per channel.
-
-    True counts as 1. Pixels are uint8; they are scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects.
-    """
+    """Summarise vectors (samples, n) per dimension; True counts as 1."""
     values = values.astype(np.float32) if values.dtype == np.bool_ else values
     quantiles = np.quantile(values, list(QUANTILES.values()), axis=0)
     summary = {
@@ -23,14 +22,37 @@ def summarise(values: np.ndarray) -> dict[str, Any]:
         "std": values.std(axis=0, dtype=np.float64),
         **dict(zip(QUANTILES, quantiles, strict=True)),
     }
-    if values.dtype == np.uint8:
-        summary = {name: value.reshape(3, 1, 1) / 255.0 for name, value in summary.items()}
     return {**{name: value.tolist() for name, value in summary.items()}, "count": [len(values)]}
 
 
-def sample_pixels(frames: np.ndarray) -> np.ndarray:
-    """Take pixels (samples, 3) evenly over an episode's frames (T, height, width, 3): enough for statistics."""
+def count_pixels(frames: UInt8[np.ndarray, "T height width 3"]) -> Int64[np.ndarray, "3 256"]:
+    """Count how often each channel has each value, in pixels taken evenly over an episode: enough for statistics."""
     timesteps = np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_EPISODE).astype(int))
     rows = -(-frames.shape[1] // PIXELS_PER_AXIS)
     columns = -(-frames.shape[2] // PIXELS_PER_AXIS)
-    return frames[timesteps, ::rows, ::columns].reshape(-1, 3)
+    pixels = frames[timesteps, ::rows, ::columns].reshape(-1, 3)
+    return np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
+
+
+def summarise_pixels(counts: Int64[np.ndarray, "3 256"]) -> dict[str, Any]:
+    """Summarise counted pixels per channel, scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects."""
+    number = int(counts[0].sum())
+    below = counts.cumsum(axis=1)
+
+    def ranked(rank: int) -> np.ndarray:
+        return (below <= rank).sum(axis=1)
+
+    def quantile(share: float) -> np.ndarray:
+        place = share * (number - 1)
+        low = ranked(int(place))
+        return low + (place - int(place)) * (ranked(min(int(place) + 1, number - 1)) - low)
+
+    mean = counts @ LEVELS / number
+    summary = {
+        "min": ranked(0),
+        "max": ranked(number - 1),
+        "mean": mean,
+        "std": np.sqrt((counts * (LEVELS - mean[:, None]) ** 2).sum(axis=1) / number),
+        **{name: quantile(share) for name, share in QUANTILES.items()},
+    }
+    return {**{name: (value.reshape(3, 1, 1) / 255).tolist() for name, value in summary.items()}, "count": [number]}

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from astra.datasets import lerobot_format as layout
 from astra.datasets.episode import ACTION, Episode, check_episode, views_of
 from astra.datasets.lerobot_data_files import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
-from astra.datasets.lerobot_statistics import sample_pixels, summarise
+from astra.datasets.lerobot_episode_file import EpisodeFile
+from astra.datasets.lerobot_statistics import count_pixels, summarise, summarise_pixels
 from astra.datasets.prompts import PromptFile
+from astra.disk import sync
 from astra.trajectory import ActionSpec
 
 
@@ -36,7 +38,6 @@ class DatasetWriter:
         folder: Where the data set will be; must not exist.
         fps: Timesteps per second of every episode.
         actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
-        names: Names of the dimensions of state vectors, by column.
         robot_type: Who acts, in LeRobot's words.
         views: Height and width in pixels of the views of objects, by name; needed where there are objects.
         max_pictured: Objects that a prompt may show, for which policies shall have room; at least as many as the
@@ -52,7 +53,6 @@ class DatasetWriter:
         *,
         fps: float,
         actions: ActionSpec | None = None,
-        names: Mapping[str, Sequence[str]] | None = None,
         robot_type: str | None = None,
         views: Mapping[str, tuple[int, int]] | None = None,
         max_pictured: int = 0,
@@ -62,7 +62,6 @@ class DatasetWriter:
             raise FileExistsError(f"{self.folder} exists already and is left as it is; choose another folder")
         self.fps = fps
         self._actions = actions
-        self._names = dict(names or {}) | ({ACTION: actions.names} if actions else {})
         self._robot_type = robot_type
         self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
         self._max_pictured = max_pictured
@@ -71,8 +70,8 @@ class DatasetWriter:
         self._prompts = PromptFile(self._building)
         self._features: dict[str, layout.Feature] = {}
         self._tasks: dict[str, int] = {}
-        self._episodes: list[dict[str, Any]] = []
-        self._pixels: dict[str, list[np.ndarray]] = {}
+        self._episodes = EpisodeFile(self._building)
+        self._pixels: dict[str, np.ndarray] = {}
         self._num_rows = 0
 
     def __enter__(self) -> "DatasetWriter":
@@ -89,9 +88,9 @@ class DatasetWriter:
             ValueError: if no episode was added.
             FileExistsError: if the folder has come into being meanwhile; the error says where the episodes are.
         """
-        self._data_files.close()
-        self._prompts.close()
-        if kind is not None or not self._episodes:
+        for file in (self._data_files, self._prompts, self._episodes):
+            file.close()
+        if kind is not None or not len(self._episodes):
             shutil.rmtree(self._building)
         if kind is None:
             self._finish()
@@ -112,8 +111,9 @@ class DatasetWriter:
         columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
         indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
         chunk, file = self._data_files.append(pa.table({**columns, **indices}))
-        samples = {column: values[:, None] for column, values in rows.items()} | self._samples(stored)
-        self._episodes.append(
+        summaries = {column: self._summarise(column, stored[column]) for column in self._features}
+        summaries |= {column: summarise(values[:, None]) for column, values in rows.items()}
+        self._episodes.add(
             {
                 "episode_index": index,
                 "tasks": [episode.instruction],
@@ -127,8 +127,8 @@ class DatasetWriter:
                 layout.PROMPT_INDEX: self._prompts.add(episode),
                 **{
                     f"stats/{column}/{statistic}": value
-                    for column, values in samples.items()
-                    for statistic, value in summarise(values).items()
+                    for column, summary in summaries.items()
+                    for statistic, value in summary.items()
                 },
             }
         )
@@ -149,11 +149,10 @@ class DatasetWriter:
         """Compare an episode with the ones before; the first one decides."""
         if fps != self.fps:
             raise ValueError(f"episode {index} has {fps} timesteps per second, but the data set {self.fps}")
-        features = {
-            column: layout.feature_of(column, values, self._names.get(column)) for column, values in stored.items()
-        }
+        names = {ACTION: self._actions.names} if self._actions else {}
+        features = {column: layout.feature_of(column, values, names.get(column)) for column, values in stored.items()}
         if not self._features:
-            self._check_names(features)
+            self._check_actions(features[ACTION])
             self._features = features
         if different := features.keys() ^ self._features.keys():
             raise ValueError(
@@ -167,54 +166,44 @@ class DatasetWriter:
                     f"episodes before have {self._features[column]['shape']}"
                 )
 
-    def _check_names(self, features: Mapping[str, layout.Feature]) -> None:
-        if unknown := self._names.keys() - features.keys():
-            raise ValueError(f"names were given for {', '.join(sorted(unknown))}, which the episodes do not have")
-        for column, names in self._names.items():
-            if [len(names)] != features[column]["shape"]:
-                raise ValueError(
-                    f"column {column!r} has the shape {features[column]['shape']} per timestep, but {len(names)} "
-                    f"names: {', '.join(names)}"
-                )
+    def _check_actions(self, feature: layout.Feature) -> None:
+        if self._actions and feature["shape"] != [len(self._actions.names)]:
+            raise ValueError(
+                f"column {ACTION!r} has the shape {feature['shape']} per timestep, but {len(self._actions.names)} "
+                f"names: {', '.join(self._actions.names)}"
+            )
 
-    def _samples(self, stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Take what the statistics are made of: all vectors, some pixels (kept for the statistics of the whole)."""
-        samples = {}
-        for column in self._features:
-            samples[column] = stored[column]
-            if layout.is_image(column):
-                samples[column] = sample_pixels(stored[column])
-                self._pixels.setdefault(column, []).append(samples[column])
-        return samples
+    def _summarise(self, column: str, values: np.ndarray) -> dict[str, Any]:
+        """Summarise a column of one episode; what its pixels add to those of the whole is kept."""
+        if not layout.is_image(column):
+            return summarise(values)
+        counts = count_pixels(values)
+        self._pixels[column] = self._pixels.get(column, 0) + counts
+        return summarise_pixels(counts)
 
     def _finish(self) -> None:
-        if not self._episodes:
+        if not len(self._episodes):
             raise ValueError(f"no episode was added, so {self.folder} is not written")
-        episodes = self._building / layout.EPISODES
-        episodes.parent.mkdir(parents=True)
-        table = pa.Table.from_pylist(self._episodes)
-        pq.write_table(table if self._prompts.count else table.drop_columns([layout.PROMPT_INDEX]), episodes)
+        if not self._prompts.count:
+            self._episodes.drop(layout.PROMPT_INDEX)
         pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for path in [*self._building.rglob("*"), self._building]:
-            _sync(path)
+            sync(path)
         if self.folder.exists():
             raise FileExistsError(
                 f"{self.folder} has come into being while the episodes were collected; they are whole in "
                 f"{self._building}: rename that folder"
             )
         self._building.rename(self.folder)
-        _sync(self.folder.parent)
+        sync(self.folder.parent)
 
     def _statistics(self) -> dict[str, Any]:
         """Summarise the whole data set; vectors are read back, so that only one column is in memory at a time."""
-        return {
-            column: summarise(
-                np.concatenate(self._pixels[column]) if layout.is_image(column) else self._data_files.column(column)
-            )
-            for column in [*self._features, *layout.INDEX_COLUMNS]
-        }
+        vectors = [column for column in [*self._features, *layout.INDEX_COLUMNS] if column not in self._pixels]
+        summaries = {column: summarise(self._data_files.column(column)) for column in vectors}
+        return summaries | {column: summarise_pixels(counts) for column, counts in self._pixels.items()}
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {
@@ -246,12 +235,3 @@ class DatasetWriter:
         if self._max_pictured:
             own["max_pictured"] = self._max_pictured
         return {**info, layout.OWN_KEY: own} if own else info
-
-
-def _sync(path: Path) -> None:
-    """Force a file or folder onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

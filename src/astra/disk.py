@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all, whenever the process is killed."""
+"""Files and folders that appear whole or not at all, whenever the process is killed."""
 
 import os
 import shutil
@@ -30,6 +30,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file under a temporary name, bring it to the disk and rename it; folders are made as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
 
 
 def sync(path: Path) -> None:
