@@ -13,7 +13,7 @@ B, T, J = len(LENGTHS), 4, 6
 
 def draw(trajectory: Trajectory, kind: Negatives = "any_task", **changes: float) -> Contrast:
     settings = {"fraction": 1.0, "replaced": 0.5} | changes
-    return draw_contrast(trajectory, negatives=J, kind=kind, **settings)
+    return draw_contrast(trajectory, negatives=J, negatives_from=kind, **settings)
 
 
 def own(contrast: Contrast) -> torch.Tensor:

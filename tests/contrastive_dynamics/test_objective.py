@@ -56,6 +56,9 @@ def test_one_pass_embeds_every_candidate_as_if_it_were_encoded_by_itself(
 
     states = contrast.rows[contrast.states // T] % B, contrast.states % T
     actions = torch.cat([trajectory.actions, perturbed]).flatten(0, 1)[contrast.actions]
+    if (origin := policy.origin(trajectory)) is not None:  # an action stays as it was seen from its own state
+        from_where = origin.flatten(0, 1)
+        actions += from_where[states[0] * T + states[1]] - from_where[contrast.actions % (B * T)]
     for a, anchor in enumerate(contrast.anchors.tolist()):
         length = int(short[anchor].sum())
         for c in range(5):

@@ -35,6 +35,15 @@ PICTURE = Picture(
 )
 
 
+def test_a_field_that_would_hide_the_name_of_its_class_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Hidden:
+        kind: str = "round"
+
+    with pytest.raises(ValueError, match="Hidden has a field `kind`"):
+        to_json(Hidden())
+
+
 @pytest.mark.parametrize("picture", [PICTURE, Picture(name="b", frame=Square(side=2.0), title="t")])
 def test_a_configuration_comes_back_equal(picture: Picture) -> None:
     assert from_json(Picture, json.loads(json.dumps(to_json(picture)))) == picture

@@ -27,6 +27,10 @@ FEWEST_CONTRASTED = 3
 """Trajectories out of which a negative can be made: an anchor, and a donor each of states and of actions."""
 
 
+class TooFewEpisodesError(ValueError):
+    """A batch holds too few episodes for a negative."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
     """A anchors of a batch with J negatives each, told by where their segments come from.
@@ -58,7 +62,12 @@ class Contrast:
 
 
 def draw_contrast(
-    trajectory: Trajectory, *, fraction: float, negatives: int, kind: Negatives = "any_task", replaced: float = 0.5
+    trajectory: Trajectory,
+    *,
+    fraction: float,
+    negatives: int,
+    negatives_from: Negatives = "any_task",
+    replaced: float = 0.5,
 ) -> Contrast:
     """Draw anchors and their negatives, by PyTorch's generator of the CPU.
 
@@ -66,18 +75,18 @@ def draw_contrast(
         trajectory: A batch, on the CPU, so that no device is waited for.
         fraction: Share of the batch that becomes anchors, one at least.
         negatives: J.
-        kind: From where the segments of negatives come.
+        negatives_from: Where their segments come from.
         replaced: Probability that a segment is replaced; one at least is, and never all.
 
     Raises:
-        ValueError: if there are too few trajectories for any anchor to have two donors.
+        TooFewEpisodesError: if there are too few trajectories for any anchor to have two donors.
     """
     B, T = trajectory.valid.shape
     real = (trajectory.valid & trajectory.action_valid[:, :T]).cpu()
     episodes = torch.arange(B) if trajectory.episodes is None else trajectory.episodes.cpu()
     able = real[:, 0].nonzero()[:, 0]
     if len(episodes[able].unique()) < FEWEST_CONTRASTED:
-        raise ValueError(
+        raise TooFewEpisodesError(
             f"a batch of {B} trajectories is too small for contrastive dynamics learning: a negative takes its states "
             f"and its actions from two other episodes; have {FEWEST_CONTRASTED} episodes at least in each micro-batch "
             f"(a larger batch_size, or a smaller accumulate)"
@@ -85,12 +94,12 @@ def draw_contrast(
     anchors = able[torch.randperm(len(able))[: max(1, round(fraction * B))]].sort().values
     A, J = len(anchors), negatives
 
-    told = _told(trajectory) if kind == "same_task" else torch.zeros(B)
+    told = _told(trajectory) if negatives_from == "same_task" else torch.zeros(B)
     donors = _draw_donors(anchors, J, able, episodes, told)
     own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
     theirs = torch.arange(T) + (donors * T)[..., None]
     exchanged = torch.where(_draw_replaced(real, anchors, donors, replaced), theirs, own)
-    if kind == "near_time":
+    if negatives_from == "near_time":
         exchanged = _exchange_neighbours(real[anchors], own, exchanged)
     # A whole negative is of one version: a mixture would tell itself apart.
     of_negatives = exchanged + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)

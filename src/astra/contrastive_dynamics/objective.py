@@ -1,7 +1,7 @@
 """The contrastive objective of a batch: draw, perturb and augment, encode once, compare."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,8 +33,8 @@ class ContrastiveConfig:
     the expected gradient is the same."""
     negatives: int = 4
     """J, negatives of each anchor."""
-    kind: Negatives = "any_task"
-    """Where the segments of negatives come from; the other kinds are harder to tell than the paper's."""
+    negatives_from: Negatives = "any_task"
+    """Where their segments come from; what is not the default is harder to tell than the paper's."""
     replaced: float = 0.5
     """Probability that a segment of a negative is replaced."""
     action_noise: float = 0.05
@@ -85,7 +85,7 @@ class ContrastiveConfig:
             trajectory,
             fraction=self.cdl_fraction if fraction is None else fraction,
             negatives=self.negatives,
-            kind=self.kind,
+            negatives_from=self.negatives_from,
             replaced=self.replaced,
         )
 
@@ -146,6 +146,9 @@ class ContrastiveDynamics(nn.Module):
             actions=_at(torch.cat([trajectory.actions[:, :T], perturbed[:, :T]]), actions),
             action_valid=rows,
         )
+        if (origin := policy.origin(trajectory)) is not None and (other := policy.origin(mixed)) is not None:
+            # An action stays as it was seen from its own state: from another it would lie outside its range.
+            mixed = replace(mixed, actions=mixed.actions - _at(origin.repeat(2, 1, 1), actions) + other)
         prompts = self._prompts(policy, trajectory, contrast, C)
         placed = _at(tokens, states), exists.flatten(0, 1)[states]
         inputs, _, _ = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)

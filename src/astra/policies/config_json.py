@@ -14,10 +14,12 @@ def to_json(value: Any) -> Any:
     """Give what `json.dumps` takes.
 
     Raises:
-        ValueError: if a value is of a type that configurations do not hold.
+        ValueError: if a value is of a type that configurations do not hold, or a field has the name `kind`.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if "kind" in fields:
+            raise ValueError(f"{type(value).__name__} has a field `kind`, which would hide the name of its class")
         return {"kind": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
