@@ -98,6 +98,7 @@ def test_split_form_equals_dense_attention_over_the_whole_sequence() -> None:
 
 
 def test_attention_maps_are_the_weights_of_the_forward_pass() -> None:
+    from astra.attention.layers import Block
     from astra.attention.masks import additive, split_mask
     from astra.attention.transformer import SharedPrompt, Transformer
 
@@ -107,6 +108,12 @@ def test_attention_maps_are_the_weights_of_the_forward_pass() -> None:
     mask = additive(allowed, torch.float64)[None, None]
     maps = transformer.attention_maps(shared, draw(CONTEXT, 1), draw(QUERIES, 2), mask)
     assert len(maps) == 2
+    block = transformer.blocks[0]
+    assert isinstance(block, Block)
+    x = torch.cat([draw(L, 0), draw(CONTEXT, 1), draw(QUERIES, 2)], dim=1)
+    q, k, _ = block.attention.qkv(block.attention_norm(x)).unflatten(-1, (3, 2, 8)).unbind(2)
+    scores = torch.einsum("bihd,bjhd->bhij", q[:, L:], k[:, : L + CONTEXT]) / 8**0.5
+    torch.testing.assert_close(maps[0], scores.masked_fill(~allowed, -torch.inf).softmax(-1))
     for weights in maps:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
         assert (weights[0, :, ~allowed] == 0).all()

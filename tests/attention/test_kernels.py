@@ -171,7 +171,7 @@ def flexible(flex: Callable[..., Any] | None) -> Callable[..., "Kernel"]:
 SIZES: dict[str, Any] = dict(L=3, M=2, N=3, T=5, B=3, P=2, window=None, seed=0)
 
 
-@pytest.mark.filterwarnings("ignore")  # of PyTorch, that it is not compiled
+@pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")  # PyTorch warns that it is not compiled
 @pytest.mark.parametrize("head_masks", [True, False])
 @pytest.mark.parametrize("reads", ["all", "queries"])
 def test_flex_attention_equals_the_dense_reference(head_masks: bool, reads: str) -> None:
@@ -183,7 +183,7 @@ def test_flex_attention_equals_the_dense_reference(head_masks: bool, reads: str)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")
 def test_compiled_flex_attention_equals_the_dense_reference() -> None:
     with torch.no_grad():
         compare(flexible(None), torch.float32, 1e-5, **SIZES, head_masks=False, reads="all", backward=False)

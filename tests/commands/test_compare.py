@@ -25,6 +25,17 @@ def test_the_plan_shows_rows_seeds_and_hours_and_runs_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_with_nothing_left_says_how_to_run_it_again(
+    capsys: pytest.CaptureFixture[str], repository: Path
+) -> None:
+    from astra.cli import main
+
+    kept = str(repository / "results")
+    assert main(["compare", "table1", "--dry-run", "--seeds", "0", "--rows", "dt", "--results", kept]) == 0
+    assert "nothing left to run" in (out := capsys.readouterr().out)
+    assert "--results DIR" in out
+
+
 def test_a_table_without_its_simulator_is_refused_but_shown(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli import main
 
@@ -52,6 +63,8 @@ def test_a_written_table_names_the_command_and_no_folder_of_the_machine(reposito
         (["table7"], "there is no table 'table7'"),
         (["table1", "--rows", "vimaa"], "has no row 'vimaa'"),
         (["table2", "--rows", "rt-1"], "ManiSkill comes in a later version"),
+        (["table1", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["table1", "--seeds", "-1"], "--seeds must be one or more numbers from 0, got [-1]"),
         (["scaling", "--scale", "paper"], "compares no sizes"),
         (["table6"], "pusht_cchi_v7_replay"),
         ([], "say what table"),

@@ -94,7 +94,7 @@ def test_simulator_that_is_not_installed_is_named_with_its_install_command(
 
     monkeypatch.setitem(sys.modules, "gym_pusht.envs.pusht", None)
     assert main(["evaluate", str(run_folder), "--episodes", "1"]) == 2
-    assert 'pip install "astra-vla[pusht]"' in capsys.readouterr().err
+    assert "pip install '.[pusht]'" in capsys.readouterr().err
 
 
 def test_folder_of_another_run_is_left_as_it_is(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,10 @@ TINY = [
     *("--training.updates", "3", "--training.max-minutes", "None", "--training.batch-size", "4"),
     *("--training.log-every", "1", "--training.validation-every", "3", "--training.checkpoint-every", "3"),
 ]
+ROLLOUTS = [
+    *("--training.evaluate-every", "2", "--rollouts.episodes", "2"),
+    *("--rollouts.levels", "L1", "--rollouts.tasks", "rotate"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +27,17 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tabletop")
     data, run = str(folder / "data"), str(folder / "run")
     assert main(["collect", "tabletop", "--episodes", "6", "--output", data, "--workers", "1", "--tasks", *TASKS]) == 0
-    assert main(["train", "tabletop-short", "--dataset", data, "--output", run, *TINY]) == 0
+    assert main(["train", "tabletop-short", "--dataset", data, "--output", run, *TINY, *ROLLOUTS]) == 0
     return folder / "run"
+
+
+def test_rollouts_during_training_are_recorded(run_folder: Path) -> None:
+    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+    measured = {line["update"]: line for line in lines if "evaluation/success" in line}
+    assert list(measured) == [2, 3]  # every second update, and at the end
+    assert all(0 <= line["evaluation/success"] <= 1 and "evaluation/goals" in line for line in measured.values())
+    kept = json.loads((run_folder / "rollouts" / "eval_info.json").read_text())
+    assert kept["seeds"] == [200_000, 200_001]
 
 
 def test_policy_and_controls_are_measured_by_level_and_task(
@@ -68,7 +81,7 @@ def test_first_choices_are_laid_beside_those_of_held_out_demonstrations(
     assert made["episodes"] == 1
     assert {row["name"] for row in made["dimensions"]} <= {"x0", "y0", "angle0", "x1", "y1", "angle1"}
     assert all(0 <= row["near"][0] <= 1 and row["error"] >= 0 for row in made["dimensions"])
-    assert 0 <= made["told_accuracy"] <= 1
+    assert 0 <= made["teacher_forced_accuracy"] <= 1
     assert main([*asked, "--dataset", str(run_folder.parent / "data")]) == 0
     assert "chosen as in a rollout" in capsys.readouterr().out
     assert main([*asked, "--dataset", str(run_folder.parent / "none")]) == 2

@@ -47,6 +47,7 @@ def test_a_row_with_fewer_seeds_is_compared_over_those_that_both_have(world: Mod
     assert cell.difference is not None
     assert (cell.ours.low, cell.ours.high) == (100 * wilson_interval(5, 10).low, 100 * wilson_interval(5, 10).high)
     assert cell.difference.value == pytest.approx(-30)
+    assert (cell.paired, len(cell.seeds)) == (1, 1)
 
 
 def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, results: Path) -> None:
@@ -63,7 +64,7 @@ def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, resul
     assert [row[0] for row in differences.rows] == ["Gato", "Astra, mask alone (ours)"]
     assert [row[0] for row in paper.rows] == ["Elsewhere (quoted)", "Gato", "Astra"]
     text = markdown(report, "astra compare tiny")
-    assert "| Gato | Astra | -20.0 [" in text
+    assert "| Gato | Astra | 3 | -20.0 [" in text
     assert training.rows[0][0] == "Gato"
     assert training.rows[0][2:] == ("0.5", "2.000", "10.0")
 

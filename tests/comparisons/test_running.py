@@ -32,7 +32,7 @@ def plan_of(
     from astra.comparisons.running import plan
 
     table = world.tiny()
-    return plan(table, "cpu", world.settings(), [table.row(row) for row in rows], (0,), folders_in(folder))
+    return plan(table, "cpu", world.settings(), [table.row(row) for row in rows], seeds, folders_in(folder))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,12 @@ def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(world: Mod
         info = json.loads((run.results / "eval_info.json").read_text())
         assert [episode["seed"] for episode in info["episodes"]] == [100_000, 100_001]
         assert json.loads((run.results / "config.json").read_text())["training"]["seed"] == 0
+
+
+def test_all_rows_of_a_seed_come_before_the_next_seed(world: ModuleType, tmp_path: Path) -> None:
+    runs = plan_of(world, tmp_path, seeds=(3, 1))
+    assert [(run.row, run.seed) for run in runs] == [("gato", 3), ("astra", 3), ("gato", 1), ("astra", 1)]
+    assert [run.experiment.training.seed for run in runs] == [3, 3, 1, 1]
 
 
 def test_what_is_finished_is_never_run_again(world: ModuleType, finished: Path) -> None:

@@ -74,6 +74,30 @@ def test_what_helps_one_row_is_given_to_all() -> None:
         assert getattr(policy, "relative_to", None) is None
 
 
+def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -> None:
+    from astra.comparisons import TABLES
+    from astra.comparisons.table import policy_of
+
+    table = TABLES["table6"]()
+    for scale in table.settings:
+        settings = table.settings_at(scale)
+        for row in table.rows:
+            policy: Any = policy_of(row, scale, settings)
+            assert policy.positions == "relative"
+            assert policy.window is not None
+            assert policy.window <= settings.training.timesteps
+
+
+def test_the_settings_of_every_row_come_back_from_its_results() -> None:
+    from astra.comparisons.table import policy_of, training_of
+    from astra.policies.config_json import from_json, to_json
+
+    for table, row, scale in runnable():
+        settings = table.settings[scale]()
+        for made in (policy_of(row, scale, settings), training_of(row, settings, 3), settings.evaluation):
+            assert from_json(type(made), to_json(made)) == made, (table.name, row.key)
+
+
 def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
     from astra.comparisons import TABLES
     from astra.comparisons.table import trunk_size
@@ -151,7 +175,7 @@ def test_equal_time_is_fewer_updates_where_costs_are_known_and_other_rows_keep_t
     with_cdl, augmented, both = plan(table, "cpu", settings, rows, [0], Folders(), "time")
     updates = settings.training.updates
     assert [run.experiment.training.updates for run in equal_updates] == 3 * [updates]
-    assert with_cdl.experiment.training.updates == round(updates / 2.1)
+    assert with_cdl.experiment.training.updates == round(updates / table.row("astra-with-cdl").cost) < updates / 2
     assert with_cdl.experiment.training.max_minutes is None
     assert with_cdl.results == Path("results/table4-cpu-equal-time/astra-with-cdl/0")
     assert (augmented.experiment, augmented.results) == (equal_updates[1].experiment, equal_updates[1].results)

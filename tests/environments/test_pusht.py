@@ -188,5 +188,5 @@ def test_refuses_bad_goals_states_and_options() -> None:
 
 def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gym_pusht.envs.pusht", None)
-    with pytest.raises(ValueError, match=r'pip install "astra-vla\[pusht\]"'):
+    with pytest.raises(ValueError, match=r"pip install '.\[pusht\]'"):
         PushTConfig().build()

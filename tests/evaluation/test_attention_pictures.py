@@ -1,10 +1,9 @@
 import numpy as np
-import pytest
 import torch
 
 from astra.attention.masks import may_attend
 from astra.attention.segments import Kind, concatenate, context_ids, query_ids, sequence_ids
-from astra.evaluation.attention_maps import attention_by_age, attention_maps
+from astra.evaluation.attention_maps import attention_maps
 from astra.evaluation.figures import png
 from astra.evaluation.mask_picture import mask_picture
 from astra.evaluation.token_axes import reading_order, segment_ends, token_label
@@ -58,19 +57,6 @@ def test_attention_maps_show_the_chosen_layer_head_by_head_in_reading_order() ->
     np.testing.assert_allclose(pictures[0], weights[0, 0][reading_order(ROWS)].numpy())
     assert "layer 1 of 2" in figure.get_suptitle()
     assert png(figure).startswith(b"\x89PNG")
-
-
-def test_attention_by_age_sums_to_one_and_counts_back_from_the_last_query() -> None:
-    figure = attention_by_age([uniform_attention()], ROWS, CONTEXT)
-    bars = figure.axes[0].patches
-    heights = np.array([bar.get_height() for bar in bars])  # pyright: ignore[reportAttributeAccessIssue]
-    total = L + T * M + (T - 1) * N  # the last query does not read its own action
-    prompt, states, actions = heights[0], heights[1 : T + 1], heights[T + 1 :]
-    assert heights.sum() == pytest.approx(1)
-    assert prompt == pytest.approx(L / total)
-    assert states == pytest.approx(M / total)
-    assert actions[0] == 0
-    assert actions[1:] == pytest.approx(N / total)
 
 
 def test_a_long_trajectory_is_labelled_sparsely() -> None:

@@ -54,8 +54,8 @@ def test_choices_are_told_by_distance_and_by_the_share_that_is_near(dataset: "Le
     assert dimension.error == pytest.approx(shift / 2, rel=1e-4)
     assert dimension.near.value == choices.all_near.value == 0.5
     assert first_choices(policy, dataset, range(4), within=0.07).all_near.value == 1.0
-    assert choices.told_accuracy is not None
-    assert 0 <= choices.told_accuracy <= 1
+    assert choices.teacher_forced_accuracy is not None
+    assert 0 <= choices.teacher_forced_accuracy <= 1
 
 
 def test_a_policy_that_acts_as_demonstrated_is_always_near(dataset: "LeRobotDataset") -> None:

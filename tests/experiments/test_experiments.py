@@ -22,9 +22,11 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     from astra.experiments import EXPERIMENTS
     from astra.policies.astra import AstraConfig
     from astra.policies.config_json import from_json, to_json
+    from astra.training.train import TrainingConfig
 
-    policy = EXPERIMENTS[name].make().policy
-    assert from_json(AstraConfig, to_json(policy)) == policy
+    made = EXPERIMENTS[name].make()
+    assert from_json(AstraConfig, to_json(made.policy)) == made.policy
+    assert from_json(TrainingConfig, to_json(made.training)) == made.training
 
 
 def test_list_is_complete_and_every_run_has_a_note() -> None:

@@ -73,7 +73,7 @@ def test_a_pool_without_workers_is_refused() -> None:
 def test_a_cluster_without_ray_is_refused_with_what_to_install() -> None:
     from astra.parallel.pool import pool
 
-    with pytest.raises(ImportError, match=r'pip install "astra-vla\[cluster\]"'), pool(1, cluster="auto"):
+    with pytest.raises(ImportError, match=r"pip install '.\[cluster\]'"), pool(1, cluster="auto"):
         pass
 
 

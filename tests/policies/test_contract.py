@@ -134,7 +134,7 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Policy[Any]", spec:
     assert torch.equal(roll(policy, spoilt), roll(policy, trajectory))
 
 
-def test_acting_reads_no_future_and_all_of_the_past(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+def test_acting_reads_no_future(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec, T=4)
     base = roll(policy, trajectory)
     generator = torch.Generator().manual_seed(5)
@@ -143,6 +143,22 @@ def test_acting_reads_no_future_and_all_of_the_past(policy: "Policy[Any]", spec:
         values[:, 3:] = 3 * torch.randn(values[:, 3:].shape, generator=generator)
     later = replace(trajectory, states=states)
     assert torch.equal(roll(policy, later)[:, :3], base[:, :3])
+
+
+def test_the_last_actions_are_learned_from_the_first_states_unless_a_window_hides_them(
+    policy: "Policy[Any]", spec: "TrajectorySpec"
+) -> None:
+    trajectory = sample(spec, T=4)
+    last = torch.zeros_like(trajectory.valid)
+    last[:, 3] = True
+    states = {name: values.clone() for name, values in trajectory.states.items()}
+    for values in states.values():
+        values[:, 0] = 3 * torch.randn(values[:, 0].shape, generator=torch.Generator().manual_seed(5))
+    costs = []
+    for shown in (trajectory.states, states):
+        torch.manual_seed(0)  # of the noise of diffusion
+        costs.append(policy.loss(replace(trajectory, states=shown, action_valid=last)).behaviour_cloning)
+    assert torch.equal(*costs) == (getattr(policy.config, "window", None) is not None)
 
 
 def test_acting_batched_equals_acting_alone(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:

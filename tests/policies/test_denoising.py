@@ -135,5 +135,5 @@ def test_without_diffusers_the_extra_is_named(
 ) -> None:
     for name in ("diffusers", "diffusers.schedulers.scheduling_ddim"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"astra-vla\[diffusion\]"):
+    with pytest.raises(ImportError, match=r"'.\[diffusion\]'"):
         build("ddpm", *plane)

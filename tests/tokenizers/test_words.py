@@ -1,4 +1,5 @@
 import copy
+import warnings
 
 import pytest
 import torch
@@ -64,6 +65,15 @@ def test_an_empty_instruction_has_no_tokens(words: Words):
     assert tokens.shape == (2, 0, 6)
     assert valid.shape == (2, 0)
     assert words(["", "push"])[1].tolist() == [[False], [True]]
+
+
+def test_words_that_the_data_set_lacks_are_told_once():
+    words = Words(INSTRUCTIONS, width=6, max_tokens=32)
+    with pytest.warns(UserWarning, match=r"never read the words cup, AWAY, .* instructions of \d+ words"):
+        words(["push the cup AWAY"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        words(["push the plate"])
 
 
 def test_a_too_long_instruction_is_refused():

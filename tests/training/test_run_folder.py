@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astra.policies.whole_folder import whole_folder
+from astra.disk import whole_folder
 from astra.training.run_folder import RunFolder
 
 

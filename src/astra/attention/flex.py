@@ -50,7 +50,9 @@ class FlexKernel(ChunkedKernel):
         add = lambda score, b, h, i, j: score + whole[b, h, i, j]  # noqa: E731
         try:
             mixed = self.flex(by_head(q, self.heads), keys, values, score_mod=add, block_mask=blocks)
-        except (RuntimeError, NotImplementedError) as error:  # no compiler, or an unknown device
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # no compiler, or an unknown device
             warnings.warn(f"FlexAttention does not run here, dense attention does: {error}", stacklevel=2)
             return super().read(q, keys_values, mask)
         return mixed.transpose(1, 2).flatten(2)

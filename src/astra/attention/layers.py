@@ -33,7 +33,7 @@ class Kernel(Protocol):
 class Attention(nn.Module):
     """Multi-head self-attention with one QKV product for what is read and a Q product for the queries."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         """Make the projections; weights are initialised by the transformer.
 
         Raises:
@@ -42,8 +42,6 @@ class Attention(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"the number of heads must divide the width, got {heads} heads and width {width}")
-        self.heads = heads
-        self.dropout = dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -91,7 +89,7 @@ class Block(nn.Module):
         """Make the layers; weights are initialised by the transformer."""
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, heads, dropout)
+        self.attention = Attention(width, heads)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width)
         self.dropout = dropout

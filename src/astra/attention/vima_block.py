@@ -40,7 +40,7 @@ class VimaBlock(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         """Make the layers; weights are initialised by the transformer."""
         super().__init__()
-        self.attention = Attention(width, heads, dropout)
+        self.attention = Attention(width, heads)
         self.attention_norm = nn.LayerNorm(width)
         self.feed_forward = GatedFeedForward(width)
         self.feed_forward_norm = nn.LayerNorm(width)

@@ -35,7 +35,7 @@ class _Cached:
     """Our cache, filled with T timesteps of random keys and values."""
 
     def __init__(self, trunk: Transformer, shape: Shape, window: int | None) -> None:
-        self.trunk, self.shape = trunk, shape
+        self.trunk = trunk
         self.sizes = SegmentSizes(prompt=shape.L, state=shape.M, action=shape.N)
         self.cache = SegmentCache.empty(trunk, self.sizes, 1, window)
         self.positions = RelativePositions(self.sizes, shape.width, shape.heads)

@@ -15,7 +15,7 @@ from astra.policies.export import export_program, onnx_program, save_onnx
 from astra.policies.sizes import astra_19m
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
-LEFT_OUT = "the exported step is left out: pip install 'astra-vla[export]'"
+LEFT_OUT = "the exported step is left out: pip install '.[export]' in Astra's folder"
 INSTRUCTION = "push the red block"
 
 

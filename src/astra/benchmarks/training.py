@@ -45,7 +45,11 @@ def benchmark_training(shape: Shape, rounds: int = 3) -> Measurement:
         curve, exponent = _growth(replace(shape, B=2), rounds)
         ratios.append(exponent)
     ratios.append(_all_threads(shape, rounds, idle=idle))
-    notes = [] if "x-transformers" in CONTENDERS else ["x-transformers is left out: pip install 'astra-vla[benchmark]'"]
+    notes = (
+        []
+        if "x-transformers" in CONTENDERS
+        else ["x-transformers is left out: pip install '.[benchmark]' in Astra's folder"]
+    )
     return Measurement(ratios=ratios, curves=[curve], notes=notes)
 
 

@@ -20,6 +20,7 @@ from astra.benchmarks.processes import benchmark_processes
 from astra.benchmarks.shapes import Measurement, Ratio, Shape
 from astra.benchmarks.training import benchmark_training
 from astra.commands.parse import parse
+from astra.evaluation.figures import write_figure
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
 BENCHMARKS: dict[What, Callable[[Shape, int], Measurement]] = {
@@ -55,9 +56,8 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError(f"--rounds must be at least 1, got {chosen.rounds}")
     found = BENCHMARKS[chosen.what](chosen.shape, chosen.rounds)
     if chosen.figures is not None and found.curves:
-        chosen.figures.mkdir(parents=True, exist_ok=True)
-        path = chosen.figures / f"{chosen.what}.png"
-        growth_figure(found.curves, f"{chosen.what}, Astra (19M)").savefig(path, dpi=150)
+        figure = growth_figure(found.curves, f"{chosen.what}, Astra (19M)")
+        write_figure(figure, chosen.figures / f"{chosen.what}.png")
     if chosen.format == "json":
         print(json.dumps([asdict(ratio) for ratio in found.ratios if ratio.must is not None], indent=2))
         return

@@ -65,6 +65,10 @@ def compare(table: Table, chosen: Compare) -> None:
         FileNotFoundError: if demonstrations must be downloaded first.
         ValueError: if a row or the scale cannot be run, results were made by other settings, or runs failed.
     """
+    if chosen.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {chosen.workers}")
+    if not chosen.seeds or min(chosen.seeds) < 0:
+        raise ValueError(f"--seeds must be one or more numbers from 0, got {list(chosen.seeds)}")
     failures = []
     if not chosen.only_report:
         settings = table.settings_at(chosen.scale)
@@ -127,6 +131,10 @@ def print_plan(
         shown.add_row(row, *("-" for _ in seeds), reason)
     console.print(shown)
     left = sum(not each.finished for each in runs)
+    if not left:
+        kept = chosen.folders.results / name_of(table, chosen.scale, chosen.equal)
+        console.print(f"nothing left to run: {kept} holds all of it; --results DIR runs it again into another folder")
+        return
     hours = expected_hours(runs, settings, expected)
     console.print(
         f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, "

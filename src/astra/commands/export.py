@@ -7,11 +7,11 @@ from pathlib import Path
 import tyro
 
 from astra.commands.parse import parse
+from astra.disk import whole_folder
 from astra.policies.astra import Astra
 from astra.policies.checkpoint import load_policy
 from astra.policies.control_step import ControlStep
 from astra.policies.export import (
-    CHECKED,
     export_program,
     largest_difference,
     onnx_program,
@@ -19,7 +19,6 @@ from astra.policies.export import (
     save_program,
     save_prompts,
 )
-from astra.policies.whole_folder import whole_folder
 
 TOLERANCE = 1e-4
 """Largest difference of the head's outputs that passes, as a share of them."""
@@ -54,7 +53,10 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parse(Export, "export", arguments)
     policy = load_policy(chosen.checkpoint)
     if not isinstance(policy, Astra):
-        raise ValueError(f"only Astra can be exported, this is a {type(policy).__name__}")
+        raise ValueError(
+            f"only Astra can be exported, this is a {type(policy).__name__}: run it by astra.policies.checkpoint"
+            ".load_policy"
+        )
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MOST_PROMPTS:
         raise ValueError(
@@ -65,15 +67,15 @@ def run(arguments: Sequence[str]) -> None:
     with whole_folder(chosen.output) as folder:
         program = export_program(step)
         save_program(program, folder)
-        print(f"control_step.pt2: {_check(largest_difference(step, program.module()))}")
+        print(f"control_step.pt2: {_check(*largest_difference(step, program.module()))}")
         if chosen.onnx:
             path = save_onnx(step, program, folder)
-            print(f"control_step.onnx: {_check(largest_difference(step, onnx_program(path)))}")
+            print(f"control_step.onnx: {_check(*largest_difference(step, onnx_program(path)))}")
         save_prompts(step, instructions, folder)
     print(f"exported: {chosen.output}")
 
 
-def _check(difference: float) -> str:
+def _check(difference: float, steps: int) -> str:
     if not difference <= TOLERANCE:
         raise ValueError(f"the exported program differs from the policy by {difference:.1e}, more than {TOLERANCE:.0e}")
-    return f"equals the policy over {CHECKED} control steps or more, within {difference:.0e}"
+    return f"equals the policy over {steps} control steps, within {difference:.0e}"

@@ -17,6 +17,7 @@ from astra.commands.inspect_tabletop import tabletop
 from astra.commands.names import choose, first_line
 from astra.commands.parse import parse
 from astra.datasets import LeRobotDataset, describe
+from astra.datasets.lerobot_metadata import by_readability
 from astra.policies.checkpoint import load_policy, policy_folder
 from astra.policies.sizes import SIZES, trunk_parameters
 
@@ -95,7 +96,9 @@ def dataset(folder: tyro.conf.Positional[Path]) -> None:
     Args:
         folder: the data set.
     """
-    _print_facts(describe(LeRobotDataset.open(folder)))
+    readable, videos = by_readability(folder)
+    facts = describe(LeRobotDataset.open(folder, readable if videos else None))
+    _print_facts([*facts, *((column, "video, which cannot be read yet") for column in videos)])
 
 
 def checkpoint(path: tyro.conf.Positional[Path]) -> None:

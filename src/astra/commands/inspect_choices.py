@@ -51,7 +51,13 @@ def choices(
         near = [made.all_near.value, made.all_near.low, made.all_near.high]
         print(
             json.dumps(
-                {"episodes": len(used), "dimensions": rows, "all": near, "told_accuracy": made.told_accuracy}, indent=2
+                {
+                    "episodes": len(used),
+                    "dimensions": rows,
+                    "all": near,
+                    "teacher_forced_accuracy": made.teacher_forced_accuracy,
+                },
+                indent=2,
             )
         )
         return
@@ -61,8 +67,8 @@ def choices(
     table.add_row("all of them", "", str(made.all_near))
     Console().print(table)
     print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
-    if made.told_accuracy is not None:
+    if made.teacher_forced_accuracy is not None:
         print(
-            f"Told the demonstrated dimensions before each, where it reads them: {made.told_accuracy:.2f} of all "
-            "dimensions in the right bin."
+            f"Teacher-forced accuracy: {made.teacher_forced_accuracy:.2f} of all dimensions in the right bin, given "
+            "the demonstrated dimensions before each where the policy reads them."
         )

@@ -16,8 +16,8 @@ from rich.table import Table as RichTable
 
 from astra.comparisons.report import Cell, Report
 from astra.comparisons.table import trunk_size
+from astra.disk import write_whole
 from astra.evaluation.success import Estimate
-from astra.policies.whole_file import write_whole
 
 _ABOUT = ("table", "scale", "row", "column", "seeds", "episodes")
 
@@ -46,14 +46,19 @@ def parts_of(report: Report) -> list[Part]:
         title = f"Ours, {report.scale} scale: {world}, {first.episodes} episodes in {first.column.name}"
         parts.append(Part(title=title, header=header, rows=tuple(ours)))
         differences = [
-            (_name(row[0]), row[0].against, *(_points(row[place].difference) for place in measured))
+            (
+                _name(row[0]),
+                row[0].against,
+                _paired(row, measured),
+                *(_points(row[place].difference) for place in measured),
+            )
             for row in report.cells
             if any(row[place].difference for place in measured)
         ]
         if differences:
             title = "Differences in points, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
-            parts.append(Part(title=title, header=("policy", "minus", *names), rows=tuple(differences)))
+            parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
         parts.append(_trainings(report))
     printed = [row for row in report.cells if any(cell.paper is not None for cell in row)]
     if printed:
@@ -63,9 +68,9 @@ def parts_of(report: Report) -> list[Part]:
     return parts
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
+def print_report(report: Report) -> None:
     """Print a report on the terminal."""
-    console = console or Console()
+    console = Console()
     console.print(f"[bold]{report.table.name}[/bold]  {report.table.title}\n", highlight=False)
     for part in parts_of(report):
         shown = RichTable(
@@ -110,13 +115,15 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(file, lineterminator="\n")
     numbers = ("value", "low", "high")
     differences = (f"difference_{number}" for number in numbers)
-    writer.writerow([*_ABOUT, *numbers, "against", *differences, "paper", "quoted", "ours_only"])
+    writer.writerow([*_ABOUT, *numbers, "against", "paired_seeds", *differences, "paper", "quoted", "ours_only"])
     for row in report.cells:
         for cell in row:
             about = report.table.name, report.scale, cell.row.name, cell.column.name, len(cell.seeds), cell.episodes
             paper = "" if cell.paper is None else cell.paper
             ours, difference = _three(cell.ours), _three(cell.difference)
-            writer.writerow([*about, *ours, cell.against, *difference, paper, cell.row.quoted, cell.row.added])
+            writer.writerow(
+                [*about, *ours, cell.against, cell.paired, *difference, paper, cell.row.quoted, cell.row.added]
+            )
     return file.getvalue()
 
 
@@ -147,6 +154,10 @@ def _name(cell: Cell) -> str:
 
 def _seeds(row: tuple[Cell, ...], measured: list[int]) -> str:
     return str(max(len(row[place].seeds) for place in measured) or "")
+
+
+def _paired(row: tuple[Cell, ...], measured: list[int]) -> str:
+    return str(max(row[place].paired for place in measured))
 
 
 def _ours(cell: Cell) -> str:

@@ -27,6 +27,8 @@ class Cell:
     """To the row named in `against`, in points, over the seeds that both have."""
     against: str
     """Name of that row; empty: none."""
+    paired: int
+    """Seeds that both have."""
     seeds: tuple[int, ...]
     episodes: int
     """Of each seed."""
@@ -96,6 +98,7 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cel
         ours=None,
         difference=None,
         against=other.name if other else "",
+        paired=0,
         seeds=(),
         episodes=0,
         by_seed=(),
@@ -108,14 +111,15 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cel
     if not values.size:
         return empty
     difference = None
-    if other is not None and (theirs := found.get(other.key)) is not None:
-        both = [seed for seed in mine.seeds if seed in theirs.seeds]
-        if both:
-            difference = paired_difference(mine.values(column, both), theirs.values(column, both), strata)
+    theirs = found.get(other.key) if other else None
+    both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
+    if theirs and both:
+        difference = paired_difference(mine.values(column, both), theirs.values(column, both), strata)
     return replace(
         empty,
         ours=_in_percent(values, strata, share=column.score == "success"),
         difference=difference,
+        paired=len(both),
         seeds=mine.seeds,
         episodes=values.shape[1],
         by_seed=tuple(values.mean(axis=1).tolist()),

@@ -102,7 +102,7 @@ class Settings:
     demonstrations: Demonstrations
     shared: SequenceConfig
     """Its fields named in `GIVEN_TO_ALL` are those of every row."""
-    trunks: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    trunks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the name of a size, fields of it that differ here, such as {"astra-small": {"layers": 3}}."""
     training: TrainingConfig
     """Of every row; the seed is the run's."""

@@ -234,7 +234,8 @@ def _simulator(config: PushTConfig) -> "PushTEnv":
         from gym_pusht.envs.pusht import PushTEnv
     except ImportError as error:
         raise ValueError(
-            f'Push-T cannot be loaded ({error}); install it with: pip install "astra-vla[pusht]"'
+            f"Push-T cannot be loaded ({error}); install it: pip install '.[pusht]' in Astra's folder; where libGL is "
+            "missing: pip install opencv-python-headless"
         ) from error
     return PushTEnv(
         obs_type="state",

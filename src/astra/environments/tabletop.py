@@ -214,7 +214,7 @@ class Tabletop(Environment):
             if steps is not None:
                 break
         else:
-            raise RuntimeError(f"no room for an episode of {self.task} in {_ATTEMPTS} attempts")
+            raise ValueError(f"no room for an episode of {self.task} in {_ATTEMPTS} attempts: take another seed")
         self.problem, self.scene = problem, scene
         self.max_timesteps = steps + BONUS_STEPS
         self.instruction = problem.instruction

@@ -296,5 +296,5 @@ def require_pymunk() -> Any:
     try:
         import pymunk
     except ImportError as error:
-        raise ValueError(f'the tabletop needs pymunk: pip install "astra-vla[tabletop]" ({error})') from error
+        raise ValueError(f"the tabletop needs pymunk: pip install '.[tabletop]' in Astra's folder ({error})") from error
     return pymunk

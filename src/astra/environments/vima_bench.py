@@ -40,6 +40,8 @@ VIEWS = {"top": (128, 256), "front": (128, 256)}
 MAX_PICTURED = 16
 """Objects that one prompt may picture; the most that was seen is 9, three scenes of three."""
 RETRIES = 10
+RETRY_STRIDE = 1_000_000
+"""From one seed that is tried to the next, so that none is the seed of another episode."""
 BONUS_STEPS = 2
 MOTION_SECONDS = 30.0
 
@@ -82,10 +84,10 @@ class VimaBench(Environment):
     """One decision per step: pick and place with suction, or one sweep of a spatula.
 
     `reset` takes the options `task` and `level`, which start the simulator anew where they are others than before, and
-    `oracle`: True lets `oracle_action` be followed, whose aims may include steps that an agent
-    is not asked for. A layout that cannot be placed is tried anew with the next seed, ten times, as VIMA's evaluation
-    does. `info` holds `is_success` and `is_failure`; either ends the episode, and so does the oracle's number of steps
-    and two more.
+    `oracle`: True lets `oracle_action` be followed, whose aims may include steps that an agent is not asked for. A
+    layout that cannot be placed is tried anew with another seed, ten times; VIMA's evaluation takes the next one, which
+    is that of its next episode. `info` holds `is_success` and `is_failure`; either ends the episode, and so does the
+    oracle's number of steps and two more.
 
     Raises:
         ValueError: if VIMA-Bench is not installed, the level or the task is not known, or another environment is open
@@ -134,8 +136,8 @@ class VimaBench(Environment):
         """Start an episode; equal seeds give equal episodes.
 
         Raises:
-            ValueError: for an unknown option, level or task, or if no layout was found with this seed and the nine
-                after it.
+            ValueError: for an unknown option, level or task, or if no layout was found with this seed and nine others
+                far from it.
         """
         super(Environment, self).reset(seed=seed)
         options = options or {}
@@ -151,11 +153,11 @@ class VimaBench(Environment):
         failures: list[str] = []
         for attempt in range(RETRIES):
             try:
-                return self.reset_once(first + attempt, oracle=bool(options.get("oracle", False)))
+                return self.reset_once(first + attempt * RETRY_STRIDE, oracle=bool(options.get("oracle", False)))
             except NoLayoutError as error:
                 failures.append(str(error))
         raise ValueError(
-            f"VIMA-Bench found no layout for {self.task} with the seeds {first} to {first + RETRIES - 1}; the last "
+            f"VIMA-Bench found no layout for {self.task} with the seed {first} and {RETRIES - 1} others; the last "
             f"attempt ended in {failures[-1]}"
         )
 

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from astra.attention.segments import Kind, TokenIds
-from astra.evaluation.figures import GREY, INK, KIND_COLOURS, new_figure, tidy
+from astra.attention.segments import TokenIds
+from astra.evaluation.figures import GREY, INK, new_figure
 from astra.evaluation.token_axes import label_tokens, reading_order
 
 MOST_HEADS = 8
@@ -51,43 +50,6 @@ def attention_maps(
     bar.outline.set_visible(False)
     number = layer % len(maps) + 1
     figure.suptitle(f"Attention weights, layer {number} of {len(maps)}", fontsize=10, color=INK)
-    return figure
-
-
-def attention_by_age(maps: Sequence[Float[Tensor, "B H R C"]], rows: TokenIds, columns: TokenIds) -> Figure:
-    """Draw how much the last action queries read of the prompt and of each timestep back, one panel per layer.
-
-    Weights are means over batch, heads and the queries of the last timestep; without queries, over its states.
-    """
-    last = int(rows.timestep.max())
-    kind = Kind.QUERY if bool((rows.kind == Kind.QUERY).any()) else Kind.STATE
-    readers = (rows.kind == kind) & (rows.timestep == last)
-    across = min(len(maps), COLUMNS)
-    down = math.ceil(len(maps) / across)
-    figure = new_figure(2.6 * across + 0.3, 2.0 * down + 0.4)
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
-    for axes in list(grid.flat)[len(maps) :]:
-        axes.set_axis_off()
-    ages = (last - columns.timestep).tolist()
-    for number, (axes, layer) in enumerate(zip(grid.flat, maps, strict=False)):
-        tidy(axes, f"layer {number + 1}")
-        share = layer[:, :, readers.to(layer.device)].float().mean(dim=(0, 1, 2)).cpu()
-        prompt = float(share[columns.kind == Kind.PROMPT].sum())
-        axes.bar([-1], [prompt], color=KIND_COLOURS[Kind.PROMPT], label="prompt")
-        bottom = torch.zeros(last + 1)
-        for read in (Kind.STATE, Kind.ACTION):
-            mass = torch.zeros(last + 1)
-            for place in (columns.kind == read).nonzero().flatten().tolist():
-                mass[ages[place]] += share[place]
-            style = {"color": KIND_COLOURS[read], "label": read.name.lower()}
-            axes.bar(range(last + 1), mass.tolist(), bottom=bottom.tolist(), **style)
-            bottom += mass
-        step = max(1, last // 5)
-        axes.set_xticks([-1, *range(0, last + 1, step)], ["prompt", *map(str, range(0, last + 1, step))])
-        axes.grid(axis="x", visible=False)
-    grid[0, 0].legend(fontsize=7, frameon=False)
-    figure.supxlabel("timesteps back", fontsize=8, color=INK)
-    figure.supylabel("share of attention", fontsize=8, color=INK)
     return figure
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from astra.disk import write_whole
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.success import Estimate, Summary, summarise
-from astra.policies.whole_file import write_whole
+from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarise
 
 FILE_NAME = "eval_info.json"
 
@@ -21,7 +21,6 @@ def eval_info(
     agent: str,
     seconds: float,
     video_paths: Mapping[int, str],
-    confidence: float = 0.95,
 ) -> dict[str, Any]:
     """Describe the results of one agent.
 
@@ -35,7 +34,6 @@ def eval_info(
         agent: Who acted.
         seconds: How long it took.
         video_paths: By the number of the episode, relative to the file's folder.
-        confidence: Of the intervals.
 
     Source: `eval_info.json` of huggingface/lerobot, scripts/lerobot_eval.py.
     """
@@ -58,18 +56,17 @@ def eval_info(
     ]
     numbered = list(enumerate(results))
     groups = sorted({_group(result) for result in results})
-    per_task = [task for group in groups for task in _tasks(group, numbered, video_paths, confidence)]
+    per_task = [task for group in groups for task in _tasks(group, numbered, video_paths)]
     per_group = {
-        group: _aggregate([pair for pair in numbered if _group(pair[1]) == group], video_paths, confidence)
-        for group in groups
+        group: _aggregate([pair for pair in numbered if _group(pair[1]) == group], video_paths) for group in groups
     }
-    overall = _aggregate(numbered, video_paths, confidence)
+    overall = _aggregate(numbered, video_paths)
     return {
         "per_task": per_task,
         "per_group": per_group,
         "overall": {**overall, "eval_s": seconds, "eval_ep_s": seconds / len(results)},
         "agent": agent,
-        "confidence": confidence,
+        "confidence": CONFIDENCE,
         "seeds": [result.seed for result in results],
         "episodes": episodes,
     }
@@ -105,7 +102,7 @@ def group_rates(info: Mapping[str, Any]) -> dict[tuple[str, str], Estimate]:
 
 
 def _tasks(
-    group: str, results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str], confidence: float
+    group: str, results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str]
 ) -> list[dict[str, Any]]:
     mine = [(index, result) for index, result in results if _group(result) == group]
     kinds = sorted({tuple(_labels(result).items()) for _, result in mine})
@@ -124,7 +121,7 @@ def _tasks(
                 "task_id": number,
                 **dict(kind),
                 "metrics": metrics,
-                "intervals": _intervals([result for _, result in those], confidence),
+                "intervals": _intervals([result for _, result in those]),
             }
         )
     return tasks
@@ -141,19 +138,17 @@ def _labels(result: EpisodeResult) -> dict[str, str]:
     return {"environment_instruction": result.environment_instruction, "instruction": result.instruction}
 
 
-def _aggregate(
-    results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str], confidence: float
-) -> dict[str, Any]:
+def _aggregate(results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str]) -> dict[str, Any]:
     return {
         "avg_sum_reward": float(np.mean([result.sum_reward for _, result in results])),
         "avg_max_reward": float(np.mean([result.max_reward for _, result in results])),
         "pc_success": 100 * float(np.mean([result.success for _, result in results])),
         "n_episodes": len(results),
         "video_paths": [video_paths[number] for number, _ in results if number in video_paths],
-        "intervals": _intervals([result for _, result in results], confidence),
+        "intervals": _intervals([result for _, result in results]),
     }
 
 
-def _intervals(results: Sequence[EpisodeResult], confidence: float) -> dict[str, Any]:
-    summary = asdict(summarise(results, confidence))
+def _intervals(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    summary = asdict(summarise(results))
     return {name: summary[name] for name in ("success", "scores", "mean_timesteps")}

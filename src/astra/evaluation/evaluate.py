@@ -17,10 +17,10 @@ import torch
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent
 from astra.evaluation.episode import Case, EpisodeResult
-from astra.evaluation.eval_info import eval_info, write_eval_info
+from astra.evaluation.eval_info import eval_info, read_summary, write_eval_info
 from astra.evaluation.figures import write_figure
 from astra.evaluation.rollout import play
-from astra.evaluation.success import Summary, summarise
+from astra.evaluation.success import Summary
 from astra.evaluation.videos import film_strip, write_video
 from astra.parallel.processes import everywhere, in_main, is_main_process, own_share
 from astra.policies.checkpoint import code_version
@@ -53,7 +53,6 @@ def evaluate(
     workers: int = 1,
     cluster: str | None = None,
     num_videos: int = 0,
-    confidence: float = 0.95,
     provenance: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Play the cases and write `eval_info.json`, `videos/` and one film strip per video into a folder.
@@ -70,7 +69,6 @@ def evaluate(
         workers: Number of processes, of each process that was launched.
         cluster: Plays on a Ray cluster instead: auto, or its address.
         num_videos: So many of the first cases are recorded.
-        confidence: Of the intervals.
         provenance: What the file says besides, such as {"checkpoint": ...}; command, code version, machine and date
             are told anyway.
 
@@ -92,9 +90,7 @@ def evaluate(
     results = {number: result for share in shares for number, result, _ in share}
     videos = {number: path for share in shares for number, _, path in share if path is not None}
     ordered = tuple(results[number] for number in range(len(cases)))
-    info = eval_info(
-        ordered, agent=name, seconds=time.perf_counter() - begun, video_paths=videos, confidence=confidence
-    )
+    info = eval_info(ordered, agent=name, seconds=time.perf_counter() - begun, video_paths=videos)
     told = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "code_version": code_version(),
@@ -102,7 +98,7 @@ def evaluate(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     in_main(lambda: write_eval_info({**info, **told, **(provenance or {})}, folder))
-    return Evaluation(agent=name, summary=summarise(ordered, confidence), results=ordered, folder=folder)
+    return Evaluation(agent=name, summary=read_summary(info), results=ordered, folder=folder)
 
 
 def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Played:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astra.attention.segments import Kind
-from astra.policies.whole_file import write_whole
+from astra.disk import write_whole
 
 DOTS_PER_INCH = 150
 INK, FAINT = "#222222", "#dddddd"

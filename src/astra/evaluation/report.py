@@ -9,11 +9,11 @@ from typing import Any
 
 import jinja2
 
+from astra.disk import write_whole
 from astra.evaluation.eval_info import FILE_NAME, group_rates, read_summary
 from astra.evaluation.figures import png
 from astra.evaluation.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.success import Estimate
-from astra.policies.whole_file import write_whole
 
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""
@@ -30,12 +30,12 @@ PICTURES = {
 def write_report(run_folder: Path) -> Path:
     """Write `report.html` into a run folder from what lies there, and return its path.
 
-        Read are config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (floor, expert,
+    Read are config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (floor, expert,
     swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with what it
-        names; what is missing is left out.
+    names; what is missing is left out.
 
     Raises:
-            FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
+        FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
     """
     config_file, metrics_file = run_folder / "config.json", run_folder / "metrics.jsonl"
     config = json.loads(config_file.read_text()) if config_file.exists() else {}

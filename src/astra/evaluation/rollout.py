@@ -6,6 +6,7 @@ An episode's result depends on its case alone, not on its neighbours (up to the 
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,19 @@ def _play(
     num_slots: int,
     advance: Callable[[float], None],
 ) -> Iterator[tuple[int, EpisodeResult]]:
+    with ExitStack() as stack:
+        environments = []
+        for _ in range(min(num_slots, len(cases))):
+            environments.append(make_environment())
+            stack.callback(environments[-1].close)
+        yield from _play_in(environments, agent, cases, advance)
+
+
+def _play_in(
+    environments: Sequence[Environment], agent: Agent, cases: Sequence[Case], advance: Callable[[float], None]
+) -> Iterator[tuple[int, EpisodeResult]]:
     queue = iter(enumerate(cases))
-    slots = [Slot(make_environment(), *next(queue)) for _ in range(min(num_slots, len(cases)))]
+    slots = [Slot(environment, *next(queue)) for environment in environments]
     if slots:
         agent.start(slots)
     while any(slot.playing for slot in slots):
@@ -114,8 +126,6 @@ def _play(
                 slot.begin(*following)
         if begun.any():
             agent.restart(slots, begun)
-    for slot in slots:
-        slot.environment.close()
 
 
 def _play_together(

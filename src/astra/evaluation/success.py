@@ -9,6 +9,11 @@ from jaxtyping import Float
 
 from astra.evaluation.episode import EpisodeResult
 
+CONFIDENCE = 0.95
+"""That an interval holds the true value, where nothing else is said."""
+RESAMPLES_AT_ONCE = 100
+"""Of a bootstrap: what is in memory together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -17,7 +22,7 @@ class Estimate:
     value: float
     low: float
     high: float
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
 
     def __str__(self) -> str:
         """Write the value and its interval with two decimals."""
@@ -36,7 +41,7 @@ class Summary:
     mean_timesteps: float
 
 
-def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> Estimate:
+def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Estimate:
     """Estimate a rate of success from independent episodes.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
@@ -58,7 +63,7 @@ def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> 
 
 def bootstrap_interval(
     values: Sequence[float] | Float[np.ndarray, " E"],
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Estimate:
@@ -71,13 +76,15 @@ def bootstrap_interval(
     if sample.size == 0:
         raise ValueError("a mean needs at least one value, got none")
     generator = np.random.default_rng(seed)
-    means = sample[generator.integers(sample.size, size=(resamples, sample.size))].mean(axis=1)
+    batches = [min(RESAMPLES_AT_ONCE, resamples - done) for done in range(0, resamples, RESAMPLES_AT_ONCE)]
+    drawn = (generator.integers(sample.size, size=(batch, sample.size)) for batch in batches)
+    means = np.concatenate([sample[indices].mean(axis=1) for indices in drawn])
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(value=float(sample.mean()), low=float(low), high=float(high), confidence=confidence)
 
 
-def summarise(results: Sequence[EpisodeResult], confidence: float = 0.95, seed: int = 0) -> Summary:
+def summarise(results: Sequence[EpisodeResult]) -> Summary:
     """Summarise the episodes of one agent.
 
     Raises:
@@ -88,7 +95,7 @@ def summarise(results: Sequence[EpisodeResult], confidence: float = 0.95, seed: 
     scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
     return Summary(
         episodes=len(results),
-        success=wilson_interval(sum(result.success for result in results), len(results), confidence),
-        scores={name: bootstrap_interval(values, confidence, seed=seed) for name, values in scores.items()},
+        success=wilson_interval(sum(result.success for result in results), len(results)),
+        scores={name: bootstrap_interval(values) for name, values in scores.items()},
         mean_timesteps=float(np.mean([result.timesteps for result in results])),
     )

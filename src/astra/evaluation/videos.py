@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from astra.policies.whole_file import write_whole
+from astra.disk import write_whole
 
 Frame = UInt8[np.ndarray, "_ _ 3"]
 

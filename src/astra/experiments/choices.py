@@ -1,7 +1,7 @@
 """What a policy chooses by itself in the first timesteps of held-out demonstrations, dimension by dimension.
 
-The accuracy that training logs is told: a policy that reads its action dimensions one after the other (Gato) has the
-demonstrated ones before it. In acting it has its own, and one wrong choice takes the others along.
+The accuracy that training logs is teacher-forced: a policy that reads its action dimensions one after the other (Gato)
+has the demonstrated ones before it. In acting it has its own, and one wrong choice takes the others along.
 """
 
 import json
@@ -45,7 +45,7 @@ class Choices:
     """Those that vary in the training data."""
     all_near: Estimate
     """Share of episodes in which all of them are near."""
-    told_accuracy: float | None
+    teacher_forced_accuracy: float | None
     """`action_accuracy` of the policy's loss at the same timesteps; None where it tells none."""
 
 
@@ -134,7 +134,7 @@ def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequen
             if varies[n]
         ),
         all_near=_share(near[:, varies].all(dim=1)),
-        told_accuracy=float(np.average(told, weights=weights)) if told else None,
+        teacher_forced_accuracy=float(np.average(told, weights=weights)) if told else None,
     )
 
 

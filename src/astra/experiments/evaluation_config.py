@@ -5,6 +5,11 @@ from typing import Literal
 
 AgentName = Literal["policy", "floor", "expert", "swapped", "shuffled", "blank"]
 MAX_TIMESTEPS = 200
+NO_SIMULATOR = (
+    "astra evaluate knows Push-T, the tabletop and VIMA-Bench; for a simulator of your own see "
+    "docs/add-an-environment.md, without one look at astra inspect choices RUN"
+)
+"""What to do where no environment fits a policy."""
 
 
 @dataclass(frozen=True, kw_only=True)

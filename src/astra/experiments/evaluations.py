@@ -5,11 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from astra.evaluation.evaluate import Evaluation
-from astra.experiments.evaluation_config import EvaluationConfig
+from astra.experiments.evaluation_config import MAX_TIMESTEPS, EvaluationConfig
 from astra.experiments.pictured_evaluation import evaluate_pictured
-from astra.experiments.pusht_evaluation import evaluate_pusht
+from astra.experiments.pusht_evaluation import evaluate_pusht, fitting_environment
 from astra.experiments.tabletop_evaluation import world_of
 from astra.policies.policy import Policy
+from astra.trajectory import TrajectorySpec
+
+
+def check_measurable(spec: TrajectorySpec) -> None:
+    """Check that there is an environment for policies of a data set.
+
+    Raises:
+        ValueError: if no environment fits.
+    """
+    if spec.objects is None:
+        fitting_environment(spec, MAX_TIMESTEPS)
+    else:
+        world_of(spec)
 
 
 def evaluate_policy(

@@ -1,16 +1,19 @@
 """A named run: what is learned from, by which policy, how it is trained and where it is measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
+from astra.policies.policy import Policy
 from astra.training.train import TrainingConfig, train
+from astra.trajectory import TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,8 @@ class Experiment:
     """The policy: an `astra.policies.policy.PolicyConfig` that says in `states` how states are read."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is trained."""
+    rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
+    """What is played every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +67,15 @@ def run_training(
 
     Raises:
         FileNotFoundError: if there are no demonstrations.
-        ValueError: if they are damaged, or do not fit the policy or the run folder.
+        ValueError: if they are damaged, or do not fit the policy or the run folder, or rollouts are asked for and no
+            simulator fits.
     """
     columns, reads = experiment.observations or None, experiment.policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
+    evaluate = None
+    if experiment.training.evaluate_every is not None:
+        evaluate = _rollouts(experiment.rollouts, dataset.spec, run_folder / "rollouts")
     features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
     horizon = getattr(experiment.policy, "horizon", 1)  # baselines predict one action and measure it from nothing
     windows = partial(
@@ -88,6 +97,7 @@ def run_training(
         ),
         resume=resume,
         shard=shard,
+        evaluate=evaluate,
         description={
             "dataset": str(experiment.dataset),
             "episodes": len(training),
@@ -95,3 +105,18 @@ def run_training(
             **(description or {}),
         },
     )
+
+
+def _rollouts(
+    config: EvaluationConfig, spec: TrajectorySpec, folder: Path
+) -> Callable[[Policy[Any]], dict[str, float]]:
+    """Make what measures a policy in training; the newest results stay in the folder."""
+    from astra.experiments.evaluations import check_measurable, evaluate_policy  # which loads simulators
+
+    check_measurable(spec)
+
+    def evaluate(policy: Policy[Any]) -> dict[str, float]:
+        summary = evaluate_policy(policy, folder, replace(config, agents=("policy",)))["policy"].summary
+        return {"success": summary.success.value, **{name: score.value for name, score in summary.scores.items()}}
+
+    return evaluate

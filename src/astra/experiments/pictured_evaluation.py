@@ -169,12 +169,12 @@ def shuffled(cases: Sequence[Case], prompts: Sequence[Prompt]) -> list[Case]:
     for (level, task), numbers in cells.items():
         for place, number in enumerate(numbers):
             following = numbers[place + 1 :] + numbers[:place]
-            others = [prompts[n] for n in following if not prompts[n].same_as(prompts[number])]
-            if not others:
+            other = next((prompts[n] for n in following if not prompts[n].same_as(prompts[number])), None)
+            if other is None:
                 raise ValueError(
                     f"{task} at {level} has no second prompt among {len(numbers)} episodes: shuffling needs more"
                 )
-            changed[number] = replace(cases[number], instruction=others[0].instruction, pictures=others[0].pictures)
+            changed[number] = replace(cases[number], instruction=other.instruction, pictures=other.pictures)
     return changed
 
 

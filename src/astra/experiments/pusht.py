@@ -22,6 +22,9 @@ from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.states import StateConfig
 from astra.training.train import TrainingConfig
 
+CONTEXT = 50
+"""Timesteps that the large policies read and are trained on."""
+
 
 def small_policy(relative_to: str | None = None) -> AstraConfig:
     """Describe the small Astra that all CPU runs on Push-T train.
@@ -84,18 +87,22 @@ def pusht_human_continuous() -> Experiment:
 
 
 def pusht_human_19m() -> Experiment:
-    """Table 6, row Astra: 94.11. Astra (19M), the whole history, one action per timestep, discrete actions.
+    """Table 6, row Astra: 94.11. Astra (19M), one action per timestep, discrete actions.
 
     The paper prints neither learning rate, batch size, bins nor context length for Push-T: those are ours.
+    Deviation: a window of as many timesteps as are trained on, and relative positions. An episode has 200 timesteps,
+    and learned places beyond those that were trained would hold what they began with.
     """
     return Experiment(
         dataset=Path("data/pusht-human"),
         policy=replace(
             astra_19m(),
+            positions="relative",
+            window=CONTEXT,
             states=StateConfig(proprioception=ProprioceptionConfig(frequencies=6)),
             actions=DiscreteActionsConfig(bins=256),
         ),
-        training=TrainingConfig(updates=50_000, batch_size=64, timesteps=50, learning_rate=1e-4, weight_decay=0.1),
+        training=TrainingConfig(updates=50_000, batch_size=64, timesteps=CONTEXT, learning_rate=1e-4, weight_decay=0.1),
     )
 
 

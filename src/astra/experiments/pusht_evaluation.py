@@ -1,6 +1,7 @@
 """Measure a policy on Push-T, beside the floor, the expert and the control with swapped instructions."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.evaluation.figures import write_figure
 from astra.evaluation.mask_picture import mask_picture
-from astra.experiments.evaluation_config import EvaluationConfig
+from astra.experiments.evaluation_config import NO_SIMULATOR, EvaluationConfig
 from astra.parallel.processes import in_main
 from astra.policies.astra import Astra
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, Trajectory, TrajectorySpec
 
+DRAWN_TIMESTEPS = 5
+"""Of the episode whose attention is drawn."""
 SCORE = "reward"
 """The score that is compared: the mean over episodes of the largest min(coverage / 0.95, 1)."""
 
@@ -74,46 +77,52 @@ def fitting_environment(spec: TrajectorySpec, max_timesteps: int) -> PushTConfig
     for kind in ("keypoints", "state", "pixels"):
         size = spec.images.get(IMAGE, (96, 96))[0]
         config = PushTConfig(observation=kind, max_timesteps=max_timesteps, frame_size=size)
-        offered = config.build().spec_of_trajectories
+        with closing(config.build()) as pusht:
+            offered = pusht.spec_of_trajectories
         if dict(spec.states) == dict(offered.states) and dict(spec.images) == dict(offered.images):
             if len(spec.actions) != len(offered.actions):
                 break
             return config
     raise ValueError(
         f"this policy sees {dict(spec.states) | dict(spec.images)} and has {len(spec.actions)} action dimensions; "
-        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4) or {IMAGE}, and has 2 action dimensions"
+        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4) or {IMAGE}, and has 2 action "
+        f"dimensions; {NO_SIMULATOR}"
     )
 
 
-def draw_attention(policy: Astra, environment: PushTConfig, goal: Pose, folder: Path, timesteps: int = 5) -> None:
+def draw_attention(policy: Astra, environment: PushTConfig, goal: Pose, folder: Path) -> None:
     """Draw the mask and the attention maps over the first timesteps of an episode. Source: Figures 7 and 8."""
-    trajectory = play_alone(policy, replace(environment, max_timesteps=timesteps).build(), goal)
+    with closing(replace(environment, max_timesteps=DRAWN_TIMESTEPS).build()) as pusht:
+        trajectory = play_alone(policy, pusht, goal)
     maps, rows, columns = policy.attention_maps(trajectory)
     visible = maps[0][0].sum(0) > 0
     write_figure(mask_picture(visible, rows, columns), folder / "mask.png")
     write_figure(attention_maps(maps, rows, columns), folder / "attention.png")
 
 
-def play_alone(policy: Policy[Any], environment: PushT, goal: Pose, seed: int = 0) -> Trajectory:
+def play_alone(policy: Policy[Any], environment: PushT, goal: Pose) -> Trajectory:
     """Let a policy act until the episode ends and give what it saw and did, as one trajectory."""
-    seen, _ = environment.reset(seed=seed, options={"goal": goal})
-    state = policy.start([environment.instruction], [seed])
+    seen, _ = environment.reset(seed=0, options={"goal": goal})
+    state = policy.start([environment.instruction], [0])
     observed: list[Observation] = []
     actions: list[torch.Tensor] = []
     ended = False
-    action = torch.zeros(1, len(policy.spec.actions))
+    device = next(policy.parameters()).device
+    action = torch.zeros(1, len(policy.spec.actions), device=device)
     while not ended:
         observation = Observation(
-            states={name: torch.from_numpy(seen[name])[None] for name in policy.spec.states},
-            images={name: torch.from_numpy(seen[name]).permute(2, 0, 1)[None] for name in policy.spec.images},
+            states={name: torch.from_numpy(seen[name])[None].to(device) for name in policy.spec.states},
+            images={
+                name: torch.from_numpy(seen[name]).permute(2, 0, 1)[None].to(device) for name in policy.spec.images
+            },
             previous_action=action,
         )
         action, state = policy.act(state, observation)
         observed.append(observation)
         actions.append(action)
-        seen, _, terminated, truncated, _ = environment.step(action[0].numpy())
+        seen, _, terminated, truncated, _ = environment.step(action[0].cpu().numpy())
         ended = terminated or truncated
-    valid = torch.ones(1, len(actions), dtype=torch.bool)
+    valid = torch.ones(1, len(actions), dtype=torch.bool, device=device)
     return Trajectory(
         instructions=(environment.instruction,),
         states={name: torch.stack([o.states[name] for o in observed], dim=1) for name in policy.spec.states},

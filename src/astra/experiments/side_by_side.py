@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from astra.disk import whole_folder, write_whole
 from astra.environments.pusht_geometry import GOAL_POSES
 from astra.evaluation.episode import Case, EpisodeResult
 from astra.evaluation.eval_info import FILE_NAME
@@ -23,8 +24,6 @@ from astra.experiments.pusht_evaluation import fitting_environment
 from astra.experiments.tabletop_evaluation import world_of
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
-from astra.policies.whole_file import write_whole
-from astra.policies.whole_folder import whole_folder
 
 GAP = 8
 """White columns between the two pictures."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from astra.disk import write_whole
 from astra.environments.environment import EnvironmentObservation
 from astra.environments.tabletop import Tabletop, TabletopConfig
 from astra.environments.tabletop_controls import BinnedOracle, Guess, Oracle
@@ -92,7 +93,7 @@ def percent(successes: int, episodes: int) -> str:
 def save_controls(rows: Sequence[Row], path: Path) -> None:
     """Write the rows as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([row.__dict__ for row in rows], indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps([row.__dict__ for row in rows], indent=1) + "\n").encode())
 
 
 def _measure(level: str, task: str, episodes: int, seed: int) -> Row:

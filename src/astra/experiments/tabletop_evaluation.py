@@ -7,6 +7,7 @@ from astra.environments.tabletop_controls import Oracle
 from astra.environments.tabletop_levels import TASKS_OF_LEVELS
 from astra.environments.vima_bench import VimaBenchConfig, tasks_of
 from astra.environments.vima_oracle import VimaOracle
+from astra.experiments.evaluation_config import NO_SIMULATOR
 from astra.experiments.pictured_evaluation import World
 from astra.trajectory import TrajectorySpec
 
@@ -51,5 +52,5 @@ def world_of(spec: TrajectorySpec) -> World:
         f"{dict(spec.images)}, and acts by {', '.join(spec.actions.names)} in {spec.actions.bins or 'no'} bins; the "
         f"tabletop has the views {dict(OBJECTS.views)}, the frames {FRAMES}, and {', '.join(ACTIONS.names)} in "
         f"{ACTIONS.bins} bins; VIMA-Bench the same views, no frames, and "
-        f"{' or '.join(str(actions.bins) for actions in POSES.values())} bins"
+        f"{' or '.join(str(actions.bins) for actions in POSES.values())} bins; {NO_SIMULATOR}"
     )

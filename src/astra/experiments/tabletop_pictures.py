@@ -1,10 +1,12 @@
 """Pictures of the tabletop for its page: every task with its prompt, the levels, and what a policy sees."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from astra.disk import write_whole
 from astra.environments.object_views import CROP
 from astra.environments.tabletop import Tabletop, TabletopConfig
 from astra.environments.tabletop_drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw, pixel
@@ -17,7 +19,6 @@ LINE, MARGIN = 40, 8
 
 def write_tabletop_pictures(folder: Path, *, seed: int = 3) -> list[Path]:
     """Write the pictures and give their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     environment = TabletopConfig().build()
     pictures = {
         "tasks-1": _stack([_task(environment, task, "L1", seed) for task in TRAINING_TASKS[:7]]),
@@ -28,8 +29,9 @@ def write_tabletop_pictures(folder: Path, *, seed: int = 3) -> list[Path]:
     }
     paths = []
     for name, picture in pictures.items():
-        paths.append(folder / f"{name}.png")
-        picture.quantize(128).save(paths[-1], optimize=True)
+        file = io.BytesIO()
+        picture.quantize(128).save(file, format="png", optimize=True)
+        paths.append(write_whole(folder / f"{name}.png", file.getvalue()))
     return paths
 
 

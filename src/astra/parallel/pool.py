@@ -100,7 +100,6 @@ def _call(function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
 
 class _RayPool:
     def __init__(self, ray: Any, shared: tuple[Any, ...]) -> None:
-        self.ray = ray
         self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.shared = [ray.put(value) for value in shared]
         self.task = ray.remote(num_cpus=1)(_call_with)  # and one thread with it
@@ -132,7 +131,7 @@ def _ray(cluster: str, shared: tuple[Any, ...]) -> Iterator[Pool]:
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError('a cluster needs Ray: pip install "astra-vla[cluster]"') from error
+        raise ImportError("a cluster needs Ray: pip install '.[cluster]' in Astra's folder") from error
     joined = not ray.is_initialized()
     if joined:
         try:

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import astra
+from astra.disk import whole_folder
 from astra.policies.config_json import from_json, to_json
 from astra.policies.policy import Policy
-from astra.policies.whole_folder import whole_folder
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
 
 
-def load_policy(folder: Path, device: torch.device | str = "cpu") -> Policy[Any]:
+def load_policy(folder: str | Path, device: torch.device | str = "cpu") -> Policy[Any]:
     """Read a policy, ready to act.
 
     Args:
@@ -75,12 +75,13 @@ def load_policy(folder: Path, device: torch.device | str = "cpu") -> Policy[Any]
     return policy.to(device).eval()
 
 
-def policy_folder(path: Path) -> Path:
+def policy_folder(path: str | Path) -> Path:
     """Find the policy's folder in a policy, a checkpoint or a run.
 
     Raises:
         FileNotFoundError: if there is none, or it lacks a file.
     """
+    path = Path(path)
     for folder in (path, path / "policy", path / "checkpoints" / "last" / "policy"):
         present = [name for name in (CONFIG, MODEL, STATISTICS) if (folder / name).is_file()]
         if MODEL in present or STATISTICS in present:

@@ -58,7 +58,8 @@ class DDPM(Noise):
             from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
         except ImportError as error:
             raise ImportError(
-                "diffusion over continuous actions needs the extra `diffusion`: pip install 'astra-vla[diffusion]'"
+                "diffusion over continuous actions needs the extra `diffusion`: pip install '.[diffusion]' in Astra's "
+                "folder"
             ) from error
         self.actions = (actions,)  # in a tuple: the policy owns the module
         kind: Any = DDPMScheduler if sampler == "ddpm" else DDIMScheduler

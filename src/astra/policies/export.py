@@ -41,7 +41,7 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
     try:
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: pip install 'astra-vla[export]'") from error
+        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
     path = folder / "control_step.onnx"
     names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
     with warnings.catch_warnings():  # of its own deprecated pieces
@@ -61,7 +61,7 @@ def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
     try:
         import onnxruntime  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: pip install 'astra-vla[export]'") from error
+        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -75,23 +75,23 @@ def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
 
 
 @torch.no_grad()
-def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor]]) -> float:
-    """Run program and policy side by side and give the largest difference of the head's outputs, as a share of them.
+def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor]]) -> tuple[float, int]:
+    """Run program and policy side by side; tell the largest difference of the head's outputs, and over how many steps.
 
-    The window comes into play: more timesteps than it has are run.
+    The difference is a share of the outputs. A policy with a window runs so far that every place of its cache is
+    written over.
     """
     instruction = _any_instruction(step)
     runner, state = StepRunner(step, program, instruction), step.policy.start([instruction], [0])
-    worst = 0.0
-    for t in range(min(CHECKED + (step.policy.config.window or 0), max(CHECKED, step.timesteps))):
-        if step.policy.config.window is None and t >= step.timesteps:
-            break
+    window, worst = step.policy.config.window, 0.0
+    steps = min(CHECKED, step.timesteps) if window is None else CHECKED + window
+    for t in range(steps):
         observation = example_observation(step.policy, seed=t)
         expected = step.policy.predict(state, observation)
         assert expected is not None
         _, predicted = runner(observation)
         worst = max(worst, ((predicted - expected).abs().max() / expected.abs().max()).item())
-    return worst
+    return worst, steps
 
 
 def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -> None:

@@ -73,7 +73,6 @@ class SmallImageEncoder(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(mean).repeat(FIRST**2), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std).repeat(FIRST**2), persistent=False)
         self.num_patches = (image_size[0] // patch_size) * (image_size[1] // patch_size)
-        self.patches = patches
         self.end = nn.LayerNorm(self.width) if patches else WholePicture(self.num_patches, self.width)
 
     def forward(self, pixels: Shaped[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:

@@ -1,5 +1,6 @@
 """Prompts as words and pictures: a vocabulary made from the data set's instructions and a learned embedding."""
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -64,6 +65,7 @@ class Words(nn.Module):
         # Tells an object of the prompt from the same object in a state.
         self.picture = nn.Parameter(torch.randn(width) * spread(width)) if self.max_pictured else None
         self._parts: dict[str, list[Part]] = {}
+        self._warned = False
 
     @property
     def description(self) -> str:
@@ -104,10 +106,24 @@ class Words(nn.Module):
 
     def _cut(self, instruction: str) -> list[Part]:
         if instruction not in self._parts:
-            parts = cut(instruction, lambda text: self.tokenizer.encode(text).ids)
+            parts = cut(instruction, self._read)
             check_length(instruction, sum(len(part) for part in parts if isinstance(part, list)), self.max_words)
             self._parts[instruction] = parts
         return self._parts[instruction]
+
+    def _read(self, text: str) -> list[int]:
+        """Look words up; the first time that some are missing, warn of them."""
+        read = self.tokenizer.encode(text)
+        unknown = self.tokenizer.token_to_id(UNKNOWN)
+        missing = [text[first:end] for id, (first, end) in zip(read.ids, read.offsets, strict=True) if id == unknown]
+        if missing and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the policy has never read the words {', '.join(missing)}, and takes all such words for one: it "
+                f"learned from instructions of {self.embedding.num_embeddings - 2} words (astra inspect checkpoint)",
+                stacklevel=2,
+            )
+        return read.ids
 
 
 def check_pictured(pictures: PromptPictures, max_pictured: int) -> None:

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astra.disk import sync, whole_folder, write_whole
 from astra.policies.checkpoint import code_version
-from astra.policies.whole_file import write_whole
-from astra.policies.whole_folder import sync, whole_folder
 
 
 class RunFolder:

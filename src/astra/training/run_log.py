@@ -7,6 +7,7 @@ A line of metrics.jsonl is one JSON object: `update`, `minutes` (of training), a
 import json
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from accelerate.tracking import get_available_trackers
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from astra.policies.whole_file import write_whole
+from astra.disk import write_whole
 from astra.training.budget import Budget
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -29,7 +30,9 @@ def check_tracker(tracker: Tracker) -> None:
         ValueError: if it is not, with the command that installs it.
     """
     if tracker != "none" and tracker not in {str(name) for name in get_available_trackers()}:
-        raise ValueError(f"tracker={tracker!r} is not installed: pip install 'astra-vla[{tracker}]', or tracker='none'")
+        raise ValueError(
+            f"tracker={tracker!r} is not installed: pip install '.[{tracker}]' in Astra's folder, or tracker='none'"
+        )
 
 
 class RunLog:
@@ -94,7 +97,7 @@ class RunLog:
             self.say(f"update {self.budget.update}: {kind} {numbers}")
 
     def _show(self, loss: float, speed: float) -> None:
-        left = time.strftime("%H:%M:%S", time.gmtime(self.budget.seconds_left))
+        left = timedelta(seconds=round(self.budget.seconds_left))
         summary = f"update {self.budget.update}  loss {loss:.4f}  {speed:,.0f} timesteps/s  {left} left"
         self._progress.update(self._task, completed=self.budget.share(), summary=summary)
         if not self.console.is_terminal and time.monotonic() - self._printed > 10:

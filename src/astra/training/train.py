@@ -113,18 +113,22 @@ class TrainingConfig:
         Raises:
             ValueError: naming the field.
         """
-        every = self.log_every, self.validation_every, self.checkpoint_every, self.evaluate_every or 1
-        sizes = self.updates, self.batch_size, self.accumulate, self.validation_windows, self.keep_checkpoints
-        if min(*every, *sizes, self.threads or 1) < 1:
-            raise ValueError("updates, sizes, intervals and threads of training must be at least 1")
+        counts = ("updates", "batch_size", "timesteps", "accumulate", "threads", "log_every", "validation_every")
+        counts += ("validation_windows", "evaluate_every", "checkpoint_every", "keep_checkpoints")
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {value}")
         if not 0 <= self.warmup < 1 or not 0 <= self.average_ceiling < 1:
             raise ValueError(
                 f"warmup and average_ceiling lie in 0 to below 1, got {self.warmup} and {self.average_ceiling}"
             )
         if self.state_noise < 0:
-            raise ValueError(f"state_noise must not be negative, got {self.state_noise}")
-        if min(self.learning_rate, self.gradient_clip, 1 if self.max_minutes is None else self.max_minutes) <= 0:
-            raise ValueError("learning_rate, gradient_clip and max_minutes must be above 0")
+            raise ValueError(f"training.state_noise must not be negative, got {self.state_noise}")
+        for name in ("learning_rate", "gradient_clip", "max_minutes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"training.{name} must be above 0, got {value}")
 
 
 def train(
@@ -379,7 +383,11 @@ def _validate(accelerator: Accelerator, state: RunState, windows: Windows, confi
     if state.contrastive is None:
         return found
     sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
-    return found | validate_contrast(accelerator, state.average.policy, state.contrastive, windows, **sizes)
+    # The weights that trained with its head, not their average, which the head has never read.
+    state.policy.eval()
+    found |= validate_contrast(accelerator, state.policy, state.contrastive, windows, **sizes)
+    state.policy.train()
+    return found
 
 
 def _write(run: RunFolder, state: RunState) -> None:

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from jaxtyping import Int64
 
+from astra.contrastive_dynamics.negatives import TooFewEpisodesError
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import batches_in_order
 from astra.datasets.windows import Windows
@@ -54,7 +55,7 @@ def validate_contrast(
 
     Args:
         accelerator: tells the device and the precision.
-        policy: in evaluation mode.
+        policy: in evaluation mode; its weights are those that the head was trained with.
         contrastive: its trajectory head.
         windows: of the held-out episodes.
         num_windows: at most so many are read, spread evenly; always the same ones.
@@ -64,15 +65,15 @@ def validate_contrast(
         The means over anchors; nothing where the windows are too few to make negatives.
     """
     chosen = _spread(len(windows), num_windows)
-    means = Means()
+    means, device = Means(), next(contrastive.parameters()).device  # of a sharded run, where its whole state lies
     for positions in batches_in_order(len(chosen), batch_size):
         trajectory = windows.batch(chosen[positions])
         try:
             contrast = contrastive.config.draw(trajectory, fraction=1.0)
-        except ValueError:  # a short rest, or a single episode
+        except TooFewEpisodesError:  # in a short rest, or a data set of few
             continue
         with accelerator.autocast():
-            loss, metrics = contrastive(policy, trajectory.to(accelerator.device), contrast.to(accelerator.device))
+            loss, metrics = contrastive(policy, trajectory.to(device), contrast.to(device))
         means.add(Cost(loss=loss, metrics=metrics, count=torch.tensor(len(contrast.anchors), device=loss.device)))
     return means.take() if means else {}
 
