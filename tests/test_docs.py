@@ -2,10 +2,15 @@
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+
+from astra.trajectory import Statistics, TrajectorySpec
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
@@ -63,6 +68,26 @@ def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text(), flags=re.DOTALL)
     assert blocks
     exec(compile("\n".join(blocks), page, "exec"), {"__name__": page})
+
+
+def test_the_loop_of_the_quickstart_acts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+) -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.policies.checkpoint import save_policy
+
+    monkeypatch.chdir(tmp_path)
+    spec = replace(tiny_spec, images={"observation.image": (64, 64)})
+    policy = AstraConfig(layers=1, heads=1, width=16).build(spec, tiny_statistics)
+    save_policy(policy, tmp_path / "runs/pusht-expert")
+    (block,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/quickstart.md").read_text(), flags=re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(compile(block, "quickstart", "exec"), found)
+    seen: dict[str, np.ndarray] = {name: np.zeros(size, np.float32) for name, size in spec.states.items()}
+    seen["observation.image"] = np.zeros((64, 64, 3), np.uint8)
+    done = []
+    found["control"](lambda: seen, lambda action: done.append(action) or action, spec.instructions[0], 3)
+    assert [tuple(action.shape) for action in done] == 3 * [(1, len(spec.actions))]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])

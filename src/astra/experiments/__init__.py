@@ -19,16 +19,16 @@ EXPERIMENTS = {
         make=tabletop.tabletop_short, row="comparisons of policies", scale="cpu", hours="0.4 on one core"
     ),
     "tabletop-contrastive": Named(
-        make=contrastive.tabletop_contrastive, row="Table 4, with CDL", scale="cpu", hours="0.4 on one core"
+        make=contrastive.tabletop_contrastive, row="Table 4, with CDL", scale="cpu", hours="0.9 on one core, estimated"
     ),
     "tabletop-pretraining": Named(
-        make=contrastive.tabletop_pretraining, row="CDL alone", scale="cpu", hours="0.4 on one core"
+        make=contrastive.tabletop_pretraining, row="CDL alone", scale="cpu", hours="1.7 on one core, estimated"
     ),
     "tabletop-pretrained": Named(
         make=contrastive.tabletop_pretrained, row="after CDL alone", scale="cpu", hours="0.4 on one core"
     ),
     "vima-bench": Named(make=tabletop.vima_bench, row="Table 1, Astra", scale="paper", hours="not measured"),
-    "vima-bench-cpu": Named(make=tabletop.vima_bench_cpu, row="Table 1, small", scale="cpu", hours="1 on two cores"),
+    "vima-bench-cpu": Named(make=tabletop.vima_bench_cpu, row="Table 1, small", scale="cpu", hours="0.6 on one core"),
     "vima-bench-cpu-with-tabletop": Named(
         make=tabletop.vima_bench_cpu_with_tabletop, row="Table 1, small", scale="cpu", hours="0.7 on one core"
     ),

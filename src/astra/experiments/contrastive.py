@@ -16,7 +16,7 @@ PRETRAINING = "runs/tabletop-pretraining"
 def tabletop_contrastive() -> Experiment:
     """As tabletop-short, by behaviour cloning and contrastive dynamics learning.
 
-    An update costs about twice as much, so that the same time holds half the updates.
+    An update costs about twice as much, so that its 5,000 take about twice as long.
     """
     return _short(contrastive=ContrastiveConfig())
 

@@ -116,8 +116,7 @@ class TrainingConfig:
         counts = ("updates", "batch_size", "timesteps", "accumulate", "threads", "log_every", "validation_every")
         counts += ("validation_windows", "evaluate_every", "checkpoint_every", "keep_checkpoints")
         for name in counts:
-            value = getattr(self, name)
-            if value is not None and value < 1:
+            if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {value}")
         if not 0 <= self.warmup < 1 or not 0 <= self.average_ceiling < 1:
             raise ValueError(
@@ -126,8 +125,7 @@ class TrainingConfig:
         if self.state_noise < 0:
             raise ValueError(f"training.state_noise must not be negative, got {self.state_noise}")
         for name in ("learning_rate", "gradient_clip", "max_minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
+            if (value := getattr(self, name)) is not None and value <= 0:
                 raise ValueError(f"training.{name} must be above 0, got {value}")
 
 
@@ -380,13 +378,11 @@ def _agree(accelerator: Accelerator, *values: float) -> list[float]:
 def _validate(accelerator: Accelerator, state: RunState, windows: Windows, config: TrainingConfig) -> dict[str, float]:
     sizes = {"num_windows": config.validation_windows, "batch_size": config.batch_size}
     found = validate(accelerator, state.average.policy, windows, **sizes)
-    if state.contrastive is None:
-        return found
-    sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
-    # The weights that trained with its head, not their average, which the head has never read.
-    state.policy.eval()
-    found |= validate_contrast(accelerator, state.policy, state.contrastive, windows, **sizes)
-    state.policy.train()
+    if state.contrastive is not None:
+        sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
+        state.policy.eval()  # not the average, which the head has never read
+        found |= validate_contrast(accelerator, state.policy, state.contrastive, windows, **sizes)
+        state.policy.train()
     return found
 
 
