@@ -36,6 +36,13 @@ def test_measures_the_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "| L4 | all |" in capsys.readouterr().out
 
 
+def test_options_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "tabletop", "--pictures", str(tmp_path), "--controls", "3"]) == 2
+    assert "leave --controls and --level out" in capsys.readouterr().err
+    assert main(["inspect", "tabletop", "--output", str(tmp_path / "controls.json")]) == 2
+    assert "by --controls" in capsys.readouterr().err
+
+
 def test_an_unknown_level_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "tabletop", "--level", "L7"]) == 2
     assert "no level 'L7'; the levels are train, L1" in capsys.readouterr().err

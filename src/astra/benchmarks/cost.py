@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.benchmarks.contenders import make_update
+from astra.benchmarks.floor import fewest_operations
 from astra.benchmarks.shapes import Shape
 from astra.policies.astra import AstraConfig
 from astra.policies.sizes import astra_19m, astra_38m, astra_43m, astra_198m
@@ -124,18 +125,9 @@ WORKLOADS = (
 
 
 def trunk_flops(policy: AstraConfig, L: int, M: int, N: int, T: int) -> float:
-    """Count the FLOPs of a forward pass of the trunk on one sample: matrix products, and attention over allowed pairs.
-
-    The last block makes keys and values of the context, and computes the queries alone.
-    """
-    D, context, queries = policy.width, L + T * (M + N) - N, T * N
-    rows = 24 * D**2 * context + 20 * D**2 * queries
-    per_step = M + N
-    seen_by_queries = sum(N * (L + t * per_step + M) for t in range(T))
-    seen_by_context = L * L + sum(M * (L + t * per_step + M) + N * (L + (t + 1) * per_step) for t in range(T))
-    read = 4 * D * (seen_by_queries + seen_by_context)
-    last = 20 * D**2 * queries + 4 * D**2 * context + 4 * D * seen_by_queries
-    return (policy.layers - 1) * (rows + read) + last
+    """Count the fewest FLOPs of a forward pass of the trunk on one sample."""
+    shape = Shape(L=L, M=M, N=N, T=T, B=1, layers=policy.layers, heads=policy.heads, width=policy.width)
+    return fewest_operations(shape) / 3  # an update is a forward pass, and a backward pass of two
 
 
 def training_flops(workload: Workload) -> float:

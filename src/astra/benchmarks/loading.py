@@ -3,19 +3,17 @@
 CPU time of one thread, in turn, medians. The data mean nothing; columns are memory-mapped files, as training has them.
 """
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import numpy as np
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
+from astra.benchmarks.clock import in_turn, one_thread
 from astra.benchmarks.shapes import Ratio
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.experiments.frozen_features import frozen_features
@@ -37,19 +35,14 @@ TINY = AstraConfig(layers=2, heads=4, width=128)
 
 def benchmark_loading(rounds: int = 5) -> list[Ratio]:
     """Measure all rows; the targets of this benchmark are our own."""
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory(prefix="astra-loading-") as folder, Progress(transient=True) as progress:
-        bar = progress.add_task("loading", total=4)
+    with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
         rows: list[Ratio] = []
         dataset = _demonstrations(Path(folder))
         vectors = replace(dataset, spec=replace(dataset.spec, images={}))
         for what, data, T, B in (("vectors", vectors, 20, 256), ("frames", dataset, 4, 32)):
             rows.append(_gathering(what, Windows(data, timesteps=T), B, rounds))
-            progress.advance(bar)
         rows.append(_share_of_the_update(vectors, rounds))
-        progress.advance(bar)
         rows.append(_frozen_encoder(dataset, Path(folder) / "encoder", rounds))
-        progress.advance(bar)
         return rows
 
 
@@ -65,7 +58,8 @@ def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
     def draw() -> np.ndarray:
         return random.integers(len(windows), size=B)
 
-    at_once, each = _cpu_seconds([lambda: windows.batch(draw()), lambda: one_by_one(draw())], rounds)
+    sides = {"at once": lambda: windows.batch(draw()), "one by one": lambda: one_by_one(draw())}
+    at_once, each = map(median, in_turn(sides, rounds, label=f"gathering {what}").values())
     name = f"gathering {what}: {B / at_once:,.0f} windows/s of T{windows.timesteps}, against one window at a time"
     return Ratio(name=name, ratio=each / at_once, must=3.0, aim=10.0, better="higher")
 
@@ -80,7 +74,8 @@ def _share_of_the_update(vectors: LeRobotDataset, rounds: int) -> Ratio:
     def load() -> Trajectory:
         return windows.batch(random.integers(len(windows), size=training.batch_size))
 
-    loading, whole = _cpu_seconds([load, lambda: update(load())], 4 * rounds)
+    sides = {"loading": load, "update": lambda: update(load())}
+    loading, whole = map(median, in_turn(sides, 4 * rounds, label="share of the update").values())
     share = f"{loading / whole:.2%} of the update"
     name = f"loading as a share of the update, Push-T small policy, B{training.batch_size}: {share}"
     return Ratio(name=name, ratio=loading / whole, must=0.05, aim=0.02, better="lower")
@@ -104,7 +99,8 @@ def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio
     def update_on(windows: Windows) -> Callable[[], object]:
         return lambda: update(windows.batch(random.integers(len(windows), size=B)))
 
-    frames, cached = _cpu_seconds([update_on(with_frames), update_on(with_features)], rounds)
+    sides = {"frames": update_on(with_frames), "features": update_on(with_features)}
+    frames, cached = map(median, in_turn(sides, rounds, label="a frozen encoder").values())
     name = f"update with a frozen ResNet-18, T{T} B{B}: frames / cached features"
     return Ratio(name=name, ratio=frames / cached, must=2.0, aim=5.0, better="higher")
 
@@ -122,18 +118,6 @@ def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Traje
         average.update(policy)
 
     return update
-
-
-def _cpu_seconds(actions: list[Callable[[], Any]], rounds: int) -> list[float]:
-    """Give the median CPU time of each action, taken in turn after one warm-up."""
-    seconds: list[list[float]] = [[] for _ in actions]
-    for number in range(rounds + 1):
-        for spent, action in zip(seconds, actions, strict=True):
-            begun = time.process_time()
-            action()
-            if number:
-                spent.append(time.process_time() - begun)
-    return [statistics.median(spent) for spent in seconds]
 
 
 def _demonstrations(folder: Path, episodes: int = 32, length: int = 64) -> LeRobotDataset:

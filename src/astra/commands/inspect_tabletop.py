@@ -29,8 +29,12 @@ def tabletop(
         workers: processes for the controls.
 
     Raises:
-        ValueError: if there is no such level.
+        ValueError: if there is no such level, or options do not go together.
     """
+    if pictures is not None and (controls or level):
+        raise ValueError("--pictures draws all that the documentation shows: leave --controls and --level out")
+    if output is not None and not controls:
+        raise ValueError("--output takes the results of the controls: say of how many episodes, by --controls")
     levels = (level,) if level else ("L1", "L2", "L3", "L4")
     if pictures is not None:
         print("\n".join(str(path) for path in write_tabletop_pictures(pictures)))

@@ -24,7 +24,7 @@ DECODING = Decoding(temperature=0.5)
 DEMONSTRATIONS = Demonstrations(
     name="pusht-human",
     command="astra convert pusht-zarr pusht_cchi_v7_replay.zarr.tar data/pusht-human --mirror",
-    needs="download Diffusion Policy's pusht_cchi_v7_replay.zarr (docs/results.md)",
+    needs="get Diffusion Policy's pusht_cchi_v7_replay.zarr (docs/results.md says where)",
 )
 
 

@@ -38,7 +38,7 @@ class AstraConfig(SequenceConfig):
     trajectory_attention: bool = True
     """Whether all tokens of a segment read each other; False: causal attention. Source: Table 4."""
     action_queries: bool = True
-    """Whether actions are read at action queries; False: dimension by dimension. Source: Table 4."""
+    """Read actions at action queries; without, they are decoded dimension by dimension. Source: Table 4."""
     horizon: int = 1
     """Actions predicted at each timestep. Deviation: the paper predicts one."""
     horizon_sample: int | None = None
