@@ -51,7 +51,7 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
     """The head's outputs of a full forward, (B, T, H, N, K)."""
     steps = torch.arange(policy.config.horizon)
-    inputs, _, _ = policy.inputs(trajectory, steps)
+    inputs = policy.lay_out_asking(trajectory, steps).inputs
     outputs = policy.transformer(*inputs, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
 

@@ -33,7 +33,7 @@ def policy(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Astra":
 
 
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
-    inputs, _, _ = policy.inputs(trajectory, torch.arange(1))
+    inputs = policy.lay_out_asking(trajectory, torch.arange(1)).inputs
     outputs = policy.transformer(*inputs, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, 1, policy.sizes.action)))
 

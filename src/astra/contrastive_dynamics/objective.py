@@ -151,8 +151,8 @@ class ContrastiveDynamics(nn.Module):
             mixed = replace(mixed, actions=mixed.actions - _at(origin.repeat(2, 1, 1), actions) + other)
         prompts = self._prompts(policy, trajectory, contrast, C)
         placed = _at(tokens, states), exists.flatten(0, 1)[states]
-        inputs, _, _ = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)
-        encoded = policy.read(inputs, T, actions=T, context_out=True)
+        laid_out = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)
+        encoded = policy.read(laid_out, context_out=True)
         _, last = split(encoded, policy.sizes.state, policy.sizes.action)
         return self.head(last, rows).unflatten(0, (A, C))
 

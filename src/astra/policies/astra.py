@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from astra.attention.initialisation import spread
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind, TokenIds, split
-from astra.attention.transformer import SharedPrompt
 from astra.objects import PromptPictures
 from astra.policies.action_heads import behaviour_cloning
 from astra.policies.autoregression import choose_action, outputs_before_actions
 from astra.policies.policy import Losses
-from astra.policies.sequence import SequenceConfig, SequencePolicy, SequenceState, put
+from astra.policies.sequence import LaidOut, SequenceConfig, SequencePolicy, SequenceState, put
 from astra.tokenizers.relative_actions import measured_from
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -122,9 +121,8 @@ class Astra(SequencePolicy[AstraState]):
 
         Source: section 3.3 and Figure 7b.
         """
-        T = trajectory.num_timesteps
-        inputs, _, _ = self.lay_out(trajectory, actions=T)
-        encoded = self.read(inputs, T, actions=T, context_out=True)
+        laid_out = self.lay_out(trajectory, actions=trajectory.num_timesteps)
+        encoded = self.read(laid_out, context_out=True)
         states, actions = split(encoded, self.sizes.state, self.sizes.action)
         return states, actions
 
@@ -197,27 +195,20 @@ class Astra(SequencePolicy[AstraState]):
 
         Rows are the context and the queries of the action at hand, columns are prompt and context.
         """
-        inputs, rows, columns = self.inputs(trajectory, torch.zeros(1, dtype=torch.long, device=self.device))
-        return self.transformer.attention_maps(*inputs), rows, columns
+        asked = self.lay_out_asking(trajectory, torch.zeros(1, dtype=torch.long, device=self.device))
+        return self.transformer.attention_maps(*asked.inputs), asked.rows, asked.columns
 
-    def inputs(
-        self, trajectory: Trajectory, steps: Int[Tensor, " h"]
-    ) -> tuple[tuple[SharedPrompt, Tensor, Tensor, Tensor], TokenIds, TokenIds]:
+    def lay_out_asking(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> LaidOut:
         """Lay out the sequence with the queries of some steps of the horizon."""
         assert self.queries is not None, "there are no action queries"
         slots = _query_slots(steps, self.sizes.action)
-        actions = self._actions_read(trajectory.num_timesteps)
+        # The last action comes after all queries, and a window of 1 holds none.
+        actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
         return self.lay_out(trajectory, actions=actions, slots=slots, queries=self.queries[slots])
 
     def _ask(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> Float[Tensor, "B Q D"]:
         """Run the trunk: give the outputs of the queries of some steps of the horizon."""
-        T = trajectory.num_timesteps
-        inputs, _, _ = self.inputs(trajectory, steps)
-        return self.read(inputs, T, actions=self._actions_read(T), context_out=False)
-
-    def _actions_read(self, T: int) -> int:
-        """Count the actions that queries read: the last one comes after all of them, and a window of 1 holds none."""
-        return 0 if self.config.window == 1 else T - 1
+        return self.read(self.lay_out_asking(trajectory, steps), context_out=False)
 
     def _take_origin(self, state: AstraState, observation: Observation) -> Float[Tensor, "B N"]:
         """Give the executed action as it was measured, and note what the next one is measured from."""

@@ -20,10 +20,9 @@ from astra.trajectory import Observation, Trajectory
 
 def outputs_before_actions(policy: SequencePolicy, trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
     """Read whole trajectories: give what stands before each action dimension."""
-    T = trajectory.num_timesteps
     tokens, seen = policy.state_tokens(trajectory)
-    inputs, _, _ = policy.lay_out(trajectory, actions=T, states=(tokens, seen))
-    outputs = policy.read(inputs, T, actions=T, context_out=True)
+    laid_out = policy.lay_out(trajectory, actions=trajectory.num_timesteps, states=(tokens, seen))
+    outputs = policy.read(laid_out, context_out=True)
     states, actions = split(outputs, policy.sizes.state, policy.sizes.action)
     return torch.cat([last_real(states, seen)[:, :, None], actions[:, :, :-1]], dim=2)
 

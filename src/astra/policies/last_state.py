@@ -28,8 +28,8 @@ def outputs_at_states(policy: SequencePolicy, trajectory: Trajectory) -> Float[T
     T = trajectory.num_timesteps
     actions = 0 if policy.config.window == 1 else T - 1
     tokens, seen = policy.state_tokens(trajectory)
-    inputs, _, _ = policy.lay_out(trajectory, actions=actions, states=(tokens, seen))
-    outputs = policy.read(inputs, T, actions=actions, context_out=True)
+    laid_out = policy.lay_out(trajectory, actions=actions, states=(tokens, seen))
+    outputs = policy.read(laid_out, context_out=True)
     M, N = policy.sizes.state, policy.sizes.action if actions else 0
     missing = outputs.new_zeros(len(outputs), T * (M + N) - outputs.shape[1], outputs.shape[2])
     states, _ = split(torch.cat([outputs, missing], dim=1), M, N)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from astra.attention.cache import SegmentCache
 from astra.attention.chunks import chunks_of_timesteps
+from astra.attention.kernels import Chunk
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
@@ -73,6 +74,18 @@ class SequenceState:
 
 
 State = TypeVar("State", bound=SequenceState)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaidOut:
+    """A batch of sequences, as the trunk takes them."""
+
+    inputs: tuple[SharedPrompt, Float[Tensor, "B C D"], Float[Tensor, "B Q D"], Float[Tensor, "#B #H R S"]]
+    """Prompts, context, queries and mask; rows are context then queries, columns are prompt then context."""
+    rows: TokenIds
+    columns: TokenIds
+    chunks: tuple[Chunk, ...]
+    """Rows that may be computed apart."""
 
 
 class SequencePolicy(Policy[State]):
@@ -171,8 +184,8 @@ class SequencePolicy(Policy[State]):
         prompts: tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Int[Tensor, " B"]] | None = None,
         slots: Int[Tensor, " Q"] | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
-    ) -> tuple[tuple[SharedPrompt, Tensor, Tensor, Tensor], TokenIds, TokenIds]:
-        """Lay out prompt, context, queries and mask, as the trunk takes them, and the ids of rows and columns.
+    ) -> LaidOut:
+        """Lay out prompt, context, queries and mask, as the trunk takes them.
 
         Args:
             trajectory: B trajectories of T timesteps.
@@ -208,19 +221,13 @@ class SequencePolicy(Policy[State]):
 
         shared = self.shared_prompt(prompt, prompt_valid, of)
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
-        return (shared, context, placed, self.mask(allowed, rows, columns)), rows, columns
+        inputs = (shared, context, placed, self.mask(allowed, rows, columns))
+        chunks = chunks_of_timesteps(L, M, N, T, len(slots), actions=actions)
+        return LaidOut(inputs=inputs, rows=rows, columns=columns, chunks=chunks)
 
-    def read(
-        self, inputs: tuple[SharedPrompt, Tensor, Tensor, Tensor], T: int, *, actions: int, context_out: bool
-    ) -> Float[Tensor, "B R D"]:
-        """Run the trunk over what `lay_out` made: give the outputs of the queries, or of context and queries."""
-        prompt, context, queries, _ = inputs
-        M = self.sizes.state
-        N = (context.shape[1] - T * M) // actions if actions else 0
-        chunks = chunks_of_timesteps(
-            prompt.tokens.shape[1], M, N, T, queries.shape[1] // T, actions=actions if actions else T
-        )
-        return self.transformer(*inputs, context_out=context_out, chunks=chunks)
+    def read(self, laid_out: LaidOut, *, context_out: bool) -> Float[Tensor, "B R D"]:
+        """Run the trunk: give the outputs of the queries, or of context and queries."""
+        return self.transformer(*laid_out.inputs, context_out=context_out, chunks=laid_out.chunks)
 
     def prompt_of(self, trajectory: Trajectory) -> tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Tensor]:
         """Give the distinct prompts of a batch, which tokens are real, and which prompt each trajectory has."""
