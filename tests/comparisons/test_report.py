@@ -69,6 +69,19 @@ def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, resul
     assert training.rows[0][2:] == ("0.5", "2.000", "10.0")
 
 
+def test_minutes_of_several_machines_are_told_not_to_compare(world: ModuleType, results: Path) -> None:
+    from astra.comparisons.rendering import notes_of
+    from astra.comparisons.report import make_report
+
+    def notes() -> str:
+        return "\n".join(notes_of(make_report(world.tiny(), "cpu", results)))
+
+    (results / "gato/2/config.json").write_text(json.dumps({}))  # from before machines were written down
+    assert "machines" not in notes()
+    (results / "astra/1/config.json").write_text(json.dumps({"machines": ["16 cores, a GPU", "2 cores"]}))
+    assert "machines differ: 2 cores; 16 cores, a GPU." in notes()
+
+
 def test_the_csv_has_a_line_for_every_row_and_column(world: ModuleType, results: Path) -> None:
     from astra.comparisons.rendering import write_texts
     from astra.comparisons.report import make_report

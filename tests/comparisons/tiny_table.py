@@ -80,4 +80,5 @@ def write_results(folder: Path, row: str, seed: int, successes: list[bool], firs
         for update in range(1, 6)
     ]
     lines.append({"update": 5, "minutes": 0.5, "validation/loss": 2.0, "validation/action_accuracy": 0.1})
+    (run / "config.json").write_text(json.dumps({"machines": ["2 cores"]}))
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -12,7 +12,7 @@ from astra.evaluation.eval_info import read_summary
 from astra.evaluation.evaluate import evaluate
 from astra.evaluation.result_table import result_line, result_table
 from astra.evaluation.videos import read_video
-from astra.policies.checkpoint import code_version
+from astra.policies.provenance import code_version
 
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
 

@@ -64,6 +64,16 @@ def test_differences_are_named_by_their_place(tmp_path: Path) -> None:
     assert json.loads((run.folder / "config.json").read_text())["policy"]["width"] == 8
 
 
+def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    for name in ("here", "there", "there", "here"):
+        monkeypatch.setattr("astra.training.run_folder.machine", lambda name=name: name)
+        run.claim({"seed": 0}, {"command": "train"})
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["machines"] == ["here", "there"]
+    assert (config["seed"], config["description"]) == (0, {"command": "train"})
+
+
 def test_a_whole_folder_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="exists already"), whole_folder(tmp_path / "there"):

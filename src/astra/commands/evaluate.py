@@ -14,8 +14,9 @@ from astra.evaluation.result_table import group_table, result_table
 from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.evaluations import evaluate_policy
 from astra.parallel.processes import is_main_process
-from astra.policies.checkpoint import code_version, load_policy, policy_folder
+from astra.policies.checkpoint import load_policy, policy_folder
 from astra.policies.policy import Policy
+from astra.policies.provenance import code_version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,9 @@ from astra.evaluation.eval_info import FILE_NAME
 from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.evaluations import evaluate_policy
 from astra.experiments.experiment import Experiment, run_training
-from astra.policies.checkpoint import code_version, load_policy
+from astra.policies.checkpoint import load_policy
 from astra.policies.config_json import from_json, to_json
+from astra.policies.provenance import code_version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,8 @@ class Training:
     """On held-out demonstrations, at the end."""
     held_out_accuracy: float
     """Share of action dimensions predicted right there, at the end; NaN where actions have no bins."""
+    machines: tuple[str, ...]
+    """Those that worked on them, as far as the runs tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,15 +135,19 @@ def _in_percent(values: Float[np.ndarray, "K E"], strata: Sequence[str], *, shar
 
 def read_training(folder: Path) -> Training | None:
     """Read how the finished runs of a row were trained; None: there are none."""
-    ends = []
+    ends, machines = [], list[str]()
     for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
         held_out = (validated.get(f"validation/{name}", math.nan) for name in ("loss", "action_accuracy"))
         ends.append((lines[-1]["minutes"], *held_out))
+        machines += json.loads(path.with_name("config.json").read_text()).get("machines", [])
     if not ends:
         return None
     minutes, loss, accuracy = np.array(ends, np.float64).T
     return Training(
-        minutes=float(np.median(minutes)), held_out_loss=float(loss.mean()), held_out_accuracy=float(accuracy.mean())
+        minutes=float(np.median(minutes)),
+        held_out_loss=float(loss.mean()),
+        held_out_accuracy=float(accuracy.mean()),
+        machines=tuple(dict.fromkeys(machines)),
     )

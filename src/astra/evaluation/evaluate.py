@@ -1,8 +1,6 @@
 """One evaluation from end to end: episodes, numbers, videos and the file that keeps them."""
 
 import dataclasses
-import os
-import platform
 import shlex
 import sys
 import time
@@ -11,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent
@@ -23,8 +19,8 @@ from astra.evaluation.rollout import play
 from astra.evaluation.success import Summary
 from astra.evaluation.videos import film_strip, write_video
 from astra.parallel.processes import everywhere, in_main, is_main_process, own_share
-from astra.policies.checkpoint import code_version
 from astra.policies.policy import Policy
+from astra.policies.provenance import code_version, machine
 
 _Played = tuple[int, EpisodeResult, str | None]
 """Number of a case, its result without the frames, and its video relative to the folder."""
@@ -94,7 +90,7 @@ def evaluate(
     told = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "code_version": code_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": machine(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     in_main(lambda: write_eval_info({**info, **told, **(provenance or {})}, folder))

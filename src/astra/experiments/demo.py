@@ -18,7 +18,8 @@ from astra.experiments.experiment import Experiment, run_training
 from astra.experiments.pusht import small_policy, small_training
 from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
 from astra.experiments.pusht_evaluation import evaluate_pusht
-from astra.policies.checkpoint import code_version, load_policy
+from astra.policies.checkpoint import load_policy
+from astra.policies.provenance import code_version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ The weights are complete: a policy that began from pretrained encoders holds tho
 """
 
 import json
-import subprocess
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import astra
 from astra.disk import whole_folder
 from astra.policies.config_json import from_json, to_json
 from astra.policies.policy import Policy
+from astra.policies.provenance import code_version
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
 FORMAT = 1
@@ -92,19 +92,6 @@ def policy_folder(path: str | Path) -> Path:
         f"{path} holds no policy: expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/, "
         f"or in its checkpoints/last/policy/"
     )
-
-
-def code_version() -> str:
-    """Give Astra's version, and the git revision where the code lies in a checkout: `0.1.0+1a2b3c4` or `...-dirty`."""
-    checkout = Path(__file__).parents[3]
-    if not (checkout / ".git").exists():
-        return astra.__version__
-    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git, or a checkout without commits
-        return astra.__version__
-    return f"{astra.__version__}+{revision}"
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

@@ -1,6 +1,6 @@
 """The folder of a run: which run it holds, and its checkpoints.
 
-    runs/NAME/config.json               the resolved configuration, code version, and whatever the caller describes
+    runs/NAME/config.json               the resolved configuration, code version, machines, the caller's description
     runs/NAME/metrics.jsonl             see run_log
     runs/NAME/checkpoints/000500/       see run_state
     runs/NAME/checkpoints/last          link to the newest
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.disk import sync, whole_folder, write_whole
-from astra.policies.checkpoint import code_version
+from astra.policies.provenance import code_version, machine
 
 
 class RunFolder:
@@ -37,18 +37,20 @@ class RunFolder:
 
         Args:
             identity: what makes the run what it is, as JSON; the same for every start and resume of it.
-            description: what else is written down at the first start.
+            description: what else is written down at the first start; each machine that works on it is, too.
 
         Raises:
             ValueError: if the folder holds another run.
         """
         config = self.folder / "config.json"
         if config.exists():
-            self._check_identity(config, identity)
+            present = self._check_identity(config, identity)
+            if machine() not in (machines := present.get("machines", [])):
+                _write(config, {**present, "machines": [*machines, machine()]})
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {**identity, "code_version": code_version(), "description": dict(description)}
-            write_whole(config, (json.dumps(content, indent=2) + "\n").encode())
+            about = {"code_version": code_version(), "machines": [machine()], "description": dict(description)}
+            _write(config, {**identity, **about})
         for leftover in self.checkpoints.glob(".*"):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
 
@@ -73,7 +75,7 @@ class RunFolder:
         folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
         return sorted(folders, key=lambda path: int(path.name))
 
-    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> None:
+    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         try:
             present = json.loads(config.read_text())
         except json.JSONDecodeError as error:
@@ -86,6 +88,11 @@ class RunFolder:
                 f"{self.folder} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
                 f"same settings to continue that run"
             )
+        return present
+
+
+def _write(config: Path, content: Mapping[str, Any]) -> None:
+    write_whole(config, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[str]:

@@ -1,0 +1,29 @@
+"""Where something was made: by which code, and on which machine."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+import astra
+
+
+def code_version() -> str:
+    """Give Astra's version, and the git revision where the code lies in a checkout: `0.1.0+1a2b3c4` or `...-dirty`."""
+    checkout = Path(__file__).parents[3]
+    if not (checkout / ".git").exists():
+        return astra.__version__
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or a checkout without commits
+        return astra.__version__
+    return f"{astra.__version__}+{revision}"
+
+
+def machine() -> str:
+    """Describe this machine: `x86_64, 2 cores, torch 2.13.0+cpu`, and its first GPU where PyTorch sees one."""
+    gpu = (f", {torch.cuda.get_device_name()}",) if torch.cuda.is_available() else ()
+    return "".join((f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}", *gpu))
