@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra.environments.environment import Environment, EnvironmentObservation
+from astra.evaluation.prompt_picture import prompt_picture
 from astra.objects import Pictures
 
 
@@ -57,7 +58,8 @@ class EpisodeResult:
     fps: float
     """Timesteps per second."""
     frames: tuple[UInt8[np.ndarray, "_ _ 3"], ...] = ()
-    """The world at reset and after each action, T + 1 frames; empty where the case did not ask for them."""
+    """The world at reset and after each action, T + 1 frames, below the prompt where that has pictures; empty where the
+    case did not ask for them."""
 
 
 class Slot:
@@ -149,4 +151,7 @@ class Slot:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
         if self.case.record:
-            self._frames.append(self.environment.frame())
+            frame = self.environment.frame()
+            if self.pictures:
+                frame = np.concatenate([prompt_picture(self.instruction, self.pictures, frame.shape[1]), frame])
+            self._frames.append(frame)

@@ -11,10 +11,9 @@ from astra.environments.object_views import CROP
 from astra.environments.tabletop import Tabletop, TabletopConfig
 from astra.environments.tabletop_drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw, pixel
 from astra.environments.tabletop_levels import HELD_OUT_TASKS, TRAINING_TASKS
+from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, enlarged, parts_of, set_in_lines
 
-PAPER, INK, ARROW = (255, 255, 255), (30, 30, 30), (220, 30, 30)
-LINE, MARGIN = 40, 8
-"""Height of a line of a prompt, and margins, in pixels."""
+ARROW = (220, 30, 30)
 
 
 def write_tabletop_pictures(folder: Path, *, seed: int = 3) -> list[Path]:
@@ -62,32 +61,17 @@ def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Imag
 def _prompt(environment: Tabletop, width: int) -> Image.Image:
     """Set a prompt with its pictures in lines: objects as the crops that a policy sees, scenes as whole frames."""
     pieces: list[str | Image.Image] = []
-    for part in environment.instruction.replace("{", " \0{").replace("}", "\0 ").split("\0"):
+    for part in parts_of(environment.instruction):
         if not part.startswith("{"):
             pieces += part.split()
             continue
-        shown = environment.problem.pictures[part[1:]]
+        shown = environment.problem.pictures[part[1:-1]]
         if shown.scene:
             frame = draw(shown.things, "top")[0]
             pieces.append(Image.fromarray(frame).resize((76, 38), Image.Resampling.BOX))
         else:
-            crop = environment.prompt_pictures[part[1:]]["top"]["crops"][0]
-            pieces.append(Image.fromarray(crop).resize((36, 36), Image.Resampling.NEAREST))
-    font, x, y = _font(13), MARGIN, 0
-    placed: list[tuple[int, int, str | Image.Image]] = []
-    for piece in pieces:
-        wide = piece.width if isinstance(piece, Image.Image) else int(font.getlength(piece))
-        if x + wide > width - MARGIN:
-            x, y = MARGIN, y + LINE
-        placed.append((x, y, piece))
-        x += wide + 4
-    sheet = Image.new("RGB", (width, y + LINE), PAPER)
-    for x, y, piece in placed:
-        if isinstance(piece, Image.Image):
-            sheet.paste(piece, (x, y + 1))
-        else:
-            ImageDraw.Draw(sheet).text((x, y + 12), piece, fill=INK, font=font)
-    return sheet
+            pieces.append(enlarged(environment.prompt_pictures[part[1:-1]]["top"]["crops"][0]))
+    return set_in_lines(pieces, width)
 
 
 def _tokens(environment: Tabletop, seed: int) -> Image.Image:
