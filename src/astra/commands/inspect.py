@@ -1,4 +1,4 @@
-"""`astra inspect mask|params|dataset|checkpoint|choices|tabletop`: look at a thing."""
+"""`astra inspect mask|params|dataset|checkpoint|choices|contrast|tabletop`: look at a thing."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from rich.table import Table
 from astra.attention.masks import trajectory_mask
 from astra.attention.segments import Kind, TokenIds, sequence_ids
 from astra.commands.inspect_choices import choices
+from astra.commands.inspect_contrast import contrast
 from astra.commands.inspect_tabletop import tabletop
 from astra.commands.names import choose, first_line
 from astra.commands.parse import parse
@@ -130,6 +131,7 @@ THINGS: dict[str, Callable[..., None]] = {
     "dataset": dataset,
     "checkpoint": checkpoint,
     "choices": choices,
+    "contrast": contrast,
     "tabletop": tabletop,
 }
 

@@ -66,15 +66,27 @@ class Split:
         Raises:
             ValueError: if there is none, or the data set is not the run's.
         """
+        _, held_out = self._parts(opened)
+        if not held_out:
+            raise ValueError("the run held out no episode, so there is none that the policy has not seen")
+        return held_out
+
+    def training(self, opened: LeRobotDataset) -> tuple[int, ...]:
+        """Give the episodes that the run learned from.
+
+        Raises:
+            ValueError: if the data set is not the run's.
+        """
+        return self._parts(opened)[0]
+
+    def _parts(self, opened: LeRobotDataset) -> tuple[tuple[int, ...], tuple[int, ...]]:
         training, held_out = opened.split_episodes(self.validation, self.seed)
         if len(training) != self.training_episodes:
             raise ValueError(
                 f"the run trained on {self.training_episodes} episodes, and of the {len(opened)} in {opened.folder} "
                 f"it would have trained on {len(training)}: give the data set of the training"
             )
-        if not held_out:
-            raise ValueError("the run held out no episode, so there is none that the policy has not seen")
-        return held_out
+        return training, held_out
 
 
 def split_of(checkpoint: Path) -> Split:
