@@ -70,16 +70,22 @@ def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, resul
 
 
 def test_minutes_of_several_machines_are_told_not_to_compare(world: ModuleType, results: Path) -> None:
+    from astra.comparisons.curves import training_curves
     from astra.comparisons.rendering import notes_of
     from astra.comparisons.report import make_report
 
     def notes() -> str:
         return "\n".join(notes_of(make_report(world.tiny(), "cpu", results)))
 
+    def labels() -> list[str]:
+        return [axes.get_xlabel() for axes in training_curves(make_report(world.tiny(), "cpu", results)).axes]
+
     (results / "gato/2/config.json").write_text(json.dumps({}))  # from before machines were written down
     assert "machines" not in notes()
+    assert labels() == ["update", "minutes of training"] * 2
     (results / "astra/1/config.json").write_text(json.dumps({"machines": ["16 cores, a GPU", "2 cores"]}))
     assert "machines differ: 2 cores; 16 cores, a GPU." in notes()
+    assert labels() == ["update", "update"]
 
 
 def test_the_csv_has_a_line_for_every_row_and_column(world: ModuleType, results: Path) -> None:

@@ -1,7 +1,8 @@
 """Figure 5: loss and action accuracy of all rows, against updates and against time, mean and range over seeds.
 
-Time is what an update of the row took, the median over its seeds: a seed whose core was shared, or which another
-machine trained, moves no curve. It is that of updates alone, as `metrics.jsonl` keeps it, on one thread.
+Time is what an update of the row took, the median over its seeds: a seed whose core was shared moves no curve. It is
+that of updates alone, as `metrics.jsonl` keeps it, on one thread. Where rows were trained on different machines there
+are no curves against time.
 """
 
 import json
@@ -43,10 +44,11 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
     rows = [row for row in report.table.rows if list(report.folder_of(row).glob("[0-9]*/metrics.jsonl"))]
     if not rows:
         raise ValueError(f"{report.folder} holds no finished run: there is nothing to draw")
-    figure = new_figure(9.5, 6.2)
-    panels = figure.subplots(2, 2)
+    shown = ("update", "minutes") if len(report.machines) < 2 else ("update",)
+    figure = new_figure(9.5, 6.2) if len(shown) == 2 else new_figure(9.5, 3.6)
+    panels = figure.subplots(2, 2) if len(shown) == 2 else figure.subplots(1, 2)[:, None]
     for across, measure in enumerate(MEASURES):
-        for down, axis in enumerate(("update", "minutes")):
+        for down, axis in enumerate(shown):
             axes = panels[across][down]
             tidy(axes, f"{'training' if source == 'train' else 'held-out'} {measure.replace('_', ' ')}")
             axes.set_xlabel("update" if axis == "update" else "minutes of training", fontsize=8, color=INK)

@@ -93,9 +93,8 @@ def notes_of(report: Report) -> list[str]:
             "Intervals are 95 %: bootstrap over training seeds and episodes; with one seed over its episodes alone, "
             "Wilson's for success. With three seeds they are too short where seeds differ much."
         )
-    machines = dict.fromkeys(name for training in report.trainings if training for name in training.machines)
-    if len(machines) > 1:
-        notes.append(f"Minutes do not compare, since machines differ: {'; '.join(machines)}.")
+    if len(report.machines) > 1:
+        notes.append(f"Minutes do not compare, since machines differ: {'; '.join(report.machines)}.")
     if any(row.quoted for row in report.table.rows):
         notes.append("(quoted): the paper took the numbers from elsewhere.")
     if any(row.added for row in report.table.rows):

@@ -69,6 +69,12 @@ class Report:
         """Whether there are results at all."""
         return any(cell.ours is not None for row in self.cells for cell in row)
 
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """Those on which rows were trained, as far as the runs tell; the minutes of different ones do not compare."""
+        told = (name for training in self.trainings if training for name in training.machines)
+        return tuple(dict.fromkeys(told))
+
     def folder_of(self, row: Row) -> Path:
         """Give the folder of a row's finished runs."""
         return folder_of_runs(self.table, row, self.folder)
