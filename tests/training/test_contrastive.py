@@ -22,10 +22,10 @@ LENGTHS = (4, 7, 9, 3, 5, 6, 4, 8)
 CONTRASTIVE = ContrastiveConfig(cdl_fraction=0.5, negatives=2, projection=8)
 
 
-def run(linear: ModuleType, folder: Path, *, resume: bool = False, **changes: Any) -> Path:
+def run(linear: ModuleType, folder: Path, policy: AstraConfig = ASTRA, *, resume: bool = False, **changes: Any) -> Path:
     settings = linear.training(**{"contrastive": CONTRASTIVE, "batch_size": 8} | changes)
     windows, held_out = linear.windows(lengths=LENGTHS), linear.windows(lengths=LENGTHS, seed=1)
-    return train(ASTRA, settings, windows, held_out, folder, statistics=linear.statistics(), resume=resume)
+    return train(policy, settings, windows, held_out, folder, statistics=linear.statistics(), resume=resume)
 
 
 def weights(policy: Path) -> dict[str, np.ndarray]:
@@ -46,6 +46,16 @@ def test_the_objective_is_behaviour_cloning_plus_alpha_times_the_contrast(linear
     alone = ContrastiveDynamics(replace(CONTRASTIVE, alone=True), policy)
     only = Objective(policy, alone).train()(batch, contrast)
     assert only.loss == only.metrics["contrastive_loss"]
+
+
+def test_a_contrast_of_vanishing_weight_leaves_cloning_as_it_is(linear: ModuleType, tmp_path: Path) -> None:
+    still, vanishing = replace(ASTRA, dropout=0.0), replace(CONTRASTIVE, weight=1e-30)
+    beside = load_policy(run(linear, tmp_path / "beside", still, contrastive=vanishing, accumulate=2))
+    alone = load_policy(run(linear, tmp_path / "alone", still, contrastive=None, accumulate=2))
+    pulling = load_policy(run(linear, tmp_path / "pulling", still, accumulate=2))
+    for (name, weight), same in zip(beside.state_dict().items(), alone.state_dict().values(), strict=True):
+        torch.testing.assert_close(weight, same, rtol=1e-4, atol=1e-6, msg=name)
+    assert not torch.allclose(pulling.actions.embedding.weight, alone.actions.embedding.weight, atol=1e-4)
 
 
 def test_a_run_that_was_cut_off_goes_on_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
