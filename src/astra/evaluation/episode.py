@@ -144,14 +144,17 @@ class Slot:
             sum_reward=sum(self._rewards),
             actions=np.stack(self._actions),
             fps=self.environment.spec_of_trajectories.fps,
-            frames=tuple(self._frames),
+            frames=self._below_the_prompt(),
         )
 
     def _note(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
         if self.case.record:
-            frame = self.environment.frame()
-            if self.pictures:
-                frame = np.concatenate([prompt_picture(self.instruction, self.pictures, frame.shape[1]), frame])
-            self._frames.append(frame)
+            self._frames.append(self.environment.frame())
+
+    def _below_the_prompt(self) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+        if not self._frames or not self.pictures:
+            return tuple(self._frames)
+        prompt = prompt_picture(self.instruction, self.pictures, self._frames[0].shape[1])
+        return tuple(np.concatenate([prompt, frame]) for frame in self._frames)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from astra.objects import Pictures
+from astra.objects import PLACEHOLDER, Pictures
 
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 LINE, MARGIN, SPACE = 40, 8, 4
@@ -24,18 +24,15 @@ def prompt_picture(instruction: str, pictures: Pictures, width: int) -> UInt8[np
         width: of the picture, in pixels.
     """
     pieces: list[str | Image.Image] = []
-    for part in parts_of(instruction):
-        if not part.startswith("{") or part[1:-1] not in pictures:
+    for number, part in enumerate(PLACEHOLDER.split(instruction)):  # words and names of placeholders in turn
+        if number % 2 == 0:
             pieces += part.split()
-            continue
-        shown = next(iter(pictures[part[1:-1]].values()))
-        pieces += [enlarged(crop) for crop in shown["crops"][shown["valid"]]]
+        elif part in pictures:
+            shown = next(iter(pictures[part].values()))
+            pieces += [enlarged(crop) for crop in shown["crops"][shown["valid"]]]
+        else:
+            pieces.append(f"{{{part}}}")
     return np.asarray(set_in_lines(pieces, width))
-
-
-def parts_of(instruction: str) -> list[str]:
-    """Cut an instruction at its placeholders, which keep their brackets."""
-    return instruction.replace("{", "\0{").replace("}", "}\0").split("\0")
 
 
 def enlarged(crop: UInt8[np.ndarray, "_ _ 3"]) -> Image.Image:

@@ -11,7 +11,8 @@ from astra.environments.object_views import CROP
 from astra.environments.tabletop import Tabletop, TabletopConfig
 from astra.environments.tabletop_drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw, pixel
 from astra.environments.tabletop_levels import HELD_OUT_TASKS, TRAINING_TASKS
-from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, enlarged, parts_of, set_in_lines
+from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, enlarged, set_in_lines
+from astra.objects import PLACEHOLDER
 
 ARROW = (220, 30, 30)
 
@@ -61,16 +62,16 @@ def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Imag
 def _prompt(environment: Tabletop, width: int) -> Image.Image:
     """Set a prompt with its pictures in lines: objects as the crops that a policy sees, scenes as whole frames."""
     pieces: list[str | Image.Image] = []
-    for part in parts_of(environment.instruction):
-        if not part.startswith("{"):
+    for number, part in enumerate(PLACEHOLDER.split(environment.instruction)):  # words and placeholders in turn
+        if number % 2 == 0:
             pieces += part.split()
             continue
-        shown = environment.problem.pictures[part[1:-1]]
+        shown = environment.problem.pictures[part]
         if shown.scene:
             frame = draw(shown.things, "top")[0]
             pieces.append(Image.fromarray(frame).resize((76, 38), Image.Resampling.BOX))
         else:
-            pieces.append(enlarged(environment.prompt_pictures[part[1:-1]]["top"]["crops"][0]))
+            pieces.append(enlarged(environment.prompt_pictures[part]["top"]["crops"][0]))
     return set_in_lines(pieces, width)
 
 

@@ -25,5 +25,5 @@ def code_version() -> str:
 
 def machine() -> str:
     """Describe this machine: `x86_64, 2 cores, torch 2.13.0+cpu`, and its first GPU where PyTorch sees one."""
-    gpu = (f", {torch.cuda.get_device_name()}",) if torch.cuda.is_available() else ()
-    return "".join((f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}", *gpu))
+    described = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    return f"{described}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else described
