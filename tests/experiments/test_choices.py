@@ -95,7 +95,7 @@ def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobo
 def test_only_the_data_set_of_the_training_tells_unseen_episodes(
     dataset: "LeRobotDataset", validation: float, trained: int, message: str
 ) -> None:
-    from astra.experiments.choices import Split
+    from astra.experiments.split import Split
 
     split = Split(dataset=dataset.folder, validation=validation, seed=3, training_episodes=trained)
     with pytest.raises(ValueError, match=message):
@@ -105,7 +105,7 @@ def test_only_the_data_set_of_the_training_tells_unseen_episodes(
 
 
 def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
-    from astra.experiments.choices import Split, split_of
+    from astra.experiments.split import Split, split_of
 
     policy = tmp_path / "run" / "checkpoints" / "000003" / "policy"
     policy.mkdir(parents=True)

@@ -69,6 +69,7 @@ def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monk
     for name in ("here", "there", "there", "here"):
         monkeypatch.setattr("astra.training.run_folder.machine", lambda name=name: name)
         run.claim({"seed": 0}, {"command": "train"})
+        run.name_machine()
     config = json.loads((run.folder / "config.json").read_text())
     assert config["machines"] == ["here", "there"]
     assert (config["seed"], config["description"]) == (0, {"command": "train"})

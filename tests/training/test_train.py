@@ -153,13 +153,15 @@ def test_config_json_tells_what_was_run(linear: ModuleType, tmp_path: Path) -> N
 
 
 def test_a_finished_run_is_told_and_left_alone(
-    linear: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    linear: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(linear, tmp_path / "run")
-    before = everything(first.parent)
+    before, config = everything(first.parent), (tmp_path / "run" / "config.json").read_text()
+    monkeypatch.setattr("astra.training.run_folder.machine", lambda: "another machine")
     assert run(linear, tmp_path / "run") == first
     assert "finished after 4 updates" in capsys.readouterr().out
     np.testing.assert_equal(everything(first.parent), before)
+    assert (tmp_path / "run" / "config.json").read_text() == config
 
 
 def test_an_unfinished_run_needs_resume(linear: ModuleType, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from astra.experiments.choices import first_choices, open_for, split_of
+from astra.experiments.choices import first_choices
+from astra.experiments.split import open_for, split_of
 from astra.policies.checkpoint import load_policy
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from astra.experiments.choices import open_for, split_of
 from astra.experiments.pull import batches_of, open_run, pulls
+from astra.experiments.split import open_for, split_of
 
 
 def contrast(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
-from astra.experiments.choices import check_fits
+from astra.experiments.split import check_fits
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
 from astra.policies.config_json import from_json
 from astra.policies.sequence import SequencePolicy

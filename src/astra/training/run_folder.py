@@ -37,22 +37,27 @@ class RunFolder:
 
         Args:
             identity: what makes the run what it is, as JSON; the same for every start and resume of it.
-            description: what else is written down at the first start; each machine that works on it is, too.
+            description: what else is written down at the first start.
 
         Raises:
             ValueError: if the folder holds another run.
         """
         config = self.folder / "config.json"
         if config.exists():
-            present = self._check_identity(config, identity)
-            if machine() not in (machines := present.get("machines", [])):
-                _write(config, {**present, "machines": [*machines, machine()]})
+            self._check_identity(config, identity)
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            about = {"code_version": code_version(), "machines": [machine()], "description": dict(description)}
+            about = {"code_version": code_version(), "machines": [], "description": dict(description)}
             _write(config, {**identity, **about})
         for leftover in self.checkpoints.glob(".*"):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
+
+    def name_machine(self) -> None:
+        """Write down that this machine works on the run; each that does is named, in their order."""
+        config = self.folder / "config.json"
+        present = json.loads(config.read_text())
+        if machine() not in (machines := present.get("machines", [])):
+            _write(config, {**present, "machines": [*machines, machine()]})
 
     def newest(self) -> Path | None:
         """Find the newest whole checkpoint; `last` may still point to the one before, after a kill."""
@@ -75,7 +80,7 @@ class RunFolder:
         folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
         return sorted(folders, key=lambda path: int(path.name))
 
-    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> None:
         try:
             present = json.loads(config.read_text())
         except json.JSONDecodeError as error:
@@ -88,7 +93,6 @@ class RunFolder:
                 f"{self.folder} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
                 f"same settings to continue that run"
             )
-        return present
 
 
 def _write(config: Path, content: Mapping[str, Any]) -> None:

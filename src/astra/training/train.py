@@ -213,6 +213,7 @@ def train(
         weights = load_tensors(source / MODEL)
         for beginner in (policy, average.policy):
             fill(beginner, weights, str(source))
+    in_main(run.name_machine)
     sharded = ShardedRun(state, config.augmentation) if shard else None
     if sharded is None:
         plain = Objective(policy, contrastive, config.augmentation)
