@@ -72,6 +72,19 @@ def test_the_first_trajectories_stay_where_so_many_are_told() -> None:
         assert (after[2:] != before[2:]).any()
 
 
+def test_together_a_state_does_not_tell_which_trajectory_it_is_from() -> None:
+    trajectory = replace(
+        with_objects(moves(6)), images={"camera": torch.arange(16).to(torch.uint8).expand(6, 4, 3, 8, 16)}
+    )
+    changed = augmented(trajectory, AugmentationConfig(shift=0.2), after=2, together=True)
+    frames, crops = changed.images["camera"][2:], changed.objects["top"].crops[2:]
+    assert (frames == frames[0]).all()
+    background = crops[..., 0, 0, :]
+    assert (background == background[0, 0, 0]).all()
+    assert (background != trajectory.objects["top"].crops[2:, ..., 0, 0, :]).any()
+    assert (crops[0] != crops[1]).any(), "each object is cut out in its own way"
+
+
 def test_pictures_in_prompts_change_only_where_that_is_asked_for() -> None:
     trajectory = with_objects(moves(8))
     shown = trajectory.objects["top"]

@@ -1,8 +1,12 @@
-"""Points that move by their actions: contrast must teach what belongs together, or these tests fail."""
+"""Points that move by their actions: contrast must teach what belongs together, or these tests fail.
+
+What belongs together need not be told by the dynamics; the last test shows by how little it is told.
+"""
 
 import pytest
 import torch
 
+from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.policies.astra import Astra, AstraConfig
 from astra.tokenizers.actions import ContinuousActionsConfig
@@ -54,3 +58,22 @@ def test_one_wrong_transition_scores_lower_than_the_true_trajectory(
     )
     scores = (embeddings[:, 1:] * embeddings[:, :1]).sum(-1)
     assert (scores[:, 0] > scores[:, 1]).float().mean() > 0.85
+
+
+@torch.no_grad()
+def test_segments_by_themselves_tell_a_foreign_one_without_any_dynamics(
+    learned: tuple[Astra, ContrastiveDynamics, float],
+) -> None:
+    """The anchor stands in every product of Eq. 2: random features of its segments, summed, know what is foreign."""
+    _, contrastive, _ = learned
+    torch.manual_seed(0)
+    trajectory = moves(128, 3, seed=10_000)
+    contrast = CONFIG.draw(trajectory)
+    states = trajectory.states["place"][contrast.rows[contrast.states // 3] % 128, contrast.states % 3]
+    both = torch.cat([trajectory.actions, contrastive.perturb(trajectory.actions)])
+    features = [
+        torch.cos(segments @ torch.randn(2, 256) + 6.3 * torch.rand(256)).sum(2)
+        for segments in (states, both.flatten(0, 1)[contrast.actions])
+    ]
+    _, metrics = info_nce(torch.cat(features, dim=-1), normalise=True)
+    assert metrics["retrieval_accuracy"] > 0.9

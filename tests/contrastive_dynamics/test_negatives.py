@@ -90,11 +90,15 @@ def test_harder_donors_are_those_told_the_same_and_windows_of_one_episode_are_no
 
 
 def test_where_too_few_were_told_the_same_others_give_segments_too() -> None:
+    torch.manual_seed(0)
     trajectory = replace(moves(4, T), instructions=("go there", "go there", "stay here", "stay here"))
     origin, _ = sources(draw(trajectory, "same_task"), 4, T)
-    partners = origin[0, 2:, ..., 0].unique().tolist()
-    assert set(partners) <= {0, 1, 2, 3}
-    assert 1 in partners
+    of_states, of_actions = (origin[0, 2:, kind, :, 0] for kind in (0, 1))
+    for states, actions in zip(of_states, of_actions, strict=True):
+        donors = set(states.tolist() + actions.tolist()) - {0}
+        assert len(donors & {2, 3}) <= 1, "one of the two was told the same"
+    assert 1 in of_states.unique() or 1 in of_actions.unique()
+    assert {2, 3} & set(origin[0, 2:, ..., 0].unique().tolist())
 
 
 def test_near_time_exchanges_two_neighbouring_states_or_actions() -> None:
@@ -112,6 +116,30 @@ def test_near_time_exchanges_two_neighbouring_states_or_actions() -> None:
             first, second = moved[kind].nonzero()[:, 0].tolist()
             assert second == first + 1 < length
             assert origin[a, j, kind, [first, second], 1].tolist() == [second, first]
+
+
+def test_near_time_exchanges_nothing_that_rests() -> None:
+    """Two equal neighbours in each other's place would be the anchor again."""
+    trajectory = moves(6, T)
+    trajectory.states["place"][:, 1:] = trajectory.states["place"][:, 1:2]
+    trajectory.actions[:, :2] = 0
+    trajectory.actions[0] = trajectory.states["place"][0] = 0
+    for seed in range(5):
+        torch.manual_seed(seed)
+        contrast = draw(trajectory, "near_time")
+        origin, _ = sources(contrast, 6, T)
+        moved = (origin != own(contrast)).any(-1)[:, 2:]
+        assert (origin[0, 2:][moved[0]][:, 0] != 0).all(), "a trajectory at rest takes segments of others"
+        assert moved[1:].sum((-2, -1)).eq(2).all()
+        assert moved[1:, :, 0, 2:].logical_not().all()
+        assert moved[1:, :, 1, 0].logical_not().all()
+
+
+def test_near_time_of_a_single_timestep_takes_a_segment_of_another_trajectory() -> None:
+    contrast = draw(moves(6, 1), "near_time")
+    origin, _ = sources(contrast, 6, 1)
+    moved = origin[:, 2:, ..., 0] != contrast.anchors[:, None, None, None]
+    assert moved.sum((-2, -1)).eq(1).all()
 
 
 def test_only_states_that_are_used_are_tokenized() -> None:

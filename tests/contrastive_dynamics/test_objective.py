@@ -4,12 +4,13 @@ from typing import Any
 import pytest
 import torch
 
+from astra.contrastive_dynamics.augmentation import AugmentationConfig
 from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.objects import ObjectSpec
 from astra.policies.astra import Astra, AstraConfig
 from astra.tokenizers.actions import ContinuousActionsConfig
-from astra.trajectory import Statistics, TrajectorySpec
+from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 from tests.contrastive_dynamics.made import SPEC, STATISTICS, moves
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, rows, sample
 
@@ -97,6 +98,33 @@ def test_gradients_reach_tokenizers_and_the_encoder_but_no_query(
     assert all(weight.grad is not None for weight in contrastive.parameters())
     assert 0.3 < metrics["bins_changed"] < 0.95
     assert metrics["contrastive_loss"] == loss
+
+
+def test_anchors_are_seen_as_they_are_and_positives_augmented(
+    spec: TrajectorySpec, tiny_statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    policy = tiny(spec, tiny_statistics).eval()
+    read = list[Trajectory]()
+    tokenize = type(policy.states).forward
+
+    def recorded(self: Any, trajectory: Trajectory, *args: Any, **named: Any) -> Any:
+        read.append(trajectory)
+        return tokenize(self, trajectory, *args, **named)
+
+    monkeypatch.setattr(type(policy.states), "forward", recorded)
+    trajectory = sample(spec, 6, 3)
+    for augmentation in (AugmentationConfig(), None):
+        config = ContrastiveConfig(cdl_fraction=1.0, augmentation=augmentation)
+        contrast = config.draw(trajectory)
+        ContrastiveDynamics(config, policy)(policy, trajectory, contrast)
+        (seen,) = read
+        before, after = trajectory.objects["top"][contrast.rows % 6], seen.objects["top"]
+        same = (after.crops == before.crops).flatten(1).all(1) & (after.boxes == before.boxes).flatten(1).all(1)
+        assert same[contrast.rows < 6].all()
+        assert same[contrast.rows >= 6].any() == (augmentation is None)
+        assert (contrast.rows[contrast.states[:, 1] // 3] >= 6).all(), "positives are of the augmented half"
+        read.clear()
 
 
 def test_embeddings_and_their_products_are_float32_under_autocast() -> None:

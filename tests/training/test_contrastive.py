@@ -12,13 +12,16 @@ import torch
 
 from astra.contrastive_dynamics.augmentation import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
+from astra.objects import ObjectSpec
 from astra.policies.astra import AstraConfig
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.training.objective import Objective
 from astra.training.train import train
+from astra.trajectory import Statistics, TrajectorySpec
+from tests.policies.pictured import INSTRUCTIONS, VIEWS, sample
 
 ASTRA = AstraConfig(layers=1, heads=2, width=16, dropout=0.1)
-LENGTHS = (4, 7, 9, 3, 5, 6, 4, 8)
+LENGTHS = 5 * (4, 7, 9, 3, 5, 6, 4, 8)
 CONTRASTIVE = ContrastiveConfig(cdl_fraction=0.5, negatives=2, projection=8)
 
 
@@ -46,6 +49,31 @@ def test_the_objective_is_behaviour_cloning_plus_alpha_times_the_contrast(linear
     alone = ContrastiveDynamics(replace(CONTRASTIVE, alone=True), policy)
     only = Objective(policy, alone).train()(batch, contrast)
     assert only.loss == only.metrics["contrastive_loss"]
+
+
+def test_gradients_of_the_sum_are_those_of_both_losses(tiny_spec: TrajectorySpec, tiny_statistics: Statistics) -> None:
+    """With prompts of pictures and objects in two views."""
+    objects = ObjectSpec(views=VIEWS, max_objects=4, max_pictured=3)
+    spec = replace(tiny_spec, instructions=INSTRUCTIONS, objects=objects)
+    policy = replace(ASTRA, layers=2, dropout=0.0).build(spec, tiny_statistics)
+    config = ContrastiveConfig(weight=0.3, cdl_fraction=1.0)
+    contrastive = ContrastiveDynamics(config, policy)
+    batch, untouched = sample(spec, 6, 3), sample(spec, 6, 3)
+    contrast = config.draw(batch)
+
+    def gradients(loss: torch.Tensor) -> list[torch.Tensor]:
+        return list(torch.autograd.grad(loss, list(policy.parameters()), allow_unused=True, materialize_grads=True))
+
+    torch.manual_seed(0)
+    both = gradients(Objective(policy, contrastive)(batch, contrast).loss)
+    torch.manual_seed(0)
+    contrasted = gradients(contrastive(policy, batch, contrast)[0])
+    for found, cloned, pulled in zip(both, gradients(policy.loss(batch).behaviour_cloning), contrasted, strict=True):
+        torch.testing.assert_close(found, cloned + 0.3 * pulled, rtol=1e-4, atol=1e-6)
+    for view, shown in batch.objects.items():
+        assert torch.equal(shown.crops, untouched.objects[view].crops), "cloning sees what was recorded"
+        assert torch.equal(shown.boxes, untouched.objects[view].boxes)
+    assert torch.equal(batch.actions, untouched.actions)
 
 
 def test_a_contrast_of_vanishing_weight_leaves_cloning_as_it_is(linear: ModuleType, tmp_path: Path) -> None:
@@ -88,7 +116,14 @@ def test_retrieval_is_recorded_in_training_and_on_held_out_episodes(linear: Modu
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     for source in ("train", "validation"):
         found = next(line for line in lines if f"{source}/retrieval_accuracy" in line)
-        for name in ("contrastive_loss", "similarity_positive", "similarity_negative", "bins_changed", "loss"):
+        for name in (
+            "contrastive_loss",
+            "similarity_positive",
+            "similarity_negative",
+            "embedding_norm",
+            "bins_changed",
+            "loss",
+        ):
             assert np.isfinite(found[f"{source}/{name}"])
 
 

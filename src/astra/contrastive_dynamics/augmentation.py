@@ -40,13 +40,17 @@ class AugmentationConfig:
             raise ValueError(f"shares of an augmentation lie in 0 to below 1, got {self}")
 
 
-def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int = 0) -> Trajectory:
+def augmented(
+    trajectory: Trajectory, config: AugmentationConfig, *, after: int = 0, together: bool = False
+) -> Trajectory:
     """Give the trajectories as another camera, a little aside and in other light, would have seen them.
 
     Args:
         trajectory: Frames and objects in it are changed; vectors and actions are not.
         config: How far.
         after: So many trajectories, the first of the batch, stay what they are; 0 where prompts change.
+        together: The others have one camera and one light among them, so that a state which changes places between
+            two of them does not tell itself apart; an object is cut out in its own way still.
 
     Raises:
         ValueError: if features of a frozen encoder stand in for the frames.
@@ -59,9 +63,9 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
     (B, T), device = trajectory.valid[after:].shape, trajectory.valid.device
     timesteps = 1 if config.same_at_all_timesteps else T
 
-    def draw(*shape: int) -> Float[Tensor, "..."]:
+    def draw(*shape: int, rows: int = 1 if together else B) -> Float[Tensor, "..."]:
         """Draw between -1 and 1, alike for all timesteps or anew for each."""
-        return _uniform(B, timesteps, *shape, device=device).expand(B, T, *shape)
+        return _uniform(rows, timesteps, *shape, device=device).expand(B, T, *shape)
 
     images = {}
     for camera, frames in trajectory.images.items():
@@ -71,7 +75,7 @@ def augmented(trajectory: Trajectory, config: AugmentationConfig, *, after: int 
     for view, every in trajectory.objects.items():
         shown, count = every[after:], every.valid.shape[2]
         light = draw(1, 2).expand(B, T, count, 2)  # is that of the view; each object has its own shift
-        changed = _aside(shown, draw(count, 2), light, config)
+        changed = _aside(shown, draw(count, 2, rows=B), light, config)
         objects[view] = Objects(
             crops=torch.cat([every.crops[:after], changed.crops]),
             boxes=torch.cat([every.boxes[:after], changed.boxes]),

@@ -20,7 +20,8 @@ def info_nce(
 
     Returns:
         The loss, and detached means to log: `retrieval_accuracy`, the share of anchors whose positive is nearer than
-        all negatives, and the cosines `similarity_positive` and `similarity_negative`.
+        all negatives; the cosines `similarity_positive` and `similarity_negative`; and `embedding_norm`, the length
+        of f, whose square over the temperature is what a cosine counts in the paper's form.
 
     Deviation: the paper prints -log E[...] over anchors; this is the mean of the logarithms, the standard objective
     that it cites.
@@ -36,5 +37,6 @@ def info_nce(
             "retrieval_accuracy": (scores[:, 0] > scores[:, 1:].amax(1)).float().mean(),
             "similarity_positive": cosines[:, 0].mean(),
             "similarity_negative": cosines[:, 1:].mean(),
+            "embedding_norm": exact.norm(dim=-1).mean(),
         }
     return loss, metrics

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
+from torch.nn import functional as F
 
 from astra.trajectory import Trajectory
 
@@ -100,7 +101,7 @@ def draw_contrast(
     theirs = torch.arange(T) + (donors * T)[..., None]
     exchanged = torch.where(_draw_replaced(real, anchors, donors, replaced), theirs, own)
     if negatives_from == "near_time":
-        exchanged = _exchange_neighbours(real[anchors], own, exchanged)
+        exchanged = _exchange_neighbours(_changing(trajectory, anchors, real), own, exchanged)
     # A whole negative is of one version: a mixture would tell itself apart.
     of_negatives = exchanged + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
     of_pair = own[:, :1] + torch.tensor([ORIGINAL, AUGMENTED])[:, None, None] * (B * T)
@@ -164,19 +165,34 @@ def _draw_replaced(
     return torch.where(chosen.sum(-1, keepdim=True) == total, spared, chosen).view(possible.shape)
 
 
+def _changing(trajectory: Trajectory, anchors: Int64[Tensor, " A"], real: Bool[Tensor, "B T"]) -> Bool[Tensor, "A 2 T"]:
+    """Tell which states and which actions of the anchors are followed by another: what rests cannot be exchanged."""
+    T = real.shape[1]
+    states = [*trajectory.states.values(), *trajectory.images.values(), *trajectory.features.values()]
+    for view in trajectory.objects.values():
+        states += [view.crops, view.boxes, view.valid]
+    changing = [
+        torch.stack([_unlike_the_next(values[anchors, :T]) for values in kind]).any(0) if kind else real[anchors, 1:]
+        for kind in (states, [trajectory.actions])
+    ]
+    followed = torch.stack(changing, dim=1) & real[anchors, None, 1:]
+    return F.pad(followed, (0, 1))
+
+
+def _unlike_the_next(values: Shaped[Tensor, "A T *F"]) -> Bool[Tensor, "A T-1"]:
+    return (values[:, 1:] != values[:, :-1])[..., None].flatten(2).any(-1)
+
+
 def _exchange_neighbours(
-    real: Bool[Tensor, "A T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
+    changing: Bool[Tensor, "A 2 T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
 ) -> Int64[Tensor, "A J 2 T"]:
-    """Exchange two neighbouring states, or two neighbouring actions; a single timestep has none."""
+    """Exchange two neighbouring states, or two neighbouring actions, that differ; where none do, take the other one."""
     A, J, _, T = own.shape
-    pairs = real.sum(1) - 1
-    first = (torch.rand(A, J) * pairs[:, None]).long()[..., None]
-    steps = torch.arange(T).expand(A, J, T)
-    order = torch.where(steps == first, steps + 1, torch.where(steps == first + 1, steps - 1, steps))
-    exchanged = own.gather(-1, order[:, :, None].expand(own.shape).clamp(max=T - 1))
-    of_states = torch.rand(A, J, 1) < 0.5
-    swapped = torch.stack([of_states, ~of_states], dim=2)
-    return torch.where(pairs[:, None, None, None] > 0, torch.where(swapped, exchanged, own), otherwise)
+    chance = torch.rand(A, J, 2, T).masked_fill(~changing[:, None], -1.0)
+    chosen = F.one_hot(chance.flatten(2).argmax(-1), 2 * T).view(A, J, 2, T)
+    step = chosen - chosen.roll(1, -1)
+    able = changing.flatten(1).any(1)[:, None, None, None]
+    return torch.where(able, own + step, otherwise)
 
 
 def _distinct_prompts(

@@ -30,7 +30,7 @@ class ContrastiveConfig:
     """alpha, by which its loss is multiplied before it is added to that of behaviour cloning."""
     cdl_fraction: float = 0.25
     """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behaviour cloning;
-    the expected gradient is the same."""
+    the gradient is the same in the mean, and noisier with fewer anchors."""
     negatives: int = 4
     """J, negatives of each anchor."""
     negatives_from: Negatives = "any_task"
@@ -172,7 +172,7 @@ class ContrastiveDynamics(nn.Module):
         )
         if self.config.augmentation is None:
             return seen
-        return augmented(seen, self.config.augmentation, after=contrast.originals)
+        return augmented(seen, self.config.augmentation, after=contrast.originals, together=True)
 
     def _prompts(
         self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, C: int

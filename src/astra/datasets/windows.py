@@ -61,6 +61,11 @@ class Windows:
         """Count the windows."""
         return len(self._starts)
 
+    @property
+    def per_episode(self) -> Int64[np.ndarray, " E"]:
+        """Count the windows of each chosen episode."""
+        return np.unique(self._episodes, return_counts=True)[1]
+
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         """Count the real timesteps of windows."""
         return np.minimum(self._ends[indices] - self._starts[indices], self.timesteps)

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from astra.contrastive_dynamics.augmentation import AugmentationConfig
-from astra.contrastive_dynamics.negatives import FEWEST_CONTRASTED, Contrast
+from astra.contrastive_dynamics.enough_episodes import check_episodes
+from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
@@ -184,7 +185,7 @@ def train(
     )
     order = BatchOrder(
         len(train_windows),
-        _share_of_batch(config, accelerator),
+        _share_of_batch(config, accelerator, train_windows),
         seed=config.seed,
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
@@ -346,14 +347,11 @@ def _leaves_weights_alone(objective: Objective, windows: Windows, config: Traini
     return left_alone
 
 
-def _share_of_batch(config: TrainingConfig, accelerator: Accelerator) -> int:
+def _share_of_batch(config: TrainingConfig, accelerator: Accelerator, windows: Windows) -> int:
     share, rest = divmod(config.batch_size, accelerator.num_processes)
-    if config.contrastive is not None and share // config.accumulate < FEWEST_CONTRASTED:
-        raise ValueError(
-            f"contrastive dynamics learning makes negatives out of {FEWEST_CONTRASTED} trajectories at least, but a "
-            f"batch of {config.batch_size} leaves {share // config.accumulate} in each micro-batch: raise batch_size, "
-            f"or lower accumulate"
-        )
+    if config.contrastive is not None:
+        count = config.updates * config.accumulate * accelerator.num_processes
+        check_episodes(windows.per_episode, size=share // config.accumulate, count=count)
     if rest or share < config.accumulate:
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared among {accelerator.num_processes} processes with "
