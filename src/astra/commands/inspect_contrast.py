@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from astra.experiments.pull import GROUPS, Gradient, Pull, batches_of, open_run, pulls
+from astra.experiments.pull import Gradient, Pull, batches_of, open_run, pulls
 from astra.experiments.split import open_for, split_of
 
 
@@ -36,8 +36,6 @@ def contrast(
         ValueError: if it did not learn by contrast, the demonstrations are not the run's, or batches are too few.
     """
     torch.set_num_threads(1)
-    if batches < GROUPS:
-        raise ValueError(f"got {batches} batches, expected at least {GROUPS}")
     run = open_run(checkpoint)
     split = split_of(checkpoint)
     opened = open_for(run.policy, dataset or split.dataset)

@@ -171,22 +171,19 @@ def _changing(trajectory: Trajectory, anchors: Int64[Tensor, " A"], real: Bool[T
     states = [*trajectory.states.values(), *trajectory.images.values(), *trajectory.features.values()]
     for view in trajectory.objects.values():
         states += [view.crops, view.boxes, view.valid]
-    changing = [
-        torch.stack([_unlike_the_next(values[anchors, :T]) for values in kind]).any(0) if kind else real[anchors, 1:]
-        for kind in (states, [trajectory.actions])
-    ]
-    followed = torch.stack(changing, dim=1) & real[anchors, None, 1:]
-    return F.pad(followed, (0, 1))
-
-
-def _unlike_the_next(values: Shaped[Tensor, "A T *F"]) -> Bool[Tensor, "A T-1"]:
-    return (values[:, 1:] != values[:, :-1])[..., None].flatten(2).any(-1)
+    changing = torch.zeros(len(anchors), 2, T, dtype=torch.bool)
+    for kind, parts in enumerate((states, [trajectory.actions])):
+        for values in parts:
+            own = values[anchors, :T]
+            changing[:, kind, :-1] |= (own[:, 1:] != own[:, :-1])[..., None].flatten(2).any(-1)
+    changing[..., :-1] &= real[anchors, None, 1:]
+    return changing
 
 
 def _exchange_neighbours(
     changing: Bool[Tensor, "A 2 T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
 ) -> Int64[Tensor, "A J 2 T"]:
-    """Exchange two neighbouring states, or two neighbouring actions, that differ; where none do, take the other one."""
+    """Exchange two neighbouring states, or two neighbouring actions, that differ; take `otherwise` where none do."""
     A, J, _, T = own.shape
     chance = torch.rand(A, J, 2, T).masked_fill(~changing[:, None], -1.0)
     chosen = F.one_hot(chance.flatten(2).argmax(-1), 2 * T).view(A, J, 2, T)

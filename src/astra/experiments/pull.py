@@ -130,15 +130,15 @@ def pulls(run: Opened, batches: Iterable[Trajectory], seed: int = 0) -> tuple[li
     cloned = Objective(run.policy, None, run.training.augmentation).train()
     run.contrastive.train()
     weights = {name: weight for name, weight in run.policy.named_parameters() if weight.requires_grad}
-    places = _places(weights)
-    sums = torch.zeros(GROUPS, 2, sum(weight.numel() for weight in weights.values()))
+    trained, places = list(weights.values()), _places(weights)
+    sums = torch.zeros(GROUPS, 2, places[ALL].stop)
     squares, metrics = defaultdict[str, list[Tensor]](list), defaultdict[str, list[float]](list)
     torch.manual_seed(seed)
     for number, batch in enumerate(batches):
         contrast, told = run.contrastive(run.policy, batch, run.contrastive.config.draw(batch))
         losses = cloned(batch).loss, run.contrastive.config.weight * contrast
         for loss, group in zip(losses, sums[number % GROUPS], strict=True):
-            gradient = _gradient(loss, list(weights.values()))
+            gradient = _gradient(loss, trained)
             group += gradient
             for part, place in places.items():
                 squares[part].append(gradient[place].square().sum())
