@@ -41,7 +41,7 @@ def test_make_targets_exist() -> None:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("astra ")])
 def test_commands_and_their_options_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from astra.cli import main
+    from astra.cli.main import main
 
     arguments = shlex.split(command)[1:]
     with pytest.raises(SystemExit) as stopped:

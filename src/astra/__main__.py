@@ -2,7 +2,7 @@
 
 import sys
 
-from astra.cli import main
+from astra.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

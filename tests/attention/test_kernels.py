@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from astra.attention.kernels import Rows, SharedPrompt
+    from astra.attention.kernels.batch import Rows, SharedPrompt
     from astra.attention.layers import Kernel
 
 H, D = 2, 8
@@ -48,20 +48,20 @@ class DenseReference:
 
 
 def chunked(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    from astra.attention.kernels import ChunkedKernel
+    from astra.attention.kernels.batch import ChunkedKernel
 
     return ChunkedKernel(rows, prompt, mask, (), heads=H, dropout=0.0)
 
 
 def packed(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    from astra.attention.kernels import PackedKernel
+    from astra.attention.kernels.batch import PackedKernel
 
     return PackedKernel(rows, prompt, mask, 2 if rows.batch % 2 == 0 else rows.batch, heads=H, dropout=0.0)
 
 
 def by_weights(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
     """The path that dropout takes, with nothing dropped."""
-    from astra.attention.kernels import ChunkedKernel
+    from astra.attention.kernels.batch import ChunkedKernel
 
     return ChunkedKernel(rows, prompt, mask, (), heads=H, dropout=1e-9)
 
@@ -94,13 +94,13 @@ def test_kernels_equal_the_dense_reference(
 
 @pytest.mark.parametrize("T", [7, 12])
 def test_chunks_of_timesteps_equal_the_dense_reference(T: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    import astra.attention.chunks
-    from astra.attention.kernels import ChunkedKernel
+    import astra.attention.kernels.row_blocks
+    from astra.attention.kernels.batch import ChunkedKernel
 
-    monkeypatch.setattr(astra.attention.chunks, "FEWEST_COLUMNS", 10)
+    monkeypatch.setattr(astra.attention.kernels.row_blocks, "FEWEST_COLUMNS", 10)
 
     def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-        cut = astra.attention.chunks.chunks_of_timesteps.__wrapped__
+        cut = astra.attention.kernels.row_blocks.chunks_of_timesteps.__wrapped__
         chunks = cut(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
         assert len(chunks) > 2
         return ChunkedKernel(rows, prompt, mask, chunks, heads=H, dropout=0.0)
@@ -128,7 +128,7 @@ def compare(
     seed: int,
     backward: bool = True,
 ) -> None:
-    from astra.attention.kernels import Rows, SharedPrompt
+    from astra.attention.kernels.batch import Rows, SharedPrompt
     from astra.attention.masks import additive, split_mask
 
     torch.manual_seed(seed)
@@ -161,7 +161,7 @@ def compare(
 
 def flexible(flex: Callable[..., Any] | None) -> Callable[..., "Kernel"]:
     def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-        from astra.attention.flex import FlexKernel
+        from astra.attention.kernels.flex import FlexKernel
 
         return FlexKernel(rows, prompt, mask, heads=H, flex=flex)
 

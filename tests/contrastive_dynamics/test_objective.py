@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.objects import ObjectSpec

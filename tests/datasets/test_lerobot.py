@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
-from astra.datasets.png import decode_image
+from astra.datasets.lerobot.png import decode_image
 
 Make = Callable[..., Episode]
 

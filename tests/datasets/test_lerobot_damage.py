@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import LeRobotDataset
-from astra.datasets.lerobot_metadata import by_readability
+from astra.datasets.lerobot.metadata import by_readability
 
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"

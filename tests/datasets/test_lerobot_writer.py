@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
-from astra.datasets.lerobot_format import EPISODES
-from astra.datasets.lerobot_statistics import count_pixels, summarise_pixels
+from astra.datasets.lerobot.layout import EPISODES
+from astra.datasets.lerobot.stats import count_pixels, summarise_pixels
 from astra.trajectory import ActionSpec
 
 Make = Callable[..., Episode]
@@ -93,7 +93,7 @@ def test_episodes_tell_their_rows_and_statistics(dataset_folder: Path, episodes:
 def test_episodes_are_written_a_few_at_a_time(
     dataset_folder: Path, tmp_path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astra.datasets.lerobot_episode_file.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("astra.datasets.lerobot.episode_file.ROWS_AT_ONCE", 3)
     write(tmp_path / "few", episodes)
     file = pq.ParquetFile(tmp_path / "few" / EPISODES)
     assert file.num_row_groups == 2
@@ -138,8 +138,8 @@ def test_names_and_bounds_of_actions_come_back(tmp_path: Path, make_episode: Mak
 def test_large_data_sets_are_split_over_files(
     tmp_path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astra.datasets.lerobot_data_files.MEGABYTES_PER_FILE", 0)
-    monkeypatch.setattr("astra.datasets.lerobot_data_files.FILES_PER_CHUNK", 3)
+    monkeypatch.setattr("astra.datasets.lerobot.tables.MEGABYTES_PER_FILE", 0)
+    monkeypatch.setattr("astra.datasets.lerobot.tables.FILES_PER_CHUNK", 3)
     write(tmp_path / "data", episodes)
     files = sorted(str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data/data").rglob("*.parquet"))
     assert files == [

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from astra.datasets.png import decode_image, encode_png
+from astra.datasets.lerobot.png import decode_image, encode_png
 
 
 def test_a_frame_comes_back_bit_for_bit() -> None:

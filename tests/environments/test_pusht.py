@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.pusht import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig, observe_state
-from astra.environments.pusht_geometry import CENTRE, GOAL_POSES, LOWER_RIGHT, keypoints
+from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig, observe_state
+from astra.environments.pusht.geometry import CENTRE, GOAL_POSES, LOWER_RIGHT, keypoints
 
 STATE = [120.0, 80.0, 300.0, 200.0, 1.0]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from astra.environments.pusht import AGENT, BLOCK, PushTConfig
-from astra.environments.pusht_expert import PushTExpert, demonstrate
-from astra.environments.pusht_geometry import CENTRE, LOWER_RIGHT, Pose
+from astra.environments.pusht.environment import AGENT, BLOCK, PushTConfig
+from astra.environments.pusht.expert import PushTExpert, demonstrate
+from astra.environments.pusht.geometry import CENTRE, LOWER_RIGHT, Pose
 
 
 @pytest.mark.parametrize("goal", [CENTRE, LOWER_RIGHT])

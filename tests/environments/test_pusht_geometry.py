@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from astra.environments.pusht_geometry import CENTRE, compose, instruction_for, into, keypoints, out_of
+from astra.environments.pusht.geometry import CENTRE, compose, instruction_for, into, keypoints, out_of
 
 
 def test_keypoints_of_a_turned_t() -> None:

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from astra.environments.pusht_paths import CLEARANCE, CORNERS, Ways, blocked, inside, step_out
-from astra.environments.pusht_pushes import tabulate_pushes
+from astra.environments.pusht.paths import CLEARANCE, CORNERS, Ways, blocked, inside, step_out
+from astra.environments.pusht.pushes import tabulate_pushes
 
 EVERYWHERE = np.ones(len(CORNERS), dtype=bool)
 

@@ -1,8 +1,8 @@
 import numpy as np
 
-from astra.environments.pusht_geometry import CENTRE, compose
-from astra.environments.pusht_planning import error, planner
-from astra.environments.pusht_pushes import DEPTHS
+from astra.environments.pusht.geometry import CENTRE, compose
+from astra.environments.pusht.planning import error, planner
+from astra.environments.pusht.pushes import DEPTHS
 
 
 def test_error_is_the_distance_of_a_shifted_t() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 
-from astra.environments.pusht import PushTConfig
-from astra.environments.pusht_simulation import Simulation
+from astra.environments.pusht.environment import PushTConfig
+from astra.environments.pusht.simulation import Simulation
 
 
 def test_moves_as_the_environment_does() -> None:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.tabletop import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
-from astra.environments.tabletop_controls import Guess, binned
-from astra.environments.tabletop_goals import Placements
-from astra.environments.tabletop_levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
+from astra.environments.tabletop.environment import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop.goals import Placements
+from astra.environments.tabletop.levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
+from astra.environments.tabletop.prompt_blind import Guess, binned
 from astra.objects import check_pictures
 
 EVERY = [(level, task) for level, tasks in TASKS_OF_LEVELS.items() if level != "train" for task in tasks]
@@ -216,7 +216,7 @@ def test_unknown_tasks_levels_and_options_name_the_known_ones() -> None:
 
 
 def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from astra.environments import tabletop_scene
+    from astra.environments.tabletop import scene as tabletop_scene
 
     tabletop_scene.require_pymunk.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "pymunk", None)

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop_drawing import NOTHING, PIXELS_PER_METRE, SIDE, SLANT, TABLE, draw, halved, pixel
-from astra.environments.tabletop_levels import SEEN_OBJECTS
-from astra.environments.tabletop_scene import Thing
-from astra.environments.tabletop_shapes import SHAPES
-from astra.environments.tabletop_textures import COLD_TEXTURES, COLOURS, WARM_TEXTURES, has_dark_variant, texture
+from astra.environments.tabletop.drawing import NOTHING, PIXELS_PER_METRE, SIDE, SLANT, TABLE, draw, halved, pixel
+from astra.environments.tabletop.levels import SEEN_OBJECTS
+from astra.environments.tabletop.scene import Thing
+from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.textures import COLD_TEXTURES, COLOURS, WARM_TEXTURES, has_dark_variant, texture
 
 
 def thing(shape: str, x: float = 0.5, y: float = 0.0, **more: float) -> Thing:

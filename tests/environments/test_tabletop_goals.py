@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from astra.environments.tabletop_goals import Goal, Placements, Sweeping, angle_between
-from astra.environments.tabletop_scene import Thing
-from astra.environments.tabletop_shapes import SHAPES
+from astra.environments.tabletop.goals import Goal, Placements, Sweeping, angle_between
+from astra.environments.tabletop.scene import Thing
+from astra.environments.tabletop.shapes import SHAPES
 
 
 def at(x: float, y: float, shape: str = "heart", angle: float = 0.0, *, fixed: bool = False) -> Thing:

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop_scene import CUP_RADIUS, STOP_SHORT, Scene, Thing, distance_to
-from astra.environments.tabletop_shapes import SHAPES
+from astra.environments.tabletop.scene import CUP_RADIUS, STOP_SHORT, Scene, Thing, distance_to
+from astra.environments.tabletop.shapes import SHAPES
 
 
 def thing(shape: str, x: float, y: float, angle: float = 0.0) -> Thing:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astra.environments.vima_bench import VIEWS, VimaBenchConfig, tasks_of
-from astra.environments.vima_oracle import VimaOracle, demonstrate
-from astra.environments.vima_package import is_installed, vima_bench
+from astra.environments.vima_bench.environment import VIEWS, VimaBenchConfig, tasks_of
+from astra.environments.vima_bench.expert import VimaOracle, demonstrate
+from astra.environments.vima_bench.package import is_installed, vima_bench
 from astra.objects import placeholders
 
 needs_vima_bench = pytest.mark.skipif(
@@ -132,7 +132,7 @@ def test_oracle_demonstrations_also_succeed_from_the_centres_of_bins():
 @pytest.mark.slow
 def test_demonstrations_are_collected_in_processes_and_read(tmp_path: Path):
     from astra.datasets import LeRobotDataset
-    from astra.experiments.vima_bench_demonstrations import CollectVimaBenchConfig, collect_vima_bench
+    from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
 
     tasks = ("visual_manipulation", "sweep_without_exceeding")
     folder = collect_vima_bench(

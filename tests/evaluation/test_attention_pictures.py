@@ -3,10 +3,10 @@ import torch
 
 from astra.attention.masks import may_attend
 from astra.attention.segments import Kind, concatenate, context_ids, query_ids, sequence_ids
-from astra.evaluation.attention_maps import attention_maps
-from astra.evaluation.figures import png
-from astra.evaluation.mask_picture import mask_picture
-from astra.evaluation.token_axes import reading_order, segment_ends, token_label
+from astra.evaluation.pictures.attention_maps import attention_maps
+from astra.evaluation.pictures.mask import mask_picture
+from astra.evaluation.pictures.style import png
+from astra.evaluation.pictures.token_axes import reading_order, segment_ends, token_label
 
 L, M, N, T = 4, 2, 3, 5
 CONTEXT = context_ids(L, M, N, T)

@@ -10,9 +10,9 @@ from astra.evaluation.agents import ExpertAgent, Floor
 from astra.evaluation.episode import Case
 from astra.evaluation.eval_info import read_summary
 from astra.evaluation.evaluate import evaluate
+from astra.evaluation.pictures.videos import read_video
 from astra.evaluation.result_table import result_line, result_table
-from astra.evaluation.videos import read_video
-from astra.policies.provenance import code_version
+from astra.storage.provenance import code_version
 
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
 

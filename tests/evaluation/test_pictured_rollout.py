@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from astra.environments.tabletop import Tabletop, TabletopConfig
+from astra.environments.tabletop.environment import Tabletop, TabletopConfig
 from astra.evaluation.agents import PolicyAgent
 from astra.evaluation.episode import Case, Slot
 from astra.evaluation.rollout import rollout
 from astra.objects import ObjectSpec, PromptPictures
 from astra.policies.astra import Astra, AstraConfig
-from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.language.config import LanguageConfig
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
 VIEWS = {"top": (128, 256), "front": (128, 256)}

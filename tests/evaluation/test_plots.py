@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astra.evaluation.figures import png
-from astra.evaluation.plots import learning_curves, read_metrics, result_bars
+from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
+from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Summary, bootstrap_interval, wilson_interval
 
 

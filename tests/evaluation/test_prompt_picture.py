@@ -40,7 +40,7 @@ def test_hidden_objects_are_left_out_and_long_prompts_take_more_lines() -> None:
 
 
 def test_recorded_frames_show_a_prompt_that_has_pictures() -> None:
-    from astra.environments.tabletop import TabletopConfig
+    from astra.environments.tabletop.environment import TabletopConfig
     from astra.evaluation.episode import Case, Slot
     from astra.evaluation.prompt_picture import prompt_picture
 

@@ -10,8 +10,8 @@ from astra.attention.segments import context_ids
 from astra.evaluation.agents import Floor
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import evaluate
-from astra.evaluation.figures import write_figure
-from astra.evaluation.mask_picture import mask_picture
+from astra.evaluation.pictures.mask import mask_picture
+from astra.evaluation.pictures.style import write_figure
 from astra.evaluation.report import write_report
 
 NOBODY_FAILS = [Case(seed=seed) for seed in range(3)]

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from astra.evaluation.videos import film_strip, read_video, write_video
+from astra.evaluation.pictures.videos import film_strip, read_video, write_video
 
 
 def clip(count: int, height: int = 33, width: int = 45) -> list[np.ndarray]:

@@ -21,7 +21,7 @@ def names() -> list[str]:
 def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     from astra.experiments import EXPERIMENTS
     from astra.policies.astra import AstraConfig
-    from astra.policies.config_json import from_json, to_json
+    from astra.storage.config_json import from_json, to_json
     from astra.training.train import TrainingConfig
 
     made = EXPERIMENTS[name].make()

@@ -40,8 +40,8 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
 ) -> None:
     from astra.experiments import experiment as module
     from astra.policies.astra import AstraConfig
-    from astra.tokenizers.images import ImageConfig
     from astra.tokenizers.states import StateConfig
+    from astra.tokenizers.vision.images import ImageConfig
     from astra.training.train import TrainingConfig
 
     images = ImageConfig(encoder="vit", image_size=32, pretrained=encoder, frozen=True)
@@ -69,7 +69,7 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
 def test_another_encoder_and_another_size_of_pictures_have_other_features(encoder: str, tmp_path: Path) -> None:
     from transformers import ViTModel
 
-    from astra.tokenizers.images import ImageConfig, ImageTokenizer
+    from astra.tokenizers.vision.images import ImageConfig, ImageTokenizer
 
     def fingerprint(config: ImageConfig) -> str:
         return ImageTokenizer(config, ("observation.image",), width=4).fingerprint
@@ -91,6 +91,6 @@ def test_another_encoder_and_another_size_of_pictures_have_other_features(encode
 def test_trained_encoders_and_data_without_cameras_have_no_features(demonstrations: Path) -> None:
     from astra.datasets import LeRobotDataset
     from astra.experiments.frozen_features import frozen_features
-    from astra.tokenizers.images import ImageConfig
+    from astra.tokenizers.vision.images import ImageConfig
 
     assert frozen_features(LeRobotDataset.open(demonstrations), ImageConfig()) == {}

@@ -83,9 +83,9 @@ def test_a_cluster_without_ray_is_refused_with_what_to_install() -> None:
 def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.datasets import LeRobotDataset
+    from astra.demonstrations.pusht import CollectConfig, collect_pusht
     from astra.evaluation.episode import Case
     from astra.evaluation.rollout import rollout
-    from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
 
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "evaluation")
     world = importlib.import_module("line_world")

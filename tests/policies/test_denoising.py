@@ -9,7 +9,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from astra.policies.action_heads import ActionHead
-    from astra.policies.denoising import Noise
+    from astra.policies.noise.denoising import Noise
     from astra.trajectory import Statistics, TrajectorySpec
 
 WIDTH, STEPS = 16, 20
@@ -31,8 +31,8 @@ def plane() -> "tuple[TrajectorySpec, Statistics]":
 
 def build(kind: Kind, spec: "TrajectorySpec", statistics: "Statistics") -> "tuple[Noise, ActionHead]":
     from astra.policies.action_heads import build_head
-    from astra.policies.d3pm import D3PM
-    from astra.policies.ddpm import DDPM
+    from astra.policies.noise.d3pm import D3PM
+    from astra.policies.noise.ddpm import DDPM
     from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 
     steps: dict[str, Any] = dict(steps=STEPS, decoding_steps=STEPS)
@@ -97,7 +97,7 @@ def test_going_back_and_forth_leaves_the_distribution_as_it_is(
     kind: Kind, plane: "tuple[TrajectorySpec, Statistics]"
 ) -> None:
     """q(x_j) = sum over x_k of q(x_j | x_k, x_0) q(x_k | x_0), for every x_0."""
-    from astra.policies.d3pm import D3PM
+    from astra.policies.noise.d3pm import D3PM
 
     noise, _ = build(kind, *plane)
     assert isinstance(noise, D3PM)

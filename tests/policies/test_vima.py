@@ -9,7 +9,7 @@ import torch
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, sample
 
 if TYPE_CHECKING:
-    from astra.policies.prompt_reader import PromptReader
+    from astra.policies.cross_attention import PromptReader
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -32,7 +32,7 @@ def save_text_model(tmp_path: Path, instructions: tuple[str, str]) -> Callable[[
     """Write a whole t5, clip or bert, of which the text encoder is a part, and its tokenizer; give the folder."""
     import transformers as hf
 
-    from astra.tokenizers.words import word_tokenizer
+    from astra.tokenizers.language.words import word_tokenizer
 
     words = word_tokenizer(instructions)
     vocabulary = words.get_vocab_size()

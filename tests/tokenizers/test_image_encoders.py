@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from astra.tokenizers.image_encoders import MAEEncoder, ResNetEncoder, ViTEncoder
+from astra.tokenizers.vision.encoders import MAEEncoder, ResNetEncoder, ViTEncoder
 
 PIXELS = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(2))
 

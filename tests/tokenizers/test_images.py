@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from astra.tokenizers.images import IMAGENET_MEAN, ImageConfig, ImageTokenizer
-from astra.tokenizers.pretrained import Frozen
-from astra.tokenizers.small_image_encoder import SmallImageEncoder
+from astra.tokenizers.vision.images import IMAGENET_MEAN, ImageConfig, ImageTokenizer
+from astra.tokenizers.vision.pretrained import Frozen
+from astra.tokenizers.vision.small import SmallImageEncoder
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 WIDTH = 8

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from astra.objects import Objects, ObjectSpec
-from astra.tokenizers.crop_encoders import SmallCropEncoder, ViTCropEncoder, distinct_rows
-from astra.tokenizers.objects import ObjectConfig, ObjectTokenizer
+from astra.tokenizers.vision.crop_encoders import SmallCropEncoder, ViTCropEncoder, distinct_rows
+from astra.tokenizers.vision.objects import ObjectConfig, ObjectTokenizer
 
 WIDTH = 8
 SPEC = ObjectSpec(views={"top": (128, 256), "front": (64, 96)}, max_objects=4)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from astra.objects import ObjectSpec, PromptPictures, placeholders
-from astra.tokenizers.language import LanguageConfig, LanguageTokenizer
-from astra.tokenizers.objects import ObjectConfig, ObjectTokenizer
-from astra.tokenizers.words import Words
+from astra.tokenizers.language.config import LanguageConfig, LanguageTokenizer
+from astra.tokenizers.language.words import Words
+from astra.tokenizers.vision.objects import ObjectConfig, ObjectTokenizer
 from astra.trajectory import Statistics, TrajectorySpec
 
 WIDTH = 8

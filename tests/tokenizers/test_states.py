@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from astra.objects import Objects, ObjectSpec, PromptPictures
-from astra.tokenizers.images import ImageConfig
+from astra.tokenizers.language.words import Words
 from astra.tokenizers.states import StateConfig, StateTokenizer
-from astra.tokenizers.words import Words
+from astra.tokenizers.vision.images import ImageConfig
 from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
 
 WIDTH = 8

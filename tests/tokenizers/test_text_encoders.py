@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from astra.tokenizers.language import LanguageConfig
-from astra.tokenizers.text_encoders import PretrainedLanguage
+from astra.tokenizers.language.config import LanguageConfig
+from astra.tokenizers.language.text_encoders import PretrainedLanguage
 from astra.trajectory import Statistics, TrajectorySpec
 
 KINDS = ["t5", "clip", "bert"]

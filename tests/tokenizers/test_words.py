@@ -4,8 +4,8 @@ import warnings
 import pytest
 import torch
 
-from astra.tokenizers.language import LanguageConfig
-from astra.tokenizers.words import Words, word_tokenizer
+from astra.tokenizers.language.config import LanguageConfig
+from astra.tokenizers.language.words import Words, word_tokenizer
 from astra.trajectory import Statistics, TrajectorySpec
 
 INSTRUCTIONS = ("push the T to the centre", "push the T to the lower right, at 356")

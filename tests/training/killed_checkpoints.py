@@ -14,7 +14,7 @@ import astra.policies
 from astra.datasets.batches import BatchOrder
 from astra.policies.checkpoint import load_policy
 from astra.training.budget import Budget
-from astra.training.moving_average import MovingAverage
+from astra.training.ema import MovingAverage
 from astra.training.optimizer import build_optimizer
 from astra.training.run_folder import RunFolder
 from astra.training.run_state import RunState

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.windows import Windows
 from astra.policies.policy import Losses, Policy
 from astra.training.train import TrainingConfig

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.objects import ObjectSpec
 from astra.policies.astra import AstraConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astra.disk import whole_folder
+from astra.storage.atomic import whole_folder
 from astra.training.run_folder import RunFolder
 
 

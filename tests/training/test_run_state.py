@@ -7,7 +7,7 @@ import torch
 
 from astra.datasets.batches import BatchOrder
 from astra.training.budget import Budget
-from astra.training.moving_average import MovingAverage
+from astra.training.ema import MovingAverage
 from astra.training.optimizer import build_optimizer
 from astra.training.run_state import RunState
 

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialisation import initialise
+from astra.attention.initialization import initialise
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
 from astra.attention.positions import LearnedPositions, RelativePositions

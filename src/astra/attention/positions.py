@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 from astra.attention.segments import Kind, TokenIds
 
 

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.initialisation import initialise
-from astra.attention.kernels import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
+from astra.attention.initialization import initialise
+from astra.attention.kernels.batch import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Block, Kernel
 from astra.attention.positions import LearnedPositions
 from astra.attention.vima_block import VimaBlock
@@ -117,7 +117,7 @@ def choose_kernel(
 ) -> Kernel:
     """Choose the fastest kernel for a shape and a device."""
     if mask.is_cuda and not dropout and rows.context + rows.queries >= FEWEST_ROWS_OF_FLEX:
-        from astra.attention.flex import FlexKernel
+        from astra.attention.kernels.flex import FlexKernel
 
         return FlexKernel(rows, prompt, mask, heads=heads)
     pack = 1

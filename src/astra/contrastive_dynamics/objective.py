@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from astra.attention.segments import split
-from astra.contrastive_dynamics.augmentation import AugmentationConfig, augmented
+from astra.augmentation.pictures import AugmentationConfig, augmented
 from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 
 Pooling = Literal["max", "mean", "attention"]
 """The largest number over tokens, their mean, or a mean whose weights a learned query gives."""

@@ -2,10 +2,10 @@
 
 from astra.datasets.batches import BatchOrder, batches_in_order
 from astra.datasets.description import describe
-from astra.datasets.diffusion_policy_zarr import read_diffusion_policy_zarr
 from astra.datasets.episode import Episode
-from astra.datasets.lerobot import LeRobotDataset
-from astra.datasets.lerobot_writer import DatasetWriter
+from astra.datasets.importers.diffusion_policy_zarr import read_diffusion_policy_zarr
+from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.datasets.lerobot.writer import DatasetWriter
 from astra.datasets.statistics import compute_statistics
 from astra.datasets.windows import Windows
 

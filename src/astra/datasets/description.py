@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from astra.datasets.episode import ACTION, OBJECTS
-from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.statistics import compute_statistics
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from rich.progress import track
 
-from astra.datasets.column_cache import cache_folder
-from astra.datasets.columns import check_room
-from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot.cache import cache_folder
+from astra.datasets.lerobot.columns import check_room
+from astra.datasets.lerobot.dataset import LeRobotDataset
 
 FRAMES_AT_ONCE = 64
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.datasets.episode import Episode
-from astra.datasets.lerobot import LeRobotDataset
-from astra.datasets.lerobot_writer import DatasetWriter
+from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.datasets.lerobot.writer import DatasetWriter
 from astra.trajectory import TrajectorySpec
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from astra.datasets.episode import ACTION
-from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.trajectory import Statistics, VectorStatistics
 
 CONSTANT = 1e-6

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS
-from astra.datasets.lerobot import LeRobotDataset
+from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.objects import Objects
 from astra.trajectory import Trajectory
 

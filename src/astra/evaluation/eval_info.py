@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from astra.disk import write_whole
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarise
+from astra.storage.atomic import write_whole
 
 FILE_NAME = "eval_info.json"
 

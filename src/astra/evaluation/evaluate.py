@@ -14,13 +14,13 @@ from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent
 from astra.evaluation.episode import Case, EpisodeResult
 from astra.evaluation.eval_info import eval_info, read_summary, write_eval_info
-from astra.evaluation.figures import write_figure
+from astra.evaluation.pictures.style import write_figure
+from astra.evaluation.pictures.videos import film_strip, write_video
 from astra.evaluation.rollout import play
 from astra.evaluation.success import Summary
-from astra.evaluation.videos import film_strip, write_video
 from astra.parallel.processes import everywhere, in_main, is_main_process, own_share
 from astra.policies.policy import Policy
-from astra.policies.provenance import code_version, machine
+from astra.storage.provenance import code_version, machine
 
 _Played = tuple[int, EpisodeResult, str | None]
 """Number of a case, its result without the frames, and its video relative to the folder."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import jinja2
 
-from astra.disk import write_whole
 from astra.evaluation.eval_info import FILE_NAME, group_rates, read_summary
-from astra.evaluation.figures import png
-from astra.evaluation.plots import learning_curves, read_metrics, result_bars
+from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
+from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Estimate
+from astra.storage.atomic import write_whole
 
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""

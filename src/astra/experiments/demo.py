@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
+from astra.demonstrations.pusht import CollectConfig, collect_pusht
 from astra.evaluation.evaluate import Evaluation
 from astra.evaluation.report import write_report
-from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.experiment import Experiment, run_training
 from astra.experiments.pusht import small_policy, small_training
-from astra.experiments.pusht_demonstrations import CollectConfig, collect_pusht
-from astra.experiments.pusht_evaluation import evaluate_pusht
 from astra.policies.checkpoint import load_policy
-from astra.policies.provenance import code_version
+from astra.storage.provenance import code_version
+from astra.suites.config import EvaluationConfig
+from astra.suites.pusht_evaluation import evaluate_pusht
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
-from astra.experiments.evaluation_config import EvaluationConfig
 from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy
+from astra.suites.config import EvaluationConfig
 from astra.training.train import TrainingConfig, train
 from astra.trajectory import TrajectorySpec
 
@@ -111,7 +111,7 @@ def _rollouts(
     config: EvaluationConfig, spec: TrajectorySpec, folder: Path
 ) -> Callable[[Policy[Any]], dict[str, float]]:
     """Make what measures a policy in training; the newest results stay in the folder."""
-    from astra.experiments.evaluations import check_measurable, evaluate_policy  # which loads simulators
+    from astra.suites.evaluate_suite import check_measurable, evaluate_policy  # which loads simulators
 
     check_measurable(spec)
 

@@ -8,7 +8,7 @@ import torch
 
 from astra.datasets import LeRobotDataset
 from astra.datasets.feature_cache import cached_features
-from astra.tokenizers.images import ImageConfig, ImageTokenizer
+from astra.tokenizers.vision.images import ImageConfig, ImageTokenizer
 
 
 def frozen_features(dataset: LeRobotDataset, config: ImageConfig) -> Mapping[str, np.ndarray]:

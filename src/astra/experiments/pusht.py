@@ -12,7 +12,7 @@ alone (a window of one), and predict the next eight positions of the agent.
 from dataclasses import replace
 from pathlib import Path
 
-from astra.environments.pusht import AGENT
+from astra.environments.pusht.environment import AGENT
 from astra.experiments.experiment import Experiment
 from astra.policies.astra import AstraConfig
 from astra.policies.decoding import Decoding

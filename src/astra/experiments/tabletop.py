@@ -10,14 +10,14 @@ the vocabulary has room for the longest prompts of either world (64 words).
 from dataclasses import replace
 from pathlib import Path
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.augmentation.pictures import AugmentationConfig
 from astra.experiments.experiment import Experiment
 from astra.policies.astra import AstraConfig
 from astra.policies.sizes import astra_38m, astra_small
 from astra.tokenizers.actions import DiscreteActionsConfig
-from astra.tokenizers.language import LanguageConfig
-from astra.tokenizers.objects import ObjectConfig
+from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
+from astra.tokenizers.vision.objects import ObjectConfig
 from astra.training.train import TrainingConfig
 
 WORDS = 64
@@ -111,7 +111,7 @@ def vima_bench() -> Experiment:
     Without CDL, as here, Table 4 has 94.69, 92.15, 85.83 and 50.00. The paper prints the size, the encoders' kinds,
     10 epochs, the learning rate, the weight decay and 100 trials per task. The number of demonstrations is VIMA's
     (50,000 for each of 13 tasks); batch size and the ViT are VIMA's or ours, not the paper's. Not run: its cost is
-    estimated by `python -m astra.benchmarks.cost`.
+    estimated by `python -m astra.profiling.cost`.
     """
     return Experiment(
         dataset=Path("data/vima-bench-650k"),

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind, TokenIds, split
 from astra.objects import PromptPictures

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from astra.attention.segments import Kind, segment_ids, split
-from astra.policies.last_state import last_real
+from astra.policies.readout import last_real
 from astra.policies.sequence import SequencePolicy, SequenceState, batched
 from astra.trajectory import Observation, Trajectory
 

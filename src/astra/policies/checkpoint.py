@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import astra
-from astra.disk import whole_folder
-from astra.policies.config_json import from_json, to_json
 from astra.policies.policy import Policy
-from astra.policies.provenance import code_version
+from astra.storage.atomic import whole_folder
+from astra.storage.config_json import from_json, to_json
+from astra.storage.provenance import code_version
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
 FORMAT = 1

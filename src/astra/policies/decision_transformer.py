@@ -19,8 +19,8 @@ from torch import Tensor
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.transformer import TrunkBlock
 from astra.policies.action_heads import behaviour_cloning
-from astra.policies.last_state import choose_from_state, outputs_at_states
 from astra.policies.policy import Losses
+from astra.policies.readout import choose_from_state, outputs_at_states
 from astra.policies.sequence import PlainSequencePolicy, SequenceConfig, SequenceState
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 

@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from astra.attention.chunks import chunks_of_timesteps
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
+from astra.attention.kernels.row_blocks import chunks_of_timesteps
 from astra.attention.masks import ALL_SEGMENTS, may_attend
 from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids, split
-from astra.policies.d3pm import D3PM, Transition
-from astra.policies.ddpm import DDPM
+from astra.policies.noise.d3pm import D3PM, Transition
+from astra.policies.noise.ddpm import DDPM
 from astra.policies.policy import Losses
 from astra.policies.sequence import PlainSequencePolicy, SequenceConfig, SequenceState, batched
 from astra.tokenizers.actions import DiscreteActions

@@ -18,7 +18,7 @@ the paper prints, which is VIMA's.
 
 from dataclasses import dataclass
 
-from astra.policies.prompt_reader import PromptReader, PromptReaderConfig
+from astra.policies.cross_attention import PromptReader, PromptReaderConfig
 from astra.trajectory import Statistics, TrajectorySpec
 
 

@@ -26,9 +26,9 @@ from astra.policies.decoding import Decoding
 from astra.policies.policy import Losses, Policy
 from astra.policies.rt1_transformer import RT1Transformer
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
-from astra.tokenizers.film_efficientnet import FilmEfficientNet
-from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
+from astra.tokenizers.vision.film_efficientnet import FilmEfficientNet
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 

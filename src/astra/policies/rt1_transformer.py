@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 from astra.attention.layers import by_head, drop
 
 

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from astra.attention.cache import SegmentCache
-from astra.attention.chunks import chunks_of_timesteps
-from astra.attention.kernels import Chunk
+from astra.attention.kernels.batch import Chunk
+from astra.attention.kernels.row_blocks import chunks_of_timesteps
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
@@ -28,7 +28,7 @@ from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Policy
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
-from astra.tokenizers.language import LanguageConfig
+from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec

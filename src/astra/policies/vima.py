@@ -13,7 +13,7 @@ Deviation: tokenizers, heads and initialisation are Astra's, as in all policies 
 
 from dataclasses import dataclass
 
-from astra.policies.prompt_reader import PromptReader, PromptReaderConfig
+from astra.policies.cross_attention import PromptReader, PromptReaderConfig
 from astra.trajectory import Statistics, TrajectorySpec
 
 

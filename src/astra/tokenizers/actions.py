@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialisation import spread
+from astra.attention.initialization import spread
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
 DEFAULT_BINS = 100

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from astra.attention.initialisation import initialise, spread
+from astra.attention.initialization import initialise, spread
 from astra.attention.masks import additive
 from astra.attention.vima_block import CrossBlock
 

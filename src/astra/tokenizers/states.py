@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from astra.tokenizers.images import ImageConfig
-from astra.tokenizers.objects import ObjectConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
+from astra.tokenizers.vision.images import ImageConfig
+from astra.tokenizers.vision.objects import ObjectConfig
 from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
 
 

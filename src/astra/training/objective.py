@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig, augmented
+from astra.augmentation.pictures import AugmentationConfig, augmented
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.policies.policy import Policy

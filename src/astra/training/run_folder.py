@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astra.disk import sync, whole_folder, write_whole
-from astra.policies.provenance import code_version, machine
+from astra.storage.atomic import sync, whole_folder, write_whole
+from astra.storage.provenance import code_version, machine
 
 
 class RunFolder:

@@ -17,7 +17,7 @@ from accelerate.tracking import get_available_trackers
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from astra.disk import write_whole
+from astra.storage.atomic import write_whole
 from astra.training.budget import Budget
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]

@@ -22,7 +22,7 @@ from astra.datasets.batches import BatchOrder
 from astra.policies.checkpoint import fill, load_tensors, save_policy, save_tensors
 from astra.policies.policy import Policy
 from astra.training.budget import Budget
-from astra.training.moving_average import MovingAverage
+from astra.training.ema import MovingAverage
 
 CONTRASTIVE = "contrastive.safetensors"
 FORMAT = 1

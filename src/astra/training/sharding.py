@@ -18,9 +18,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.augmentation.pictures import AugmentationConfig
 from astra.parallel.processes import processes
-from astra.training.moving_average import MovingAverage
+from astra.training.ema import MovingAverage
 from astra.training.objective import Objective
 from astra.training.run_state import RunState
 

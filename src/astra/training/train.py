@@ -17,7 +17,9 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from astra.contrastive_dynamics.augmentation import AugmentationConfig
+from astra.augmentation.object_order import with_objects_in_any_order
+from astra.augmentation.pictures import AugmentationConfig
+from astra.augmentation.state_noise import with_state_noise
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
@@ -25,20 +27,18 @@ from astra.datasets.batches import BatchOrder
 from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
 from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
-from astra.policies.config_json import to_json
 from astra.policies.policy import Policy, PolicyConfig
+from astra.storage.config_json import to_json
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
+from astra.training.ema import MovingAverage
 from astra.training.interruption import Interruption
-from astra.training.moving_average import MovingAverage
-from astra.training.object_order import with_objects_in_any_order
 from astra.training.objective import Means, Objective
 from astra.training.optimizer import build_optimizer, learning_rate_factor
 from astra.training.run_folder import RunFolder
 from astra.training.run_log import RunLog, Tracker, check_tracker
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
-from astra.training.state_noise import with_state_noise
 from astra.training.validation import validate, validate_contrast
 from astra.trajectory import Statistics, Trajectory
 

@@ -1,0 +1,1 @@
+"""Analysis of trained policies, beyond their score."""

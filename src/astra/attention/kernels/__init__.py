@@ -1,0 +1,1 @@
+"""Kernels: several ways of computing the same attention over a batch."""

@@ -1,0 +1,1 @@
+"""Augmentation: changes of pictures, states and object order in training."""

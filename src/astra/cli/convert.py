@@ -1,0 +1,101 @@
+"""`astra convert FORMAT SOURCE DESTINATION`: bring demonstrations of another format into the native one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.progress import track
+
+from astra.cli.names import choose, first_line
+from astra.cli.parse import parse
+from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
+from astra.datasets.merging import merge
+from astra.demonstrations.pusht import convert_pusht_zarr
+from astra.environments.pusht.geometry import CENTRE, LOWER_RIGHT
+
+
+def diffusion_policy_zarr(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    instruction: str,
+    fps: float = 10.0,
+    columns: dict[str, str] | None = None,
+) -> Path:
+    """Convert a replay buffer of diffusion-policy, array by array.
+
+    Args:
+        source: the zarr store, a folder or a .tar file.
+        destination: folder that the data set becomes.
+        instruction: what the demonstrators did.
+        fps: timesteps per second.
+        columns: column by array, such as `state observation.state action action img observation.image`.
+    """
+    chosen = columns or {"state": "observation.state", "action": "action"}
+    with DatasetWriter(destination, fps=fps) as writer:
+        for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
+            writer.add(episode)
+    return destination
+
+
+def pusht_zarr(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    goal: Literal["centre", "lower-right"] = "centre",
+    mirror: bool = False,
+) -> Path:
+    """Convert human Push-T demonstrations to what our Push-T environment observes.
+
+    Args:
+        source: the zarr store, a folder or a .tar file.
+        destination: folder that the data set becomes.
+        goal: which goal was demonstrated.
+        mirror: add the mirror image of every episode.
+    """
+    return convert_pusht_zarr(
+        source, destination, goal={"centre": CENTRE, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
+    )
+
+
+def lerobot(
+    sources: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    output: Path,
+) -> Path:
+    """Merge data sets of the native format, which were collected in parts.
+
+    Args:
+        sources: the data sets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
+            advise, those of the first are kept.
+        output: folder that the data set becomes.
+    """
+    total = sum(len(LeRobotDataset.open(source)) for source in sources)
+    for _ in track(merge(sources, output), description="episodes", total=total, transient=True):
+        pass
+    return output
+
+
+FORMATS: dict[str, Callable[..., Path]] = {
+    "diffusion-policy-zarr": diffusion_policy_zarr,
+    "lerobot": lerobot,
+    "pusht-zarr": pusht_zarr,
+}
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command.
+
+    Raises:
+        ValueError: if there is no such format, or the source is damaged.
+        FileExistsError: if the destination exists.
+        FileNotFoundError: if the source is missing.
+    """
+    notes = {name: first_line(convert) for name, convert in FORMATS.items()}
+    name = choose(arguments, "format", "astra convert FORMAT SOURCE DESTINATION", notes)
+    if name is None:
+        return
+    folder = parse(FORMATS[name], f"convert {name}", arguments[1:])
+    dataset = LeRobotDataset.open(folder)
+    print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -1,0 +1,1 @@
+"""LeRobotDataset: the native format on disk."""

@@ -1,0 +1,103 @@
+"""A LeRobotDataset v3.0 on disk, opened: its spec, its episodes and memory-mapped columns."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from astra.datasets.episode import Episode
+from astra.datasets.lerobot.cache import cached_columns, cached_prompts
+from astra.datasets.lerobot.metadata import read_metadata
+from astra.datasets.lerobot.prompts import StoredPrompts
+from astra.trajectory import Modality, TrajectorySpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeRobotDataset:
+    """Demonstrations, one after the other in the rows of every column."""
+
+    folder: Path
+    """Where the data set lies."""
+    spec: TrajectorySpec
+    """What its trajectories hold."""
+    instructions: tuple[str, ...]
+    """What the demonstrator was told, by episode."""
+    starts: Int64[np.ndarray, " episodes"]
+    """First row of each episode."""
+    ends: Int64[np.ndarray, " episodes"]
+    """Row after the last one of each episode."""
+    columns: Mapping[str, np.ndarray]
+    """Memory-mapped, read-only: vectors float32 (rows, n), frames uint8 (rows, height, width, 3); of objects, crops
+    uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
+    prompts: StoredPrompts | None = None
+    """The pictures of prompts; None where all are words alone."""
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, columns: Collection[str] | None = None, reads: Collection[Modality] | None = None
+    ) -> "LeRobotDataset":
+        """Open a data set; the first time its columns are checked and put into a cache.
+
+        What is not wanted is neither decoded nor cached, and the spec does not have it.
+
+        Args:
+            folder: The data set.
+            columns: The observations wanted, such as {"observation.state"}, `observation.objects.VIEW` for all of a
+                view; None: all. Actions always come.
+            reads: Whether images and objects are wanted among them; state vectors always are, since actions may be
+                measured from one, and so are the pictures of prompts. None: both.
+
+        Raises:
+            FileNotFoundError: if the folder or one of its files is missing.
+            ValueError: if a file is truncated, has another version, contradicts another, or holds NaN or infinite
+                values; the message names the episode and the column.
+        """
+        folder = Path(folder)
+        metadata = read_metadata(folder, columns, reads)
+        return cls(
+            folder=folder,
+            spec=metadata.spec,
+            instructions=metadata.instructions,
+            starts=np.concatenate([[0], metadata.ends[:-1]]),
+            ends=metadata.ends,
+            columns=cached_columns(folder, metadata),
+            prompts=cached_prompts(folder, metadata),
+        )
+
+    def __len__(self) -> int:
+        """Count the episodes."""
+        return len(self.ends)
+
+    @property
+    def lengths(self) -> Int64[np.ndarray, " episodes"]:
+        """Timesteps of each episode."""
+        return self.ends - self.starts
+
+    def episode(self, index: int) -> Episode:
+        """Read one episode."""
+        rows = slice(self.starts[index], self.ends[index])
+        columns = {column: np.array(values[rows]) for column, values in self.columns.items()}
+        pictures = self.prompts.pictures(index) if self.prompts else {}
+        return Episode(instruction=self.instructions[index], columns=columns, fps=self.spec.fps, pictures=pictures)
+
+    def split_episodes(self, fraction: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Split the episodes at random into those to train on and those held out; each in rising order.
+
+        Args:
+            fraction: Share of the episodes to hold out, in [0, 1); rounded, but one at least where it is not 0.
+            seed: Of the choice.
+
+        Raises:
+            ValueError: if the fraction is outside [0, 1) or no episode would be left to train on.
+        """
+        if not 0 <= fraction < 1:
+            raise ValueError(f"got the validation fraction {fraction}, expected 0 <= fraction < 1")
+        held_out = max(round(fraction * len(self)), 1 if fraction > 0 else 0)
+        if held_out >= len(self):
+            raise ValueError(
+                f"holding out {held_out} of {len(self)} episodes leaves none to train on; collect more or use 0"
+            )
+        order = np.random.default_rng(seed).permutation(len(self)).tolist()
+        return tuple(sorted(order[held_out:])), tuple(sorted(order[:held_out]))

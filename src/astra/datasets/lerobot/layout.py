@@ -1,0 +1,163 @@
+"""LeRobotDataset v3.0 in words: where its files lie and which type each column has.
+
+    meta/info.json                              version, rate, features, counts
+    meta/stats.json                             statistics of every feature
+    meta/tasks.parquet                          task_index by instruction
+    meta/episodes/chunk-000/file-000.parquet    one row per episode: instruction, rows, file, statistics
+    data/chunk-000/file-000.parquet             one row per timestep, many episodes per file
+
+Vectors are fixed-size lists (scalars where their length is 1), images are struct{bytes, path}. The crops of all
+objects in a view are one image, side by side; their boxes are one vector. What LeRobot does not know of are
+
+    meta/prompts.parquet                        one row per distinct prompt with pictures; see prompts.py
+    prompt_index                                in the row of an episode; -1: a prompt of words alone
+
+Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astra.datasets.episode import is_camera, object_column
+from astra.datasets.lerobot.png import encode_png
+from astra.objects import CROP
+
+VERSION = "v3.0"
+INFO = "meta/info.json"
+STATISTICS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+PROMPTS = "meta/prompts.parquet"
+PROMPT_INDEX = "prompt_index"
+EPISODES = "meta/episodes/chunk-000/file-000.parquet"
+OWN_KEY = "astra"
+"""Entry of info.json with the bounds and kinds of the action dimensions and the sizes of views; LeRobot ignores it."""
+DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+
+INDEX_COLUMNS = {
+    "timestamp": pa.float32(),
+    "frame_index": pa.int64(),
+    "episode_index": pa.int64(),
+    "index": pa.int64(),
+    "task_index": pa.int64(),
+}
+"""What every row carries beside its features: seconds and timestep in the episode, episode, row and instruction."""
+
+Feature = dict[str, Any]
+"""One entry of `features` in info.json: dtype, shape and names."""
+
+
+def is_image(column: str) -> bool:
+    """Tell whether a column is stored as images: frames of a camera, or crops."""
+    return is_camera(column) or (object_column(column) or ("", ""))[1] == "crops"
+
+
+def stored(column: str, values: np.ndarray) -> np.ndarray:
+    """Give a column of an episode as it is stored: crops side by side (T, 32, 32 O, 3), boxes as vectors (T, 4 O)."""
+    match object_column(column):
+        case (_, "crops"):
+            return np.ascontiguousarray(values.swapaxes(1, 2)).reshape(len(values), CROP, -1, 3)
+        case (_, "boxes"):
+            return values.reshape(len(values), -1)
+    return values
+
+
+def crops_of(sheet: np.ndarray) -> np.ndarray:
+    """Cut crops (O, 32, 32, 3) out of the image in which they lie side by side."""
+    return sheet.reshape(CROP, -1, CROP, 3).swapaxes(0, 1)
+
+
+def feature_of(column: str, values: np.ndarray, names: Sequence[str] | None) -> Feature:
+    """Describe a stored column of an episode, whose first axis is time."""
+    if is_image(column):
+        return {"dtype": "image", "shape": list(values.shape[1:]), "names": ["height", "width", "channels"]}
+    return {
+        "dtype": values.dtype.name,
+        "shape": list(values.shape[1:]),
+        "names": None if names is None else list(names),
+    }
+
+
+def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task: int) -> dict[str, np.ndarray]:
+    """Make the columns which every data set has, for one episode."""
+    frame_index = np.arange(timesteps)
+    return {
+        "timestamp": (frame_index / fps).astype(np.float32),
+        "frame_index": frame_index,
+        "episode_index": np.full(timesteps, episode),
+        "index": first_row + frame_index,
+        "task_index": np.full(timesteps, task),
+    }
+
+
+def index_features() -> dict[str, Feature]:
+    """Describe the columns which every data set has."""
+    return {column: {"dtype": _DTYPES[kind], "shape": [1], "names": None} for column, kind in INDEX_COLUMNS.items()}
+
+
+def to_arrow(column: str, values: np.ndarray) -> pa.Array:
+    """Turn a stored column of an episode into the type which it has in a data file."""
+    if is_image(column):
+        frames = pa.array([encode_png(frame) for frame in values], pa.binary())
+        return pa.StructArray.from_arrays([frames, pa.nulls(len(values), pa.string())], names=["bytes", "path"])
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return flat if values.shape[1] == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def to_numpy(values: pa.Array) -> np.ndarray:
+    """Turn vectors or scalars of a data file into an array (rows, n)."""
+    rows = len(values)
+    while isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        values = values.flatten()
+    return values.to_numpy(zero_copy_only=False).reshape(rows, -1)
+
+
+def tasks_table(task_indices: Mapping[str, int]) -> pa.Table:
+    """Make the table of instructions, which pandas reads with the instruction as index."""
+    table = pa.table(
+        {
+            "task_index": pa.array(list(task_indices.values()), pa.int64()),
+            "__index_level_0__": pa.array(list(task_indices), pa.string()),
+        }
+    )
+    return table.replace_schema_metadata({"pandas": _PANDAS_TASKS})
+
+
+_DTYPES = {pa.float32(): "float32", pa.int64(): "int64"}
+
+_PANDAS_TASKS = json.dumps(
+    {
+        "index_columns": ["__index_level_0__"],
+        "column_indexes": [
+            {
+                "name": None,
+                "field_name": None,
+                "pandas_type": "unicode",
+                "numpy_type": "object",
+                "metadata": {"encoding": "UTF-8"},
+            }
+        ],
+        "columns": [
+            {
+                "name": "task_index",
+                "field_name": "task_index",
+                "pandas_type": "int64",
+                "numpy_type": "int64",
+                "metadata": None,
+            },
+            {
+                "name": None,
+                "field_name": "__index_level_0__",
+                "pandas_type": "unicode",
+                "numpy_type": "object",
+                "metadata": None,
+            },
+        ],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.2.0",
+    }
+)
+"""What pandas wants to know of the table of instructions: which column is the index."""

@@ -1,0 +1,213 @@
+"""The pictures of prompts on disk: `meta/prompts.parquet`, one row per distinct prompt that has any.
+
+    placeholder      list<string>   name of the placeholder of each pictured object, in reading order
+    VIEW.crops       binary         the objects' crops, uint8 (P, 32, 32, 3)
+    VIEW.boxes       list<float>    their boxes, (P, 4)
+    VIEW.valid       list<bool>     whether they can be seen in the view
+
+An episode names its row in `prompt_index`. In memory all prompts lie end to end, so that a batch is one gather.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Int64
+
+from astra.datasets.episode import PARTS, Episode
+from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.parquet import read_batches, read_parquet
+from astra.objects import CROP, Objects, Pictures, PromptPictures, placeholders
+
+ROWS_AT_ONCE = 256
+ENDS = {"crops": (CROP, CROP, 3), "boxes": (4,), "valid": ()}
+DTYPES = {"crops": np.uint8, "boxes": np.float32, "valid": np.bool_}
+
+
+class PromptFile:
+    """Writes `meta/prompts.parquet`; equal prompts are written once.
+
+    Args:
+        folder: The data set being written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / layout.PROMPTS
+        self._waiting: list[dict[str, object]] = []
+        self._numbers: dict[bytes, int] = {}
+        self._file: pq.ParquetWriter | None = None
+
+    @property
+    def count(self) -> int:
+        """Count the distinct prompts with pictures."""
+        return len(self._numbers)
+
+    def add(self, episode: Episode) -> int:
+        """Take the pictures of an episode and give the number of their row; -1: there are none."""
+        if not episode.pictures:
+            return -1
+        shown = {name: episode.pictures[name] for name in placeholders(episode.instruction)}
+        views = sorted(next(iter(shown.values())))
+        names = [name for name, pictures in shown.items() for _ in pictures[views[0]]["valid"]]
+        arrays = {
+            f"{view}.{part}": np.concatenate([pictures[view][part] for pictures in shown.values()])
+            for view in views
+            for part in PARTS
+        }
+        code = hashlib.blake2b(repr((names, views)).encode(), digest_size=16)
+        for array in arrays.values():
+            code.update(array.tobytes())
+        if code.digest() not in self._numbers:
+            self._numbers[code.digest()] = self.count
+            values = {name: array.tobytes() if "crops" in name else array.ravel() for name, array in arrays.items()}
+            self._waiting.append({"placeholder": names, **values})
+            if len(self._waiting) == ROWS_AT_ONCE:
+                self._write()
+        return self._numbers[code.digest()]
+
+    def close(self) -> None:
+        """Finish the file, if any prompt has pictures."""
+        if self._waiting:
+            self._write()
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self) -> None:
+        kinds = {"crops": pa.binary(), "boxes": pa.list_(pa.float32()), "valid": pa.list_(pa.bool_())}
+        parts = [name for name in self._waiting[0] if name != "placeholder"]
+        schema = {"placeholder": pa.list_(pa.string()), **{name: kinds[name.rpartition(".")[2]] for name in parts}}
+        table = pa.Table.from_pylist(self._waiting, pa.schema(schema))
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = pq.ParquetWriter(self._path, table.schema, compression="zstd")
+        self._file.write_table(table)
+        self._waiting = []
+
+
+def read_placeholders(folder: Path) -> list[list[str]]:
+    """Give, for each distinct prompt, the name of each pictured object's placeholder.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is not whole, or a prompt has no pictures.
+    """
+    path = folder / layout.PROMPTS
+    names: list[list[str]] = read_parquet(path, ["placeholder"])["placeholder"].to_pylist()
+    if not all(names):
+        raise ValueError(f"{path} has prompts without pictures; copy the data set again")
+    return names
+
+
+def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[str], folder: Path) -> list[Path]:
+    """Write the pictures of all prompts end to end, one .npy per view and part, and return the files.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: naming the prompt, if a part has another length than its placeholders.
+    """
+    total = sum(map(len, names))
+    paths = {(view, part): folder / f"prompts.{view}.{part}.npy" for view in views for part in PARTS}
+    arrays = {
+        (view, part): np.lib.format.open_memmap(path, "w+", DTYPES[part], (total, *ENDS[part]))
+        for (view, part), path in paths.items()
+    }
+    prompt, first = 0, 0
+    for batch in read_batches(source / layout.PROMPTS, [f"{view}.{part}" for view, part in arrays], ROWS_AT_ONCE):
+        for row in range(len(batch)):
+            until = first + len(names[prompt])
+            for (view, part), array in arrays.items():
+                value = batch[f"{view}.{part}"][row].as_py()
+                values = np.frombuffer(value or b"", np.uint8) if part == "crops" else np.array(value, DTYPES[part])
+                room = array[first:until]
+                if values.size != room.size or (part == "boxes" and not np.isfinite(values).all()):
+                    raise ValueError(
+                        f"{source / layout.PROMPTS}, prompt {prompt}, view {view!r}: got {values.size} numbers of "
+                        f"{part}, expected {room.size}, all finite, for {until - first} objects; copy the data set "
+                        "again"
+                    )
+                room[...] = values.reshape(room.shape)
+            prompt, first = prompt + 1, until
+    for array in arrays.values():
+        array.flush()
+    return list(paths.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPrompts:
+    """The pictures of all prompts of a data set, end to end."""
+
+    of_episode: Int64[np.ndarray, " episodes"]
+    """Number of each episode's prompt; -1: it has no pictures."""
+    names: Sequence[Sequence[str]]
+    """By prompt, the placeholder of each object."""
+    starts: Int64[np.ndarray, " prompts"]
+    """First object of each prompt."""
+    sizes: Int64[np.ndarray, " prompts"]
+    """Objects of each prompt."""
+    placeholder: Int64[np.ndarray, " objects"]
+    """Number of each object's placeholder in the prompt's reading order."""
+    views: Mapping[str, Mapping[str, np.ndarray]]
+    """By view and part, memory-mapped, first axis objects."""
+
+    @classmethod
+    def open(
+        cls,
+        of_episode: Int64[np.ndarray, " episodes"],
+        names: Sequence[Sequence[str]],
+        views: Mapping[str, Mapping[str, np.ndarray]],
+    ) -> "StoredPrompts":
+        """Number the objects of all prompts."""
+        sizes = np.array([len(prompt) for prompt in names], dtype=np.int64)
+        order = [list(dict.fromkeys(prompt)) for prompt in names]
+        numbers = [known.index(name) for known, prompt in zip(order, names, strict=True) for name in prompt]
+        return cls(
+            of_episode=of_episode,
+            names=names,
+            starts=np.cumsum(sizes) - sizes,
+            sizes=sizes,
+            placeholder=np.array(numbers, dtype=np.int64),
+            views=views,
+        )
+
+    def gather(self, episodes: Int64[np.ndarray, " B"]) -> PromptPictures | None:
+        """Give the pictures of some episodes' prompts, padded to the largest; None where none has any."""
+        prompts = self.of_episode[episodes]
+        sizes = np.where(prompts >= 0, self.sizes[prompts], 0)
+        if not sizes.any():
+            return None
+        offsets = np.arange(sizes.max())
+        real = offsets < sizes[:, None]
+        rows = np.where(real, self.starts[prompts][:, None] + offsets, 0)
+
+        def pick(array: np.ndarray, blank: int = 0) -> torch.Tensor:
+            values = array[rows]
+            values[~real] = blank
+            return torch.from_numpy(values)
+
+        return PromptPictures(
+            views={
+                view: Objects(**{name: pick(array) for name, array in parts.items()})
+                for view, parts in self.views.items()
+            },
+            placeholder=pick(self.placeholder, -1),
+        )
+
+    def pictures(self, episode: int) -> Pictures:
+        """Give the pictures of one episode as plain arrays, as they were written."""
+        prompt = int(self.of_episode[episode])
+        if prompt < 0:
+            return {}
+        rows = np.arange(self.starts[prompt], self.starts[prompt] + self.sizes[prompt])
+        names = np.array(self.names[prompt])
+        return {
+            name: {
+                view: {part: np.array(array[rows[names == name]]) for part, array in parts.items()}
+                for view, parts in self.views.items()
+            }
+            for name in dict.fromkeys(self.names[prompt])
+        }

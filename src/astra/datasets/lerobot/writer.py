@@ -1,0 +1,237 @@
+"""Episodes to a LeRobotDataset v3.0 on disk; the folder appears whole, or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astra.datasets.episode import ACTION, Episode, check_episode, views_of
+from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.episode_file import EpisodeFile
+from astra.datasets.lerobot.prompts import PromptFile
+from astra.datasets.lerobot.stats import count_pixels, summarise, summarise_pixels
+from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
+from astra.storage.atomic import sync
+from astra.trajectory import ActionSpec
+
+
+class DatasetWriter:
+    """Writes a data set, one episode after the other.
+
+    ```python
+    with DatasetWriter("data/pusht", fps=10.0) as writer:
+        for episode in episodes:
+            writer.add(episode)
+    ```
+
+    Episodes go to a hidden folder beside the final one. It is renamed when the block ends well, and removed when the
+    block ends in an error.
+
+    Args:
+        folder: Where the data set will be; must not exist.
+        fps: Timesteps per second of every episode.
+        actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
+        robot_type: Who acts, in LeRobot's words.
+        views: Height and width in pixels of the views of objects, by name; needed where there are objects.
+        max_pictured: Objects that a prompt may show, for which policies shall have room; at least as many as the
+            episodes' prompts show.
+
+    Raises:
+        FileExistsError: if the folder exists.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        fps: float,
+        actions: ActionSpec | None = None,
+        robot_type: str | None = None,
+        views: Mapping[str, tuple[int, int]] | None = None,
+        max_pictured: int = 0,
+    ) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists():
+            raise FileExistsError(f"{self.folder} exists already and is left as it is; choose another folder")
+        self.fps = fps
+        self._actions = actions
+        self._robot_type = robot_type
+        self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
+        self._max_pictured = max_pictured
+        self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
+        self._data_files = DataFiles(self._building)
+        self._prompts = PromptFile(self._building)
+        self._features: dict[str, layout.Feature] = {}
+        self._tasks: dict[str, int] = {}
+        self._episodes = EpisodeFile(self._building)
+        self._pixels: dict[str, np.ndarray] = {}
+        self._num_rows = 0
+
+    def __enter__(self) -> "DatasetWriter":
+        """Make the hidden folder."""
+        self._building.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the data set, or remove what was written where an error ends the block.
+
+        Raises:
+            ValueError: if no episode was added.
+            FileExistsError: if the folder has come into being meanwhile; the error says where the episodes are.
+        """
+        for file in (self._data_files, self._prompts, self._episodes):
+            file.close()
+        if kind is not None or not len(self._episodes):
+            shutil.rmtree(self._building)
+        if kind is None:
+            self._finish()
+
+    def add(self, episode: Episode) -> None:
+        """Append one episode.
+
+        Raises:
+            ValueError: naming the episode and the column, if it cannot be stored or does not fit the ones before.
+        """
+        index = len(self._episodes)
+        check_episode(episode, index)
+        self._check_views(episode, index)
+        stored = {column: layout.stored(column, values) for column, values in episode.columns.items()}
+        self._check_fits(stored, episode.fps, index)
+        task = self._tasks.setdefault(episode.instruction, len(self._tasks))
+        rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
+        columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
+        indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
+        chunk, file = self._data_files.append(pa.table({**columns, **indices}))
+        summaries = {column: self._summarise(column, stored[column]) for column in self._features}
+        summaries |= {column: summarise(values[:, None]) for column, values in rows.items()}
+        self._episodes.add(
+            {
+                "episode_index": index,
+                "tasks": [episode.instruction],
+                "length": len(episode),
+                "data/chunk_index": chunk,
+                "data/file_index": file,
+                "dataset_from_index": self._num_rows,
+                "dataset_to_index": self._num_rows + len(episode),
+                "meta/episodes/chunk_index": 0,
+                "meta/episodes/file_index": 0,
+                layout.PROMPT_INDEX: self._prompts.add(episode),
+                **{
+                    f"stats/{column}/{statistic}": value
+                    for column, summary in summaries.items()
+                    for statistic, value in summary.items()
+                },
+            }
+        )
+        self._num_rows += len(episode)
+
+    def _check_views(self, episode: Episode, index: int) -> None:
+        pictured = [view for shown in episode.pictures.values() for view in shown]
+        seen = [*views_of(episode.columns), *pictured]
+        if unknown := [view for view in seen if view not in self._views]:
+            raise ValueError(
+                f"episode {index} shows objects in the view {unknown[0]!r}, whose size is not known: give the writer "
+                f"views={{{unknown[0]!r}: (height, width)}}; it knows {', '.join(self._views) or 'none'}"
+            )
+        if pictured and (missing := self._views.keys() - set(pictured)):
+            raise ValueError(f"episode {index}: the pictures of its prompt lack the view {', '.join(sorted(missing))}")
+
+    def _check_fits(self, stored: Mapping[str, np.ndarray], fps: float, index: int) -> None:
+        """Compare an episode with the ones before; the first one decides."""
+        if fps != self.fps:
+            raise ValueError(f"episode {index} has {fps} timesteps per second, but the data set {self.fps}")
+        names = {ACTION: self._actions.names} if self._actions else {}
+        features = {column: layout.feature_of(column, values, names.get(column)) for column, values in stored.items()}
+        if not self._features:
+            self._check_actions(features[ACTION])
+            self._features = features
+        if different := features.keys() ^ self._features.keys():
+            raise ValueError(
+                f"episode {index} and the ones before do not have the same columns; only one side has "
+                f"{', '.join(sorted(different))}"
+            )
+        for column, feature in features.items():
+            if feature != self._features[column]:
+                raise ValueError(
+                    f"episode {index}, column {column!r}: got the shape {feature['shape']} per timestep, but the "
+                    f"episodes before have {self._features[column]['shape']}"
+                )
+
+    def _check_actions(self, feature: layout.Feature) -> None:
+        if self._actions and feature["shape"] != [len(self._actions.names)]:
+            raise ValueError(
+                f"column {ACTION!r} has the shape {feature['shape']} per timestep, but {len(self._actions.names)} "
+                f"names: {', '.join(self._actions.names)}"
+            )
+
+    def _summarise(self, column: str, values: np.ndarray) -> dict[str, Any]:
+        """Summarise a column of one episode; what its pixels add to those of the whole is kept."""
+        if not layout.is_image(column):
+            return summarise(values)
+        counts = count_pixels(values)
+        self._pixels[column] = self._pixels.get(column, 0) + counts
+        return summarise_pixels(counts)
+
+    def _finish(self) -> None:
+        if not len(self._episodes):
+            raise ValueError(f"no episode was added, so {self.folder} is not written")
+        if not self._prompts.count:
+            self._episodes.drop(layout.PROMPT_INDEX)
+        pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
+        for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
+            (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        for path in [*self._building.rglob("*"), self._building]:
+            sync(path)
+        if self.folder.exists():
+            raise FileExistsError(
+                f"{self.folder} has come into being while the episodes were collected; they are whole in "
+                f"{self._building}: rename that folder"
+            )
+        self._building.rename(self.folder)
+        sync(self.folder.parent)
+
+    def _statistics(self) -> dict[str, Any]:
+        """Summarise the whole data set; vectors are read back, so that only one column is in memory at a time."""
+        vectors = [column for column in [*self._features, *layout.INDEX_COLUMNS] if column not in self._pixels]
+        summaries = {column: summarise(self._data_files.column(column)) for column in vectors}
+        return summaries | {column: summarise_pixels(counts) for column, counts in self._pixels.items()}
+
+    def _info(self) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "codebase_version": layout.VERSION,
+            "robot_type": self._robot_type,
+            "total_episodes": len(self._episodes),
+            "total_frames": self._num_rows,
+            "total_tasks": len(self._tasks),
+            "chunks_size": FILES_PER_CHUNK,
+            "data_files_size_in_mb": MEGABYTES_PER_FILE,
+            "video_files_size_in_mb": 200,
+            "fps": int(self.fps) if float(self.fps).is_integer() else self.fps,
+            "splits": {"train": f"0:{len(self._episodes)}"},
+            "data_path": layout.DATA,
+            "video_path": None,
+            "features": {**self._features, **layout.index_features()},
+        }
+        own: dict[str, Any] = {}
+        if self._actions is not None:
+            own["action_low"] = list(self._actions.low)
+            own["action_high"] = list(self._actions.high)
+            own["action_binary"] = list(self._actions.binary)
+            if any(self._actions.periodic):
+                own["action_periodic"] = list(self._actions.periodic)
+            if self._actions.bins:
+                own["action_bins"] = list(self._actions.bins)
+        if self._views:
+            own["views"] = {name: list(size) for name, size in self._views.items()}
+        if self._max_pictured:
+            own["max_pictured"] = self._max_pictured
+        return {**info, layout.OWN_KEY: own} if own else info

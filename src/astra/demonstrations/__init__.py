@@ -1,0 +1,1 @@
+"""Demonstrations: experts and foreign recordings become datasets."""

@@ -1,0 +1,106 @@
+"""A straight push on the board, and the choice of the best one from where the agent really stands."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from astra.environments.pusht.geometry import BOARD, Pose, out_of
+from astra.environments.pusht.planning import LEAST, PUSH, Planner, Push, error
+from astra.environments.pusht.simulation import Simulation
+
+LEAD = 27.0
+"""Pixels by which an action leads the agent in a push; it moves two fifths of that per timestep."""
+TURNS = tuple(math.radians(degrees) for degrees in (-12, -8, -5, -2.5, 0, 2.5, 5, 8, 12))
+"""Changes of the planned direction that are tried."""
+FURTHER = 1.25, 6.0
+"""How much deeper than planned a push is tried: times and plus pixels."""
+RESOLUTION = 1.5
+"""Pixels between the depths that are compared."""
+_LONGEST = 40
+_STILL = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A push on the board: from where, in which direction, how far."""
+
+    start: Float[np.ndarray, "2"]
+    """Where the agent starts, in pixels."""
+    direction: Float[np.ndarray, "2"]
+    """Unit vector."""
+    depth: float
+    """Pixels that the agent travels."""
+
+    def target(self, agent: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
+        """Return where to pull the agent: ahead of it on the line, at most to the end."""
+        ahead = min(self.travelled(agent) + LEAD, self.depth)
+        return np.clip(self.start + ahead * self.direction, 0.0, BOARD)
+
+    def travelled(self, agent: Float[np.ndarray, "2"]) -> float:
+        """Return how many pixels of the line lie behind the agent."""
+        return float((agent - self.start) @ self.direction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcomes:
+    """Where T and agent are at successive depths of a push."""
+
+    depths: Float[np.ndarray, " R"]
+    blocks: Float[np.ndarray, "R 3"]
+    agents: Float[np.ndarray, "R 2"]
+
+
+def aim(
+    push: Push,
+    state: Float[np.ndarray, "5"],
+    velocity: tuple[float, float],
+    goal: Pose,
+    planner: Planner,
+    simulation: Simulation,
+) -> Line | None:
+    """Return the line, near the planned push, after which the goal is nearest; None if none moves the T enough.
+
+    The agent arrives a few pixels beside the place that was planned for, and the table of pushes knows no walls, so
+    lines from the true state are simulated exactly and compared at every depth.
+    """
+    agent, block = state[:2], state[2:]
+    planned = math.atan2(*(out_of(block, push.direction) - block[:2])[::-1])
+    longest = FURTHER[0] * push.depth + FURTHER[1]
+    angles = [planned + turn for turn in TURNS]
+    lines = [Line(start=agent, direction=np.array([math.cos(a), math.sin(a)]), depth=longest) for a in angles]
+    outcomes = [_roll_out(line, state, velocity, simulation) for line in lines]
+    depths = np.concatenate([outcome.depths for outcome in outcomes])
+    if not len(depths):
+        return None
+    blocks = np.concatenate([outcome.blocks for outcome in outcomes])
+    agents = np.concatenate([outcome.agents for outcome in outcomes])
+    worth = error(blocks, block) > LEAST * error(block, goal)
+    if not worth.any():
+        return None
+    cost = np.where(worth, depths / PUSH, np.inf) + planner.cost_to_go(
+        blocks, planner.nearest_place(agents, blocks), goal
+    )
+    best = int(cost.argmin())
+    which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
+    return Line(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
+
+
+def _roll_out(
+    line: Line, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
+) -> _Outcomes:
+    """Simulate a push to its end and return what it does at every depth at which it moves the T."""
+    simulation.put(state, velocity)
+    traces = []
+    for _ in range(_LONGEST):
+        agent = np.array(simulation.agent)
+        if line.travelled(agent) > line.depth - 1.0:
+            break
+        traces.append(simulation.trace(*line.target(agent).tolist()))
+    states = np.concatenate(traces)
+    depths = (states[:, :2] - line.start) @ line.direction
+    # Depths in steps of RESOLUTION, as far as the T is touched.
+    new = np.diff(np.floor(depths / RESOLUTION), prepend=0.0) > 0
+    new &= error(states[:, 2:], state[2:]) > _STILL
+    return _Outcomes(depths=depths[new], blocks=states[new, 2:], agents=states[new, :2])

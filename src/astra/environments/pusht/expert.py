@@ -1,0 +1,204 @@
+"""An expert for Push-T: it goes round the T to a place on its outline, pushes straight, and plans again.
+
+What it does depends on the present state and on the push that it has under way, never on chance, so that similar states
+get similar actions. Its actions lead the agent by a bounded distance.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.environments.environment import EnvironmentObservation
+from astra.environments.pusht.aiming import Line, aim
+from astra.environments.pusht.environment import PushT, PushTConfig
+from astra.environments.pusht.geometry import BOARD, WALLS, Pose, into, keypoints, out_of
+from astra.environments.pusht.paths import inside
+from astra.environments.pusht.planning import Push, error, planner
+from astra.environments.pusht.pushes import RADIUS
+from astra.environments.pusht.simulation import Simulation
+
+LEAD = 45.0
+"""Pixels by which an action leads the agent on its way to a push; it moves two fifths of that per timestep."""
+ARRIVED = 4.0
+"""Pixels from the start of a push at which it begins."""
+SURPRISE, SHOVE = 1.0, 5.0
+"""Pixels by which the T or the agent may be elsewhere than expected before a plan is given up."""
+MOVED = 0.3
+"""Pixels of error by which a push must have moved the T to be of use."""
+TOLERANCE, FINEST, COARSEST = 0.15, 0.7, 8.0
+"""A push may end this share of the T's error before its full depth, within bounds in pixels."""
+
+
+class PushTExpert:
+    """Pushes the T to any goal pose; its actions are the same for the same states.
+
+    Args:
+        seed: taken so that all agents are made alike; this expert draws no random numbers.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        del seed
+        self._planner = planner()
+        self._simulation = Simulation()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the push under way; call it between episodes."""
+        self._push: Push | None = None
+        self._line: Line | None = None
+        self._planned_for: np.ndarray = np.zeros(3)
+        self._useless: set[int] = set()
+        self._expected: np.ndarray | None = None
+
+    def act(self, environment: PushT) -> Float[np.ndarray, "2"]:
+        """Return the next action for the state that the environment is in."""
+        state, goal = environment.state(), environment.goal
+        agent, block = state[:2], state[2:]
+        x, y = environment.simulator.agent.velocity
+        if self._expected is not None and self._is_surprised(state, self._expected):
+            self.reset()
+        if self._line is not None and self._is_done(self._line, agent, block, goal):
+            self._give_up(useless=bool(error(block, self._planned_for) < MOVED))
+        if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
+            self._give_up(useless=False)
+        if self._line is None:
+            self._prepare(state, (x, y), goal)
+        if self._line is not None:
+            action = self._line.target(agent)
+        elif self._push is not None:
+            action = self._along_way(agent, block, self._push.place)
+        else:
+            action = np.full(2, BOARD / 2)
+        self._simulation.put(state, (x, y))
+        self._simulation.pull(*action.tolist())
+        self._expected = np.array([*self._simulation.agent, *self._simulation.block])
+        return action.astype(np.float32)
+
+    @staticmethod
+    def _is_surprised(state: Float[np.ndarray, "5"], expected: Float[np.ndarray, "5"]) -> bool:
+        """Whether something other than the last action has moved T or agent."""
+        shoved = np.linalg.norm(state[:2] - expected[:2]) > SHOVE
+        return bool(shoved or error(state[2:], expected[2:]) > SURPRISE)
+
+    def _is_done(self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose) -> bool:
+        """Whether a push is deep enough: far from the goal it need not be exact, and saves the time for braking."""
+        tolerance = np.clip(TOLERANCE * error(block, goal), FINEST, COARSEST)
+        return bool(line.travelled(agent) > line.depth - tolerance)
+
+    def _prepare(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float], goal: Pose) -> None:
+        """Choose a push if there is none, and start it if the agent has arrived."""
+        agent, block = state[:2], state[2:]
+        while self._line is None:
+            if self._push is None:
+                pushes = [push for push in self._planner.plan(agent, block, goal) if push.place not in self._useless]
+                if not pushes:
+                    self._useless.clear()
+                    return
+                self._push, self._planned_for = pushes[0], block
+            start = out_of(block, self._planner.pushes.starts[self._push.place])
+            if np.linalg.norm(start - agent) > ARRIVED:
+                return
+            self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
+            if self._line is None:
+                self._give_up(useless=True)
+
+    def _give_up(self, *, useless: bool) -> None:
+        """End a push; its place is not tried again until another push has moved the T."""
+        if not useless:
+            self._useless.clear()
+        elif self._push is not None:
+            self._useless.add(self._push.place)
+        self._push = self._line = None
+
+    def _along_way(
+        self, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], place: int
+    ) -> Float[np.ndarray, "2"]:
+        """A point ahead of the agent on its shortest way."""
+        left, here = LEAD, agent
+        for point in self._planner.way(agent, block, place):
+            length = float(np.linalg.norm(point - here))
+            if length >= left:
+                here = here + (point - here) * (left / length)
+                break
+            left, here = left - length, point
+        return np.clip(here, 0.0, BOARD)
+
+
+def demonstrate(
+    config: PushTConfig,
+    seed: int,
+    *,
+    goal: Pose | None = None,
+    disturbance: float = 0.0,
+    near_goal: float = 0.0,
+) -> tuple[str, dict[str, np.ndarray]] | None:
+    """Return one successful episode of the expert, or None where it did not succeed in time; equal for equal seeds.
+
+    Args:
+        config: the environment.
+        seed: start state and disturbances.
+        goal: goal pose; the configuration's where None.
+        disturbance: chance per timestep that T or agent is moved a little between two timesteps, as by an outside hand;
+            what is recorded after it are the expert's own corrections.
+        near_goal: share of episodes that start with the T near its goal.
+
+    Returns:
+        The instruction and the columns, all T long: those of the observations, `action`, `next.reward` and
+        `next.success`.
+    """
+    environment = config.build()
+    goal = config.goal if goal is None else goal
+    random = np.random.default_rng([seed, 1])
+    observation, _ = environment.reset(seed=seed, options={"goal": goal})
+    if random.random() < near_goal:
+        state = _start_near(goal, random)
+        observation, _ = environment.reset(seed=seed, options={"goal": goal, "state": state})
+    expert = PushTExpert(seed)
+    rows: list[dict[str, np.ndarray]] = []
+    succeeded = False
+    for _ in range(config.max_timesteps):
+        action = expert.act(environment)
+        following, reward, succeeded, _, _ = environment.step(action)
+        outcome = {"next.reward": np.array([reward], dtype=np.float32), "next.success": np.array([succeeded])}
+        rows.append({**observation, "action": action, **outcome})
+        observation = following
+        if succeeded:
+            break
+        if random.random() < disturbance:
+            observation = _disturb(environment, random)
+    environment.close()
+    if not succeeded:
+        return None
+    return environment.instruction, {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _start_near(goal: Pose, random: np.random.Generator) -> Float[np.ndarray, "5"]:
+    """A state with the T within some pixels of its goal and the agent anywhere clear of it."""
+    spread = random.uniform(0.1, 1.0)
+    while True:
+        block = np.array(goal) + spread * np.array([*random.uniform(-40, 40, 2), random.uniform(-0.6, 0.6)])
+        state = np.array([*random.uniform(30, BOARD - 30, 2), *block])
+        if _possible(state):
+            return state
+
+
+def _disturb(environment: PushT, random: np.random.Generator) -> EnvironmentObservation:
+    """Move the T or the agent a little, and return what is seen then."""
+    before = environment.state()
+    for _ in range(10):
+        state = before.copy()
+        spread = random.uniform(0.05, 1.0)
+        if random.random() < 0.5:
+            state[2:] += spread * np.array([*random.normal(0, 15, 2), random.normal(0, 0.15)])
+        else:
+            state[:2] += spread * random.normal(0, 25, 2)
+        if _possible(state):
+            environment.set_state(state)
+            break
+    return environment.observe()
+
+
+def _possible(state: Float[np.ndarray, "5"]) -> bool:
+    """Whether T and agent are on the board and do not overlap."""
+    corners = keypoints(state[2:])
+    on_board = corners.min() > WALLS[0] and corners.max() < WALLS[1] and state[:2].min() > 0 and state[:2].max() < BOARD
+    return bool(on_board) and not inside(into(state[2:], state[:2]), RADIUS)

@@ -1,0 +1,1 @@
+"""The tabletop, a lookalike of VIMA-Bench."""

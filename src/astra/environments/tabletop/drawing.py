@@ -1,0 +1,136 @@
+"""Pictures of the tabletop with exact segmentation: from above, and obliquely from the front.
+
+Every object is a prism: its outline, looked up in a precomputed table, raised to its height. The front view looks down
+at 45 degrees, so that depth and height are both foreshortened and near objects hide far ones.
+
+Source: VIMA-Bench (Jiang et al., 2022): two near-orthographic views, top and front, of 128 x 256 pixels.
+Deviation: no light and shadow; sides are the top's texture, darker.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int8, Int32, Int64, UInt8
+
+from astra.environments.tabletop.scene import X_RANGE, Thing
+from astra.environments.tabletop.shapes import SHAPES, TEXELS
+from astra.environments.tabletop.textures import TEXELS as TEXTURE_TEXELS
+from astra.environments.tabletop.textures import texture
+
+View = Literal["top", "front"]
+VIEWS: tuple[View, View] = ("top", "front")
+"""The cameras."""
+HEIGHT, WIDTH = 128, 256
+"""Pixels of a frame."""
+SMALL_HEIGHT, SMALL_WIDTH = HEIGHT // 2, WIDTH // 2
+"""Pixels of a frame as policies see it. Source: the Gato of Jiang et al. 2023 reads pictures of 64 x 128 pixels."""
+PIXELS_PER_METRE = 240.0
+SLANT = math.sqrt(0.5)
+"""How much shorter depth and height look from the front."""
+TABLE, WHITE = 214, 255
+"""Grey of the table, and of the empty ground of a picture of a single object."""
+NOTHING = -1
+"""What the segmentation holds where no object is."""
+SIDE = 0.6
+"""Brightness of an object's sides."""
+_CENTRE_X = sum(X_RANGE) / 2
+_MIDDLE = {"top": HEIGHT / 2, "front": HEIGHT - 4 - 0.25 * PIXELS_PER_METRE * SLANT}
+
+
+def draw(
+    things: Sequence[Thing], view: View, *, ground: int = TABLE
+) -> tuple[UInt8[np.ndarray, "128 256 3"], Int8[np.ndarray, "128 256"]]:
+    """Return the frame and the index of the thing that each pixel shows, -1 where there is none."""
+    frame = np.full((HEIGHT, WIDTH, 3), ground, dtype=np.uint8)
+    segmentation = np.full((HEIGHT, WIDTH), NOTHING, dtype=np.int8)
+    for index in sorted(range(len(things)), key=lambda i: _order(things, i)):
+        thing = things[index]
+        place = thing.x, thing.y, thing.z, thing.angle, thing.height
+        pixels, colours = _patch(thing.shape.name, thing.texture, *place, view)
+        frame.reshape(-1, 3)[pixels] = colours
+        segmentation.reshape(-1)[pixels] = index
+    return frame, segmentation
+
+
+def halved(frame: UInt8[np.ndarray, "128 256 3"]) -> UInt8[np.ndarray, "64 128 3"]:
+    """Average squares of 2 x 2 pixels, halves rounded up."""
+    rows = frame.astype(np.uint16)
+    rows = rows[::2] + rows[1::2]
+    return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
+
+
+def pixel(x: float, y: float, z: float, view: View) -> tuple[float, float]:
+    """Return the row and the column of a point of the world."""
+    slant = SLANT if view == "front" else 1.0
+    lift = z if view == "front" else 0.0
+    return _MIDDLE[view] + PIXELS_PER_METRE * slant * (x - _CENTRE_X - lift), WIDTH / 2 + PIXELS_PER_METRE * y
+
+
+def _order(things: Sequence[Thing], index: int) -> tuple[bool, float, float]:
+    """Flat things first, then from far to near, what rests on something after it."""
+    thing = root = things[index]
+    while root.support is not None:
+        root = things[root.support]
+    flat = thing.support is None and thing.height < 0.003
+    return not flat, root.x if root.height >= 0.003 else thing.x, thing.z
+
+
+@lru_cache(maxsize=256)
+def _patch(
+    shape: str, look: str, x: float, y: float, z: float, angle: float, height: float, view: View
+) -> tuple[Int64[np.ndarray, " n"], UInt8[np.ndarray, "n 3"]]:
+    """Return the pixels that a thing covers, counted through the frame, and their colours; kept while it rests."""
+    slant = SLANT if view == "front" else 1.0
+    sides = round(height * PIXELS_PER_METRE * SLANT) if view == "front" else 0
+    row, column = pixel(x, y, z + height, view)
+    reach = SHAPES[shape].radius * PIXELS_PER_METRE + 1
+    top, bottom = max(int(row - reach * slant), 0), min(int(row + reach * slant) + sides + 1, HEIGHT)
+    left, right = max(int(column - reach), 0), min(int(column + reach) + 1, WIDTH)
+    outline, face, side = _tables(shape, look)
+    places = np.arange(top, bottom) + (0.5 - row), np.arange(left, right) + (0.5 - column)
+    texels = _texels(SHAPES[shape].size, angle, *places, slant)
+    covered = outline[texels]
+    pixels = (np.arange(top, bottom) * WIDTH)[:, None] + np.arange(left, right)[None, :]
+    found, colours = [pixels[covered]], [face[texels[covered]]]
+    if sides and covered.size:
+        rows = np.arange(bottom - top)[:, None]
+        nearest = np.maximum.accumulate(np.where(covered, rows, -TEXELS), axis=0)
+        below, across = np.nonzero(~covered & (rows - nearest <= sides))
+        found.append(pixels[below, across])
+        colours.append(side[texels[nearest[below, across], across]])
+    return np.concatenate(found), np.concatenate(colours)
+
+
+def _texels(
+    size: tuple[float, float],
+    angle: float,
+    down: Float[np.ndarray, " h"],
+    right: Float[np.ndarray, " w"],
+    slant: float,
+) -> Int32[np.ndarray, "h w"]:
+    """Return which texel of the object each pixel shows, counted over a table with a rim of empty texels."""
+    scale = TEXELS / PIXELS_PER_METRE
+    cos, sin = math.cos(angle), math.sin(angle)
+    x, y = (down * (scale / slant)).astype(np.float32)[:, None], (right * scale).astype(np.float32)[None, :]
+    size_x, size_y = size
+    middle = TEXELS / 2 + 1
+    i = x * (cos / size_x) + (y * (sin / size_x) + middle)
+    j = x * (-sin / size_y) + (y * (cos / size_y) + middle)
+    np.clip(i, 0, TEXELS + 1, out=i)
+    np.clip(j, 0, TEXELS + 1, out=j)
+    return i.astype(np.int32) * (TEXELS + 2) + j.astype(np.int32)
+
+
+@lru_cache(maxsize=4096)
+def _tables(shape: str, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each texel whether it is covered, its colour on top, and its colour on the sides."""
+    tone = SHAPES[shape].tone
+    repeats = TEXELS // TEXTURE_TEXELS
+    colours = texture(name).repeat(repeats, axis=0).repeat(repeats, axis=1)
+    face = (colours * tone[..., None]).astype(np.uint8)
+    side = (colours * SIDE).astype(np.uint8)
+    rim = ((1, 1), (1, 1), (0, 0))
+    return np.pad(tone > 0, 1).ravel(), np.pad(face, rim).reshape(-1, 3), np.pad(side, rim).reshape(-1, 3)

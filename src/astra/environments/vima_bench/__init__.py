@@ -1,0 +1,1 @@
+"""VIMA-Bench, behind the contract of environments."""

@@ -1,0 +1,1 @@
+"""Pictures: videos, plots, masks and attention maps."""

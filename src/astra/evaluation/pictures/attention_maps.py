@@ -1,0 +1,61 @@
+"""Where a trained policy looks: its attention weights over a trajectory, as in Figure 8 of the paper."""
+
+import math
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from astra.attention.segments import TokenIds
+from astra.evaluation.pictures.style import GREY, INK, new_figure
+from astra.evaluation.pictures.token_axes import label_tokens, reading_order
+
+MOST_HEADS = 8
+COLUMNS = 4
+
+
+def attention_maps(
+    maps: Sequence[Float[Tensor, "B H R C"]], rows: TokenIds, columns: TokenIds, *, layer: int = -1
+) -> Figure:
+    """Draw the attention weights of one layer's heads for the first trajectory; brighter cells are larger weights.
+
+    Args:
+        maps: The weights of every layer; rows read, columns are read.
+        rows: What the rows are; they are put in reading order, queries between states and actions.
+        columns: What the columns are.
+        layer: Which layer, counted from 0; -1 is the top layer, which the paper shows.
+    """
+    rows, columns, weights = _in_reading_order(maps[layer][0], rows, columns)
+    heads = weights[:MOST_HEADS]
+    across = min(len(heads), COLUMNS)
+    down = math.ceil(len(heads) / across)
+    side = 3.1 if across > 1 else 5.0
+    figure = new_figure(side * across + 0.4, (side * len(rows.kind) / len(columns.kind) + 0.35) * down + 0.3)
+    grid = figure.subplots(down, across, squeeze=False)
+    # Most weights are small where many tokens are read: the square root shows them.
+    norm = PowerNorm(0.5, vmin=0.0, vmax=float(heads.quantile(0.999)) or 1.0, clip=True)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for head, axes in zip(range(len(heads)), grid.flat, strict=False):
+        axes.set_axis_on()
+        axes.imshow(heads[head].numpy(), cmap="inferno", norm=norm, interpolation="nearest")
+        label_tokens(axes, rows, columns, size=6.0 if across > 1 else 8.0)
+        axes.set_xlabel(f"head {head + 1}", fontsize=8, color=INK)
+        axes.spines[:].set_visible(False)
+    bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=grid, shrink=0.7, aspect=30, pad=0.01)
+    bar.ax.tick_params(labelsize=7, color=GREY)
+    bar.outline.set_visible(False)
+    number = layer % len(maps) + 1
+    figure.suptitle(f"Attention weights, layer {number} of {len(maps)}", fontsize=10, color=INK)
+    return figure
+
+
+def _in_reading_order(
+    weights: Float[Tensor, "H R C"], rows: TokenIds, columns: TokenIds
+) -> tuple[TokenIds, TokenIds, Float[Tensor, "H R C"]]:
+    row_order, column_order = reading_order(rows), reading_order(columns)
+    ordered = weights.float().cpu()[:, row_order][:, :, column_order]
+    return rows.select(row_order), columns.select(column_order), ordered

@@ -1,0 +1,124 @@
+"""Charts of a run: curves of training and validation, and results with their intervals."""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from astra.evaluation.pictures.style import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.success import Estimate, Summary
+
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""Points (update, value) by measure, then by who measured: curves["loss"]["validation"]."""
+
+SOURCES = {"train": BLUE, "validation": ORANGE, "evaluation": GREEN}
+FIRST = ("loss", "behaviour_cloning", "action_accuracy")
+"""Measures that come first; the others follow in the order of the file."""
+AGENTS = {"policy": BLUE, "swapped": PURPLE, "expert": GREEN, "floor": GREY}
+COLUMNS = 3
+MANY = 60
+"""Above so many points a noisy curve is shown faintly under its moving average."""
+
+
+def read_metrics(path: Path) -> Curves:
+    """Read `metrics.jsonl`: one object per line with "update" and numbers named "source/measure".
+
+    A last line that was cut off by a kill is left out, and so is what is no finite number. Where an update stands
+    twice, because a run was resumed before it, the later line counts.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+    """
+    points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        for key, value in row.items():
+            source, _, measure = key.rpartition("/")
+            if source and isinstance(value, int | float) and math.isfinite(value):
+                points[measure][source][row["update"]] = float(value)
+    order = sorted(points, key=lambda measure: FIRST.index(measure) if measure in FIRST else len(FIRST))
+    return {name: {source: sorted(curve.items()) for source, curve in points[name].items()} for name in order}
+
+
+def learning_curves(curves: Curves) -> Figure:
+    """Draw one panel per measure, with a line for each of training, validation and evaluation that measured it.
+
+    Raises:
+        ValueError: if there are no curves.
+    """
+    if not curves:
+        raise ValueError("got no curves; metrics.jsonl holds none before the first update is logged")
+    rows = math.ceil(len(curves) / COLUMNS)
+    columns = min(len(curves), COLUMNS)
+    figure = new_figure(3.6 * columns, 2.5 * rows)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (measure, lines) in zip(panels, curves.items(), strict=False):
+        tidy(axes, measure.replace("_", " "))
+        axes.set_xlabel("update", fontsize=8, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        for source, points in lines.items():
+            _draw_curve(axes, source, np.array(points))
+        if list(lines) != ["train"]:
+            axes.legend(fontsize=8, frameon=False)
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def result_bars(summaries: Mapping[str, Summary]) -> Figure:
+    """Draw one panel per measure with a bar and an interval for every agent.
+
+    Raises:
+        ValueError: if there are no summaries.
+    """
+    if not summaries:
+        raise ValueError("result bars need at least one agent, got none")
+    measures: dict[str, dict[str, Estimate]] = defaultdict(dict)
+    for agent, summary in summaries.items():
+        for measure, estimate in {**summary.scores, "success": summary.success}.items():
+            measures[measure][agent] = estimate
+    figure = new_figure(3.3 * len(measures), 0.7 + 0.36 * len(summaries))
+    panels = figure.subplots(1, len(measures), squeeze=False, sharey=True).flat
+    for axes, (measure, estimates) in zip(panels, measures.items(), strict=True):
+        tidy(axes, "success rate" if measure == "success" else f"mean of maximal {measure.replace('_', ' ')}")
+        axes.grid(axis="y", visible=False)
+        _draw_bars(axes, list(summaries), estimates)
+    return figure
+
+
+def _draw_curve(axes: Axes, source: str, points: np.ndarray) -> None:
+    colour = SOURCES.get(source, PURPLE)
+    updates, values = points.T
+    if len(points) <= MANY:
+        axes.plot(updates, values, color=colour, linewidth=1.4, marker="o", markersize=3, label=source)
+        return
+    span = len(points) // 30
+    padded = np.pad(values, (span // 2, span - 1 - span // 2), mode="edge")
+    axes.plot(updates, values, color=colour, linewidth=0.6, alpha=0.3)
+    axes.plot(
+        updates, np.convolve(padded, np.full(span, 1 / span), mode="valid"), color=colour, linewidth=1.4, label=source
+    )
+
+
+def _draw_bars(axes: Axes, agents: Sequence[str], estimates: Mapping[str, Estimate]) -> None:
+    places = {agent: len(agents) - 1 - number for number, agent in enumerate(agents)}
+    largest = max(1.0, *(estimate.high for estimate in estimates.values()))
+    for agent, estimate in estimates.items():
+        place, colour = places[agent], AGENTS.get(agent, ORANGE)
+        axes.barh(place, estimate.value, height=0.62, color=colour, alpha=0.85)
+        axes.plot([estimate.low, estimate.high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
+        axes.text(1.04 * largest, place, f"{estimate.value:.2f}", va="center", fontsize=8, color=INK)
+    axes.set_xlim(min(0.0, *(estimate.low for estimate in estimates.values())), 1.18 * largest)
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest])
+    axes.axvline(0, color=FAINT, linewidth=0.8)
+    axes.set_yticks(list(places.values()), list(places))
+    axes.tick_params(axis="y", length=0)

@@ -1,0 +1,43 @@
+"""The look that all pictures share. Figures are objects of their own: nothing here touches pyplot's global state."""
+
+import io
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from astra.attention.segments import Kind
+from astra.storage.atomic import write_whole
+
+DOTS_PER_INCH = 150
+INK, FAINT = "#222222", "#dddddd"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#aa4499", "#8c8c8c"
+"""Colours that the colour-blind tell apart. Source: M. Okabe and K. Ito, "Color Universal Design"."""
+KIND_COLOURS = {Kind.PROMPT: GREY, Kind.STATE: BLUE, Kind.QUERY: ORANGE, Kind.ACTION: GREEN}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty white figure; sizes in inches."""
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+
+
+def tidy(axes: Axes, title: str = "") -> None:
+    """Leave two spines, a faint grid behind the data, and a small title at the left."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, color=GREY, labelcolor=INK)
+    axes.set_title(title, fontsize=10, loc="left", color=INK)
+
+
+def png(figure: Figure) -> bytes:
+    """Render a figure."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+    return file.getvalue()
+
+
+def write_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG and return its path."""
+    return write_whole(path, png(figure))

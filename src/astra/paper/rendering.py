@@ -1,0 +1,188 @@
+"""A report as text: for the terminal, as markdown and as csv.
+
+Three parts under each other, with the same rows and columns: ours, the differences, the paper's. Every number of ours
+has its interval and the number of its training seeds.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from astra.evaluation.success import Estimate
+from astra.paper.report import Cell, Report
+from astra.paper.table import trunk_size
+from astra.storage.atomic import write_whole
+
+_ABOUT = ("table", "scale", "row", "column", "seeds", "episodes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows and columns of text under a title."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def parts_of(report: Report) -> list[Part]:
+    """Lay a report out; parts and columns without a number are left out."""
+    table, parts = report.table, list[Part]()
+    measured = [place for place in range(len(table.columns)) if any(row[place].ours for row in report.cells)]
+    if measured:
+        header = ("policy", "seeds", *(table.columns[place].name for place in measured))
+        ours = [
+            (_name(row[0]), _seeds(row, measured) or report.why_not(row[0].row), *(_ours(row[p]) for p in measured))
+            for row in report.cells
+        ]
+        first = next(cell for row in report.cells for cell in row if cell.ours)
+        world = table.settings[report.scale]().world if report.scale in table.settings else report.scale
+        title = f"Ours, {report.scale} scale: {world}, {first.episodes} episodes in {first.column.name}"
+        parts.append(Part(title=title, header=header, rows=tuple(ours)))
+        differences = [
+            (
+                _name(row[0]),
+                row[0].against,
+                _paired(row, measured),
+                *(_points(row[place].difference) for place in measured),
+            )
+            for row in report.cells
+            if any(row[place].difference for place in measured)
+        ]
+        if differences:
+            title = "Differences in points, paired by training seed and episode"
+            names = tuple(table.columns[place].name for place in measured)
+            parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
+        parts.append(_trainings(report))
+    printed = [row for row in report.cells if any(cell.paper is not None for cell in row)]
+    if printed:
+        rows = [(_name(row[0]), row[0].row.attention, *(_number(cell.paper) for cell in row)) for row in printed]
+        header = ("policy", "attention", *(column.name for column in table.columns))
+        parts.append(Part(title=f"The paper's: {table.paper_world}", header=header, rows=tuple(rows)))
+    return parts
+
+
+def print_report(report: Report) -> None:
+    """Print a report on the terminal."""
+    console = Console()
+    console.print(f"[bold]{report.table.name}[/bold]  {report.table.title}\n", highlight=False)
+    for part in parts_of(report):
+        shown = RichTable(
+            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=part.title, title_justify="left"
+        )
+        for heading in part.header:
+            shown.add_column(heading)
+        for row in part.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for note in notes_of(report):
+        console.print(note, highlight=False, markup=False)
+
+
+def notes_of(report: Report) -> list[str]:
+    """Say what must be known to read the numbers."""
+    notes = list(report.table.notes)
+    if report.measured:
+        notes.append(
+            "Intervals are 95 %: bootstrap over training seeds and episodes; with one seed over its episodes alone, "
+            "Wilson's for success. With three seeds they are too short where seeds differ much."
+        )
+    if len(report.machines) > 1:
+        notes.append(f"Minutes do not compare, since machines differ: {'; '.join(report.machines)}.")
+    if any(row.quoted for row in report.table.rows):
+        notes.append("(quoted): the paper took the numbers from elsewhere.")
+    if any(row.added for row in report.table.rows):
+        notes.append("(ours): the paper has no such row.")
+    return notes
+
+
+def markdown(report: Report, command: str) -> str:
+    """Write a report as markdown, with the command that made it."""
+    lines = [f"# {report.table.name}, {report.scale} scale: {report.table.title}", "", "```bash", command, "```", ""]
+    for part in parts_of(report):
+        lines += [f"## {part.title}", "", _line(part.header), _line("---" for _ in part.header)]
+        lines += [*map(_line, part.rows), ""]
+    return "\n".join([*lines, *(f"- {note}" for note in notes_of(report))]) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """Write one line for every row and column."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    numbers = ("value", "low", "high")
+    differences = (f"difference_{number}" for number in numbers)
+    writer.writerow([*_ABOUT, *numbers, "against", "paired_seeds", *differences, "paper", "quoted", "ours_only"])
+    for row in report.cells:
+        for cell in row:
+            about = report.table.name, report.scale, cell.row.name, cell.column.name, len(cell.seeds), cell.episodes
+            paper = "" if cell.paper is None else cell.paper
+            ours, difference = _three(cell.ours), _three(cell.difference)
+            writer.writerow(
+                [*about, *ours, cell.against, cell.paired, *difference, paper, cell.row.quoted, cell.row.added]
+            )
+    return file.getvalue()
+
+
+def write_texts(report: Report, command: str) -> list[Path]:
+    """Write table.md and table.csv into the report's folder."""
+    return [
+        write_whole(report.folder / "table.md", markdown(report, command).encode()),
+        write_whole(report.folder / "table.csv", as_csv(report).encode()),
+    ]
+
+
+def _trainings(report: Report) -> Part:
+    rows = []
+    for row, training in zip(report.table.rows, report.trainings, strict=True):
+        if training is None:
+            continue
+        size = trunk_size(report.table, row, report.scale)
+        loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
+        trunk = "" if size is None else f"{size:,}"
+        rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
+    header = ("policy", "trunk parameters", "minutes a run (median)", "held-out loss", "held-out accuracy (%)")
+    return Part(title="Training, means over seeds, at its end", header=header, rows=tuple(rows))
+
+
+def _name(cell: Cell) -> str:
+    return cell.row.name + (" (quoted)" if cell.row.quoted else "") + (" (ours)" if cell.row.added else "")
+
+
+def _seeds(row: tuple[Cell, ...], measured: list[int]) -> str:
+    return str(max(len(row[place].seeds) for place in measured) or "")
+
+
+def _paired(row: tuple[Cell, ...], measured: list[int]) -> str:
+    return str(max(row[place].paired for place in measured))
+
+
+def _ours(cell: Cell) -> str:
+    if cell.ours is None:
+        return ""
+    return f"{cell.ours.value:.1f} [{cell.ours.low:.1f}, {cell.ours.high:.1f}]"
+
+
+def _points(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{estimate.value:+.1f} [{estimate.low:+.1f}, {estimate.high:+.1f}]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}" if value == round(value) else f"{value:.2f}"
+
+
+def _three(estimate: Estimate | None) -> tuple[str, str, str]:
+    if estimate is None:
+        return "", "", ""
+    return f"{estimate.value:.4f}", f"{estimate.low:.4f}", f"{estimate.high:.4f}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,1 @@
+"""Noise processes of the diffusion policy."""

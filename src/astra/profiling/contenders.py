@@ -1,0 +1,130 @@
+"""The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimiser."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from astra.attention.kernels.row_blocks import chunks_of_timesteps
+from astra.attention.masks import additive, split_mask, trajectory_mask
+from astra.attention.segments import Kind, interleave, sequence_ids
+from astra.attention.transformer import SharedPrompt, Transformer
+from astra.profiling.naive import dense_forward
+from astra.profiling.shapes import Shape
+
+
+def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Draw prompt, state, query and action tokens."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
+    prompt, states, queries, actions = (torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes)
+    return prompt, states, queries, actions
+
+
+def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Give what a peer of the dense form gets: the whole sequence, who may attend to whom, and which are queries."""
+    prompt, states, queries, actions = tokens(shape)
+    sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
+    allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
+    is_query = sequence_ids(shape.L, shape.M, shape.N, shape.T, shape.N).kind == Kind.QUERY
+    return sequence, allowed, is_query
+
+
+def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
+    """Make our trunk, and what gives the outputs of its queries by the split kernel."""
+    prompt, states, queries, actions = tokens(shape)
+    context = interleave(states, actions)[:, : -shape.N]
+    _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
+    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
+    mask = additive(allowed, torch.float32)[None, None]
+    chunks = chunks_of_timesteps(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
+    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
+    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, chunks=chunks)
+
+
+def hugging_face_outputs(shape: Shape, gelu: str = "gelu") -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make a `GPT2Model` of the same size, and what gives the outputs of its queries by the dense mask.
+
+    It gets the same chances: the same exact GELU, fused attention, no dropout and no cache. As it comes it has the
+    tanh approximation of GELU (`gelu_new`), which costs more time and memory here.
+    """
+    sequence, allowed, is_query = dense(shape)
+    mask = additive(allowed, torch.float32)[None, None].expand(shape.B, 1, -1, -1)
+    model = hugging_face_gpt2(shape, num_positions=sequence.shape[1], use_cache=False, gelu=gelu)
+    return model, lambda: model(inputs_embeds=sequence, attention_mask=mask).last_hidden_state[:, is_query]
+
+
+def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu: str = "gelu") -> Any:
+    """Make a `GPT2Model` of the same size with fused attention and no dropout."""
+    from transformers import GPT2Config, GPT2Model
+
+    config = GPT2Config(
+        vocab_size=1,
+        n_positions=num_positions,
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        activation_function=gelu,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=use_cache,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    model = GPT2Model(config)
+    assert config._attn_implementation == "sdpa"
+    return model
+
+
+def naive_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make our trunk in the naive form: every token has Q, K and V, and one dense mask says who reads whom."""
+    sequence, allowed, is_query = dense(shape)
+    mask = additive(allowed, torch.float32)[None, None]
+    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
+    return trunk, lambda: dense_forward(trunk, sequence, mask)[:, is_query]
+
+
+def x_transformers_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """Make an encoder of `x-transformers` of the same size, with its fused attention."""
+    from x_transformers import Encoder
+
+    sequence, allowed, is_query = dense(shape)
+    model = Encoder(
+        dim=shape.width,
+        depth=shape.layers,
+        heads=shape.heads,
+        attn_dim_head=shape.width // shape.heads,
+        attn_flash=True,
+        ff_glu=False,
+    )
+    return model, lambda: model(sequence, attn_mask=allowed)[:, is_query]
+
+
+CONTENDERS: dict[str, Callable[[Shape], tuple[nn.Module, Callable[[], Tensor]]]] = {
+    "astra": astra_outputs,
+    "hugging-face-gpt2": hugging_face_outputs,
+    "hugging-face-gpt2 as it comes": partial(hugging_face_outputs, gelu="gelu_new"),
+    "naive-dense": naive_outputs,
+}
+"""What can be timed, by name."""
+if find_spec("x_transformers"):
+    CONTENDERS["x-transformers"] = x_transformers_outputs
+
+
+def make_update(name: str, shape: Shape) -> Callable[[], Tensor]:
+    """Make the training update of a contender: outputs of the queries, a loss on them, gradients, AdamW."""
+    module, outputs = CONTENDERS[name](shape)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=True)
+
+    def update() -> Tensor:
+        loss = outputs().square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.detach()
+
+    return update

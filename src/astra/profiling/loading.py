@@ -1,0 +1,146 @@
+"""From data to update: how fast windows are gathered, what share of an update that takes, what frozen encoders save.
+
+CPU time of one thread, in turn, medians. The data mean nothing; columns are memory-mapped files, as training has them.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.experiments.frozen_features import frozen_features
+from astra.experiments.pusht import small_policy, small_training
+from astra.policies.astra import AstraConfig
+from astra.policies.policy import PolicyConfig
+from astra.profiling.clock import in_turn, one_thread
+from astra.profiling.shapes import Ratio
+from astra.tokenizers.states import StateConfig
+from astra.tokenizers.vision.encoders import RESNETS
+from astra.tokenizers.vision.images import ImageConfig
+from astra.training.ema import MovingAverage
+from astra.training.optimizer import build_optimizer
+from astra.trajectory import ActionSpec, Trajectory, TrajectorySpec
+
+FRAME = 96
+"""Height and width of a frame, as Push-T's."""
+TINY = AstraConfig(layers=2, heads=4, width=128)
+"""What reads the frames in the benchmark of encoders."""
+
+
+def benchmark_loading(rounds: int = 5) -> list[Ratio]:
+    """Measure all rows; the targets of this benchmark are our own."""
+    with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
+        rows: list[Ratio] = []
+        dataset = _demonstrations(Path(folder))
+        vectors = replace(dataset, spec=replace(dataset.spec, images={}))
+        for what, data, T, B in (("vectors", vectors, 20, 256), ("frames", dataset, 4, 32)):
+            rows.append(_gathering(what, Windows(data, timesteps=T), B, rounds))
+        rows.append(_share_of_the_update(vectors, rounds))
+        rows.append(_frozen_encoder(dataset, Path(folder) / "encoder", rounds))
+        return rows
+
+
+def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
+    """Compare a batch gathered at once with its windows read one by one and stacked, as a map-style data set has it."""
+    random = np.random.default_rng(0)
+
+    def one_by_one(indices: np.ndarray) -> list[Tensor]:
+        read = [windows.batch(index[None]) for index in indices]
+        parts = [[*w.states.values(), *w.images.values(), w.actions, w.valid, w.action_valid] for w in read]
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+    def draw() -> np.ndarray:
+        return random.integers(len(windows), size=B)
+
+    sides = {"at once": lambda: windows.batch(draw()), "one by one": lambda: one_by_one(draw())}
+    at_once, each = map(median, in_turn(sides, rounds, label=f"gathering {what}").values())
+    name = f"gathering {what}: {B / at_once:,.0f} windows/s of T{windows.timesteps}, against one window at a time"
+    return Ratio(name=name, ratio=each / at_once, must=3.0, aim=10.0, better="higher")
+
+
+def _share_of_the_update(vectors: LeRobotDataset, rounds: int) -> Ratio:
+    """Compare gathering with the whole update of the small policy of Push-T."""
+    policy, training = small_policy(), small_training(1)
+    windows = Windows(vectors, timesteps=training.timesteps, horizon=policy.horizon)
+    random = np.random.default_rng(0)
+    update = _update_of(policy, vectors)
+
+    def load() -> Trajectory:
+        return windows.batch(random.integers(len(windows), size=training.batch_size))
+
+    sides = {"loading": load, "update": lambda: update(load())}
+    loading, whole = map(median, in_turn(sides, 4 * rounds, label="share of the update").values())
+    share = f"{loading / whole:.2%} of the update"
+    name = f"loading as a share of the update, Push-T small policy, B{training.batch_size}: {share}"
+    return Ratio(name=name, ratio=loading / whole, must=0.05, aim=0.02, better="lower")
+
+
+def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio:
+    """Compare updates that send frames through a frozen ResNet-18 with updates that read its cached features."""
+    from transformers import ResNetConfig, ResNetModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    ResNetModel(ResNetConfig(**RESNETS["small"])).save_pretrained(folder)
+    images = ImageConfig(encoder="resnet", image_size=FRAME, pretrained=str(folder), frozen=True)
+    update = _update_of(replace(TINY, states=StateConfig(images=images)), dataset)
+    few = replace(dataset, columns={name: values[:256] for name, values in dataset.columns.items()})
+    features = frozen_features(few, images)
+    T, B, random = 4, 8, np.random.default_rng(0)
+    first = list(range(256 // int(dataset.lengths[0])))
+    with_frames, with_features = (Windows(dataset, first, timesteps=T, features=given) for given in (None, features))
+
+    def update_on(windows: Windows) -> Callable[[], object]:
+        return lambda: update(windows.batch(random.integers(len(windows), size=B)))
+
+    sides = {"frames": update_on(with_frames), "features": update_on(with_features)}
+    frames, cached = map(median, in_turn(sides, rounds, label="a frozen encoder").values())
+    name = f"update with a frozen ResNet-18, T{T} B{B}: frames / cached features"
+    return Ratio(name=name, ratio=frames / cached, must=2.0, aim=5.0, better="higher")
+
+
+def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Trajectory], None]:
+    policy = config.build(dataset.spec, compute_statistics(dataset)).train()
+    average = MovingAverage(policy, ceiling=0.999, power=0.75)
+    optimizer = build_optimizer(policy, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
+
+    def update(trajectory: Trajectory) -> None:
+        policy.loss(trajectory).behaviour_cloning.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(policy)
+
+    return update
+
+
+def _demonstrations(folder: Path, episodes: int = 32, length: int = 64) -> LeRobotDataset:
+    """Write memory-mapped columns of the sizes of Push-T: agent, corners of the T, a camera."""
+    random = np.random.default_rng(0)
+    rows, states = episodes * length, {"observation.state": 2, "observation.environment_state": 16}
+    columns: dict[str, np.ndarray] = {}
+    columns |= {name: random.uniform(0, 512, (rows, size)).astype(np.float32) for name, size in states.items()}
+    columns["action"] = random.uniform(0, 512, (rows, 2)).astype(np.float32)
+    columns["observation.image"] = random.integers(0, 256, (rows, FRAME, FRAME, 3), dtype=np.uint8)
+    for name, values in columns.items():
+        np.save(folder / f"{name}.npy", values)
+    ends = np.arange(length, rows + 1, length)
+    return LeRobotDataset(
+        folder=folder,
+        spec=TrajectorySpec(
+            states=states,
+            images={"observation.image": (FRAME, FRAME)},
+            actions=ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(512.0, 512.0)),
+            instructions=("push the T to the centre",),
+        ),
+        instructions=("push the T to the centre",) * episodes,
+        starts=ends - length,
+        ends=ends,
+        columns={name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in columns},
+    )

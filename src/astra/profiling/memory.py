@@ -1,0 +1,53 @@
+"""Peak resident memory of a training update, each contender in a process of its own."""
+
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import torch
+
+from astra.profiling.contenders import CONTENDERS, make_update
+from astra.profiling.shapes import Measurement, Ratio, Shape
+from astra.training.allocator import keep_freed_memory
+
+
+def benchmark_memory(shape: Shape, rounds: int = 3) -> Measurement:
+    """Compare the peaks; the smallest of some processes counts, since a peak is never too small."""
+    shape = replace(shape, T=50, B=2)
+    peak = {name: min(_peak(name, shape) for _ in range(min(rounds, 2))) for name in CONTENDERS}
+    targets = {"hugging-face-gpt2": (0.70, 0.5)}
+    ratios = []
+    for name in CONTENDERS:
+        if name != "astra":
+            must, aim = targets.get(name, (None, None))
+            ratios.append(
+                Ratio(
+                    name=f"peak resident memory of the update against {name}, {shape.where}",
+                    ratio=peak["astra"] / peak[name],
+                    must=must,
+                    aim=aim,
+                    better="lower",
+                )
+            )
+    megabytes = ", ".join(f"{name} {kilobytes / 1024:.0f} MB" for name, kilobytes in peak.items())
+    return Measurement(ratios=ratios, curves=[], notes=[f"peak resident memory, {shape.where}: {megabytes}"])
+
+
+def _peak(name: str, shape: Shape) -> int:
+    command = [sys.executable, "-m", "astra.profiling.memory", name, json.dumps(asdict(shape))]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def _main() -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    update = make_update(sys.argv[1], Shape(**json.loads(sys.argv[2])))
+    for _ in range(3):
+        update()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,71 @@
+"""What an update of each row of a table costs, over one of the row Astra.
+
+    python -m astra.profiling.rows table4 --data data
+
+CPU time of one thread, on the table's own demonstrations, one row after the other in every round. `Row.cost` holds what
+came out where a table has rows that learn by more.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.datasets.batches import BatchOrder
+from astra.paper import TABLES
+from astra.paper.table import Row, Settings, Table, experiment_of, obstacle
+from astra.profiling.clock import in_turn, median_ratio, one_thread
+from astra.profiling.contrast import update_by
+from astra.training.train import by_length
+from astra.trajectory import Trajectory
+
+REFERENCE = "astra"
+
+
+def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
+    """Give the median CPU time of an update of each row that can be run at CPU scale, over that of Astra.
+
+    Raises:
+        FileNotFoundError: if the table's demonstrations are missing.
+    """
+    settings = table.settings_at("cpu")
+    rows = [row for row in table.rows if not obstacle(row, "cpu")]
+    with one_thread():
+        sides = {row.key: _update(row, settings, data) for row in rows}
+        seconds = in_turn(sides, rounds, label=f"updates of {table.name}")
+    return {key: median_ratio(taken, seconds[REFERENCE]) for key, taken in seconds.items()}
+
+
+def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
+    """Make a call that trains a row by one update, on batches in the order of its training."""
+    experiment = experiment_of(row, "cpu", settings, 0, data)
+    training = experiment.training
+    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
+    windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
+    torch.manual_seed(0)
+    policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
+    order = BatchOrder(len(windows), training.batch_size, seed=0)
+
+    def batches() -> list[Trajectory]:
+        return [windows.batch(part) for part in by_length(windows, next(order), training.accumulate)]
+
+    return update_by(policy, batches, training.contrastive, training.augmentation)
+
+
+def main() -> None:
+    """Print the costs of a table's rows."""
+    parser = argparse.ArgumentParser(
+        prog="python -m astra.profiling.rows", description="What an update of each row costs."
+    )
+    parser.add_argument("table", choices=[name for name, make in TABLES.items() if "cpu" in make().settings])
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of data sets")
+    parser.add_argument("--rounds", type=int, default=20)
+    chosen = parser.parse_args()
+    for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():
+        print(f"{key:28s} {cost:.2f}")
+
+
+if __name__ == "__main__":
+    main()

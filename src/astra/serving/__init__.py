@@ -1,0 +1,1 @@
+"""Serving: the control step as a pure function, and exported."""

@@ -1,0 +1,126 @@
+"""A trained policy to files that run without this library: `torch.export`, and ONNX where it is installed."""
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from astra.policies.checkpoint import save_tensors
+from astra.serving.control_step import ControlStep, StepRunner, example_observation, read_prompt
+
+INPUTS = ("timestep", "previous_action", "prompt_valid", "keys", "values")
+OUTPUTS = ("plan", "predicted", "new_keys", "new_values")
+CHECKED = 20
+"""Control steps over which an exported program is compared with the policy."""
+
+
+def export_program(step: ControlStep) -> torch.export.ExportedProgram:
+    """Trace one control step."""
+    runner = StepRunner(step, step, _any_instruction(step))
+    with torch.no_grad():
+        return torch.export.export(step, runner.inputs(example_observation(step.policy)), strict=False)
+
+
+def save_program(program: torch.export.ExportedProgram, folder: Path) -> Path:
+    """Write `control_step.pt2` and give its path."""
+    path = folder / "control_step.pt2"
+    torch.export.save(program, path)
+    return path
+
+
+def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: Path) -> Path:
+    """Write `control_step.onnx` and give its path.
+
+    Raises:
+        ImportError: if the extra `export` is not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
+    path = folder / "control_step.onnx"
+    names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
+    with warnings.catch_warnings():  # of its own deprecated pieces
+        warnings.simplefilter("ignore")
+        exported = torch.onnx.export(program, input_names=names, output_names=list(OUTPUTS), dynamo=True, verbose=False)
+    assert exported is not None
+    exported.save(path, external_data=False)
+    return path
+
+
+def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
+    """Load an ONNX file into ONNX Runtime, on one thread; call it like the control step.
+
+    Raises:
+        ImportError: if the extra `export` is not installed.
+    """
+    try:
+        import onnxruntime  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+
+    def run(*inputs: Tensor) -> list[Tensor]:
+        feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+        return [torch.from_numpy(array) for array in session.run(None, feed)]
+
+    return run
+
+
+@torch.no_grad()
+def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor]]) -> tuple[float, int]:
+    """Run program and policy side by side; tell the largest difference of the head's outputs, and over how many steps.
+
+    The difference is a share of the outputs. A policy with a window runs so far that every place of its cache is
+    written over.
+    """
+    instruction = _any_instruction(step)
+    runner, state = StepRunner(step, program, instruction), step.policy.start([instruction], [0])
+    window, worst = step.policy.config.window, 0.0
+    steps = min(CHECKED, step.timesteps) if window is None else CHECKED + window
+    for t in range(steps):
+        observation = example_observation(step.policy, seed=t)
+        expected = step.policy.predict(state, observation)
+        assert expected is not None
+        _, predicted = runner(observation)
+        worst = max(worst, ((predicted - expected).abs().max() / expected.abs().max()).item())
+    return worst, steps
+
+
+def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -> None:
+    """Write `prompts.safetensors`, what each instruction puts into the cache, and `control_step.json`, a manual."""
+    prompts, sizes = {}, step.policy.sizes
+    for number, instruction in enumerate(instructions):
+        valid, keys, values = read_prompt(step, instruction)
+        prompts |= {f"{number}.valid": valid.to(torch.uint8), f"{number}.keys": keys[:, :, :, : sizes.prompt]}
+        prompts[f"{number}.values"] = values[:, :, :, : sizes.prompt]
+    save_tensors(prompts, folder / "prompts.safetensors")
+    inputs = StepRunner(step, step, instructions[0]).inputs(example_observation(step.policy))
+    names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
+    description: dict[str, Any] = {
+        "inputs": {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+            for name, tensor in zip(names, inputs, strict=True)
+        },
+        "outputs": list(OUTPUTS),
+        "timesteps": step.timesteps,
+        "window": step.policy.config.window,
+        "prompt_tokens": sizes.prompt,
+        "state_tokens": sizes.state,
+        "action_tokens": sizes.action,
+        "horizon": step.policy.config.horizon,
+        "actions_measured_from": step.policy.config.relative_to,
+        "instructions": list(instructions),
+    }
+    (folder / "control_step.json").write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _any_instruction(step: ControlStep) -> str:
+    return step.policy.spec.instructions[0]

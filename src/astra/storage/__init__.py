@@ -1,0 +1,1 @@
+"""Files: atomic writes, configurations as JSON, and where results come from."""

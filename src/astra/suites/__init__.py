@@ -1,0 +1,1 @@
+"""Suites: policies are measured in benchmark suites."""

@@ -1,0 +1,139 @@
+"""The tabletop's controls, measured: oracle, oracle in bins, guess without the prompt, doing nothing; and speed."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from astra.environments.environment import EnvironmentObservation
+from astra.environments.tabletop.environment import Tabletop, TabletopConfig
+from astra.environments.tabletop.levels import TASKS_OF_LEVELS
+from astra.environments.tabletop.prompt_blind import BinnedOracle, Guess, Oracle
+from astra.evaluation.success import wilson_interval
+from astra.parallel.pool import pool
+from astra.storage.atomic import write_whole
+
+AGENTS: tuple[str, ...] = ("oracle", "oracle in bins", "guess", "nothing")
+"""Who is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlsConfig:
+    """How the controls are measured."""
+
+    episodes: int = 100
+    """Per task, level and agent."""
+    levels: tuple[str, ...] = ("L1", "L2", "L3", "L4")
+    """Levels."""
+    seed: int = 0
+    """Of the first episode; each takes the next."""
+    workers: int = os.cpu_count() or 1
+    """Processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured of one task at one level."""
+
+    level: str
+    task: str
+    episodes: int
+    steps: float
+    """Steps that the oracle takes, mean."""
+    successes: dict[str, int]
+    """Episodes that succeeded, by agent."""
+    demonstrations_per_second: float
+    """The oracle's episodes, crops included, per second of processor time of one core."""
+
+
+def measure_controls(config: ControlsConfig) -> list[Row]:
+    """Measure every task of every level.
+
+    Raises:
+        ValueError: for an unknown level, or if there are no episodes.
+    """
+    if config.episodes < 1 or config.workers < 1:
+        raise ValueError(f"controls need episodes and workers, got {config.episodes} and {config.workers}")
+    for level in config.levels:
+        TabletopConfig(level=level).build()
+    cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
+    if config.workers == 1:
+        return [_measure(*cell, config.episodes, config.seed) for cell in track(cells, description="controls")]
+    with pool(config.workers) as workers:
+        waiting = [workers.submit(_measure, level, task, config.episodes, config.seed) for level, task in cells]
+        return [future.result() for future in track(waiting, description="controls")]
+
+
+def controls_table(rows: Sequence[Row]) -> str:
+    """Write the rows as a table in Markdown: success in percent with 95% intervals."""
+    lines = ["| level | task | steps | " + " | ".join(AGENTS) + " |", "|---|---|---|" + "---|" * len(AGENTS)]
+    for row in rows:
+        cells = [percent(row.successes[agent], row.episodes) for agent in AGENTS]
+        lines.append(f"| {row.level} | {row.task} | {row.steps:.1f} | " + " | ".join(cells) + " |")
+    for level in dict.fromkeys(row.level for row in rows):
+        some = [row for row in rows if row.level == level]
+        number = sum(row.episodes for row in some)
+        cells = [percent(sum(row.successes[agent] for row in some), number) for agent in AGENTS]
+        steps = float(np.mean([row.steps for row in some]))
+        lines.append(f"| {level} | all | {steps:.1f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def percent(successes: int, episodes: int) -> str:
+    """Write a rate and its Wilson interval in percent."""
+    estimate = wilson_interval(successes, episodes)
+    return f"{100 * estimate.value:.0f} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+
+
+def save_controls(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps([row.__dict__ for row in rows], indent=1) + "\n").encode())
+
+
+def _measure(level: str, task: str, episodes: int, seed: int) -> Row:
+    environment = TabletopConfig().build()
+    _play(environment, "oracle", level, task, seed)  # outlines and textures are drawn at their first use
+    successes, steps = dict.fromkeys(AGENTS, 0), 0
+    begun = time.process_time()
+    for number in range(seed, seed + episodes):
+        solved, taken = _play(environment, "oracle", level, task, number)
+        successes["oracle"] += solved
+        steps += taken
+    seconds = time.process_time() - begun
+    unseen = _Unseen(TabletopConfig())
+    for agent in AGENTS[1:]:
+        successes[agent] = sum(_play(unseen, agent, level, task, seed + i)[0] for i in range(episodes))
+    return Row(
+        level=level,
+        task=task,
+        episodes=episodes,
+        steps=steps / episodes,
+        successes=successes,
+        demonstrations_per_second=episodes / seconds,
+    )
+
+
+class _Unseen(Tabletop):
+    """A tabletop that is not drawn, for agents that do not look."""
+
+    def observe(self) -> EnvironmentObservation:
+        """Return nothing."""
+        return {}
+
+
+def _play(environment: Tabletop, agent: str, level: str, task: str, seed: int) -> tuple[bool, int]:
+    environment.reset(seed=seed, options={"task": task, "level": level})
+    expert = {"oracle": Oracle, "oracle in bins": BinnedOracle, "guess": Guess}.get(agent)
+    player = expert(seed) if expert else None
+    for step in range(1, environment.max_timesteps + 1):
+        action = player.act(environment) if player else environment.neutral_action()
+        *_, terminated, truncated, info = environment.step(action)
+        if terminated or truncated:
+            return bool(info["is_success"]), step
+    raise RuntimeError(f"an episode of {task} did not end within its {environment.max_timesteps} steps")

@@ -1,0 +1,1 @@
+"""Instructions and multimodal prompts to tokens."""

@@ -1,0 +1,1 @@
+"""Camera frames and object crops to tokens."""

@@ -1,0 +1,116 @@
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from astra.datasets import LeRobotDataset
+    from astra.policies.policy import Policy
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> "LeRobotDataset":
+    """Four episodes whose first action is the first state, and whose second dimension never changes."""
+    from astra.datasets import DatasetWriter, Episode, LeRobotDataset
+
+    first = np.array([-0.9, -0.4, 0.1, 0.6], np.float32)
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        for value in first:
+            states = np.linspace(value, 0.9, 3, dtype=np.float32)[:, None]
+            columns = {"observation.state": states, "action": np.concatenate([states, 0 * states], axis=1)}
+            writer.add(Episode(instruction="go", columns=columns, fps=5.0))
+    return LeRobotDataset.open(tmp_path / "data")
+
+
+def made(dataset: "LeRobotDataset", act: Callable[[torch.Tensor], Sequence[float]]) -> "Policy[Any]":
+    """A policy that learned nothing and acts as it is told to."""
+    from astra.datasets import compute_statistics
+    from astra.policies.astra import AstraConfig
+
+    statistics = compute_statistics(dataset, range(4))
+    policy = AstraConfig(layers=1, heads=1, width=8).build(dataset.spec, statistics).eval()
+
+    def chosen(state: Any, observation: Any) -> tuple[torch.Tensor, Any]:
+        return torch.tensor([act(row) for row in observation.states["observation.state"]]), state
+
+    policy.act = chosen  # pyright: ignore[reportAttributeAccessIssue]
+    return policy
+
+
+def test_choices_are_told_by_distance_and_by_the_share_that_is_near(dataset: "LeRobotDataset") -> None:
+    from astra.analysis.open_loop import first_choices
+
+    low, high = dataset.spec.actions.low[0], dataset.spec.actions.high[0]
+    shift = 0.06 * (high - low)
+    policy = made(dataset, lambda state: [float(state[0]) + (shift if state[0] > 0 else 0), 0.0])
+    choices = first_choices(policy, dataset, range(4), within=0.05)
+    (dimension,) = choices.dimensions  # the other one never changes
+    assert dimension.name == dataset.spec.actions.names[0]
+    assert dimension.error == pytest.approx(shift / 2, rel=1e-4)
+    assert dimension.near.value == choices.all_near.value == 0.5
+    assert first_choices(policy, dataset, range(4), within=0.07).all_near.value == 1.0
+    assert choices.teacher_forced_accuracy is not None
+    assert 0 <= choices.teacher_forced_accuracy <= 1
+
+
+def test_a_policy_that_acts_as_demonstrated_is_always_near(dataset: "LeRobotDataset") -> None:
+    from astra.analysis.open_loop import first_choices
+
+    policy = made(dataset, lambda state: [float(state[0]), 0.0])
+    choices = first_choices(policy, dataset, [1, 3], within=0.001)
+    assert choices.all_near.value == 1.0
+    assert choices.dimensions[0].error == pytest.approx(0, abs=1e-6)
+
+
+def test_a_periodic_dimension_is_measured_the_shorter_way_around() -> None:
+    from astra.analysis.open_loop import distances
+    from astra.trajectory import ActionSpec
+
+    actions = ActionSpec(
+        names=("angle", "x"), low=(-180, -180), high=(180, 180), binary=(False, False), periodic=(True, False)
+    )
+    chosen, demonstrated = torch.tensor([[179.0, 179.0], [10, 10]]), torch.tensor([[-179.0, -179.0], [-20, -20]])
+    assert distances(chosen, demonstrated, actions).tolist() == [[2, 358], [30, 30]]
+
+
+def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobotDataset") -> None:
+    from astra.analysis.open_loop import first_choices
+
+    policy = made(dataset, lambda state: [0.0, 0.0])
+    with pytest.raises(ValueError, match="within"):
+        first_choices(policy, dataset, [0], within=0)
+    other = replace(dataset, spec=replace(dataset.spec, states={"observation.other": 1}))
+    with pytest.raises(ValueError, match="other states"):
+        first_choices(policy, other, [0], within=0.1)
+
+
+@pytest.mark.parametrize(
+    ("validation", "trained", "message"), [(0.25, 2, "would have trained on 3"), (0, 4, "held out")]
+)
+def test_only_the_data_set_of_the_training_tells_unseen_episodes(
+    dataset: "LeRobotDataset", validation: float, trained: int, message: str
+) -> None:
+    from astra.analysis.split import Split
+
+    split = Split(dataset=dataset.folder, validation=validation, seed=3, training_episodes=trained)
+    with pytest.raises(ValueError, match=message):
+        split.held_out(dataset)
+    right = Split(dataset=dataset.folder, validation=0.25, seed=3, training_episodes=3)
+    assert right.held_out(dataset) == dataset.split_episodes(0.25, 3)[1]
+
+
+def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
+    from astra.analysis.split import Split, split_of
+
+    policy = tmp_path / "run" / "checkpoints" / "000003" / "policy"
+    policy.mkdir(parents=True)
+    (policy / "config.json").write_text(json.dumps({"policy": "astra"}))
+    described = {"dataset": "data/here", "episodes": 90, "validation": 0.1}
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"training": {"seed": 7}, "description": described}))
+    wanted = Split(dataset=Path("data/here"), validation=0.1, seed=7, training_episodes=90)
+    assert split_of(policy) == split_of(tmp_path / "run") == wanted

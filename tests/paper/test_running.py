@@ -1,0 +1,168 @@
+"""Runs of a tiny table, from the plan to the small files."""
+
+import json
+import shutil
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from astra.paper.one_run import Run
+    from astra.paper.running import Folders
+
+pytestmark = pytest.mark.simulator
+ROWS = ("gato", "astra")
+
+
+def folders_in(folder: Path) -> "Folders":
+    from astra.paper.running import Folders
+
+    return Folders(data=folder / "data", runs=folder / "runs", results=folder / "results")
+
+
+def plan_of(
+    world: ModuleType, folder: Path, rows: tuple[str, ...] = ROWS, seeds: tuple[int, ...] = (0,)
+) -> "list[Run]":
+    from astra.paper.running import plan
+
+    table = world.tiny()
+    return plan(table, "cpu", world.settings(), [table.row(row) for row in rows], seeds, folders_in(folder))
+
+
+@pytest.fixture(scope="module")
+def finished(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which both rows were run with one seed, each in its own process."""
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.paper.running import collect, run_all
+
+    folder = tmp_path_factory.mktemp("tiny")
+    collect(world.settings(), folders_in(folder))
+    runs = plan_of(world, folder)
+    assert run_all(runs, workers=2) == [], "\n".join(run.log.read_text() for run in runs)
+    return folder
+
+
+def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(world: ModuleType, finished: Path) -> None:
+    for run in plan_of(world, finished):
+        kept = sorted(path.name for path in run.results.iterdir())
+        assert kept == ["config.json", "eval_info.json", "metrics.jsonl"]
+        texts = [path.read_text() for path in run.results.iterdir()]
+        assert not any(str(finished) in text or str(Path.cwd()) in text for text in texts)
+        info = json.loads((run.results / "eval_info.json").read_text())
+        assert [episode["seed"] for episode in info["episodes"]] == [100_000, 100_001]
+        assert json.loads((run.results / "config.json").read_text())["training"]["seed"] == 0
+
+
+def test_all_rows_of_a_seed_come_before_the_next_seed(world: ModuleType, tmp_path: Path) -> None:
+    runs = plan_of(world, tmp_path, seeds=(3, 1))
+    assert [(run.row, run.seed) for run in runs] == [("gato", 3), ("astra", 3), ("gato", 1), ("astra", 1)]
+    assert [run.experiment.training.seed for run in runs] == [3, 3, 1, 1]
+
+
+def test_what_is_finished_is_never_run_again(world: ModuleType, finished: Path) -> None:
+    from astra.paper.running import run_all
+
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    runs = plan_of(world, finished)
+    assert all(run.finished for run in runs)
+    assert run_all(runs, workers=2) == []
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_a_run_whose_trainings_folder_is_lost_is_finished_still(
+    world: ModuleType, finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")
+    assert all(run.finished for run in plan_of(world, tmp_path))
+
+
+def test_results_of_another_budget_are_refused(world: ModuleType, finished: Path) -> None:
+    from astra.paper.running import plan
+
+    table, settings = world.tiny(), world.settings()
+    longer = replace(settings, training=replace(settings.training, updates=5))
+    with pytest.raises(ValueError, match="made with other settings of training"):
+        plan(table, "cpu", longer, [table.row("astra")], (0,), folders_in(finished))
+    other = replace(settings, evaluation=replace(settings.evaluation, seed=7))
+    with pytest.raises(ValueError, match="made with other settings of evaluation"):
+        plan(table, "cpu", other, [table.row("astra")], (0,), folders_in(finished))
+
+
+def test_an_unfinished_training_goes_on_to_the_same_weights(world: ModuleType, finished: Path, tmp_path: Path) -> None:
+    from astra.paper.one_run import carry_out
+
+    (run,) = plan_of(world, finished, rows=("astra",))
+    (again,) = plan_of(world, tmp_path, rows=("astra",))
+    shutil.copytree(finished / "data", tmp_path / "data")
+    shutil.copytree(run.folder, again.folder, symlinks=True)
+    for path in ((again.folder / "checkpoints" / "000004"), again.folder / "eval"):
+        shutil.rmtree(path)
+    (again.folder / "checkpoints" / "last").unlink()
+    carry_out(again)
+    files = ["checkpoints/000004/policy/model.safetensors"]
+    assert all((again.folder / name).read_bytes() == (run.folder / name).read_bytes() for name in files)
+    scores = [json.loads((each.results / "eval_info.json").read_text())["episodes"] for each in (run, again)]
+    assert scores[0] == scores[1]
+
+
+def test_a_run_that_fails_is_told_and_stops_no_other(
+    world: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.paper.running import run_all
+
+    good, bad = plan_of(world, tmp_path)  # without its data set, a run fails at once
+    good.results.mkdir(parents=True)
+    (failure,) = run_all([good, bad], workers=1)
+    assert failure.run is bad
+    assert "FileNotFoundError" in str(failure)
+    assert str(bad.log) in str(failure)
+    assert not bad.results.exists()
+
+
+def test_two_processes_never_work_on_one_run(world: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.one_run import alone
+
+    (run,) = plan_of(world, tmp_path, rows=("astra",))
+    with alone(run), pytest.raises(ValueError, match="another process is at work on astra, seed 0"), alone(run):
+        pass
+    with alone(run):
+        pass
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_stops_after_a_checkpoint(
+    world: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.paper.running import collect, plan, run_all
+
+    folders, table = folders_in(tmp_path), world.tiny()
+    settings = world.settings()
+    settings = replace(settings, training=replace(settings.training, updates=1_000_000, checkpoint_every=1_000_000))
+    collect(settings, folders)
+    (run,) = plan(table, "cpu", settings, [table.row("astra")], (0,), folders)
+
+    def interrupt() -> None:
+        while not (run.folder / "metrics.jsonl").exists():
+            time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on from here"):
+        run_all([run], workers=1)
+    assert "1 of 1  astra, seed 0: stopped" in capsys.readouterr().out
+    assert list((run.folder / "checkpoints").glob("[0-9]*"))
+    assert not run.results.exists()
+
+
+def test_absolute_folders_are_cut_to_their_last_name() -> None:
+    from astra.paper.one_run import without_folders
+
+    text = {"command": "astra compare x --data /data/sets/y --folders.runs=/a/b", "told": ["left/right and/or", 3]}
+    cut = {"command": "astra compare x --data y --folders.runs=b", "told": ["left/right and/or", 3]}
+    assert without_folders(text) == cut

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+
+def test_rows_on_identical_data_differ_by_nothing_at_all() -> None:
+    from astra.paper.statistics import paired_difference
+
+    values = np.random.default_rng(0).uniform(0, 100, (3, 40))
+    difference = paired_difference(values, values.copy())
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_rows_that_are_equally_good_differ_by_an_interval_around_nothing() -> None:
+    from astra.paper.statistics import paired_difference
+
+    generator = np.random.default_rng(1)
+    ours, theirs = (generator.random((2, 5, 100)) < 0.6).astype(float)
+    difference = paired_difference(ours, theirs)
+    assert difference.low < 0 < difference.high
+    assert difference.high - difference.low < 0.2
+
+
+def test_a_constant_shift_is_found_exactly_however_much_the_episodes_differ() -> None:
+    from astra.paper.statistics import paired_difference
+
+    theirs = np.random.default_rng(2).integers(0, 100, (3, 30)).astype(float)
+    difference = paired_difference(theirs + 5, theirs)
+    assert (difference.low, difference.value, difference.high) == (5, 5, 5)
+
+
+def test_seeds_without_chance_in_episodes_span_the_seeds() -> None:
+    from astra.paper.statistics import two_level_bootstrap
+
+    values = np.repeat([[10.0], [20.0], [60.0]], 25, axis=1)
+    estimate = two_level_bootstrap(values)
+    # one resample of three draws the lowest seed three times in 1/27 of all cases, more than the tail of 2.5 %
+    assert (estimate.low, estimate.value, estimate.high) == pytest.approx((10, 30, 60))
+
+
+def test_without_chance_in_seeds_it_is_the_bootstrap_over_episodes() -> None:
+    from astra.evaluation.success import bootstrap_interval
+    from astra.paper.statistics import two_level_bootstrap
+
+    episodes = (np.arange(200) < 60).astype(float)
+    two, one = two_level_bootstrap(np.tile(episodes, (4, 1))), bootstrap_interval(episodes)
+    assert two.low == pytest.approx(one.low, abs=0.006)
+    assert two.high == pytest.approx(one.high, abs=0.006)
+
+
+def test_every_task_keeps_its_number_of_episodes() -> None:
+    from astra.paper.statistics import two_level_bootstrap
+
+    values = np.tile([1.0] * 10 + [0.0] * 10, (3, 1))
+    within = two_level_bootstrap(values, ["easy"] * 10 + ["hard"] * 10)
+    assert (within.low, within.high) == pytest.approx((0.5, 0.5))
+    across = two_level_bootstrap(values)
+    assert across.high - across.low > 0.3
+
+
+def test_one_seed_is_told_by_its_episodes_alone() -> None:
+    from astra.evaluation.success import wilson_interval
+    from astra.paper.statistics import row_mean
+
+    values = np.array([[1.0, 1.0, 0.0, 1.0]])
+    assert row_mean(values, share=True) == wilson_interval(3, 4)
+    assert row_mean(values, share=False).value == 0.75
+
+
+def test_a_row_that_always_fails_may_still_succeed_once() -> None:
+    from astra.evaluation.success import wilson_interval
+    from astra.paper.statistics import row_mean
+
+    assert row_mean(np.zeros((3, 50)), share=True) == wilson_interval(0, 50)
+    assert row_mean(np.ones((3, 50)), share=True) == wilson_interval(50, 50)
+
+
+def test_the_same_data_give_the_same_interval_and_no_data_are_refused() -> None:
+    from astra.paper.statistics import two_level_bootstrap
+
+    values = np.random.default_rng(3).random((3, 20))
+    assert two_level_bootstrap(values) == two_level_bootstrap(values)
+    with pytest.raises(ValueError, match="at least one seed and one episode, got 0 and 20"):
+        two_level_bootstrap(np.zeros((0, 20)))
+
+
+def coverage(K: int, E: int, seeds_differ: float, repeats: int) -> float:
+    """How often the interval holds the true rate, where episodes differ in difficulty and seeds in skill."""
+    from astra.paper.statistics import two_level_bootstrap
+
+    def chance(logits: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-logits))
+
+    generator = np.random.default_rng(K)
+    drawn = generator.normal(0, 1.5, 400_000) + generator.normal(0, seeds_differ, 400_000)
+    truth, held = chance(drawn).mean(), 0
+    for _ in range(repeats):
+        logits = generator.normal(0, 1.5, E)[None] + generator.normal(0, seeds_differ, K)[:, None]
+        won = (generator.random((K, E)) < chance(logits)).astype(float)
+        estimate = two_level_bootstrap(won, resamples=500)
+        held += estimate.low <= truth <= estimate.high
+    return held / repeats
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("K", "seeds_differ", "least"),
+    [(3, 0.0, 0.93), (3, 0.2, 0.92), (5, 0.2, 0.92), (3, 0.8, 0.83), (10, 0.8, 0.90)],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say_unless_few_seeds_differ_much(
+    K: int, seeds_differ: float, least: float
+) -> None:
+    held = coverage(K, E=50, seeds_differ=seeds_differ, repeats=300)
+    print(f"{K} seeds that differ by {seeds_differ} in logits, 50 episodes: the interval holds the truth in {held:.0%}")
+    assert held >= least

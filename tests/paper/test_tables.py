@@ -1,0 +1,225 @@
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from astra.paper.table import Row, Scale, Table
+
+
+def runnable() -> "list[tuple[Table, Row, Scale]]":
+    from astra.paper import TABLES
+    from astra.paper.table import Scale, Table, obstacle
+
+    tables = [make() for make in TABLES.values()]
+    scales: list[tuple[Table, Scale]] = [(table, scale) for table in tables for scale in table.settings]
+    return [(table, row, scale) for table, scale in scales for row in table.rows if not obstacle(row, scale)]
+
+
+def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
+    from astra.paper import TABLES
+
+    assert list(TABLES) == ["table1", "table2", "table3", "table4", "table5", "table6", "scaling"]
+    numbers = {name: sum(len(row.paper) for row in make().rows) for name, make in TABLES.items()}
+    assert numbers == {
+        "table1": 24,
+        "table2": 32,
+        "table3": 66,
+        "table4": 35,
+        "table5": 40,
+        "table6": 4,
+        "scaling": 0,
+    }
+
+
+def test_what_the_paper_prints_twice_is_the_same() -> None:
+    from astra.paper import TABLES
+
+    one, two, four = (TABLES[name]() for name in ("table1", "table2", "table4"))
+    assert four.row("astra-with-cdl").paper[:4] == one.row("astra").paper
+    assert four.row("wo-both").paper[:4] == one.row("gato-objects").paper
+    # 2-4 distractors: 6 easy, 7 medium and 2 hard tasks
+    for row, name in (("astra-with-cdl", "astra"), ("wo-both", "gato")):
+        parts = [number or 0.0 for number in four.row(row).paper[4:]]
+        mean = (6 * parts[0] + 7 * parts[1] + 2 * parts[2]) / 15
+        assert mean == pytest.approx(two.row(name).paper[6], abs=0.01)
+
+
+def test_keys_are_distinct_and_every_difference_has_its_row() -> None:
+    from astra.paper import TABLES
+
+    for make in TABLES.values():
+        table = make()
+        assert len({row.key for row in table.rows}) == len(table.rows)
+        against = [table.against(row) for row in table.rows]
+        assert sum(other is None for other in against) == 1
+    table = TABLES["table4"]()
+    other = table.against(table.row("wo-both"))
+    assert other is not None
+    assert other.key == "wo-action-query"
+
+
+def test_what_helps_one_row_is_given_to_all() -> None:
+    from astra.paper.table import GIVEN_TO_ALL, policy_of
+
+    for table, row, scale in runnable():
+        settings = table.settings[scale]()
+        policy: Any = policy_of(row, scale, settings)
+        for field in set(GIVEN_TO_ALL) - {"states"}:
+            assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
+        assert policy.states.objects == settings.shared.states.objects
+        assert policy.states.proprioception == settings.shared.states.proprioception
+        assert getattr(policy, "horizon", 1) == 1
+        assert getattr(policy, "relative_to", None) is None
+
+
+def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import policy_of
+
+    table = TABLES["table6"]()
+    for scale in table.settings:
+        settings = table.settings_at(scale)
+        for row in table.rows:
+            policy: Any = policy_of(row, scale, settings)
+            assert policy.positions == "relative"
+            assert policy.window is not None
+            assert policy.window <= settings.training.timesteps
+
+
+def test_the_settings_of_every_row_come_back_from_its_results() -> None:
+    from astra.paper.table import policy_of, training_of
+    from astra.storage.config_json import from_json, to_json
+
+    for table, row, scale in runnable():
+        settings = table.settings[scale]()
+        for made in (policy_of(row, scale, settings), training_of(row, settings, 3), settings.evaluation):
+            assert from_json(type(made), to_json(made)) == made, (table.name, row.key)
+
+
+def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import trunk_size
+
+    for name in ("table1", "table4", "table6"):
+        table = TABLES[name]()
+        sizes = {row.key: size for row in table.rows if (size := trunk_size(table, row, "cpu")) is not None}
+        assert len(sizes) >= 2
+        assert all(abs(size / sizes["astra"] - 1) < 0.05 for size in sizes.values()), sizes
+
+
+def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:
+    from astra.paper import TABLES
+    from astra.paper.running import Folders, plan
+
+    shared = [(make(), row) for make in TABLES.values() for row in make().rows if row.runs_of]
+    assert shared
+    for table, row in shared:
+        name, _, key = row.runs_of.partition("/")
+        other = TABLES[name]()
+        for scale in table.settings:
+            (mine,) = plan(table, scale, table.settings_at(scale), [row], [3], Folders())
+            (theirs,) = plan(other, scale, other.settings_at(scale), [other.row(key)], [3], Folders())
+            assert (mine.experiment, mine.evaluation) == (theirs.experiment, theirs.evaluation)
+            assert (mine.folder, mine.results) == (theirs.folder, theirs.results)
+
+
+def test_rows_that_cannot_be_run_say_why() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import obstacle, policy_of
+
+    table = TABLES["table1"]()
+    with pytest.raises(ValueError, match="the row dt cannot be run: it has no paper-scale size"):
+        policy_of(table.row("dt"), "paper", table.settings["paper"]())
+    assert "quoted" in obstacle(TABLES["table3"]().row("mcil"), "paper")
+    with pytest.raises(ValueError, match="CALVIN comes in a later version"):
+        TABLES["table3"]().settings_at("cpu")
+    with pytest.raises(ValueError, match="has no row 'gatoo'; it has dt, gato"):
+        TABLES["table1"]().row("gatoo")
+
+
+def test_rows_of_table_4_differ_in_what_they_learn_by_and_in_nothing_else_of_the_training() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import experiment_of, training_of
+
+    table = TABLES["table4"]()
+    settings = table.settings["cpu"]()
+    learned_by = {}
+    for row in table.rows:
+        training = experiment_of(row, "cpu", settings, 1, Path()).training
+        learned_by[row.key] = (training.contrastive is not None, training.augmentation is not None)
+        assert replace(training, contrastive=None, augmentation=None) == replace(settings.training, seed=1)
+    assert learned_by == {
+        "astra-with-cdl": (True, False),
+        "astra": (False, False),
+        "wo-trajectory-attention": (False, False),
+        "wo-action-query": (False, False),
+        "wo-both": (False, False),
+        "augmentation-alone": (False, True),
+        "cdl-without-augmentation": (True, False),
+        "cdl-hard-negatives": (True, False),
+    }
+    with pytest.raises(ValueError, match="changes updates of the training, which all rows share"):
+        training_of(replace(table.row("astra"), training_changes={"updates": 9}), settings, 0)
+
+
+def test_equal_time_is_fewer_updates_where_costs_are_known_and_other_rows_keep_their_runs() -> None:
+    from astra.paper import TABLES
+    from astra.paper.running import Folders, plan
+
+    table = TABLES["table4"]()
+    settings = table.settings_at("cpu")
+    rows = [table.row(key) for key in ("astra-with-cdl", "augmentation-alone", "wo-both")]
+    equal_updates = plan(table, "cpu", settings, rows, [0], Folders())
+    with_cdl, augmented, both = plan(table, "cpu", settings, rows, [0], Folders(), "time")
+    updates = settings.training.updates
+    assert [run.experiment.training.updates for run in equal_updates] == 3 * [updates]
+    assert with_cdl.experiment.training.updates == round(updates / 2.17)
+    assert with_cdl.experiment.training.max_minutes is None
+    assert with_cdl.results == Path("results/table4-cpu-equal-time/astra-with-cdl/0")
+    assert (augmented.experiment, augmented.results) == (equal_updates[1].experiment, equal_updates[1].results)
+    assert augmented.results == Path("results/table4-cpu/augmentation-alone/0")
+    assert both.results == equal_updates[2].results == Path("results/table1-cpu/gato-objects/0")
+    one = TABLES["table1"]()
+    (timed,) = plan(one, "cpu", one.settings_at("cpu"), [one.row("astra")], [0], Folders(), "time")
+    assert timed.experiment.training.max_minutes == one.settings_at("cpu").minutes
+    assert timed.results == Path("results/table1-cpu-equal-time/astra/0")
+
+
+def test_a_policy_without_a_shared_field_is_refused() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import policy_of
+
+    table = TABLES["table1"]()
+    row = replace(table.row("gato"), changes={"no_such_field": 1})
+    with pytest.raises(ValueError, match="GatoConfig of the row gato has no no_such_field"):
+        policy_of(row, "cpu", table.settings["cpu"]())
+
+
+def test_settings_name_only_fields_of_their_sizes() -> None:
+    from astra.paper.table1 import TRUNKS, cpu
+    from astra.policies.sequence import SequenceConfig
+
+    known = {field.name for field in fields(SequenceConfig)}
+    assert all(set(changes) <= known for changes in TRUNKS.values())
+    assert cpu().training.max_minutes is None
+
+
+def test_a_policy_of_few_tasks_has_room_for_the_prompts_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
+    from astra.datasets import LeRobotDataset
+    from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
+    from astra.environments.tabletop.environment import TabletopConfig
+    from astra.experiments.tabletop import SHORT_TASKS
+    from astra.paper.table1 import cpu
+
+    collect_tabletop(TabletopCollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
+    objects = LeRobotDataset.open(tmp_path / "few").spec.objects
+    assert objects is not None
+    environment = TabletopConfig().build()
+    for task in cpu().evaluation.tasks:
+        for seed in range(5):
+            environment.reset(seed=seed, options={"task": task, "level": "L1" if task in SHORT_TASKS else "L4"})
+            views = environment.prompt_pictures.values()
+            assert sum(len(view["top"]["valid"]) for view in views) <= objects.max_pictured

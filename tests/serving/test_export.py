@@ -1,0 +1,83 @@
+"""What is exported is the policy: the step, the torch.export program, the file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from astra.policies.astra import Astra
+    from astra.trajectory import Statistics, TrajectorySpec
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "relative": dict(),
+    "learned": dict(positions="learned"),
+    "window": dict(window=3, horizon=2),
+    "window of one": dict(window=1),
+    "measured from the state": dict(relative_to="observation.state"),
+}
+
+
+def build(name: str, spec: "TrajectorySpec", statistics: "Statistics") -> "Astra":
+    from astra.policies.astra import AstraConfig
+
+    policy = AstraConfig(layers=2, heads=2, width=32, **VARIANTS[name]).build(spec, statistics).eval()
+    torch.nn.init.normal_(policy.head.weight)
+    if policy.relative is not None:
+        torch.nn.init.normal_(policy.relative.ages)
+    return policy
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_pure_step_equals_the_policy(name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.serving.control_step import ControlStep
+    from astra.serving.export import largest_difference
+
+    policy = build(name, tiny_spec, tiny_statistics)
+    step = ControlStep(policy, None if policy.config.window else 40)
+    assert largest_difference(step, step)[0] < 1e-5
+
+
+def test_exported_programs_equal_the_policy(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path
+) -> None:
+    from astra.serving.control_step import ControlStep
+    from astra.serving.export import export_program, largest_difference, save_program, save_prompts
+
+    step = ControlStep(build("window", tiny_spec, tiny_statistics))
+    path = save_program(export_program(step), tmp_path)
+    assert largest_difference(step, torch.export.load(path).module())[0] < 1e-5
+    save_prompts(step, tiny_spec.instructions, tmp_path)
+    described = json.loads((tmp_path / "control_step.json").read_text())
+    assert described["timesteps"] == 4
+    assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)
+
+
+@pytest.mark.slow
+def test_the_command_exports_onnx_that_equals_the_policy(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path
+) -> None:
+    """In a process of its own: the shape checks of tests wrap functions that the exporter looks into."""
+    pytest.importorskip("onnxruntime")
+    from astra.policies.checkpoint import save_policy
+
+    save_policy(build("relative", tiny_spec, tiny_statistics), tmp_path / "policy")
+    command = [sys.executable, "-m", "astra", "export", str(tmp_path / "policy"), "--timesteps", "30", "--onnx"]
+    command += ["--output", str(tmp_path / "exported")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "control_step.onnx: equals the policy" in done.stdout
+    files = {path.name for path in (tmp_path / "exported").iterdir()}
+    assert files == {"control_step.pt2", "control_step.onnx", "prompts.safetensors", "control_step.json"}
+
+
+def test_timesteps_that_do_not_fit_are_refused(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.serving.control_step import ControlStep
+
+    with pytest.raises(ValueError, match=r"learned positions of this policy end after 141 timesteps"):
+        ControlStep(build("learned", tiny_spec, tiny_statistics), 142)
+    with pytest.raises(ValueError, match="has a window of 3"):
+        ControlStep(build("window", tiny_spec, tiny_statistics), 10)

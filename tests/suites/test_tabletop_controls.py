@@ -1,0 +1,42 @@
+import pytest
+
+from astra.environments.tabletop.environment import TabletopConfig
+from astra.environments.tabletop.prompt_blind import BinnedOracle, Guess, Oracle
+from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.episode import Case
+from astra.evaluation.rollout import rollout
+from astra.suites.tabletop_controls import ControlsConfig, Row, controls_table, measure_controls
+
+CASES = [Case(seed=seed, options={"task": task}) for seed in range(2) for task in ("rotate", "rearrange_then_restore")]
+
+
+@pytest.mark.parametrize("expert", [Oracle, BinnedOracle])
+def test_the_oracle_succeeds_in_the_rollouts_of_an_evaluation(expert: type) -> None:
+    results = rollout(ExpertAgent(expert), TabletopConfig(level="L2").build, CASES, slots=2)
+    assert [(result.success, result.task) for result in results] == [(True, case.options["task"]) for case in CASES]
+    assert all(result.scores == {"goals": 1.0} for result in results)
+
+
+def test_guess_and_floor_play_too() -> None:
+    for agent in (ExpertAgent(Guess), Floor()):
+        results = rollout(agent, TabletopConfig().build, CASES, slots=2)
+        assert all(result.timesteps >= 1 for result in results)
+        assert not results[1].success
+
+
+def test_the_table_shows_rates_with_intervals_by_task_and_by_level() -> None:
+    agents = {"oracle": 10, "oracle in bins": 9, "guess": 1, "nothing": 0}
+    rows = [
+        Row(level="L1", task=task, episodes=10, steps=1.0, successes=agents, demonstrations_per_second=60.0)
+        for task in ("rotate", "twist")
+    ]
+    lines = controls_table(rows).splitlines()
+    assert lines[2] == "| L1 | rotate | 1.0 | 100 [72, 100] | 90 [60, 98] | 10 [2, 40] | 0 [0, 28] |"
+    assert lines[-1] == "| L1 | all | 1.0 | 100 [84, 100] | 90 [70, 97] | 10 [3, 30] | 0 [0, 16] |"
+
+
+def test_refuses_unknown_levels_and_no_episodes() -> None:
+    with pytest.raises(ValueError, match="no level 'L0'"):
+        measure_controls(ControlsConfig(levels=("L0",)))
+    with pytest.raises(ValueError, match="need episodes and workers, got 0"):
+        measure_controls(ControlsConfig(episodes=0))
