@@ -1,6 +1,7 @@
-"""Pictures of the tabletop for its page: every task with its prompt, the levels, and what a policy sees."""
+"""Draw the pictures of docs/tabletop.md: every task with its prompt, the levels, and what a policy sees."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from astra.environments.tabletop.environment import Tabletop, TabletopConfig
 from astra.environments.tabletop.levels import HELD_OUT_TASKS, TRAINING_TASKS
 from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, enlarged, set_in_lines
 from astra.objects import PLACEHOLDER
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 ARROW = (220, 30, 30)
 
@@ -31,7 +32,7 @@ def write_tabletop_pictures(folder: Path, *, seed: int = 3) -> list[Path]:
     for name, picture in pictures.items():
         file = io.BytesIO()
         picture.quantize(128).save(file, format="png", optimize=True)
-        paths.append(write_whole(folder / f"{name}.png", file.getvalue()))
+        paths.append(write_atomic(folder / f"{name}.png", file.getvalue()))
     return paths
 
 
@@ -112,3 +113,7 @@ def _stack(sheets: list[Image.Image]) -> Image.Image:
         page.paste(sheet, (0, y))
         y += sheet.height + 1
     return page
+
+
+if __name__ == "__main__":
+    print("\n".join(str(path) for path in write_tabletop_pictures(Path(sys.argv[1]))))

@@ -65,7 +65,7 @@ class Objects:
     crops: UInt8[Tensor, "*B O 32 32 3"]
     """Each object cut out, RGB, 0 to 255."""
     boxes: Float[Tensor, "*B O 4"]
-    """x and y of the centre, height and width, in pixels of the view."""
+    """x and y of the center, height and width, in pixels of the view."""
     valid: Bool[Tensor, "*B O"]
     """False where an object is hidden or there is none; nothing else is read there."""
 

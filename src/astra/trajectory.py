@@ -12,7 +12,7 @@ Letters, with one meaning in the whole project:
     M  state tokens per timestep      V  cameras
     S  tokens in a sequence           W  attention window, in timesteps
 
-`timestep` is time inside a trajectory, `update` a step of the optimiser, `episode` one rollout.
+`timestep` is time inside a trajectory, `update` a step of the optimizer, `episode` one rollout.
 
 Source: section 3.1 and appendix A.1 of the paper.
 """
@@ -77,7 +77,7 @@ class ActionSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySpec:
-    """What the trajectories of a data set or an environment hold; policies are built from it."""
+    """What the trajectories of a dataset or an environment hold; policies are built from it."""
 
     states: Mapping[str, int]
     """Length of each state vector, by name: {"state": 2, "environment_state": 16}."""
@@ -192,7 +192,7 @@ class VectorStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Statistics by which a policy normalises; they travel with its checkpoint."""
+    """Statistics by which a policy normalizes; they travel with its checkpoint."""
 
     states: Mapping[str, VectorStatistics]
     actions: VectorStatistics

@@ -45,11 +45,11 @@ def test_episodes_are_those_that_one_alone_solves() -> None:
 
 
 def test_the_shorter_episode_rests_on_its_last_frame() -> None:
-    joined = beside(frames(10, 2), [*frames(20, 3), *frames(30, 1)])
-    assert [frame.shape for frame in joined] == 4 * [(16, 24 + 8 + 24, 3)]
-    assert [int(frame[0, 0, 0]) for frame in joined] == [10, 10, 10, 10]
-    assert [int(frame[0, -1, 0]) for frame in joined] == [20, 20, 20, 30]
-    assert (joined[0][:, 24:32] == 255).all()
+    cat = beside(frames(10, 2), [*frames(20, 3), *frames(30, 1)])
+    assert [frame.shape for frame in cat] == 4 * [(16, 24 + 8 + 24, 3)]
+    assert [int(frame[0, 0, 0]) for frame in cat] == [10, 10, 10, 10]
+    assert [int(frame[0, -1, 0]) for frame in cat] == [20, 20, 20, 30]
+    assert (cat[0][:, 24:32] == 255).all()
 
 
 def test_a_run_must_be_measured_first(tmp_path: Path) -> None:

@@ -6,24 +6,24 @@ import pytest
 import torch
 
 if TYPE_CHECKING:
-    from astra.attention.cross_transformer import CrossTransformer
+    from astra.attention.cross_transformer import CrossAttentionTransformer
 
 L, M, T, D, H = 3, 2, 5, 16, 2
 C = T * (M + 1)
 
 
-def build(*, gates: bool = False) -> "CrossTransformer":
+def build(*, gates: bool = False) -> "CrossAttentionTransformer":
     """A trunk in float64 in which nothing is zero or one."""
-    from astra.attention.cross_transformer import CrossTransformer
+    from astra.attention.cross_transformer import CrossAttentionTransformer
 
-    transformer = CrossTransformer(layers=2, heads=H, width=D, gates=gates).double().eval()
+    transformer = CrossAttentionTransformer(layers=2, heads=H, width=D, gates=gates).double().eval()
     for parameter in transformer.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return transformer
 
 
 def run(
-    transformer: "CrossTransformer",
+    transformer: "CrossAttentionTransformer",
     prompt: torch.Tensor,
     context: torch.Tensor,
     *,
@@ -50,11 +50,11 @@ def draw(*shape: int) -> torch.Tensor:
     [(5, 512, 42_379_776), (10, 1280, 525_488_640), (6, 768, 113_914_368), (6, 512, 50_777_088), (3, 512, 25_585_152)],
 )
 def test_the_trunk_has_the_papers_number_of_parameters(layers: int, width: int, count: int) -> None:
-    from astra.attention.cross_transformer import CrossTransformer
+    from astra.attention.cross_transformer import CrossAttentionTransformer
     from astra.attention.positions import LearnedPositions, SegmentSizes
 
     with torch.device("meta"):
-        transformer = CrossTransformer(
+        transformer = CrossAttentionTransformer(
             layers=layers,
             heads=16,
             width=width,
@@ -96,9 +96,9 @@ def test_the_trunk_equals_the_plainest_dense_layers(gates: bool) -> None:
 
 
 def test_closed_gates_hide_the_prompt() -> None:
-    from astra.attention.cross_transformer import CrossTransformer
+    from astra.attention.cross_transformer import CrossAttentionTransformer
 
-    transformer = CrossTransformer(layers=2, heads=H, width=D, gates=True).double()
+    transformer = CrossAttentionTransformer(layers=2, heads=H, width=D, gates=True).double()
     context = draw(1, C, D)
     assert torch.equal(run(transformer, draw(1, L, D), context), run(transformer, draw(1, L, D), context))
 

@@ -48,9 +48,9 @@ class DenseReference:
 
 
 def chunked(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    from astra.attention.kernels.batch import ChunkedKernel
+    from astra.attention.kernels.batch import RowBlockKernel
 
-    return ChunkedKernel(rows, prompt, mask, (), heads=H, dropout=0.0)
+    return RowBlockKernel(rows, prompt, mask, (), heads=H, dropout=0.0)
 
 
 def packed(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
@@ -61,9 +61,9 @@ def packed(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
 
 def by_weights(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
     """The path that dropout takes, with nothing dropped."""
-    from astra.attention.kernels.batch import ChunkedKernel
+    from astra.attention.kernels.batch import RowBlockKernel
 
-    return ChunkedKernel(rows, prompt, mask, (), heads=H, dropout=1e-9)
+    return RowBlockKernel(rows, prompt, mask, (), heads=H, dropout=1e-9)
 
 
 shapes = st.fixed_dictionaries(
@@ -95,15 +95,15 @@ def test_kernels_equal_the_dense_reference(
 @pytest.mark.parametrize("T", [7, 12])
 def test_chunks_of_timesteps_equal_the_dense_reference(T: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import astra.attention.kernels.row_blocks
-    from astra.attention.kernels.batch import ChunkedKernel
+    from astra.attention.kernels.batch import RowBlockKernel
 
     monkeypatch.setattr(astra.attention.kernels.row_blocks, "FEWEST_COLUMNS", 10)
 
     def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-        cut = astra.attention.kernels.row_blocks.chunks_of_timesteps.__wrapped__
-        chunks = cut(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
-        assert len(chunks) > 2
-        return ChunkedKernel(rows, prompt, mask, chunks, heads=H, dropout=0.0)
+        cut = astra.attention.kernels.row_blocks.row_blocks_of.__wrapped__
+        row_blocks = cut(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
+        assert len(row_blocks) > 2
+        return RowBlockKernel(rows, prompt, mask, row_blocks, heads=H, dropout=0.0)
 
     for reads in ("all", "context", "queries"):
         compare(

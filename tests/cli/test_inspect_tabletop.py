@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from astra.cli.main import main
 
@@ -19,13 +18,6 @@ def test_lists_the_tasks_of_a_level_with_their_prompts(capsys: pytest.CaptureFix
     assert "{dragged_obj}: {frame_0} {frame_1} {frame_2}" in lines[1]
 
 
-def test_draws_the_pictures_of_the_page(tmp_path: Path) -> None:
-    assert main(["inspect", "tabletop", "--pictures", str(tmp_path)]) == 0
-    pictures = sorted(tmp_path.glob("*.png"))
-    assert [path.stem for path in pictures] == ["held-out-tasks", "levels", "tasks-1", "tasks-2", "tokens"]
-    assert all(len(Image.open(path).getcolors() or []) > 20 for path in pictures)
-
-
 def test_measures_the_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "controls.json"
     options = ["--controls", "1", "--level", "L4", "--workers", "1", "--output", str(path)]
@@ -37,8 +29,6 @@ def test_measures_the_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_options_that_do_not_go_together_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "tabletop", "--pictures", str(tmp_path), "--controls", "3"]) == 2
-    assert "leave --controls and --level out" in capsys.readouterr().err
     assert main(["inspect", "tabletop", "--output", str(tmp_path / "controls.json")]) == 2
     assert "by --controls" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 TINY = [
-    *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16", "--policy.horizon", "4"),
+    *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16", "--policy.chunk-size", "4"),
     *("--training.updates", "3", "--training.max-minutes", "None", "--training.batch-size", "4"),
     *("--training.log-every", "1", "--training.validation-every", "3", "--training.checkpoint-every", "3"),
 ]
@@ -55,13 +55,13 @@ def test_evaluation_and_report_follow(run_folder: Path, capsys: pytest.CaptureFi
     from astra.cli.main import main
 
     agents = ("--agents", "policy", "swapped", "floor")
-    sizes = ("--episodes", "4", "--max-timesteps", "6", "--slots", "2", "--videos", "1")
+    sizes = ("--episodes", "4", "--max-timesteps", "6", "--num-envs", "2", "--videos", "1")
     assert main(["evaluate", str(run_folder), *agents, *sizes]) == 0
     assert "swapped" in capsys.readouterr().out
     info = json.loads((run_folder / "eval" / "eval_info.json").read_text())
     assert info["overall"]["n_episodes"] == 4
     assert {task["instruction"] for task in info["per_task"]} == {
-        "push the T to the centre",
+        "push the T to the center",
         "push the T to the lower right",
     }
     swapped = json.loads((run_folder / "eval" / "swapped" / "eval_info.json").read_text())

@@ -45,7 +45,7 @@ def test_policy_and_controls_are_measured_by_level_and_task(
 ) -> None:
     from astra.cli.main import main
 
-    asked = ("--levels", "L1", "L2", "--tasks", *TASKS, "--episodes", "2", "--videos", "1", "--slots", "4")
+    asked = ("--levels", "L1", "L2", "--tasks", *TASKS, "--episodes", "2", "--videos", "1", "--num-envs", "4")
     agents = ("policy", "shuffled", "blank", "floor", "expert")
     assert main(["evaluate", str(run_folder), *asked, "--agents", *agents]) == 0
     assert "visual_manipulation" in capsys.readouterr().out
@@ -129,7 +129,14 @@ def test_contrast_and_augmentation_are_switched_on_for_a_run_that_has_neither(ru
         "--training.augmentation.shift",
         "0.1",
     )
-    size = ("--training.batch-size", "12", "--training.contrastive.cdl-fraction", "1.0", "--training.accumulate", "1")
+    size = (
+        "--training.batch-size",
+        "12",
+        "--training.contrastive.cdl-fraction",
+        "1.0",
+        "--training.gradient-accumulation-steps",
+        "1",
+    )
     assert main(["train", "tabletop-short", "--dataset", data, "--output", str(run), *TINY, *switches, *size]) == 0
     training = json.loads((run / "config.json").read_text())["training"]
     assert training["contrastive"]["negatives"] == 2

@@ -44,8 +44,8 @@ def sources(contrast: Contrast, B: int, T: int) -> tuple[torch.Tensor, torch.Ten
     """Give what each state and action (A, C, kind, T) is from: (trajectory, timestep), and its version."""
     rows = contrast.rows[contrast.states // T]
     places = torch.stack([rows * T + contrast.states % T, contrast.actions], dim=2)
-    origin = torch.stack([places // T % B, places % T], dim=-1)
-    return origin, places // T // B
+    reference = torch.stack([places // T % B, places % T], dim=-1)
+    return reference, places // T // B
 
 
 def with_objects(trajectory: Trajectory, O: int = 2, seed: int = 0) -> Trajectory:  # noqa: E741

@@ -25,8 +25,8 @@ def test_the_loss_is_that_of_equation_2_by_hand() -> None:
     assert metrics["similarity_negative"] == pytest.approx(sum(cosines) / 4, rel=1e-6)
 
 
-def test_temperature_and_normalisation_by_hand() -> None:
-    loss, _ = info_nce(EMBEDDINGS[:1], temperature=0.5, normalise=True)
+def test_temperature_and_normalization_by_hand() -> None:
+    loss, _ = info_nce(EMBEDDINGS[:1], temperature=0.5, normalize=True)
     scores = [2 * cosine for cosine in (4 / 5, 2 / 5**0.5, 1 / 5**0.5)]
     assert loss == pytest.approx(-scores[0] + math.log(sum(map(math.exp, scores))), rel=1e-6)
 

@@ -12,7 +12,7 @@ from astra.policies.astra import Astra, AstraConfig
 from astra.tokenizers.actions import ContinuousActionsConfig
 from tests.contrastive_dynamics.made import SPEC, STATISTICS, moves
 
-CONFIG = ContrastiveConfig(cdl_fraction=1.0, replaced=0.3)
+CONFIG = ContrastiveConfig(cdl_fraction=1.0, replace_prob=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_one_wrong_transition_scores_lower_than_the_true_trajectory(
 ) -> None:
     policy, contrastive, _ = learned
     trajectory = moves(128, 3, seed=20_000)
-    one_segment = ContrastiveConfig(cdl_fraction=1.0, replaced=1e-9, negatives=1)
+    one_segment = ContrastiveConfig(cdl_fraction=1.0, replace_prob=1e-9, negatives=1)
     embeddings = contrastive.embed(
         policy, trajectory, one_segment.draw(trajectory), contrastive.perturb(trajectory.actions)
     )
@@ -75,5 +75,5 @@ def test_segments_by_themselves_tell_a_foreign_one_without_any_dynamics(
         torch.cos(segments @ torch.randn(2, 256) + 6.3 * torch.rand(256)).sum(2)
         for segments in (states, both.flatten(0, 1)[contrast.actions])
     ]
-    _, metrics = info_nce(torch.cat(features, dim=-1), normalise=True)
+    _, metrics = info_nce(torch.cat(features, dim=-1), normalize=True)
     assert metrics["retrieval_accuracy"] > 0.9

@@ -29,7 +29,7 @@ def tiny(spec: TrajectorySpec, statistics: Statistics, **changes: Any) -> Astra:
     "changes",
     [
         {},
-        {"relative_to": "observation.state"},
+        {"reference_state": "observation.state"},
         {"window": 2},
         {"trajectory_attention": False, "action_queries": False},
         {"actions": ContinuousActionsConfig()},
@@ -57,8 +57,8 @@ def test_one_pass_embeds_every_candidate_as_if_it_were_encoded_by_itself(
 
     states = contrast.rows[contrast.states // T] % B, contrast.states % T
     actions = torch.cat([trajectory.actions, perturbed]).flatten(0, 1)[contrast.actions]
-    if (origin := policy.origin(trajectory)) is not None:  # an action stays as it was seen from its own state
-        from_where = origin.flatten(0, 1)
+    if (reference := policy.reference(trajectory)) is not None:  # an action stays as it was seen from its own state
+        from_where = reference.flatten(0, 1)
         actions += from_where[states[0] * T + states[1]] - from_where[contrast.actions % (B * T)]
     for a, anchor in enumerate(contrast.anchors.tolist()):
         length = int(short[anchor].sum())
@@ -147,13 +147,13 @@ def test_padding_changes_nothing(pooling: Any) -> None:
     trajectory = moves(6, 4, lengths=[4, 4, 3, 2, 1, 1])
     contrast, perturbed = config.draw(trajectory), contrastive.perturb(trajectory.actions)
     outside = ~trajectory.valid[..., None]
-    spoilt = replace(
+    spoiled = replace(
         trajectory,
         states={"place": trajectory.states["place"].masked_fill(outside, 3.3)},
         actions=trajectory.actions.masked_fill(outside, -2.2),
     )
     base = contrastive.embed(policy, trajectory, contrast, perturbed)
-    changed = contrastive.embed(policy, spoilt, contrast, perturbed.masked_fill(outside, 1.1))
+    changed = contrastive.embed(policy, spoiled, contrast, perturbed.masked_fill(outside, 1.1))
     torch.testing.assert_close(changed, base)
 
 

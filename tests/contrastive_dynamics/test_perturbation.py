@@ -63,5 +63,5 @@ def test_actions_measured_from_a_vector_are_perturbed_by_the_deviation_of_what_i
     relative = replace(STATISTICS.actions, std=torch.tensor([0.1, 1.0, 1.0, 1.0, 0.5]))
     statistics = replace(STATISTICS, relative_actions={"hand": relative})
     spec = replace(SPEC, actions=replace(SPEC.actions, bins=()))
-    policy = AstraConfig(layers=1, heads=1, width=8, relative_to="hand").build(spec, statistics)
+    policy = AstraConfig(layers=1, heads=1, width=8, reference_state="hand").build(spec, statistics)
     assert ActionPerturbation(policy, 0.5).deviation[1] == 0.5

@@ -1,4 +1,4 @@
-"""Data sets that are not whole: one clear message, and nothing changed on disk."""
+"""Datasets that are not whole: one clear message, and nothing changed on disk."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_a_truncated_file_is_named(dataset_folder: Path, file: str, share: float
     path = dataset_folder / file
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ValueError, match=rf"{file} is not .*copy the data set again"):
+    with pytest.raises(ValueError, match=rf"{file} is not .*copy the dataset again"):
         LeRobotDataset.open(dataset_folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 from astra.datasets.lerobot.layout import EPISODES
-from astra.datasets.lerobot.stats import count_pixels, summarise_pixels
+from astra.datasets.lerobot.stats import count_pixels, summarize_pixels
 from astra.trajectory import ActionSpec
 
 Make = Callable[..., Episode]
@@ -105,7 +105,7 @@ def test_statistics_of_pixels_are_those_of_numpy() -> None:
     frames = np.random.default_rng(0).integers(0, 200, size=(5, 7, 9, 3), dtype=np.uint8) // np.array(
         [1, 3, 60], np.uint8
     )
-    summary = summarise_pixels(count_pixels(frames[:2]) + count_pixels(frames[2:]))
+    summary = summarize_pixels(count_pixels(frames[:2]) + count_pixels(frames[2:]))
     pixels = frames.reshape(-1, 3) / 255
     expected = {"min": pixels.min(axis=0), "max": pixels.max(axis=0), "mean": pixels.mean(axis=0)}
     expected |= {"std": pixels.std(axis=0)}
@@ -194,7 +194,7 @@ def test_episodes_that_do_not_fit_are_refused_by_name(tmp_path: Path, make_episo
         ((first, wider), r"episode 1, column 'action': got the shape \[3\]"),
         ((first, other, broken), "episode 2, column 'action': NaN"),
         ((first, make_episode(1, camera=True)), "only one side has observation.image"),
-        ((replace(first, fps=10.0),), "episode 0 has 10.0 timesteps per second, but the data set 5.0"),
+        ((replace(first, fps=10.0),), "episode 0 has 10.0 timesteps per second, but the dataset 5.0"),
     ]:
         with pytest.raises(ValueError, match=message):
             write(tmp_path / "data", episodes)

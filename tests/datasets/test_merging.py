@@ -1,4 +1,4 @@
-"""Several data sets made one."""
+"""Several datasets made one."""
 
 from dataclasses import replace
 from pathlib import Path

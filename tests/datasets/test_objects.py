@@ -241,7 +241,7 @@ def test_damaged_prompts_are_told(tmp_path: Path, pictured: list[Episode]):
         pq.write_table(table, path)
 
     spoil(whole.slice(0, 2))
-    with pytest.raises(ValueError, match=r"episode 4, .* but prompt 2 of 2 has none; copy the data set again"):
+    with pytest.raises(ValueError, match=r"episode 4, .* but prompt 2 of 2 has none; copy the dataset again"):
         LeRobotDataset.open(folder)
     spoil(whole.drop_columns(["front.boxes"]))
     with pytest.raises(ValueError, match=r"prompts.parquet has no column front.boxes"):

@@ -30,8 +30,8 @@ def test_relative_actions_are_those_of_the_horizon_less_the_state_where_they_are
         writer.add(Episode(instruction="square", columns=columns, fps=5.0))
         writer.add(Episode(instruction="square", columns={name: c[:1] for name, c in columns.items()}, fps=5.0))
     dataset = LeRobotDataset.open(tmp_path / "data")
-    assert compute_statistics(dataset, relative_to="observation.other").relative_actions == {}
-    statistics = compute_statistics(dataset, relative_to="observation.state", horizon=3)
+    assert compute_statistics(dataset, reference_state="observation.other").relative_actions == {}
+    statistics = compute_statistics(dataset, reference_state="observation.state", chunk_size=3)
     assert statistics.relative_actions.keys() == {"observation.state"}
     pairs = [(t, t + h) for t in range(6) for h in range(3) if t + h < 6] + [(0, 0)]
     expected = np.stack([action[future] - state[now] for now, future in pairs])
@@ -40,15 +40,15 @@ def test_relative_actions_are_those_of_the_horizon_less_the_state_where_they_are
     np.testing.assert_allclose(found.max, expected.max(0))
 
 
-def test_a_constant_dimension_is_normalised_to_zero(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
+def test_a_constant_dimension_is_normalized_to_zero(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
     episode = make_episode(0, length=50)
     episode.columns["observation.state"][:, 1] = np.float32(1234.567)
     with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
         writer.add(episode)
     statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data")).states["observation.state"]
     assert statistics.std[1] == 1
-    normalised = (torch.from_numpy(episode.columns["observation.state"]) - statistics.mean) / statistics.std
-    assert torch.equal(normalised[:, 1], torch.zeros(50))
+    normalized = (torch.from_numpy(episode.columns["observation.state"]) - statistics.mean) / statistics.std
+    assert torch.equal(normalized[:, 1], torch.zeros(50))
 
 
 def test_a_small_but_changing_dimension_keeps_its_deviation(

@@ -13,10 +13,10 @@ LENGTHS = (7, 1, 4, 12)
 SLOW_FIXTURE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def window_by_hand(dataset: LeRobotDataset, episode: int, start: int, T: int, horizon: int) -> Trajectory:
+def window_by_hand(dataset: LeRobotDataset, episode: int, start: int, T: int, chunk_size: int) -> Trajectory:
     """One window, made timestep by timestep."""
     columns = dataset.episode(episode).columns
-    A = T + horizon - 1
+    A = T + chunk_size - 1
     length = len(columns["action"])
 
     def padded(column: str, timesteps: int) -> torch.Tensor:
@@ -46,17 +46,17 @@ def assert_equal(batch: Trajectory, expected: Sequence[Trajectory]) -> None:
 
 
 @SLOW_FIXTURE
-@given(data=st.data(), T=st.integers(1, 15), horizon=st.integers(1, 6), stride=st.integers(1, 5))
+@given(data=st.data(), T=st.integers(1, 15), chunk_size=st.integers(1, 6), stride=st.integers(1, 5))
 def test_windows_equal_those_made_by_hand(
-    dataset: LeRobotDataset, data: st.DataObject, T: int, horizon: int, stride: int
+    dataset: LeRobotDataset, data: st.DataObject, T: int, chunk_size: int, stride: int
 ) -> None:
     episodes = data.draw(st.lists(st.integers(0, 3), min_size=1, unique=True))
-    windows = Windows(dataset, episodes, timesteps=T, horizon=horizon, stride=stride)
+    windows = Windows(dataset, episodes, timesteps=T, chunk_size=chunk_size, stride=stride)
     places = [(episode, start) for episode in episodes for start in range(0, LENGTHS[episode], stride)]
     assert len(windows) == len(places)
     indices = data.draw(st.lists(st.integers(0, len(places) - 1), min_size=1, max_size=9))
     longest = min(T, max(LENGTHS[episode] - start for episode, start in (places[index] for index in indices)))
-    expected = [window_by_hand(dataset, *places[index], longest, horizon) for index in indices]
+    expected = [window_by_hand(dataset, *places[index], longest, chunk_size) for index in indices]
     assert_equal(windows.batch(np.array(indices)), expected)
 
 
@@ -74,10 +74,10 @@ def test_a_batch_is_not_a_view_of_the_data_set(dataset: LeRobotDataset) -> None:
     assert windows.batch(np.arange(3)).actions.abs().sum() > 0
 
 
-@pytest.mark.parametrize(("timesteps", "horizon", "stride"), [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
-def test_sizes_are_at_least_one(dataset: LeRobotDataset, timesteps: int, horizon: int, stride: int) -> None:
+@pytest.mark.parametrize(("timesteps", "chunk_size", "stride"), [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_sizes_are_at_least_one(dataset: LeRobotDataset, timesteps: int, chunk_size: int, stride: int) -> None:
     with pytest.raises(ValueError, match="expected at least 1 each"):
-        Windows(dataset, timesteps=timesteps, horizon=horizon, stride=stride)
+        Windows(dataset, timesteps=timesteps, chunk_size=chunk_size, stride=stride)
 
 
 @pytest.mark.parametrize("chosen", [[], [4], [-1]])

@@ -13,12 +13,12 @@ def test_mirroring_twice_changes_nothing() -> None:
 
 def test_central_goal_is_its_own_mirror_image_and_the_other_is_not() -> None:
     from astra.demonstrations.pusht import mirrored
-    from astra.environments.pusht.geometry import CENTRE, LOWER_RIGHT
+    from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
     def image(goal: tuple[float, float, float]) -> np.ndarray:
         return mirrored(np.array([[0.0, 0.0, *goal]]))[0, 2:]
 
-    np.testing.assert_allclose(image(CENTRE), CENTRE)
+    np.testing.assert_allclose(image(CENTER), CENTER)
     assert not np.allclose(image(LOWER_RIGHT), LOWER_RIGHT)
 
 

@@ -29,7 +29,7 @@ def test_boxes_are_the_extents_of_the_masks() -> None:
 
 def test_crops_are_padded_to_a_square_with_zeros() -> None:
     crop = object_views(*hand_made(), ids=[7], rows=1)["crops"][0]
-    assert (crop[:, 8:24] == (255, 0, 0)).all()  # 4 of 8 columns, centred, each 4 pixels wide
+    assert (crop[:, 8:24] == (255, 0, 0)).all()  # 4 of 8 columns, centered, each 4 pixels wide
     assert not crop[:, :8].any()
     assert not crop[:, 24:].any()
 

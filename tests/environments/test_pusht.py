@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig, observe_state
-from astra.environments.pusht.geometry import CENTRE, GOAL_POSES, LOWER_RIGHT, keypoints
+from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, keypoints
 
 STATE = [120.0, 80.0, 300.0, 200.0, 1.0]
 
@@ -98,7 +98,7 @@ def test_replays_human_demonstrations(shared_data: Path, name: str) -> None:
         begin = end
 
 
-@pytest.mark.parametrize("goal", [CENTRE, LOWER_RIGHT, (150.0, 300.0, -2.0)])
+@pytest.mark.parametrize("goal", [CENTER, LOWER_RIGHT, (150.0, 300.0, -2.0)])
 def test_coverage_is_whole_on_the_goal_and_none_far_from_it(goal: tuple[float, float, float]) -> None:
     environment = PushTConfig(goal=goal).build()
     _, info = environment.reset(seed=0, options={"state": [20, 20, *goal]})
@@ -125,14 +125,14 @@ def test_goal_of_one_episode_is_forgotten_at_the_next() -> None:
         *_, info = environment.step(environment.neutral_action())
         np.testing.assert_allclose(info["goal_pose"], goal)
     environment.reset(seed=0)
-    assert environment.goal == CENTRE
+    assert environment.goal == CENTER
 
 
 def test_pictures_show_the_goal_only_where_asked() -> None:
     pictures = []
     for draw_goal in (False, True):
         environment = PushTConfig(observation="pixels", draw_goal=draw_goal).build()
-        for goal in (CENTRE, LOWER_RIGHT):
+        for goal in (CENTER, LOWER_RIGHT):
             observation, _ = environment.reset(seed=0, options={"goal": goal})
             pictures.append(observation[IMAGE])
     assert np.array_equal(pictures[0], pictures[1])
@@ -141,7 +141,7 @@ def test_pictures_show_the_goal_only_where_asked() -> None:
 
 def test_frames_show_the_goal() -> None:
     environment = PushTConfig().build()
-    environment.reset(seed=0, options={"goal": CENTRE})
+    environment.reset(seed=0, options={"goal": CENTER})
     first = environment.frame()
     environment.reset(seed=0, options={"goal": LOWER_RIGHT})
     assert first.shape == (384, 384, 3)
@@ -183,7 +183,7 @@ def test_refuses_bad_goals_states_and_options() -> None:
     with pytest.raises(ValueError, match="five finite numbers"):
         environment.reset(seed=0, options={"state": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="'target'"):
-        environment.reset(seed=0, options={"target": CENTRE})
+        environment.reset(seed=0, options={"target": CENTER})
 
 
 def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,10 @@ import pytest
 
 from astra.environments.pusht.environment import AGENT, BLOCK, PushTConfig
 from astra.environments.pusht.expert import PushTExpert, demonstrate
-from astra.environments.pusht.geometry import CENTRE, LOWER_RIGHT, Pose
+from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT, Pose
 
 
-@pytest.mark.parametrize("goal", [CENTRE, LOWER_RIGHT])
+@pytest.mark.parametrize("goal", [CENTER, LOWER_RIGHT])
 def test_solves_unseen_starts(goal: Pose) -> None:
     environment = PushTConfig(goal=goal).build()
     expert = PushTExpert(0)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from astra.environments.pusht.geometry import CENTRE, compose, instruction_for, into, keypoints, out_of
+from astra.environments.pusht.geometry import CENTER, compose, instruction_for, into, keypoints, out_of
 
 
 def test_keypoints_of_a_turned_t() -> None:
@@ -21,7 +21,7 @@ def test_frames_are_each_others_inverse() -> None:
 
 
 def test_every_goal_has_an_instruction() -> None:
-    assert instruction_for(CENTRE) == "push the T to the centre"
+    assert instruction_for(CENTER) == "push the T to the center"
     assert (
         instruction_for((120.0, 400.0, math.pi)) == "push the T to the lower left, x 120, y 400, turned by 180 degrees"
     )

@@ -30,7 +30,7 @@ def test_passes_the_checks_of_gymnasium() -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", message=".*symmetric and normalized space"
-            )  # metres are what actions mean
+            )  # meters are what actions mean
             warnings.filterwarnings("ignore", message=".*not having a spec")
             check_env(TabletopConfig(frames=frames).build())
 
@@ -237,7 +237,7 @@ def test_the_guess_acts_within_the_workspace_and_equally_for_equal_seeds(level: 
         assert np.array_equal(*actions)
 
 
-def test_centres_of_bins_lie_within_half_a_bin() -> None:
+def test_centers_of_bins_lie_within_half_a_bin() -> None:
     action = np.array([0.25, 0.5, -math.pi, 0.7499, -0.333, 0.0], dtype=np.float32)
     moved = binned(action)
     assert (np.abs(moved - action) < [0.0051, 0.0051, 0.0437, 0.0051, 0.0051, 0.0437]).all()

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop.drawing import NOTHING, PIXELS_PER_METRE, SIDE, SLANT, TABLE, draw, halved, pixel
+from astra.environments.tabletop.drawing import NOTHING, PIXELS_PER_METER, SIDE, SLANT, TABLE, draw, halved, pixel
 from astra.environments.tabletop.levels import SEEN_OBJECTS
 from astra.environments.tabletop.scene import Thing
 from astra.environments.tabletop.shapes import SHAPES
-from astra.environments.tabletop.textures import COLD_TEXTURES, COLOURS, WARM_TEXTURES, has_dark_variant, texture
+from astra.environments.tabletop.textures import COLD_TEXTURES, COLORS, WARM_TEXTURES, has_dark_variant, texture
 
 
 def thing(shape: str, x: float = 0.5, y: float = 0.0, **more: float) -> Thing:
@@ -23,23 +23,23 @@ def test_from_above_an_object_has_its_size_and_place() -> None:
     frame, segmentation = draw([thing("block", 0.4, 0.25)], "top")
     top, bottom, left, right = extent(segmentation, 0)
     row, column = pixel(0.4, 0.25, 0.0, "top")
-    side = 0.07 * PIXELS_PER_METRE
+    side = 0.07 * PIXELS_PER_METER
     assert [top, bottom, left, right] == pytest.approx(
         [row - side / 2, row + side / 2, column - side / 2, column + side / 2], abs=1
     )
-    assert (frame[segmentation == 0] == COLOURS["red"]).all()
+    assert (frame[segmentation == 0] == COLORS["red"]).all()
     assert (frame[segmentation == NOTHING] == TABLE).all()
 
 
 def test_from_the_front_depth_is_shorter_and_height_shows_a_darker_side() -> None:
     frame, segmentation = draw([thing("block")], "front")
     top, bottom, left, right = extent(segmentation, 0)
-    side = 0.07 * PIXELS_PER_METRE
+    side = 0.07 * PIXELS_PER_METER
     assert right - left == pytest.approx(side, abs=1)
     assert bottom - top == pytest.approx(2 * side * SLANT, abs=1.5)  # its depth and its height
     column = frame[top:bottom, (left + right) // 2, 0].astype(float)
-    assert column[1] == COLOURS["red"][0]
-    assert column[-2] == pytest.approx(SIDE * COLOURS["red"][0], abs=1)
+    assert column[1] == COLORS["red"][0]
+    assert column[-2] == pytest.approx(SIDE * COLORS["red"][0], abs=1)
 
 
 def test_half_a_frame_is_its_mean_over_squares_of_two_by_two_pixels() -> None:

@@ -16,7 +16,7 @@ def test_a_thing_is_put_where_it_is_put_and_turned() -> None:
     scene = Scene([thing("heart", 0.4, -0.2, 0.3)])
     assert scene.pick_and_place((0.41, -0.19), (0.61, 0.31), -math.pi / 2) == 0
     moved = scene.things[0]
-    # What was held a centimetre off the centre turns about the point where it is held.
+    # What was held a centimeter off the center turns about the point where it is held.
     assert (moved.x, moved.y) == pytest.approx((0.61 - 0.01, 0.31 + 0.01))
     assert moved.angle == pytest.approx(0.3 - math.pi / 2)
 
@@ -49,7 +49,7 @@ def test_what_is_put_into_a_container_lies_in_it_and_the_next_one_on_top() -> No
     assert scene.picked(0.5, 0.0) == 1
 
 
-def test_rings_stack_although_their_centres_are_hollow() -> None:
+def test_rings_stack_although_their_centers_are_hollow() -> None:
     scene = Scene([thing("ring", 0.5, 0.0), thing("ring", 0.5, 0.25)])
     scene.pick_and_place((0.5, 0.30), (0.5, 0.05), 0.0)
     assert scene.things[1].support == 0

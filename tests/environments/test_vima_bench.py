@@ -106,7 +106,7 @@ def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
 
 
 @needs_vima_bench
-def test_oracle_demonstrations_also_succeed_from_the_centres_of_bins():
+def test_oracle_demonstrations_also_succeed_from_the_centers_of_bins():
     import torch
 
     from astra.tokenizers.actions import DiscreteActionsConfig
@@ -121,7 +121,7 @@ def test_oracle_demonstrations_also_succeed_from_the_centres_of_bins():
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         ends = VectorStatistics(mean=low, std=high - low, min=low, max=high)
         bins = DiscreteActionsConfig().build(spec, Statistics(states={}, actions=ends), 8)
-        actions = bins.centres(bins.bins(torch.from_numpy(shown.columns["action"]))).double().numpy()
+        actions = bins.centers(bins.bins(torch.from_numpy(shown.columns["action"]))).double().numpy()
         environment.reset_once(0)
         assert environment.step(actions[0])[4]["is_success"]
     finally:

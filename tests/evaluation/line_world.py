@@ -82,12 +82,10 @@ class Walker(Policy[Any]):
         """Remember direction, generator and clock of each slot."""
         return [_Memory(*pair) for pair in zip(instructions, seeds, strict=True)]
 
-    def restart(
-        self, state: Any, slots: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any = None
-    ) -> Any:
+    def reset(self, state: Any, where: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any = None) -> Any:
         """Begin anew where told."""
         new = iter([_Memory(*pair) for pair in zip(instructions, seeds, strict=True)])
-        restarted = [next(new) if again else memory for memory, again in zip(state, slots, strict=True)]
+        restarted = [next(new) if again else memory for memory, again in zip(state, where, strict=True)]
         assert next(new, None) is None
         return restarted
 

@@ -33,14 +33,14 @@ def test_ticks_stand_at_the_last_token_of_each_segment_as_the_paper_writes_it() 
     assert token_label(Kind.ACTION, 0, 1) == "$a_{2,1}$"
 
 
-def test_the_mask_picture_has_the_colour_of_what_is_read_where_it_may_be_read() -> None:
+def test_the_mask_picture_has_the_color_of_what_is_read_where_it_may_be_read() -> None:
     figure = mask_picture(may_attend(ROWS, CONTEXT), ROWS, CONTEXT)
     (axes,) = figure.axes
     picture = np.asarray(axes.images[0].get_array())
     allowed = may_attend(sequence_ids(L, M, N, T, N), CONTEXT).numpy()
     assert picture.shape == (*allowed.shape, 3)
     masked = np.ptp(picture, axis=-1) == 0
-    of_prompt = (CONTEXT.kind == Kind.PROMPT).numpy()  # grey, as what is masked
+    of_prompt = (CONTEXT.kind == Kind.PROMPT).numpy()  # gray, as what is masked
     assert (masked == ~allowed)[:, ~of_prompt].all()
     assert len({tuple(picture[row, 0]) for row in range(L)}) == 1 < len({tuple(cell) for cell in picture[0, :L]})
     labels = [label.get_text() for label in axes.get_xticklabels()]
@@ -59,7 +59,7 @@ def test_attention_maps_show_the_chosen_layer_head_by_head_in_reading_order() ->
     assert png(figure).startswith(b"\x89PNG")
 
 
-def test_a_long_trajectory_is_labelled_sparsely() -> None:
+def test_a_long_trajectory_is_labeled_sparsely() -> None:
     ids = context_ids(3, 1, 1, 60)
     figure = mask_picture(may_attend(ids, ids), ids, ids)
     assert len(figure.axes[0].get_xticks()) <= 40

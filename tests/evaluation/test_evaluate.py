@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
-from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.agents import ExpertAgent, NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.eval_info import read_summary
 from astra.evaluation.evaluate import evaluate
@@ -50,7 +50,7 @@ def test_eval_info_has_lerobots_layout_and_more(world: ModuleType, tmp_path: Pat
 
 
 def test_videos_and_film_strips_of_the_first_cases_are_written(world: ModuleType, tmp_path: Path) -> None:
-    evaluation = evaluate(world.Walker(), world.Line, CASES, folder=tmp_path, slots=2, num_videos=2)
+    evaluation = evaluate(world.Walker(), world.Line, CASES, folder=tmp_path, num_envs=2, num_videos=2)
     assert sorted(path.name for path in tmp_path.rglob("*.mp4")) == ["eval_episode_0.mp4", "eval_episode_1.mp4"]
     assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["film_strip_0.png", "film_strip_1.png"]
     for number in (0, 1):
@@ -68,7 +68,7 @@ def test_a_swapped_control_tells_what_was_asked_and_what_was_told(world: ModuleT
 
 def test_the_terminal_shows_agents_beside_each_other(world: ModuleType, tmp_path: Path) -> None:
     policy = evaluate(world.Walker(), world.Line, CASES, folder=tmp_path).summary
-    floor = evaluate(Floor(), world.Line, CASES, folder=tmp_path / "floor", name="floor").summary
+    floor = evaluate(NoOp(), world.Line, CASES, folder=tmp_path / "floor", name="floor").summary
     expert = evaluate(ExpertAgent(world.Guide), world.Line, CASES, folder=tmp_path / "expert", name="expert").summary
     line = result_line("near", policy, floor, expert)
     assert line.startswith(f"RESULT score={policy.scores['near'].value:.2f} [")
@@ -81,4 +81,4 @@ def test_the_terminal_shows_agents_beside_each_other(world: ModuleType, tmp_path
 
 def test_no_cases_is_an_error(world: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one episode"):
-        evaluate(Floor(), world.Line, [], folder=tmp_path)
+        evaluate(NoOp(), world.Line, [], folder=tmp_path)

@@ -8,7 +8,7 @@ import torch
 
 from astra.environments.tabletop.environment import Tabletop, TabletopConfig
 from astra.evaluation.agents import PolicyAgent
-from astra.evaluation.episode import Case, Slot
+from astra.evaluation.episode import Case, RolloutEnv
 from astra.evaluation.rollout import rollout
 from astra.objects import ObjectSpec, PromptPictures
 from astra.policies.astra import Astra, AstraConfig
@@ -44,7 +44,7 @@ def policy() -> Astra:
 
 def test_results_do_not_depend_on_the_number_of_slots(policy: Astra):
     cases = [Case(seed=seed) for seed in range(4)]
-    alone, together = (rollout(policy, make, cases, slots=slots) for slots in (1, 3))
+    alone, together = (rollout(policy, make, cases, num_envs=num_envs) for num_envs in (1, 3))
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a.actions, b.actions)
     assert len({tuple(result.actions[0]) for result in alone}) > 1
@@ -59,13 +59,13 @@ def test_a_case_may_show_other_pictures_or_another_prompt(policy: Astra, monkeyp
         return start(instructions, seeds, pictures)
 
     monkeypatch.setattr(policy, "start", listen)
-    slot = Slot(make(), 0, Case(seed=0))
+    slot = RolloutEnv(make(), 0, Case(seed=0))
     own, instruction = slot.pictures, slot.instruction
     blank = {
         name: {view: {**parts, "crops": np.zeros_like(parts["crops"])} for view, parts in views.items()}
         for name, views in own.items()
     }
-    other = Slot(make(), 0, Case(seed=1))
+    other = RolloutEnv(make(), 0, Case(seed=1))
     cases = [
         Case(seed=0),
         Case(seed=0, pictures=blank),
@@ -74,7 +74,7 @@ def test_a_case_may_show_other_pictures_or_another_prompt(policy: Astra, monkeyp
     ]
     agent = PolicyAgent(policy)
     for case in cases:
-        agent.start([Slot(make(), 0, case)])
+        agent.start([RolloutEnv(make(), 0, case)])
     assert [instructions for instructions, _ in shown] == [
         [instruction],
         [instruction],
@@ -89,7 +89,7 @@ def test_a_case_may_show_other_pictures_or_another_prompt(policy: Astra, monkeyp
 
 
 def test_a_view_that_the_environment_does_not_show_is_named(policy: Astra):
-    agent, slot = PolicyAgent(policy), Slot(make(), 0, Case(seed=0))
+    agent, slot = PolicyAgent(policy), RolloutEnv(make(), 0, Case(seed=0))
     agent.start([slot])
     del slot.observation["observation.objects.front.boxes"]
     with pytest.raises(ValueError, match=r"reads observation.objects.front.boxes, but the environment shows only"):

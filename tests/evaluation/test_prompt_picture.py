@@ -3,17 +3,17 @@
 import numpy as np
 
 
-def crops(*colours: int) -> dict[str, np.ndarray]:
-    """Objects of one red each, which no letter has; one of colour 0 is hidden."""
+def crops(*colors: int) -> dict[str, np.ndarray]:
+    """Objects of one red each, which no letter has; one of color 0 is hidden."""
     return {
-        "crops": np.stack([np.tile(np.array([red, 0, 0], np.uint8), (32, 32, 1)) for red in colours]),
-        "boxes": np.zeros((len(colours), 4), np.float32),
-        "valid": np.array([colour > 0 for colour in colours]),
+        "crops": np.stack([np.tile(np.array([red, 0, 0], np.uint8), (32, 32, 1)) for red in colors]),
+        "boxes": np.zeros((len(colors), 4), np.float32),
+        "valid": np.array([color > 0 for color in colors]),
     }
 
 
 def where(picture: np.ndarray, red: int) -> np.ndarray:
-    """Find a colour."""
+    """Find a color."""
     return (picture == (red, 0, 0)).all(-1)
 
 
@@ -41,12 +41,12 @@ def test_hidden_objects_are_left_out_and_long_prompts_take_more_lines() -> None:
 
 def test_recorded_frames_show_a_prompt_that_has_pictures() -> None:
     from astra.environments.tabletop.environment import TabletopConfig
-    from astra.evaluation.episode import Case, Slot
+    from astra.evaluation.episode import Case, RolloutEnv
     from astra.evaluation.prompt_picture import prompt_picture
 
     environment = TabletopConfig().build()
     options = {"task": "visual_manipulation", "level": "L1"}
-    slot = Slot(environment, 0, Case(seed=3, options=options, record=True))
+    slot = RolloutEnv(environment, 0, Case(seed=3, options=options, record=True))
     world = environment.frame()
     slot.step(environment.expert_action())
     first, last = slot.result().frames

@@ -7,7 +7,7 @@ import pytest
 
 from astra.attention.masks import may_attend
 from astra.attention.segments import context_ids
-from astra.evaluation.agents import Floor
+from astra.evaluation.agents import NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import evaluate
 from astra.evaluation.pictures.mask import mask_picture
@@ -23,7 +23,7 @@ def run(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "walk"
     cases = [*NOBODY_FAILS, *TOLD_WRONG]
     evaluate(world.Walker(), world.Line, cases, folder=folder / "eval", num_videos=6)
-    evaluate(Floor(), world.Line, NOBODY_FAILS, folder=folder / "eval/floor", name="floor", num_videos=2)
+    evaluate(NoOp(), world.Line, NOBODY_FAILS, folder=folder / "eval/floor", name="floor", num_videos=2)
     ids = context_ids(3, 2, 2, 2)
     write_figure(mask_picture(may_attend(ids, ids), ids, ids), folder / "eval/mask.png")
     config = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.agents import ExpertAgent, NoOp
 from astra.evaluation.episode import Case, EpisodeResult
 from astra.evaluation.rollout import play, rollout
 
@@ -20,7 +20,7 @@ def assert_same(first: list[EpisodeResult], second: list[EpisodeResult]) -> None
 
 
 def test_a_policy_that_follows_its_instruction_succeeds_and_episodes_end_at_different_times(world: ModuleType) -> None:
-    results = rollout(world.Walker(), world.Line, CASES, slots=4)
+    results = rollout(world.Walker(), world.Line, CASES, num_envs=4)
     assert [result.seed for result in results] == list(range(9))
     assert all(result.success for result in results)
     assert {result.task for result in results} == {"reach right", "reach left"}
@@ -28,22 +28,22 @@ def test_a_policy_that_follows_its_instruction_succeeds_and_episodes_end_at_diff
     assert all(result.actions.shape == (result.timesteps, 1) for result in results)
 
 
-@pytest.mark.parametrize("slots", [2, 4, 9, 32])
-def test_results_do_not_depend_on_the_number_of_slots(world: ModuleType, slots: int) -> None:
-    alone = rollout(world.Walker(), world.Line, CASES, slots=1)
-    assert_same(rollout(world.Walker(), world.Line, CASES, slots=slots), alone)
+@pytest.mark.parametrize("num_envs", [2, 4, 9, 32])
+def test_results_do_not_depend_on_the_number_of_environments(world: ModuleType, num_envs: int) -> None:
+    alone = rollout(world.Walker(), world.Line, CASES, num_envs=1)
+    assert_same(rollout(world.Walker(), world.Line, CASES, num_envs=num_envs), alone)
 
 
 def test_one_call_of_the_policy_serves_all_slots(world: ModuleType) -> None:
     policy = world.Walker()
-    results = rollout(policy, world.Line, CASES, slots=9)
+    results = rollout(policy, world.Line, CASES, num_envs=9)
     assert len(policy.shown) == max(result.timesteps for result in results)
 
 
 def test_slots_without_a_case_begin_anew_before_their_history_outgrows_an_episode(world: ModuleType) -> None:
     # Two failing episodes of 12 timesteps beside one that ends early: 20 timesteps of waiting, and no assertion.
     cases = [CASES[0], Case(seed=1, instruction="left"), Case(seed=2, instruction="left")]
-    results = rollout(world.Walker(), world.Line, [*cases, Case(seed=3, instruction="left")], slots=3)
+    results = rollout(world.Walker(), world.Line, [*cases, Case(seed=3, instruction="left")], num_envs=3)
     assert [result.timesteps == 12 for result in results] == [False, True, True, True]
 
 
@@ -79,16 +79,16 @@ def test_scores_are_maxima_over_the_episode_with_its_reset(world: ModuleType) ->
 
 
 def test_frames_are_kept_where_the_case_asks(world: ModuleType) -> None:
-    recorded, other = rollout(Floor(), world.Line, [Case(seed=0, record=True), Case(seed=1)])
+    recorded, other = rollout(NoOp(), world.Line, [Case(seed=0, record=True), Case(seed=1)])
     assert len(recorded.frames) == recorded.timesteps + 1 == 13
     assert other.frames == ()
 
 
 def test_the_floor_fails_and_the_expert_succeeds(world: ModuleType) -> None:
-    assert not any(result.success for result in rollout(Floor(), world.Line, CASES))
-    results = rollout(ExpertAgent(world.Guide), world.Line, CASES, slots=2)
+    assert not any(result.success for result in rollout(NoOp(), world.Line, CASES))
+    results = rollout(ExpertAgent(world.Guide), world.Line, CASES, num_envs=2)
     assert all(result.success for result in results)
-    assert_same(results, rollout(ExpertAgent(world.Guide), world.Line, CASES, slots=9))
+    assert_same(results, rollout(ExpertAgent(world.Guide), world.Line, CASES, num_envs=9))
 
 
 def test_an_action_that_is_not_finite_is_an_error_that_names_the_episode(world: ModuleType) -> None:
@@ -104,18 +104,18 @@ def test_a_column_that_the_environment_does_not_show_is_named(world: ModuleType)
 
 
 def test_no_cases_no_results_and_no_slots_is_an_error(world: ModuleType) -> None:
-    assert rollout(Floor(), world.Line, []) == []
-    with pytest.raises(ValueError, match="at least one slot and one worker, got 0 and 1"):
-        rollout(Floor(), world.Line, CASES, slots=0)
+    assert rollout(NoOp(), world.Line, []) == []
+    with pytest.raises(ValueError, match="at least one environment and one worker, got 0 and 1"):
+        rollout(NoOp(), world.Line, CASES, num_envs=0)
 
 
 def test_episodes_are_yielded_as_they_end(world: ModuleType) -> None:
     cases = [Case(seed=1, instruction="left"), Case(seed=0)]
-    order = [index for index, _ in play(world.Walker(), world.Line, cases, slots=2)]
+    order = [index for index, _ in play(world.Walker(), world.Line, cases, num_envs=2)]
     assert order == [1, 0]
 
 
 @pytest.mark.slow
 def test_worker_processes_return_the_same_results_in_order(world: ModuleType) -> None:
     here = rollout(world.Walker(), world.Line, CASES)
-    assert_same(rollout(world.Walker(), world.Line, CASES, slots=2, workers=2), here)
+    assert_same(rollout(world.Walker(), world.Line, CASES, num_envs=2, workers=2), here)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.success import Estimate, bootstrap_interval, summarise, wilson_interval
+from astra.evaluation.success import Estimate, bootstrap_interval, summarize, wilson_interval
 
 
 def result(success: bool, score: float, timesteps: int = 10) -> EpisodeResult:
@@ -68,11 +68,11 @@ def test_bootstrap_of_equal_values_is_a_point_and_of_none_an_error() -> None:
 
 
 def test_summary_takes_rate_and_means_over_episodes() -> None:
-    summary = summarise([result(True, 0.9, 10), result(False, 0.1, 30)])
+    summary = summarize([result(True, 0.9, 10), result(False, 0.1, 30)])
     assert summary.episodes == 2
     assert summary.success.value == 0.5
     assert summary.scores["near"].value == pytest.approx(0.5)
     assert summary.scores["near"].low == pytest.approx(0.1)
     assert summary.mean_timesteps == 20
     with pytest.raises(ValueError, match="at least one episode"):
-        summarise([])
+        summarize([])

@@ -48,9 +48,7 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
     made = module.Experiment(
         dataset=demonstrations,
         policy=AstraConfig(layers=1, heads=2, width=16, states=StateConfig(images=images)),
-        training=TrainingConfig(
-            updates=3, batch_size=4, timesteps=3, log_every=1, checkpoint_every=3, average_ceiling=0
-        ),
+        training=TrainingConfig(updates=3, batch_size=4, timesteps=3, log_every=1, checkpoint_every=3, ema_max_decay=0),
     )
 
     def losses(folder: Path) -> list[float]:

@@ -116,7 +116,7 @@ def test_a_run_that_fails_is_told_and_stops_no_other(
 ) -> None:
     from astra.paper.running import run_all
 
-    good, bad = plan_of(world, tmp_path)  # without its data set, a run fails at once
+    good, bad = plan_of(world, tmp_path)  # without its dataset, a run fails at once
     good.results.mkdir(parents=True)
     (failure,) = run_all([good, bad], workers=1)
     assert failure.run is bad

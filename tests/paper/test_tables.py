@@ -70,8 +70,8 @@ def test_what_helps_one_row_is_given_to_all() -> None:
             assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
         assert policy.states.objects == settings.shared.states.objects
         assert policy.states.proprioception == settings.shared.states.proprioception
-        assert getattr(policy, "horizon", 1) == 1
-        assert getattr(policy, "relative_to", None) is None
+        assert getattr(policy, "chunk_size", 1) == 1
+        assert getattr(policy, "reference_state", None) is None
 
 
 def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.pusht.environment import observe_state
-from astra.environments.pusht.geometry import CENTRE, instruction_for
+from astra.environments.pusht.geometry import CENTER, instruction_for
 from astra.paper.table import Column, Demonstrations, Row, Settings, Table
 from astra.policies.sequence import SequenceConfig
 from astra.suites.config import EvaluationConfig
@@ -22,7 +22,7 @@ def write_demonstrations(folder: Path) -> Path:
         for _ in range(4):
             columns = observe_state(random.uniform(100, 400, (8, 5)))
             columns["action"] = random.uniform(0, 512, (8, 2)).astype(np.float32)
-            writer.add(Episode(instruction=instruction_for(CENTRE), columns=columns, fps=10.0))
+            writer.add(Episode(instruction=instruction_for(CENTER), columns=columns, fps=10.0))
     return folder
 
 
@@ -41,7 +41,7 @@ def settings() -> Settings:
             validation_every=2,
             checkpoint_every=2,
         ),
-        evaluation=EvaluationConfig(episodes=2, agents=("policy",), max_timesteps=3, slots=2),
+        evaluation=EvaluationConfig(episodes=2, agents=("policy",), max_timesteps=3, num_envs=2),
         minutes=0.1,
         measuring_minutes=0.1,
     )

@@ -90,7 +90,7 @@ def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, mon
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "evaluation")
     world = importlib.import_module("line_world")
     cases = [Case(seed=seed) for seed in range(3)]
-    here, there = (rollout(world.Walker(), world.Line, cases, slots=2, cluster=where) for where in (None, "auto"))
+    here, there = (rollout(world.Walker(), world.Line, cases, num_envs=2, cluster=where) for where in (None, "auto"))
     for one, other in zip(here, there, strict=True):
         assert one.seed == other.seed
         np.testing.assert_allclose(one.actions, other.actions)

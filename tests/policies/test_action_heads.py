@@ -45,7 +45,7 @@ def make(soft_labels: float = 0.0, **options: object) -> "tuple[DiscreteActions,
     return actions, build_head(actions, WIDTH, soft_labels)
 
 
-def test_every_dimension_has_its_own_bins_and_decodes_to_their_centres():
+def test_every_dimension_has_its_own_bins_and_decodes_to_their_centers():
     actions, head = make()
     assert actions.counts.tolist() == [5, 8, 4]
     assert actions.description == "discrete, 4 or 5 or 8 bins per dimension"
@@ -53,10 +53,10 @@ def test_every_dimension_has_its_own_bins_and_decodes_to_their_centres():
     bins = actions.bins(values)
     assert bins.tolist() == [[1, 4, 2], [4, 0, 2]]
     torch.testing.assert_close(
-        actions.centres(bins), torch.tensor([[0.3, math.pi / 8, 0.25], [0.9, -math.pi * 7 / 8, 0.25]])
+        actions.centers(bins), torch.tensor([[0.3, math.pi / 8, 0.25], [0.9, -math.pi * 7 / 8, 0.25]])
     )
     scores = torch.zeros(2, 1, 3, 8).scatter(-1, bins[:, None, :, None], 5.0)
-    torch.testing.assert_close(head.decode(scores, 0.0, [])[:, 0], actions.centres(bins))
+    torch.testing.assert_close(head.decode(scores, 0.0, [])[:, 0], actions.centers(bins))
 
 
 def test_numbers_of_bins_can_be_chosen():
@@ -81,7 +81,7 @@ def test_soft_labels_of_an_angle_go_around_and_those_of_a_position_do_not():
     for bin_ in range(8):
         scores[bin_, 0, :, bin_] = 10.0
     losses = torch.cat([head.loss(s, at_the_edge) for s in scores])
-    assert losses[7, 1] == pytest.approx(losses[0, 1].item(), rel=0.05)  # the neighbours of the edge
+    assert losses[7, 1] == pytest.approx(losses[0, 1].item(), rel=0.05)  # the neighbors of the edge
     assert losses[4, 1] > losses[6, 1] > losses[7, 1]
     assert losses[4, 0] > losses[2, 0] > losses[1, 0] > losses[0, 0]
 
@@ -129,7 +129,7 @@ def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
     )
     losses = policy.loss(trajectory)
     assert int(losses.count) == B * T * (N - 1)
-    losses.behaviour_cloning.backward()
+    losses.behavior_cloning.backward()
     assert policy.head.weight.grad is not None
     assert policy.head.weight.grad[0].abs().max() == 0
     assert policy.head.weight.grad[1].abs().max() > 0
@@ -148,7 +148,7 @@ def test_waves_of_an_angle_close_and_those_of_a_position_do_not():
 
 
 def test_fourier_heads_find_positions_that_plain_heads_do_not():
-    """Neighbouring bins share what they learn: a position seen at every fifth bin is found between them too."""
+    """Neighboring bins share what they learn: a position seen at every fifth bin is found between them too."""
     from astra.policies.action_heads import build_head
     from astra.tokenizers.actions import DiscreteActionsConfig
     from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
@@ -165,13 +165,13 @@ def test_fourier_heads_find_positions_that_plain_heads_do_not():
         )
         head = build_head(actions, 64, 0.0)
         embed = torch.nn.Sequential(torch.nn.Linear(1, 64), torch.nn.GELU(), torch.nn.Linear(64, 64))
-        optimiser = torch.optim.Adam([*head.parameters(), *embed.parameters()], lr=3e-3)
+        optimizer = torch.optim.Adam([*head.parameters(), *embed.parameters()], lr=3e-3)
         loss = torch.tensor(0.0)
         for _ in range(200):
             x = torch.rand(128, 1)
             loss = head.loss(head(embed(2 * x[:, None] - 1)), x).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         losses[frequencies] = loss.item()
     assert losses[16] < losses[0] - 0.5

@@ -15,10 +15,10 @@ VARIANTS = {
     "relative": dict(),
     "window": dict(window=2),
     "window of one": dict(window=1),
-    "horizon": dict(horizon=3),
+    "chunk_size": dict(chunk_size=3),
     "continuous": dict(actions="continuous"),
     "soft labels": dict(soft_labels=1.0),
-    "measured from the state": dict(relative_to="observation.state", horizon=2),
+    "measured from the state": dict(reference_state="observation.state", chunk_size=2),
 }
 
 
@@ -50,7 +50,7 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
     """The head's outputs of a full forward, (B, T, H, N, K)."""
-    steps = torch.arange(policy.config.horizon)
+    steps = torch.arange(policy.config.chunk_size)
     inputs = policy.lay_out_asking(trajectory, steps).inputs
     outputs = policy.transformer(*inputs, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
@@ -76,7 +76,7 @@ def test_cached_acting_equals_the_full_forward(
 ) -> None:
     policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
     torch.nn.init.normal_(policy.head.weight)
-    trajectory = sample(tiny_spec, B=3, T=7, H=policy.config.horizon)
+    trajectory = sample(tiny_spec, B=3, T=7, H=policy.config.chunk_size)
     if name != "learned":  # a bias of zeros would hide a wrong one
         torch.nn.init.normal_(policy.relative.ages)  # pyright: ignore[reportOptionalMemberAccess]
 
@@ -133,7 +133,7 @@ def test_slots_reset_at_different_times_equal_rollouts_of_their_own(
             marked = torch.zeros(3, dtype=torch.bool)
             marked[now] = True
             slots = marked.nonzero()[:, 0].tolist()
-            state = policy.restart(state, marked, [instructions[s] for s in slots], [seeds[s] for s in slots])
+            state = policy.reset(state, marked, [instructions[s] for s in slots], [seeds[s] for s in slots])
         states = {key: values[:, t] for key, values in source.states.items()}
         action, state = policy.act(
             state, Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
@@ -148,9 +148,9 @@ def test_slots_reset_at_different_times_equal_rollouts_of_their_own(
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_padding_changes_no_loss(name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
-    """Timesteps after the end, whatever numbers they hold, and the prompt of a neighbour."""
+    """Timesteps after the end, whatever numbers they hold, and the prompt of a neighbor."""
     policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
-    H = policy.config.horizon
+    H = policy.config.chunk_size
     short = sample(tiny_spec, B=1, T=3, H=H)
     junk = sample(tiny_spec, B=1, T=6, H=H, seed=9)
     padded = replace(
@@ -160,7 +160,7 @@ def test_padding_changes_no_loss(name: str, tiny_spec: "TrajectorySpec", tiny_st
         valid=torch.arange(6)[None] < 3,
         action_valid=torch.arange(6 + H - 1)[None] < 3 + H - 1,
     )
-    torch.testing.assert_close(policy.loss(padded).behaviour_cloning, policy.loss(short).behaviour_cloning)
+    torch.testing.assert_close(policy.loss(padded).behavior_cloning, policy.loss(short).behavior_cloning)
     assert policy.loss(padded).count == policy.loss(short).count == 3 * H * len(tiny_spec.actions)
 
 
@@ -169,7 +169,7 @@ def test_batched_equals_single(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tiny_trajectory: "Trajectory"
 ) -> None:
     policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
-    trajectory = sample(tiny_spec, B=3, T=4, H=policy.config.horizon)
+    trajectory = sample(tiny_spec, B=3, T=4, H=policy.config.chunk_size)
     together = predictions(policy, trajectory)
     for b in range(3):
         single = replace(
@@ -222,20 +222,20 @@ def test_encoding_does_not_depend_on_the_queries(tiny_spec: "TrajectorySpec", ti
 def test_sampled_horizon_trains_on_some_steps_and_is_the_full_loss_on_average(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    full = configure(horizon=4).build(tiny_spec, tiny_statistics)
-    some = configure(horizon=4, horizon_sample=1).build(tiny_spec, tiny_statistics)
+    full = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
+    some = configure(chunk_size=4, chunk_sample=1).build(tiny_spec, tiny_statistics)
     torch.nn.init.normal_(full.head.weight)
     some.load_state_dict(full.state_dict())
     trajectory = sample(tiny_spec, B=2, T=3, H=4)
-    costs = torch.stack([some.loss(trajectory).behaviour_cloning.detach() for _ in range(40)])
+    costs = torch.stack([some.loss(trajectory).behavior_cloning.detach() for _ in range(40)])
     assert len(costs.unique()) == 4  # one for each step of the horizon, exactly
-    torch.testing.assert_close(costs.unique().mean(), full.loss(trajectory).behaviour_cloning.detach())
+    torch.testing.assert_close(costs.unique().mean(), full.loss(trajectory).behavior_cloning.detach())
 
 
 def test_plan_is_followed_for_as_long_as_told(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     from astra.policies.decoding import Decoding
 
-    config = configure(horizon=3, decoding=Decoding(execute=2))
+    config = configure(chunk_size=3, decoding=Decoding(n_action_steps=2))
     policy = config.build(tiny_spec, tiny_statistics).eval()
     torch.nn.init.normal_(policy.head.weight)
     trajectory = sample(tiny_spec, B=2, T=5, H=3)
@@ -250,7 +250,9 @@ def test_actions_measured_from_the_state_move_with_it(
 ) -> None:
     """A policy that reads no state: what it predicts lies at the same distance from every state, but for the grip."""
     options = {} if actions == "discrete" else dict(actions=actions)
-    policy = configure(relative_to="observation.state", window=1, **options).build(tiny_spec, tiny_statistics).eval()
+    policy = (
+        configure(reference_state="observation.state", window=1, **options).build(tiny_spec, tiny_statistics).eval()
+    )
     torch.nn.init.normal_(policy.head.weight, std=0.1)
     for weight in policy.states.parameters():
         torch.nn.init.zeros_(weight)
@@ -278,9 +280,9 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
     ("options", "message"),
     [
         (dict(positions="learned", window=3), "window needs positions='relative'"),
-        (dict(horizon=2, decoding=3), "between 1 and the horizon 2, got 3"),
+        (dict(chunk_size=2, decoding=3), "between 1 and the horizon 2, got 3"),
         (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
-        (dict(relative_to="observation.hand"), "from 'observation.hand'; .* observation.state"),
+        (dict(reference_state="observation.hand"), "from 'observation.hand'; .* observation.state"),
     ],
 )
 def test_contradicting_options_are_refused(
@@ -289,7 +291,7 @@ def test_contradicting_options_are_refused(
     from astra.policies.decoding import Decoding
 
     if "decoding" in options:
-        options = options | {"decoding": Decoding(execute=options["decoding"])}  # pyright: ignore[reportArgumentType]
+        options = options | {"decoding": Decoding(n_action_steps=options["decoding"])}  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=message):
         configure(**options).build(tiny_spec, tiny_statistics)
 
@@ -297,6 +299,6 @@ def test_contradicting_options_are_refused(
 def test_too_few_actions_for_the_horizon_are_refused(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    policy = configure(horizon=4).build(tiny_spec, tiny_statistics)
+    policy = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
     with pytest.raises(ValueError, match="needs 6 actions, got 3"):
         policy.loss(sample(tiny_spec, B=1, T=3))

@@ -47,7 +47,7 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Astra", spec: "Traj
     trajectory = sample(spec)
     assert trajectory.pictures is not None
 
-    def spoilt(view: "Objects") -> "Objects":
+    def spoiled(view: "Objects") -> "Objects":
         noise = objects_of(*view.valid.shape, generator=torch.Generator().manual_seed(9))
         hidden = ~view.valid[..., None]
         return replace(
@@ -56,14 +56,14 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Astra", spec: "Traj
             boxes=torch.where(hidden, float("nan"), view.boxes),
         )
 
-    views = {name: spoilt(view) for name, view in trajectory.pictures.views.items()}
+    views = {name: spoiled(view) for name, view in trajectory.pictures.views.items()}
     changed = replace(
         trajectory,
-        objects={name: spoilt(view) for name, view in trajectory.objects.items()},
+        objects={name: spoiled(view) for name, view in trajectory.objects.items()},
         pictures=replace(trajectory.pictures, views=views),
     )
     assert torch.equal(predictions(policy, changed), predictions(policy, trajectory))
-    assert torch.equal(policy.loss(changed).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
+    assert torch.equal(policy.loss(changed).behavior_cloning, policy.loss(trajectory).behavior_cloning)
 
 
 def test_what_a_seen_object_shows_changes_the_prediction(policy: "Astra", spec: "TrajectorySpec") -> None:
@@ -146,7 +146,7 @@ def test_equal_prompts_are_encoded_once_and_only_they(spec: "TrajectorySpec") ->
 
 
 def test_every_parameter_learns(policy: "Astra", spec: "TrajectorySpec") -> None:
-    policy.loss(sample(spec)).behaviour_cloning.backward()
+    policy.loss(sample(spec)).behavior_cloning.backward()
     assert [name for name, parameter in policy.named_parameters() if parameter.grad is None] == []
 
 
@@ -167,4 +167,4 @@ def test_a_policy_of_pictures_is_saved_and_loaded(policy: "Astra", spec: "Trajec
     loaded = load_policy(tmp_path / "policy")
     assert loaded.spec == spec
     trajectory = sample(spec)
-    assert torch.equal(loaded.loss(trajectory).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
+    assert torch.equal(loaded.loss(trajectory).behavior_cloning, policy.loss(trajectory).behavior_cloning)

@@ -42,7 +42,7 @@ def test_a_policy_comes_back_equal(
         assert torch.equal(loaded.statistics.states[column].mean, vector.mean)
     for column, vector in policy.statistics.relative_actions.items():
         assert torch.equal(loaded.statistics.relative_actions[column].max, vector.max)
-    assert torch.equal(loaded.loss(tiny_trajectory).behaviour_cloning, policy.loss(tiny_trajectory).behaviour_cloning)
+    assert torch.equal(loaded.loss(tiny_trajectory).behavior_cloning, policy.loss(tiny_trajectory).behavior_cloning)
     assert not loaded.training
 
 

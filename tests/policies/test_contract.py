@@ -77,7 +77,7 @@ def sharpen(policy: "Policy[Any]") -> None:
 
 
 def roll(policy: "Policy[Any]", trajectory: "Trajectory", seed: int = 0) -> torch.Tensor:
-    """What acting decides, step by step, when it sees a trajectory: (B, T, N); slots have seeds from `seed` on."""
+    """What acting decides, step by step, when it sees a trajectory: (B, T, N); where have seeds from `seed` on."""
     seeds = range(seed, seed + len(trajectory.instructions))
     state = policy.start(trajectory.instructions, seeds, trajectory.pictures)
     chosen = []
@@ -90,13 +90,13 @@ def roll(policy: "Policy[Any]", trajectory: "Trajectory", seed: int = 0) -> torc
 def cost_of_each(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
     """The loss of each trajectory alone."""
     B = len(trajectory.instructions)
-    return torch.stack([policy.loss(rows(trajectory, slice(b, b + 1))).behaviour_cloning for b in range(B)])
+    return torch.stack([policy.loss(rows(trajectory, slice(b, b + 1))).behavior_cloning for b in range(B)])
 
 
 def test_a_loss_is_finite_and_counts_the_valid_entries(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     losses = policy.loss(trajectory)
-    assert torch.isfinite(losses.behaviour_cloning)
+    assert torch.isfinite(losses.behavior_cloning)
     assert int(losses.count) == 3 * 5 * 5
     valid = trajectory.valid.clone()
     valid[0, 2:] = False
@@ -106,7 +106,7 @@ def test_a_loss_is_finite_and_counts_the_valid_entries(policy: "Policy[Any]", sp
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_trajectories(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
-    together = policy.loss(trajectory).behaviour_cloning
+    together = policy.loss(trajectory).behavior_cloning
     torch.testing.assert_close(together, cost_of_each(policy, trajectory).mean(), rtol=1e-4, atol=1e-4)
 
 
@@ -117,7 +117,7 @@ def test_padding_changes_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") 
     valid[:, 3:] = False
     noise = replace(trajectory, valid=valid, action_valid=valid)
     torch.testing.assert_close(
-        policy.loss(noise).behaviour_cloning, policy.loss(short).behaviour_cloning, rtol=1e-5, atol=1e-5
+        policy.loss(noise).behavior_cloning, policy.loss(short).behavior_cloning, rtol=1e-5, atol=1e-5
     )
 
 
@@ -129,9 +129,9 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Policy[Any]", spec:
         crops = torch.where(view.valid[..., None, None, None], view.crops, noise.crops)
         boxes = torch.where(view.valid[..., None], view.boxes, noise.boxes)
         changed[name] = replace(view, crops=crops, boxes=boxes)
-    spoilt = replace(trajectory, objects=changed)
-    assert torch.equal(policy.loss(spoilt).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
-    assert torch.equal(roll(policy, spoilt), roll(policy, trajectory))
+    spoiled = replace(trajectory, objects=changed)
+    assert torch.equal(policy.loss(spoiled).behavior_cloning, policy.loss(trajectory).behavior_cloning)
+    assert torch.equal(roll(policy, spoiled), roll(policy, trajectory))
 
 
 def test_acting_reads_no_future(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
@@ -157,7 +157,7 @@ def test_the_last_actions_are_learned_from_the_first_states_unless_a_window_hide
     costs = []
     for shown in (trajectory.states, states):
         torch.manual_seed(0)  # of the noise of diffusion
-        costs.append(policy.loss(replace(trajectory, states=shown, action_valid=last)).behaviour_cloning)
+        costs.append(policy.loss(replace(trajectory, states=shown, action_valid=last)).behavior_cloning)
     assert torch.equal(*costs) == (getattr(policy.config, "window", None) is not None)
 
 
@@ -178,8 +178,8 @@ def test_a_restarted_slot_acts_like_a_fresh_one_and_leaves_the_others_alone(
     state = policy.start(trajectory.instructions, range(3), trajectory.pictures)
     for t in range(2):
         _, state = policy.act(state, at(trajectory, t))
-    slots = torch.tensor([False, True, False])
-    state = policy.restart(state, slots, alone.instructions, [1], alone.pictures)
+    where = torch.tensor([False, True, False])
+    state = policy.reset(state, where, alone.instructions, [1], alone.pictures)
     fresh, kept = roll(policy, alone, seed=1), roll(policy, trajectory)
     mixed = at(trajectory, 2)
     first = at(trajectory, 0)
@@ -203,7 +203,7 @@ def test_a_policy_is_saved_and_loaded(policy: "Policy[Any]", spec: "TrajectorySp
     loaded = load_policy(tmp_path / "policy")
     trajectory = sample(spec)
     assert loaded.config == policy.config
-    assert torch.equal(loaded.loss(trajectory).behaviour_cloning, policy.loss(trajectory).behaviour_cloning)
+    assert torch.equal(loaded.loss(trajectory).behavior_cloning, policy.loss(trajectory).behavior_cloning)
     assert torch.equal(roll(loaded, trajectory), roll(policy, trajectory))
 
 
@@ -216,10 +216,10 @@ def test_one_batch_is_learned(name: str, spec: "TrajectorySpec", tiny_statistics
     policy = configure(name).build(spec, tiny_statistics).train()
     trajectory = sample(spec, T=2)
     optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)
-    first = policy.loss(trajectory).behaviour_cloning.item()
+    first = policy.loss(trajectory).behavior_cloning.item()
     for _ in range(50):
-        cost = policy.loss(trajectory).behaviour_cloning
+        cost = policy.loss(trajectory).behavior_cloning
         optimizer.zero_grad()
         cost.backward()
         optimizer.step()
-    assert policy.loss(trajectory).behaviour_cloning.item() < 0.05 * first
+    assert policy.loss(trajectory).behavior_cloning.item() < 0.05 * first

@@ -94,17 +94,17 @@ def test_one_batch_is_learned_and_drawn_again(
     policy = build(name, tiny_spec, tiny_statistics)
     trajectory = sample(tiny_spec, B=2, T=2)
     many = repeated(trajectory, 8)  # so that an update sees more than one noise of each action
-    first = policy.eval().loss(many).behaviour_cloning.item()
+    first = policy.eval().loss(many).behavior_cloning.item()
     optimizer = torch.optim.Adam(policy.train().parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 120)
     for _ in range(120):
-        cost = policy.loss(many).behaviour_cloning
+        cost = policy.loss(many).behavior_cloning
         optimizer.zero_grad()
         cost.backward()
         optimizer.step()
         schedule.step()
     losses = policy.eval().loss(many)
-    assert losses.behaviour_cloning.item() < 0.05 * first
+    assert losses.behavior_cloning.item() < 0.05 * first
     low, high = torch.tensor(tiny_spec.actions.low), torch.tensor(tiny_spec.actions.high)
     distance = (roll(policy, trajectory) - trajectory.actions).abs() / (high - low)
     if name == "discrete":
@@ -131,10 +131,10 @@ def test_noise_is_the_same_in_each_evaluation_and_new_in_training(
     policy = build("discrete", tiny_spec, tiny_statistics)
     trajectory = sample(tiny_spec, B=2, T=3)
     one, two = (policy.eval().loss(trajectory) for _ in range(2))
-    assert torch.equal(one.behaviour_cloning, two.behaviour_cloning)
+    assert torch.equal(one.behavior_cloning, two.behavior_cloning)
     assert set(one.metrics) == {"action_accuracy"}
     three, four = (policy.train().loss(trajectory) for _ in range(2))
-    assert not torch.equal(three.behaviour_cloning, four.behaviour_cloning)
+    assert not torch.equal(three.behavior_cloning, four.behavior_cloning)
     assert not three.metrics
 
 

@@ -43,7 +43,7 @@ def test_astra_without_trajectory_attention_and_action_queries_is_gato(
     ablated = AstraConfig(**SIZE, trajectory_attention=False, action_queries=False).build(spec, tiny_statistics).eval()
     ablated.load_state_dict(gato.state_dict())
     trajectory = sample(spec)
-    assert torch.equal(ablated.loss(trajectory).behaviour_cloning, gato.loss(trajectory).behaviour_cloning)
+    assert torch.equal(ablated.loss(trajectory).behavior_cloning, gato.loss(trajectory).behavior_cloning)
     one, other = (policy.start(trajectory.instructions, range(3), trajectory.pictures) for policy in (ablated, gato))
     for t in range(4):
         left, one = ablated.act(one, at(trajectory, t))  # pyright: ignore[reportArgumentType]
@@ -69,12 +69,12 @@ def test_with_either_idea_astra_is_another_function(
     from astra.policies.astra import AstraConfig
 
     trajectory = sample(spec)
-    costs = [gato.loss(trajectory).behaviour_cloning]
+    costs = [gato.loss(trajectory).behavior_cloning]
     without: list[dict[str, Any]] = [dict(action_queries=False), dict(trajectory_attention=False), {}]
     for options in without:
         policy = AstraConfig(**SIZE, **options).build(spec, tiny_statistics).eval()
         policy.load_state_dict(gato.state_dict(), strict=False)
-        costs.append(policy.loss(trajectory).behaviour_cloning)
+        costs.append(policy.loss(trajectory).behavior_cloning)
     assert len({round(float(cost.detach()), 4) for cost in costs}) == 4
 
 
@@ -124,8 +124,8 @@ def test_the_tokens_of_a_choice_do_not_outlive_the_executed_action(gato: "Gato",
     state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
     _, state = gato.act(state, at(trajectory, 0))
     state.cache.keys[0][:, :, gato.sizes.prompt + gato.sizes.state :] += 5  # where the choice lies
-    spoilt, _ = gato.act(state, at(trajectory, 1))
+    spoiled, _ = gato.act(state, at(trajectory, 1))
     state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
     _, state = gato.act(state, at(trajectory, 0))
     clean, _ = gato.act(state, at(trajectory, 1))
-    assert torch.equal(spoilt, clean)
+    assert torch.equal(spoiled, clean)

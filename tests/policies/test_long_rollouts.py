@@ -56,7 +56,7 @@ def test_five_hundred_steps_with_resets_equal_the_full_forward(
                 episodes.append((slot, begun[slot], t, instructions[slot]))
                 begun[slot], instructions[slot] = t, tiny_spec.instructions[t % 2]
             chosen = [instructions[slot] for slot in resets.nonzero()[:, 0].tolist()]
-            state = policy.restart(state, resets, chosen, [t] * len(chosen))
+            state = policy.reset(state, resets, chosen, [t] * len(chosen))
         states = {name: values[:, t] for name, values in source.states.items()}
         observation = Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
         acted.append(policy.predict(state, observation))

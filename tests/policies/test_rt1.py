@@ -135,7 +135,7 @@ def test_padding_changes_nothing(policy: "RT1", spec: "TrajectorySpec") -> None:
     valid[:, 4:] = False
     padded, short = replace(trajectory, valid=valid, action_valid=valid), cut(trajectory, slice(0, 3), 4)
     one, other = policy.loss(padded), policy.loss(short)
-    torch.testing.assert_close(one.behaviour_cloning, other.behaviour_cloning)
+    torch.testing.assert_close(one.behavior_cloning, other.behavior_cloning)
     assert int(one.count) == int(other.count) == 3 * 4 * 5
 
 
@@ -145,7 +145,7 @@ def test_a_slot_begins_anew_alone(policy: "RT1", spec: "TrajectorySpec") -> None
     state = policy.start(trajectory.instructions, range(3))
     for t in range(4):
         _, state = policy.act(state, at(trajectory, t))
-    state = policy.restart(state, torch.tensor([False, True, False]), first.instructions, [1])
+    state = policy.reset(state, torch.tensor([False, True, False]), first.instructions, [1])
     observation = at(trajectory, 4)
     for name, values in trajectory.images.items():
         observation.images[name][1] = values[1, 0]
@@ -168,13 +168,13 @@ def test_one_batch_is_learned(spec: "TrajectorySpec", tiny_statistics: "Statisti
     torch.nn.init.normal_(policy.head.weight, std=0.02)
     trajectory = sample(spec, B=2, T=2)
     optimizer = torch.optim.Adam([p for p in policy.parameters() if p.requires_grad], lr=1e-2)
-    first = policy.loss(trajectory).behaviour_cloning.item()
+    first = policy.loss(trajectory).behavior_cloning.item()
     for _ in range(60):
-        cost = policy.loss(trajectory).behaviour_cloning
+        cost = policy.loss(trajectory).behavior_cloning
         optimizer.zero_grad()
         cost.backward()
         optimizer.step()
-    assert policy.loss(trajectory).behaviour_cloning.item() < 0.05 * first
+    assert policy.loss(trajectory).behavior_cloning.item() < 0.05 * first
     trained = {name: parameter for name, parameter in policy.named_parameters() if parameter.requires_grad}
     assert not [name for name, parameter in trained.items() if parameter.grad is None]
 

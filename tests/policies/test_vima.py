@@ -9,7 +9,7 @@ import torch
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, sample
 
 if TYPE_CHECKING:
-    from astra.policies.cross_attention import PromptReader
+    from astra.policies.cross_attention import CrossAttentionPolicy
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -30,7 +30,7 @@ def spec(tiny_spec: "TrajectorySpec") -> "TrajectorySpec":
     return replace(tiny_spec, instructions=INSTRUCTIONS, objects=objects)
 
 
-def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options: Any) -> "PromptReader":
+def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options: Any) -> "CrossAttentionPolicy":
     """A policy in which biases, gates and heads are not zero."""
     from astra.policies import POLICIES
 
@@ -43,7 +43,9 @@ def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options
     return policy  # pyright: ignore[reportReturnType]
 
 
-def scores_of_acting(policy: "PromptReader", trajectory: "Trajectory", monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
+def scores_of_acting(
+    policy: "CrossAttentionPolicy", trajectory: "Trajectory", monkeypatch: pytest.MonkeyPatch
+) -> torch.Tensor:
     """The head's outputs, step by step: (B, T, N, K)."""
     seen: list[torch.Tensor] = []
     decode = policy.head.decode
@@ -105,7 +107,7 @@ def test_slots_begin_anew_one_by_one_and_the_cache_stays_as_short_as_the_window(
         if t == 3:
             again = [trajectory.instructions[b] for b in (0, 2)]
             slots = torch.tensor([True, False, True])
-            state = policy.restart(state, slots, again, [0, 2], trajectory.pictures[[0, 2]])
+            state = policy.reset(state, slots, again, [0, 2], trajectory.pictures[[0, 2]])
         now, before = at(trajectory, t), at(trajectory, t - 3 if t >= 3 else t)
         parts = {name: (now.states[name], before.states[name]) for name in now.states}
         middle = torch.tensor([False, True, False])
@@ -136,7 +138,7 @@ def test_slots_begin_anew_one_by_one_and_the_cache_stays_as_short_as_the_window(
 
 def test_every_parameter_of_vima_learns(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     policy = build("vima, learned positions", spec, tiny_statistics)
-    policy.loss(sample(spec)).behaviour_cloning.backward()
+    policy.loss(sample(spec)).behavior_cloning.backward()
     assert [name for name, parameter in policy.named_parameters() if parameter.grad is None] == []
 
 

@@ -19,11 +19,11 @@ def test_matrix_products_of_the_trunk_are_those_that_torch_counts() -> None:
 
 
 def test_hours_fall_with_gpus_but_not_for_free() -> None:
-    from astra.profiling.cost import UTILISATION, WORKLOADS, hours, training_flops
+    from astra.profiling.cost import UTILIZATION, WORKLOADS, hours, training_flops
 
     for workload in WORKLOADS:
         flops = training_flops(workload)
-        one, eight, many = (hours(flops, gpus, UTILISATION[0]) for gpus in (1, 8, 64))
+        one, eight, many = (hours(flops, gpus, UTILIZATION[0]) for gpus in (1, 8, 64))
         assert one > eight > many
         assert one < 8 * eight < 64 * many
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 VARIANTS: dict[str, dict[str, Any]] = {
     "relative": dict(),
     "learned": dict(positions="learned"),
-    "window": dict(window=3, horizon=2),
+    "window": dict(window=3, chunk_size=2),
     "window of one": dict(window=1),
-    "measured from the state": dict(relative_to="observation.state"),
+    "measured from the state": dict(reference_state="observation.state"),
 }
 
 

@@ -22,7 +22,7 @@ class Circle:
 class Picture:
     name: str
     shape: Square | Circle = field(default_factory=Square)
-    colours: tuple[Literal["red", "blue"], ...] = ()
+    colors: tuple[Literal["red", "blue"], ...] = ()
     size: tuple[int, int] = (3, 4)
     weights: Mapping[str, float] = field(default_factory=dict)
     frame: Square | None = None
@@ -31,7 +31,7 @@ class Picture:
 
 
 PICTURE = Picture(
-    name="a", shape=Circle(radius=2.0), colours=("red", "blue", "red"), weights={"x.y": 0.5}, title=3, shown=False
+    name="a", shape=Circle(radius=2.0), colors=("red", "blue", "red"), weights={"x.y": 0.5}, title=3, shown=False
 )
 
 
@@ -61,7 +61,7 @@ def test_fields_that_are_left_out_get_their_defaults() -> None:
     ("changes", "message"),
     [
         ({"shape": {"kind": "Oval"}}, r"config.shape: expected one of Square, Circle, got 'Oval'"),
-        ({"colours": ["red", "green"]}, r"config.colours\[1\]: expected .*got 'green'"),
+        ({"colors": ["red", "green"]}, r"config.colors\[1\]: expected .*got 'green'"),
         ({"size": [1, 2, 3]}, r"config.size: expected .*got \[1, 2, 3\]"),
         ({"weights": {"x": "much"}}, r"config.weights.x: expected float, got 'much'"),
         ({"shown": 1}, r"config.shown: expected bool, got 1"),

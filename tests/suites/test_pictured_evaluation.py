@@ -115,7 +115,7 @@ def test_the_expert_of_vima_bench_solves_tasks_of_two_levels_in_one_environment(
     config = EvaluationConfig(episodes=1, tasks=("rotate", "sweep_without_touching"), levels=("L2", "L4"))
     cases = cases_of(chosen_cells(world, config), config)
     cases = [type(case)(seed=case.seed, options={**case.options, "oracle": True}, group=case.group) for case in cases]
-    results = rollout(ExpertAgent(world.make_expert), VimaBenchConfig().build, cases, slots=1)
+    results = rollout(ExpertAgent(world.make_expert), VimaBenchConfig().build, cases, num_envs=1)
     assert [(result.group, result.task, result.success) for result in results] == [
         ("L2", "rotate", True),
         ("L4", "sweep_without_touching", True),
@@ -127,7 +127,7 @@ def test_rates_of_groups_hold_each_task_and_all_of_a_level() -> None:
 
     world, config = tabletop_world(), EvaluationConfig(episodes=1, tasks=TASKS, levels=("L1", "L2"))
     cases = cases_of(chosen_cells(world, config), config)
-    results = rollout(ExpertAgent(world.make_expert), world.build, cases, slots=2)
+    results = rollout(ExpertAgent(world.make_expert), world.build, cases, num_envs=2)
     info = eval_info(results, agent="expert", seconds=1.0, video_paths={})
     assert info["per_group"]["L2"]["n_episodes"] == 2
     rates = group_rates(info)

@@ -2,7 +2,7 @@ import pytest
 
 from astra.environments.tabletop.environment import TabletopConfig
 from astra.environments.tabletop.prompt_blind import BinnedOracle, Guess, Oracle
-from astra.evaluation.agents import ExpertAgent, Floor
+from astra.evaluation.agents import ExpertAgent, NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.rollout import rollout
 from astra.suites.tabletop_controls import ControlsConfig, Row, controls_table, measure_controls
@@ -12,14 +12,14 @@ CASES = [Case(seed=seed, options={"task": task}) for seed in range(2) for task i
 
 @pytest.mark.parametrize("expert", [Oracle, BinnedOracle])
 def test_the_oracle_succeeds_in_the_rollouts_of_an_evaluation(expert: type) -> None:
-    results = rollout(ExpertAgent(expert), TabletopConfig(level="L2").build, CASES, slots=2)
+    results = rollout(ExpertAgent(expert), TabletopConfig(level="L2").build, CASES, num_envs=2)
     assert [(result.success, result.task) for result in results] == [(True, case.options["task"]) for case in CASES]
     assert all(result.scores == {"goals": 1.0} for result in results)
 
 
 def test_guess_and_floor_play_too() -> None:
-    for agent in (ExpertAgent(Guess), Floor()):
-        results = rollout(agent, TabletopConfig().build, CASES, slots=2)
+    for agent in (ExpertAgent(Guess), NoOp()):
+        results = rollout(agent, TabletopConfig().build, CASES, num_envs=2)
         assert all(result.timesteps >= 1 for result in results)
         assert not results[1].success
 

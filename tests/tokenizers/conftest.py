@@ -24,7 +24,7 @@ MAE_DECODER: dict[str, Any] = {
 @pytest.fixture
 def instructions() -> tuple[str, str]:
     """Two instructions of 6 and 7 words."""
-    return ("push the T to the centre", "push the T to the lower right")
+    return ("push the T to the center", "push the T to the lower right")
 
 
 @pytest.fixture

@@ -40,28 +40,28 @@ def test_a_decoded_value_is_within_half_a_bin(bounds: tuple[float, float], bins:
     value = torch.tensor([low + share * (high - low)])
     half_a_bin = (high - low) / bins / 2
     rounding = 4 * torch.finfo(torch.float32).eps * max(abs(low), abs(high))
-    assert (actions.centres(actions.bins(value)) - value).abs().item() <= half_a_bin + rounding
+    assert (actions.centers(actions.bins(value)) - value).abs().item() <= half_a_bin + rounding
 
 
 @given(BOUNDS, st.integers(2, 100))
-def test_the_centre_of_every_bin_lies_in_that_bin(bounds: tuple[float, float], bins: int):
+def test_the_center_of_every_bin_lies_in_that_bin(bounds: tuple[float, float], bins: int):
     actions = discrete(spec_of(bounds), bins)
     every_bin = torch.arange(bins)[:, None]
-    assert torch.equal(actions.bins(actions.centres(every_bin)), every_bin)
+    assert torch.equal(actions.bins(actions.centers(every_bin)), every_bin)
 
 
 def test_bins_at_the_edges_and_outside_of_the_bounds():
     actions = discrete(spec_of((-1, 1), (0, 512)), bins=4)
     values = torch.tensor([[-1, 0], [-0.5, 128], [0.99, 511], [1, 512], [-7, -1], [1e9, torch.inf]])
     assert actions.bins(values).tolist() == [[0, 0], [1, 1], [3, 3], [3, 3], [0, 0], [3, 3]]
-    assert actions.centres(torch.tensor([[0, 0], [3, 3]])).tolist() == [[-0.75, 64], [0.75, 448]]
+    assert actions.centers(torch.tensor([[0, 0], [3, 3]])).tolist() == [[-0.75, 64], [0.75, 448]]
 
 
 def test_a_binary_dimension_has_two_bins_that_decode_to_its_bounds():
     actions = discrete(spec_of((-1, 1), (-1, 1), binary=(False, True)), bins=10)
     values = torch.tensor([[-1.0, -1.0], [-0.1, -0.1], [0.1, 0.1], [1.0, 1.0]])
     assert actions.bins(values)[:, 1].tolist() == [0, 0, 1, 1]
-    assert actions.centres(actions.bins(values))[:, 1].tolist() == [-1, -1, 1, 1]
+    assert actions.centers(actions.bins(values))[:, 1].tolist() == [-1, -1, 1, 1]
     assert actions.bin_exists.sum(1).tolist() == [10, 2]
     assert actions.bin_exists[1, :2].all()
 
@@ -70,7 +70,7 @@ def test_every_dimension_and_bin_has_an_embedding_of_its_own():
     spec = spec_of((0, 1), (0, 1), (0, 1), binary=(False, True, False))
     actions = discrete(spec, bins=5)
     every_bin = torch.arange(5)[:, None].expand(5, 3)
-    tokens = actions(actions.centres(every_bin.minimum(actions.counts - 1)))
+    tokens = actions(actions.centers(every_bin.minimum(actions.counts - 1)))
     distinct = {tuple(token.tolist()) for token in tokens.flatten(0, 1)}
     assert tokens.shape == (5, 3, WIDTH)
     assert len(distinct) == 5 + 2 + 5 == actions.embedding.num_embeddings
@@ -120,18 +120,18 @@ def test_continuous_values_come_back(bounds: tuple[float, float], share: float):
     actions = continuous(spec_of(bounds))
     value = torch.tensor([low + share * (high - low)])
     rounding = 1e-5 * (high - low) + 4 * torch.finfo(torch.float32).eps * max(abs(low), abs(high))
-    assert torch.allclose(actions.denormalise(actions.normalise(value)), value, rtol=0, atol=rounding)
+    assert torch.allclose(actions.denormalize(actions.normalize(value)), value, rtol=0, atol=rounding)
 
 
-def test_continuous_values_are_normalised_by_the_statistics_and_clamped_to_the_bounds():
+def test_continuous_values_are_normalized_by_the_statistics_and_clamped_to_the_bounds():
     spec = spec_of((0, 10))
     actions = continuous(spec)
-    assert actions.normalise(torch.tensor([[3.0], [5.0]])).tolist() == [[0], [1]]
-    assert actions.denormalise(torch.tensor([[1e3], [-1e3], [1.0]])).tolist() == [[10], [0], [5]]
+    assert actions.normalize(torch.tensor([[3.0], [5.0]])).tolist() == [[0], [1]]
+    assert actions.denormalize(torch.tensor([[1e3], [-1e3], [1.0]])).tolist() == [[10], [0], [5]]
 
 
 def test_a_binary_dimension_is_learned_as_0_or_1():
     actions = continuous(spec_of((-1, 1), (-1, 1), binary=(True, False)))
-    assert actions.normalise(torch.tensor([[-1.0, 0], [-0.2, 0], [0.2, 0], [1.0, 0]]))[:, 0].tolist() == [0, 0, 1, 1]
-    assert actions.denormalise(torch.tensor([[0.4, 0], [0.6, 0], [9.0, 0]]))[:, 0].tolist() == [-1, 1, 1]
+    assert actions.normalize(torch.tensor([[-1.0, 0], [-0.2, 0], [0.2, 0], [1.0, 0]]))[:, 0].tolist() == [0, 0, 1, 1]
+    assert actions.denormalize(torch.tensor([[0.4, 0], [0.6, 0], [9.0, 0]]))[:, 0].tolist() == [-1, 1, 1]
     assert actions.binary.tolist() == [True, False]

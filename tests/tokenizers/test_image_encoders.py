@@ -25,7 +25,7 @@ def modes(encoder: nn.Module, kind: type[nn.Module]) -> set[bool]:
     return {module.training for module in encoder.modules() if isinstance(module, kind)}
 
 
-def test_a_resnet_of_random_weights_has_no_batch_normalisation():
+def test_a_resnet_of_random_weights_has_no_batch_normalization():
     encoder = ResNetEncoder("tiny", None).train()
     assert modes(encoder, nn.BatchNorm2d) == set()
     assert modes(encoder, nn.GroupNorm) == {True}

@@ -49,9 +49,9 @@ def test_the_order_of_the_tokens_is_the_specs_and_not_the_batchs():
     assert torch.equal(images(batch), images(dict(reversed(batch.items()))))
 
 
-def test_a_frame_of_the_mean_colour_is_normalised_to_zero():
-    mean_colour = (torch.tensor(IMAGENET_MEAN) * 255).round().to(torch.uint8)
-    pixels = build().pixels(mean_colour[:, None, None].expand(1, 3, 10, 20))
+def test_a_frame_of_the_mean_color_is_normalized_to_zero():
+    mean_color = (torch.tensor(IMAGENET_MEAN) * 255).round().to(torch.uint8)
+    pixels = build().pixels(mean_color[:, None, None].expand(1, 3, 10, 20))
     assert pixels.shape == (1, 3, 32, 32)
     assert pixels.abs().max() < 0.01
 
@@ -98,13 +98,13 @@ def test_a_pixel_changes_its_own_patch_alone():
     assert differs.nonzero().flatten().tolist() == [6]
 
 
-def test_the_small_encoder_normalises_colours_by_its_weights():
+def test_the_small_encoder_normalizes_colors_by_its_weights():
     images = ImageConfig(encoder="small", image_size=32, patch_size=4, tokens="patches").build(SPEC, STATISTICS, WIDTH)
     encoder = images.encoder
     assert isinstance(encoder, SmallImageEncoder)
     frame = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
-    normalised = (frame / 255 - images.mean) / images.std
-    first = encoder.stages[0](normalised[0, :, :4, :4].permute(1, 2, 0).flatten())
+    normalized = (frame / 255 - images.mean) / images.std
+    first = encoder.stages[0](normalized[0, :, :4, :4].permute(1, 2, 0).flatten())
     expected = encoder.end(torch.relu(first))
     assert torch.allclose(images.features(frame)[0, : encoder.width], expected, atol=1e-4)
 

@@ -39,7 +39,7 @@ def test_the_size_of_the_small_encoder_stands_in_its_docstring():
 
 
 @pytest.mark.parametrize("encoder", [ViTCropEncoder, SmallCropEncoder])
-def test_crops_are_read_as_normalised_colours(encoder: type[ViTCropEncoder] | type[SmallCropEncoder]):
+def test_crops_are_read_as_normalized_colors(encoder: type[ViTCropEncoder] | type[SmallCropEncoder]):
     mean, std = torch.tensor([0.3471, 0.3429, 0.3383]), torch.tensor([0.3011, 0.2961, 0.2956])
     crops = torch.randint(256, (3, 32, 32, 3), dtype=torch.uint8)
     network = encoder().eval()

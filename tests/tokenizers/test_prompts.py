@@ -134,7 +134,7 @@ def test_gradients_reach_the_objects_through_a_frozen_t5(
 def test_encoders_that_read_text_only_say_so(
     kind: str, spec: TrajectorySpec, tiny_statistics: Statistics, save_text_model: Callable[[str], str]
 ):
-    with pytest.raises(ValueError, match="reads text only: take a T5, or words of the data set"):
+    with pytest.raises(ValueError, match="reads text only: take a T5, or words of the dataset"):
         LanguageConfig(pretrained=save_text_model(kind), max_tokens=16).build(spec, tiny_statistics, WIDTH)
 
 

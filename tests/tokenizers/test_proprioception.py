@@ -27,7 +27,7 @@ def test_one_token_per_vector(statistics: VectorStatistics, frequencies: int, ba
     assert build(statistics, frequencies)(torch.rand(*batch, 3)).shape == (*batch, 16)
 
 
-def test_vectors_are_normalised_before_the_mlp(statistics: VectorStatistics):
+def test_vectors_are_normalized_before_the_mlp(statistics: VectorStatistics):
     tokenizer = build(statistics)
     vectors = torch.rand(4, 3) * 100
     expected = tokenizer.mlp((vectors - statistics.mean) / statistics.std)

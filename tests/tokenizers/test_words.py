@@ -8,7 +8,7 @@ from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.language.words import Words, word_tokenizer
 from astra.trajectory import Statistics, TrajectorySpec
 
-INSTRUCTIONS = ("push the T to the centre", "push the T to the lower right, at 356")
+INSTRUCTIONS = ("push the T to the center", "push the T to the lower right, at 356")
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_the_vocabulary_depends_on_the_set_of_instructions_alone():
     again = word_tokenizer((*reversed(INSTRUCTIONS), INSTRUCTIONS[0])).get_vocab()
     assert first == again
     assert sorted(first, key=first.__getitem__) == (
-        ["[PAD]", "[UNK]", ",", "3", "5", "6", "at", "centre", "lower", "push", "right", "t", "the", "to"]
+        ["[PAD]", "[UNK]", ",", "3", "5", "6", "at", "center", "lower", "push", "right", "t", "the", "to"]
     )
 
 
@@ -79,7 +79,7 @@ def test_words_that_the_data_set_lacks_are_told_once():
 def test_a_too_long_instruction_is_refused():
     words = Words(INSTRUCTIONS, width=6, max_tokens=6)
     words([INSTRUCTIONS[0]])
-    with pytest.raises(ValueError, match=r"'push the T to the centre now' has 7 tokens, but max_tokens is 6"):
+    with pytest.raises(ValueError, match=r"'push the T to the center now' has 7 tokens, but max_tokens is 6"):
         words([INSTRUCTIONS[0] + " now"])
 
 

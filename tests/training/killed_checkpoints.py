@@ -11,10 +11,10 @@ from pathlib import Path
 from linear_policy import SPEC, LinearConfig, statistics
 
 import astra.policies
-from astra.datasets.batches import BatchOrder
+from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import load_policy
 from astra.training.budget import Budget
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 from astra.training.optimizer import build_optimizer
 from astra.training.run_folder import RunFolder
 from astra.training.run_state import RunState
@@ -26,9 +26,9 @@ run = RunFolder(Path(sys.argv[1]), keep=1)
 policy = LinearConfig().build(SPEC, statistics())
 state = RunState(
     policy=policy,
-    average=MovingAverage(policy, ceiling=0.9, power=0.75),
+    ema=EMA(policy, ceiling=0.9, power=0.75),
     optimizer=build_optimizer(policy, learning_rate=0.1, weight_decay=0.1, betas=(0.9, 0.95)),
-    order=BatchOrder(10, 2, seed=0),
+    order=BatchSampler(10, 2, seed=0),
     budget=Budget(updates=100),
 )
 

@@ -95,11 +95,11 @@ def _fail_in_second() -> None:
 def main(folder: Path) -> None:
     """Do all of it."""
     run(folder / "whole")
-    run(folder / "parts", accumulate=3)
+    run(folder / "parts", gradient_accumulation_steps=3)
     run(folder / "astra", ASTRA)
     run(folder / "begun-by-one", resume=True)
     interrupt(folder / "begun-by-two")
-    run(folder / "sharded", accumulate=3, shard=True)
+    run(folder / "sharded", gradient_accumulation_steps=3, shard=True)
     run(folder / "sharded-astra", ASTRA, shard=True)
     run(folder / "contrastive", ENCODER, MANY, **CONTRASTIVE)
     run(folder / "sharded-contrastive", ENCODER, MANY, **CONTRASTIVE, shard=True)

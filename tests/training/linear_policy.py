@@ -54,13 +54,13 @@ class LinearPolicy(Policy[None]):
         if self.training:
             self.seen += 1
         mean = error.masked_fill(~trajectory.valid[..., None], 0).sum() / count
-        return Losses(behaviour_cloning=mean, metrics={"double": 2 * mean.detach()}, count=count)
+        return Losses(behavior_cloning=mean, metrics={"double": 2 * mean.detach()}, count=count)
 
     def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None) -> None:
         raise NotImplementedError
 
-    def restart(
-        self, state: None, slots: Tensor, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None
+    def reset(
+        self, state: None, where: Tensor, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None
     ) -> None:
         raise NotImplementedError
 

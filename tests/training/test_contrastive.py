@@ -36,17 +36,17 @@ def weights(policy: Path) -> dict[str, np.ndarray]:
     return {f"{path.name}/{name}": value.numpy() for path in files for name, value in load_tensors(path).items()}
 
 
-def test_the_objective_is_behaviour_cloning_plus_alpha_times_the_contrast(linear: ModuleType) -> None:
+def test_the_objective_is_behavior_cloning_plus_alpha_times_the_contrast(linear: ModuleType) -> None:
     policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
     contrastive = ContrastiveDynamics(CONTRASTIVE, policy)
     batch = linear.windows().batch(np.arange(20))
     contrast = CONTRASTIVE.draw(batch)
     cost = Objective(policy, contrastive)(batch, contrast)
-    cloned = policy.loss(batch).behaviour_cloning
+    cloned = policy.loss(batch).behavior_cloning
     assert cost.metrics["loss"] == cloned
     torch.testing.assert_close(cost.loss, cloned + 0.1 * cost.metrics["contrastive_loss"])
     assert Objective(policy, contrastive)(batch).loss == cloned
-    alone = ContrastiveDynamics(replace(CONTRASTIVE, alone=True), policy)
+    alone = ContrastiveDynamics(replace(CONTRASTIVE, contrastive_only=True), policy)
     only = Objective(policy, alone).train()(batch, contrast)
     assert only.loss == only.metrics["contrastive_loss"]
 
@@ -68,7 +68,7 @@ def test_gradients_of_the_sum_are_those_of_both_losses(tiny_spec: TrajectorySpec
     both = gradients(Objective(policy, contrastive)(batch, contrast).loss)
     torch.manual_seed(0)
     contrasted = gradients(contrastive(policy, batch, contrast)[0])
-    for found, cloned, pulled in zip(both, gradients(policy.loss(batch).behaviour_cloning), contrasted, strict=True):
+    for found, cloned, pulled in zip(both, gradients(policy.loss(batch).behavior_cloning), contrasted, strict=True):
         torch.testing.assert_close(found, cloned + 0.3 * pulled, rtol=1e-4, atol=1e-6)
     for view, shown in batch.objects.items():
         assert torch.equal(shown.crops, untouched.objects[view].crops), "cloning sees what was recorded"
@@ -78,9 +78,9 @@ def test_gradients_of_the_sum_are_those_of_both_losses(tiny_spec: TrajectorySpec
 
 def test_a_contrast_of_vanishing_weight_leaves_cloning_as_it_is(linear: ModuleType, tmp_path: Path) -> None:
     still, vanishing = replace(ASTRA, dropout=0.0), replace(CONTRASTIVE, weight=1e-30)
-    beside = load_policy(run(linear, tmp_path / "beside", still, contrastive=vanishing, accumulate=2))
-    alone = load_policy(run(linear, tmp_path / "alone", still, contrastive=None, accumulate=2))
-    pulling = load_policy(run(linear, tmp_path / "pulling", still, accumulate=2))
+    beside = load_policy(run(linear, tmp_path / "beside", still, contrastive=vanishing, gradient_accumulation_steps=2))
+    alone = load_policy(run(linear, tmp_path / "alone", still, contrastive=None, gradient_accumulation_steps=2))
+    pulling = load_policy(run(linear, tmp_path / "pulling", still, gradient_accumulation_steps=2))
     for (name, weight), same in zip(beside.state_dict().items(), alone.state_dict().values(), strict=True):
         torch.testing.assert_close(weight, same, rtol=1e-4, atol=1e-6, msg=name)
     pulled = pulling.state_dict()
@@ -88,12 +88,12 @@ def test_a_contrast_of_vanishing_weight_leaves_cloning_as_it_is(linear: ModuleTy
 
 
 def test_a_run_that_was_cut_off_goes_on_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
-    whole = run(linear, tmp_path / "whole", accumulate=2)
+    whole = run(linear, tmp_path / "whole", gradient_accumulation_steps=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("astra.training.train._check_finite", _stop_at(3))
         with pytest.raises(InterruptedError):
-            run(linear, tmp_path / "parts", accumulate=2)
-    parts = run(linear, tmp_path / "parts", accumulate=2, resume=True)
+            run(linear, tmp_path / "parts", gradient_accumulation_steps=2)
+    parts = run(linear, tmp_path / "parts", gradient_accumulation_steps=2, resume=True)
     one, other = weights(whole), weights(parts)
     assert one.keys() == other.keys()
     assert any(name.startswith("contrastive.safetensors/head") for name in one)
@@ -128,9 +128,9 @@ def test_retrieval_is_recorded_in_training_and_on_held_out_episodes(linear: Modu
 
 
 def test_cloning_goes_on_from_the_weights_of_a_pretraining(linear: ModuleType, tmp_path: Path) -> None:
-    begun = run(linear, tmp_path / "pretraining", contrastive=replace(CONTRASTIVE, alone=True))
+    begun = run(linear, tmp_path / "pretraining", contrastive=replace(CONTRASTIVE, contrastive_only=True))
     policy = load_policy(begun)
-    start = {"contrastive": None, "begin_from": str(tmp_path / "pretraining"), "learning_rate": 1e-12}
+    start = {"contrastive": None, "init_from": str(tmp_path / "pretraining"), "learning_rate": 1e-12}
     tuned = load_policy(run(linear, tmp_path / "tuned", **start))
     for (name, first), second in zip(policy.state_dict().items(), tuned.state_dict().values(), strict=True):
         torch.testing.assert_close(second, first, rtol=1e-5, atol=1e-7, msg=name)
@@ -138,13 +138,13 @@ def test_cloning_goes_on_from_the_weights_of_a_pretraining(linear: ModuleType, t
 
 def test_a_batch_too_small_is_refused_before_anything_is_trained(linear: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leaves 2 in each micro-batch: raise batch_size, or lower accumulate"):
-        run(linear, tmp_path / "run", batch_size=8, accumulate=4)
+        run(linear, tmp_path / "run", batch_size=8, gradient_accumulation_steps=4)
 
 
 def test_augmentation_without_contrast_is_what_cloning_sees_in_training_alone(linear: ModuleType) -> None:
     policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
     batch = replace(linear.windows().batch(np.arange(6)), features={"camera": torch.zeros(6, 5, 2)})
     objective = Objective(policy, augmentation=AugmentationConfig())
-    assert objective.eval()(batch).loss == policy.loss(batch).behaviour_cloning
+    assert objective.eval()(batch).loss == policy.loss(batch).behavior_cloning
     with pytest.raises(ValueError, match="cannot be augmented"):  # which shows that it was tried
         objective.train()(batch)

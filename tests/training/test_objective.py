@@ -28,21 +28,21 @@ def test_means_begin_anew_after_they_were_taken() -> None:
     assert means.take() == {"loss": pytest.approx(7.0)}
 
 
-def test_the_objective_is_behaviour_cloning_with_the_metrics_of_the_policy(linear: ModuleType) -> None:
+def test_the_objective_is_behavior_cloning_with_the_metrics_of_the_policy(linear: ModuleType) -> None:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
     batch = linear.windows().batch(np.arange(6))
     losses, found = policy.loss(batch), Objective(policy)(batch)
-    assert found.loss == losses.behaviour_cloning
+    assert found.loss == losses.behavior_cloning
     assert found.loss.requires_grad
     assert not found.metrics["loss"].requires_grad
-    assert found.metrics["double"] == pytest.approx(2 * losses.behaviour_cloning.item())
+    assert found.metrics["double"] == pytest.approx(2 * losses.behavior_cloning.item())
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 20])
 def test_validation_is_the_mean_over_valid_entries_however_it_is_cut(linear: ModuleType, batch_size: int) -> None:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
     windows = linear.windows()
-    whole = policy.loss(windows.batch(np.arange(len(windows)))).behaviour_cloning.item()
+    whole = policy.loss(windows.batch(np.arange(len(windows)))).behavior_cloning.item()
     found = validate(Accelerator(cpu=True), policy, windows, num_windows=10**6, batch_size=batch_size)
     assert found["loss"] == pytest.approx(whole, rel=1e-5)
 
@@ -50,6 +50,6 @@ def test_validation_is_the_mean_over_valid_entries_however_it_is_cut(linear: Mod
 def test_validation_reads_the_first_the_last_and_windows_in_between(linear: ModuleType) -> None:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
     windows = linear.windows()
-    expected = policy.loss(windows.batch(np.array([0, 10, 19]))).behaviour_cloning.item()
+    expected = policy.loss(windows.batch(np.array([0, 10, 19]))).behavior_cloning.item()
     found = validate(Accelerator(cpu=True), policy, windows, num_windows=3, batch_size=2)
     assert found["loss"] == pytest.approx(expected, rel=1e-5)

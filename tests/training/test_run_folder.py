@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astra.storage.atomic import whole_folder
+from astra.storage.atomic import atomic_folder
 from astra.training.run_folder import RunFolder
 
 
@@ -77,5 +77,5 @@ def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monk
 
 def test_a_whole_folder_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    with pytest.raises(FileExistsError, match="exists already"), whole_folder(tmp_path / "there"):
+    with pytest.raises(FileExistsError, match="exists already"), atomic_folder(tmp_path / "there"):
         pass

@@ -5,9 +5,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from astra.datasets.batches import BatchOrder
+from astra.datasets.batches import BatchSampler
 from astra.training.budget import Budget
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 from astra.training.optimizer import build_optimizer
 from astra.training.run_state import RunState
 
@@ -17,9 +17,9 @@ def state(linear: ModuleType) -> RunState:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
     return RunState(
         policy=policy,
-        average=MovingAverage(policy, ceiling=0.9, power=0.75),
+        ema=EMA(policy, ceiling=0.9, power=0.75),
         optimizer=build_optimizer(policy, learning_rate=0.1, weight_decay=0.1, betas=(0.9, 0.95)),
-        order=BatchOrder(10, 2, seed=0),
+        order=BatchSampler(10, 2, seed=0),
         budget=Budget(updates=9),
     )
 

@@ -104,7 +104,7 @@ def test_micro_batches_with_different_amounts_of_padding_give_the_update_of_the_
 ) -> None:
     still = linear.LinearConfig(dropout=0.0)
     whole = run(linear, tmp_path / "whole", config=still)
-    parts = run(linear, tmp_path / "parts", config=still, accumulate=3)
+    parts = run(linear, tmp_path / "parts", config=still, gradient_accumulation_steps=3)
     one, other = load_policy(whole).state_dict(), load_policy(parts).state_dict()
     for name in one.keys() - {"seen"}:
         torch.testing.assert_close(one[name], other[name], rtol=1e-5, atol=1e-6, msg=name)
@@ -118,7 +118,7 @@ def test_the_averaged_weights_are_kept_and_the_frozen_ones_stay(linear: ModuleTy
     raw = load_tensors(tmp_path / "run/checkpoints/last/training_state/weights.safetensors")
     assert not any(name.startswith("frozen") for name in raw)
     assert not torch.equal(raw["out.weight"], policy.state_dict()["out.weight"])
-    last = load_policy(run(linear, tmp_path / "last", average_ceiling=0.0))
+    last = load_policy(run(linear, tmp_path / "last", ema_max_decay=0.0))
     assert torch.equal(raw["out.weight"], last.state_dict()["out.weight"])
     assert torch.equal(policy.state_dict()["frozen.weight"], last.state_dict()["frozen.weight"])
 

@@ -1,6 +1,6 @@
-"""How hard, and which way, the two losses of a run pull at its weights: behaviour cloning, and the contrast beside it.
+"""How hard, and which way, the two losses of a run pull at its weights: behavior cloning, and the contrast beside it.
 
-The optimiser divides a weight's step by the size of its gradients, most of which is the noise of a batch; where steps
+The optimizer divides a weight's step by the size of its gradients, most of which is the noise of a batch; where steps
 lead is told by what is left in the mean, the drift. A contrast can have little of the first and much of the second.
 """
 
@@ -56,7 +56,7 @@ class Pull:
     contrast: Gradient
     """Of alpha L_CDL."""
     share: float
-    """What the contrast has in the sum of both squares of a batch's norm, by which the optimiser divides."""
+    """What the contrast has in the sum of both squares of a batch's norm, by which the optimizer divides."""
     cosine: float | None
     """Between both drifts, between -1 and 1 but for its error; None where one of them is."""
     cosine_error: float | None
@@ -106,8 +106,8 @@ def batches_of(
         ValueError: if the demonstrations are not of what the policy sees and does.
     """
     check_fits(run.policy, dataset)
-    timesteps, horizon = run.training.timesteps, run.policy.horizon
-    windows = Windows(dataset, episodes, timesteps=timesteps, horizon=horizon, stride=timesteps)
+    timesteps, chunk_size = run.training.timesteps, run.policy.chunk_size
+    windows = Windows(dataset, episodes, timesteps=timesteps, chunk_size=chunk_size, stride=timesteps)
     chance = np.random.default_rng(seed)
     for _ in range(count):
         size = min(run.training.batch_size, len(windows))
@@ -189,8 +189,8 @@ def _pull(
     if None not in norms:
         cosine = float(whole[0, 1] / (whole[0, 0] * whole[1, 1]).sqrt())
         floor = torch.finfo(without.dtype).tiny
-        spread = (without[:, 0, 0] * without[:, 1, 1]).clamp(min=floor).sqrt()
-        cosine_error = float(_jackknife(without[:, 0, 1] / spread))
+        init_std = (without[:, 0, 0] * without[:, 1, 1]).clamp(min=floor).sqrt()
+        cosine_error = float(_jackknife(without[:, 0, 1] / init_std))
     batch = squares.sqrt().tolist()
     return Pull(
         part=part,

@@ -62,7 +62,7 @@ def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequen
     if not 0 < within < 1:
         raise ValueError(f"got within={within}, expected a share of the range between 0 and 1, such as 0.05")
     check_fits(policy, dataset)
-    windows = Windows(dataset, episodes, timesteps=1, horizon=policy.horizon, stride=int(dataset.lengths.max()))
+    windows = Windows(dataset, episodes, timesteps=1, chunk_size=policy.chunk_size, stride=int(dataset.lengths.max()))
     chosen, demonstrated, told, weights = [], [], [], []
     with torch.no_grad():
         for positions in batches_in_order(len(windows), BATCH_SIZE):

@@ -21,7 +21,7 @@ from astra.evaluation.report import BESIDE, PAIRS
 from astra.evaluation.rollout import rollout
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
-from astra.storage.atomic import whole_folder, write_whole
+from astra.storage.atomic import atomic_folder, write_atomic
 from astra.suites.pusht_evaluation import fitting_environment
 from astra.suites.tabletop_evaluation import world_of
 
@@ -50,7 +50,7 @@ class Measured:
             raise FileNotFoundError(f"{file} is missing: measure the policy first, with astra evaluate {run}")
         info = json.loads(file.read_text())
         policy = load_policy(run)
-        told = {name: info[name] for name in ("temperature", "execute") if name in info}
+        told = {name: info[name] for name in ("temperature", "n_action_steps") if name in info}
         policy.decode_with(replace(policy.decoding, **told))
         parts = run.resolve().parts
         return cls(label="-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1], policy=policy, info=info)
@@ -59,11 +59,11 @@ class Measured:
         """Play episodes of its evaluation again, with their frames."""
         spec = self.policy.spec
         if spec.objects is None:
-            build, slots = fitting_environment(spec, self.info["max_timesteps"]).build, len(rows)
+            build, num_envs = fitting_environment(spec, self.info["max_timesteps"]).build, len(rows)
         else:
             world = world_of(spec)
-            build, slots = world.build, 1 if world.one_at_a_time else len(rows)
-        return rollout(self.policy, build, [_case(row) for row in rows], slots=slots, title=self.label)
+            build, num_envs = world.build, 1 if world.one_at_a_time else len(rows)
+        return rollout(self.policy, build, [_case(row) for row in rows], num_envs=num_envs, title=self.label)
 
 
 def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
@@ -96,9 +96,9 @@ def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
         )
     folder = run / "eval" / BESIDE / right.label
     shutil.rmtree(folder, ignore_errors=True)
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         pairs = [_keep(row, ours, theirs, (left.label, right.label), partial) for row, ours, theirs in shown]
-        write_whole(partial / PAIRS, (json.dumps(pairs, indent=2) + "\n").encode())
+        write_atomic(partial / PAIRS, (json.dumps(pairs, indent=2) + "\n").encode())
     return folder
 
 

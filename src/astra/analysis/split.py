@@ -25,7 +25,7 @@ class Split:
         """Give the episodes that the run has not seen.
 
         Raises:
-            ValueError: if there is none, or the data set is not the run's.
+            ValueError: if there is none, or the dataset is not the run's.
         """
         _, held_out = self._parts(opened)
         if not held_out:
@@ -36,7 +36,7 @@ class Split:
         """Give the episodes that the run learned from.
 
         Raises:
-            ValueError: if the data set is not the run's.
+            ValueError: if the dataset is not the run's.
         """
         return self._parts(opened)[0]
 
@@ -45,7 +45,7 @@ class Split:
         if len(training) != self.training_episodes:
             raise ValueError(
                 f"the run trained on {self.training_episodes} episodes, and of the {len(opened)} in {opened.folder} "
-                f"it would have trained on {len(training)}: give the data set of the training"
+                f"it would have trained on {len(training)}: give the dataset of the training"
             )
         return training, held_out
 
@@ -71,7 +71,7 @@ def split_of(checkpoint: Path) -> Split:
 
 
 def open_for(policy: Policy[Any], folder: Path) -> LeRobotDataset:
-    """Open of a data set what a policy reads.
+    """Open of a dataset what a policy reads.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from astra.attention.layers import by_head, joined
+from astra.attention.layers import by_head, cat
 from astra.attention.masks import additive, may_attend
 from astra.attention.positions import RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate
@@ -115,7 +115,7 @@ class SegmentCache:
             return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
         of_tokens, of_queries = transformer.final_norm(rows).split([num_read, len(rows) - num_read])
         parts = [part.unflatten(0, (len(tokens), -1)) for part in (of_tokens, of_queries) if len(part)]
-        return joined(parts, 1)
+        return cat(parts, 1)
 
     def fill(self, ids: TokenIds, valid: Bool[Tensor, "B S"] | None = None) -> Int[Tensor, "B S"]:
         """Make room for new context tokens, note their ids, and give the columns of their keys and values."""
@@ -129,7 +129,7 @@ class SegmentCache:
         self.valid[batch, columns] = True if valid is None else valid
         return columns
 
-    def replace(self, slots: Bool[Tensor, " B"], other: "SegmentCache") -> None:
+    def replace(self, where: Bool[Tensor, " B"], other: "SegmentCache") -> None:
         """Put the slots of another cache, in order, in place of those marked."""
         capacity = max(self.capacity, other.capacity)
         self._make_room(capacity)
@@ -137,7 +137,7 @@ class SegmentCache:
         mine = [*vars(self.ids).values(), self.valid, *self.keys, *self.values]
         others = [*vars(other.ids).values(), other.valid, *other.keys, *other.values]
         for tensor, replacement in zip(mine, others, strict=True):
-            tensor[slots] = replacement
+            tensor[where] = replacement
 
     def _columns(self, ids: TokenIds) -> Int[Tensor, "B S"]:
         per_timestep = self.sizes.state + self.sizes.action
@@ -179,10 +179,10 @@ class _CacheKernel:
         self.values[self.batch, :, self.columns] = values
         if q_read is None and q_queries is None:  # the last block, when nothing is asked
             return keys_values[:0, : keys_values.shape[1] // 2]
-        q = joined([part.unflatten(0, (B, -1)) for part in (q_read, q_queries) if part is not None], 1)
+        q = cat([part.unflatten(0, (B, -1)) for part in (q_read, q_queries) if part is not None], 1)
         used = self.mask.shape[-1]
         mixed = F.scaled_dot_product_attention(
             by_head(q, H), self.keys[:, :, :used], self.values[:, :, :used], attn_mask=self.mask[:, :, -q.shape[1] :]
         ).transpose(1, 2)
         sizes = [0 if part is None else len(part) // B for part in (q_read, q_queries)]
-        return joined([part.flatten(0, 1).flatten(1) for part in mixed.split(sizes, dim=1) if part.shape[1]], 0)
+        return cat([part.flatten(0, 1).flatten(1) for part in mixed.split(sizes, dim=1) if part.shape[1]], 0)

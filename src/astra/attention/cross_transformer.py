@@ -9,7 +9,7 @@ The prompt itself is not transformed: its keys and values in all layers come fro
 prompt, however long the rollout. The context's are kept by `CrossCache`; a control step then costs one timestep.
 
 Source: Jiang et al. 2023, VIMA.
-Deviation: prompt tokens are normalised, without parameters, before they become keys and values. VIMA's come out of T5,
+Deviation: prompt tokens are normalized, without parameters, before they become keys and values. VIMA's come out of T5,
 which ends with a norm; with words that are trained from small random vectors the prompt would hardly be heard at first.
 """
 
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import initialise
+from astra.attention.initialization import initialize
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
 from astra.attention.positions import LearnedPositions, RelativePositions
@@ -36,12 +36,12 @@ class PromptKeys:
     mask: Float[Tensor, "B 1 1 L"]
     """Additive."""
 
-    def replace(self, slots: Bool[Tensor, " B"], other: "PromptKeys") -> None:
+    def replace(self, where: Bool[Tensor, " B"], other: "PromptKeys") -> None:
         """Put other prompts, in order, in place of those marked."""
         length = max(self.mask.shape[-1], other.mask.shape[-1])
         mine, theirs = self._widened(length), other._widened(length)
         for own, new in zip([mine.mask, *mine.keys_values], [theirs.mask, *theirs.keys_values], strict=True):
-            own[slots] = new
+            own[where] = new
         self.mask, self.keys_values = mine.mask, mine.keys_values
 
     def _widened(self, length: int) -> "PromptKeys":
@@ -51,7 +51,7 @@ class PromptKeys:
         )
 
 
-class CrossTransformer(nn.Module):
+class CrossAttentionTransformer(nn.Module):
     """Layers of cross-attention and self-attention: 32 D^2 + 17 D parameters each, and the tables of positions.
 
     The tables (512 places of the context, 256 of the prompt) belong to the trunk, as in VIMA: with them all counts that
@@ -69,7 +69,7 @@ class CrossTransformer(nn.Module):
         positions: LearnedPositions | None = None,
         prompt_positions: LearnedPositions | None = None,
     ) -> None:
-        """Make and initialise the layers.
+        """Make and initialize the layers.
 
         Args:
             layers: Layers, each of a cross-attention block and a self-attention block.
@@ -85,7 +85,7 @@ class CrossTransformer(nn.Module):
         self.positions, self.prompt_positions = positions, prompt_positions
         self.cross = nn.ModuleList(CrossBlock(width, heads, dropout, gates=gates) for _ in range(layers))
         self.blocks = nn.ModuleList(VimaBlock(width, heads, dropout) for _ in range(layers))
-        initialise(self, width)
+        initialize(self, width)
 
     def read_prompts(
         self,
@@ -175,7 +175,7 @@ class CrossCache:
 
     def read(
         self,
-        transformer: CrossTransformer,
+        transformer: CrossAttentionTransformer,
         tokens: Float[Tensor, "B S D"],
         ids: TokenIds,
         valid: Bool[Tensor, "B S"],
@@ -189,10 +189,10 @@ class CrossCache:
         self._forget(ids.kind.shape[1] * (timesteps if self.window is None else min(timesteps, self.window)))
         return outputs
 
-    def replace(self, slots: Bool[Tensor, " B"], prompts: PromptKeys) -> None:
+    def replace(self, where: Bool[Tensor, " B"], prompts: PromptKeys) -> None:
         """Begin anew in the slots marked, with other prompts, in order."""
-        self.prompt.replace(slots, prompts)
-        self.valid[slots] = False
+        self.prompt.replace(where, prompts)
+        self.valid[where] = False
 
     def _forget(self, kept: int) -> None:
         """Drop all columns but the newest."""

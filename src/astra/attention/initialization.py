@@ -6,18 +6,18 @@ from astra.attention.layers import Attention, FeedForward
 from astra.attention.vima_block import CrossBlock, GatedFeedForward
 
 
-def spread(width: int) -> float:
+def init_std(width: int) -> float:
     """Give the standard deviation of new weights at a width: GPT-2's 0.02 at GPT-2's width of 768.
 
     It grows as 1 / sqrt(width), so that at every width an embedding is as long, and a layer answers as loudly to a
-    normalised token, as in GPT-2. With 0.02 at a width of 128, blocks say next to nothing at first, and small policies
+    normalized token, as in GPT-2. With 0.02 at a width of 128, blocks say next to nothing at first, and small policies
     begin to learn later.
     """
     return 0.02 * (768 / width) ** 0.5
 
 
-def initialise(transformer: nn.Module, width: int) -> None:
-    """Initialise as GPT-2 does, with s = `spread(width)`.
+def initialize(transformer: nn.Module, width: int) -> None:
+    """Initialize as GPT-2 does, with s = `spread(width)`.
 
     ============================  =======================================
     linear weights                normal, s
@@ -27,19 +27,19 @@ def initialise(transformer: nn.Module, width: int) -> None:
     layer norms                   scale 1, shift 0
     ============================  =======================================
 
-    There are two residuals per block. What is initialised may be any module that holds blocks.
+    There are two residuals per block. What is initialized may be any module that holds blocks.
     """
     last: list[nn.Linear] = []
     for module in transformer.modules():
         if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=spread(width))
+            nn.init.normal_(module.weight, std=init_std(width))
             if module.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=spread(width))
+            nn.init.normal_(module.weight, std=init_std(width))
         elif isinstance(module, Attention | CrossBlock):
             last.append(module.out)
         elif isinstance(module, FeedForward | GatedFeedForward):
             last.append(module.down)
     for layer in last:
-        nn.init.normal_(layer.weight, std=spread(width) / len(last) ** 0.5)
+        nn.init.normal_(layer.weight, std=init_std(width) / len(last) ** 0.5)

@@ -34,7 +34,7 @@ class Attention(nn.Module):
     """Multi-head self-attention with one QKV product for what is read and a Q product for the queries."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Make the projections; weights are initialised by the transformer.
+        """Make the projections; weights are initialized by the transformer.
 
         Raises:
             ValueError: if the heads do not divide the width.
@@ -72,7 +72,7 @@ class FeedForward(nn.Module):
     """
 
     def __init__(self, width: int) -> None:
-        """Make the layers; weights are initialised by the transformer."""
+        """Make the layers; weights are initialized by the transformer."""
         super().__init__()
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
@@ -86,7 +86,7 @@ class Block(nn.Module):
     """One pre-LN GPT-2 block: 12 D^2 + 13 D parameters. Source: the counts in appendix A.10 and A.11."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
-        """Make the layers; weights are initialised by the transformer."""
+        """Make the layers; weights are initialized by the transformer."""
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
@@ -146,6 +146,6 @@ def drop(x: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
     return x * kept.to(x.dtype).mul_(1 / (1 - limit / 2**16))
 
 
-def joined(parts: "list[Tensor] | tuple[Tensor, ...]", dim: int) -> Tensor:
+def cat(parts: "list[Tensor] | tuple[Tensor, ...]", dim: int) -> Tensor:
     """Concatenate, without a copy where there is nothing to join."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

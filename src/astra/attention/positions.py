@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.attention.segments import Kind, TokenIds
 
 
@@ -79,8 +79,8 @@ class RelativePositions(nn.Module):
         self.kinds = nn.Embedding(len(Kind), width)
         self.slots = nn.Embedding(sizes.prompt + sizes.state + sizes.action, width)
         self.ages = nn.Parameter(torch.zeros(heads, max_age + 2))
-        nn.init.normal_(self.kinds.weight, std=spread(width))
-        nn.init.normal_(self.slots.weight, std=spread(width))
+        nn.init.normal_(self.kinds.weight, std=init_std(width))
+        nn.init.normal_(self.slots.weight, std=init_std(width))
 
     def forward(self, ids: TokenIds) -> Float[Tensor, "*B S D"]:
         """Look up the vector to add to each token; it does not depend on the timestep."""

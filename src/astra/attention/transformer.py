@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.attention.initialization import initialise
-from astra.attention.kernels.batch import Chunk, ChunkedKernel, PackedKernel, Rows, SharedPrompt, WeightsKernel
+from astra.attention.initialization import initialize
+from astra.attention.kernels.batch import PackedKernel, RowBlock, RowBlockKernel, Rows, SharedPrompt, WeightsKernel
 from astra.attention.layers import Block, Kernel
 from astra.attention.positions import LearnedPositions
 from astra.attention.vima_block import VimaBlock
@@ -41,14 +41,14 @@ class Transformer(nn.Module):
         positions: LearnedPositions | None = None,
         block: TrunkBlock = "gpt2",
     ) -> None:
-        """Make and initialise the blocks."""
+        """Make and initialize the blocks."""
         super().__init__()
         self.heads, self.width, self.dropout = heads, width, dropout
         self.positions = positions
         kind = Block if block == "gpt2" else VimaBlock
         self.blocks = nn.ModuleList(kind(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width) if block == "gpt2" else nn.Identity()
-        initialise(self, width)
+        initialize(self, width)
 
     def forward(
         self,
@@ -58,7 +58,7 @@ class Transformer(nn.Module):
         mask: Float[Tensor, "#B #H R S"],
         *,
         context_out: bool,
-        chunks: Sequence[Chunk] = (),
+        row_blocks: Sequence[RowBlock] = (),
     ) -> Float[Tensor, "B R2 D"]:
         """Run all blocks over the rows: the context, then the queries.
 
@@ -68,11 +68,11 @@ class Transformer(nn.Module):
             queries: Action queries of all timesteps; none (Q = 0) when a trajectory is only encoded.
             mask: Additive; rows are context then queries, columns are prompt then context.
             context_out: Whether the context comes out too; without it the last block computes the queries only.
-            chunks: Rows that may be computed apart because they do not read all columns; none: all at once.
+            row_blocks: Rows that may be computed apart because they do not read all columns; none: all at once.
         """
         rows, layout = _lay_out(prompt, context, queries)
         dropout = self.dropout if self.training else 0.0
-        kernel = choose_kernel(layout, prompt, mask, chunks, heads=self.heads, dropout=dropout)
+        kernel = choose_kernel(layout, prompt, mask, row_blocks, heads=self.heads, dropout=dropout)
         for layer, block in enumerate(self.blocks):
             last = layer == len(self.blocks) - 1
             wanted = layout.of_prompts if context_out else layout.read
@@ -110,7 +110,7 @@ def choose_kernel(
     rows: Rows,
     prompt: SharedPrompt,
     mask: Float[Tensor, "#B #H R S"],
-    chunks: Sequence[Chunk],
+    row_blocks: Sequence[RowBlock],
     *,
     heads: int,
     dropout: float,
@@ -126,4 +126,4 @@ def choose_kernel(
             pack *= 2
     if pack > 1:
         return PackedKernel(rows, prompt, mask, pack, heads=heads, dropout=dropout)
-    return ChunkedKernel(rows, prompt, mask, chunks, heads=heads, dropout=dropout)
+    return RowBlockKernel(rows, prompt, mask, row_blocks, heads=heads, dropout=dropout)

@@ -1,7 +1,7 @@
 """VIMA's two blocks: self-attention as in the first GPT, and cross-attention to a prompt, both with GEGLU.
 
 The first keeps the protocol of `astra.attention.layers.Block`, so that the same transformer and the same cache run it.
-Its output is normalised already; no final norm follows.
+Its output is normalized already; no final norm follows.
 """
 
 import torch
@@ -19,7 +19,7 @@ class GatedFeedForward(nn.Module):
     """
 
     def __init__(self, width: int, *, bias: bool = True) -> None:
-        """Make the layers, with 5 D biases or none; weights are initialised by the transformer."""
+        """Make the layers, with 5 D biases or none; weights are initialized by the transformer."""
         super().__init__()
         self.up = nn.Linear(width, 4 * width, bias=bias)
         self.gate = nn.Linear(width, 4 * width, bias=False)
@@ -38,7 +38,7 @@ class VimaBlock(nn.Module):
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
-        """Make the layers; weights are initialised by the transformer."""
+        """Make the layers; weights are initialized by the transformer."""
         super().__init__()
         self.attention = Attention(width, heads)
         self.attention_norm = nn.LayerNorm(width)
@@ -62,11 +62,11 @@ class CrossBlock(nn.Module):
     """Pre-LN attention to other tokens and a gated feed-forward, without biases: 16 D^2 + 4 D parameters.
 
     Source: Jiang et al. 2023, VIMA; Alayrac et al. 2022, Flamingo (the gates).
-    Deviation: the gate of GEGLU reads what is normalised, as GEGLU's own paper has it; VIMA's reads what is not.
+    Deviation: the gate of GEGLU reads what is normalized, as GEGLU's own paper has it; VIMA's reads what is not.
     """
 
     def __init__(self, width: int, heads: int, dropout: float, *, gates: bool = False) -> None:
-        """Make the layers; weights are initialised by whoever owns the block.
+        """Make the layers; weights are initialized by whoever owns the block.
 
         Args:
             width: D.

@@ -21,9 +21,9 @@ class AugmentationConfig:
     shift: float = 0.0625
     """Largest shift, as a share of a picture's side: 2 pixels of a crop. What enters repeats the edge."""
     brightness: float = 0.1
-    """Largest change of all colours, as a share of their range."""
+    """Largest change of all colors, as a share of their range."""
     contrast: float = 0.1
-    """Largest change of the distance of colours from the middle grey, as a share of it."""
+    """Largest change of the distance of colors from the middle gray, as a share of it."""
     same_at_all_timesteps: bool = True
     """Whether all timesteps of a camera or an object change alike, so that what moved is still what moved."""
     prompts: bool = False
@@ -123,5 +123,5 @@ def _changed(
     cut = flat[numbers[:, None, None], y[:, :, None], x[:, None, :]].view(pictures.shape)
     factor = 1 + config.contrast * light[..., 0]
     offset = 127.5 * (1 - factor) + 255 * config.brightness * light[..., 1]
-    colours = (cut * factor[..., None, None, None]).add_(offset[..., None, None, None])
-    return colours.round_().clamp_(0, 255).to(torch.uint8), torch.stack([down, right], dim=-1)
+    colors = (cut * factor[..., None, None, None]).add_(offset[..., None, None, None])
+    return colors.round_().clamp_(0, 255).to(torch.uint8), torch.stack([down, right], dim=-1)

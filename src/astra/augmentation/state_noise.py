@@ -1,4 +1,4 @@
-"""Noise on what the policy sees in training, so that it has seen the neighbourhood of a demonstration too."""
+"""Noise on what the policy sees in training, so that it has seen the neighborhood of a demonstration too."""
 
 from dataclasses import replace
 

@@ -12,7 +12,7 @@ from astra.cli.parse import parse
 from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
 from astra.datasets.merging import merge
 from astra.demonstrations.pusht import convert_pusht_zarr
-from astra.environments.pusht.geometry import CENTRE, LOWER_RIGHT
+from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
 
 def diffusion_policy_zarr(
@@ -27,7 +27,7 @@ def diffusion_policy_zarr(
 
     Args:
         source: the zarr store, a folder or a .tar file.
-        destination: folder that the data set becomes.
+        destination: folder that the dataset becomes.
         instruction: what the demonstrators did.
         fps: timesteps per second.
         columns: column by array, such as `state observation.state action action img observation.image`.
@@ -43,19 +43,19 @@ def pusht_zarr(
     source: tyro.conf.Positional[Path],
     destination: tyro.conf.Positional[Path],
     *,
-    goal: Literal["centre", "lower-right"] = "centre",
+    goal: Literal["center", "lower-right"] = "center",
     mirror: bool = False,
 ) -> Path:
     """Convert human Push-T demonstrations to what our Push-T environment observes.
 
     Args:
         source: the zarr store, a folder or a .tar file.
-        destination: folder that the data set becomes.
+        destination: folder that the dataset becomes.
         goal: which goal was demonstrated.
         mirror: add the mirror image of every episode.
     """
     return convert_pusht_zarr(
-        source, destination, goal={"centre": CENTRE, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
+        source, destination, goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
     )
 
 
@@ -64,12 +64,12 @@ def lerobot(
     *,
     output: Path,
 ) -> Path:
-    """Merge data sets of the native format, which were collected in parts.
+    """Merge datasets of the native format, which were collected in parts.
 
     Args:
-        sources: the data sets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
+        sources: the datasets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
             advise, those of the first are kept.
-        output: folder that the data set becomes.
+        output: folder that the dataset becomes.
     """
     total = sum(len(LeRobotDataset.open(source)) for source in sources)
     for _ in track(merge(sources, output), description="episodes", total=total, transient=True):

@@ -29,7 +29,7 @@ class Evaluate:
     """Where results go; eval/ inside the run or the policy's folder by default."""
     temperature: float | None = None
     """Of sampling actions; 0 takes the most likely. As saved with the policy by default."""
-    execute: int | None = None
+    n_action_steps: int | None = None
     """Timesteps for which a plan is followed. As saved with the policy by default."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
 
@@ -43,9 +43,9 @@ def run(arguments: Sequence[str]) -> None:
     """
     chosen = parse(Evaluate, "evaluate", arguments)
     torch.set_num_threads(1)  # batches of a few slots gain nothing from more
-    policy = change_decoding(load_policy(chosen.checkpoint), chosen.temperature, chosen.execute)
+    policy = change_decoding(load_policy(chosen.checkpoint), chosen.temperature, chosen.n_action_steps)
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
-    provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
+    provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
     folder = chosen.output or chosen.checkpoint / "eval"
     evaluations = evaluate_policy(policy, folder, chosen.evaluation, provenance)
     if is_main_process():
@@ -55,13 +55,13 @@ def run(arguments: Sequence[str]) -> None:
         print(f"results: {folder}")
 
 
-def change_decoding(policy: Policy[Any], temperature: float | None, execute: int | None) -> Policy[Any]:
+def change_decoding(policy: Policy[Any], temperature: float | None, n_action_steps: int | None) -> Policy[Any]:
     """Let a policy act in another way than it was saved with.
 
     Raises:
         ValueError: if the plan is not that long.
     """
-    changes = {"temperature": temperature, "execute": execute}
+    changes = {"temperature": temperature, "n_action_steps": n_action_steps}
     changes = {name: value for name, value in changes.items() if value is not None}
     if not changes:
         return policy

@@ -18,7 +18,7 @@ from astra.serving.export import (
     save_program,
     save_prompts,
 )
-from astra.storage.atomic import whole_folder
+from astra.storage.atomic import atomic_folder
 
 TOLERANCE = 1e-4
 """Largest difference of the head's outputs that passes, as a share of them."""
@@ -38,7 +38,7 @@ class Export:
     onnx: bool = False
     """Whether ONNX is written too; needs the extra `export`."""
     instructions: tuple[str, ...] = ()
-    """Prompts that are read beforehand; those of the data set by default."""
+    """Prompts that are read beforehand; those of the dataset by default."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -60,11 +60,11 @@ def run(arguments: Sequence[str]) -> None:
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MOST_PROMPTS:
         raise ValueError(
-            f"the data set has {len(instructions)} instructions, at most {MOST_PROMPTS} are read beforehand: "
+            f"the dataset has {len(instructions)} instructions, at most {MOST_PROMPTS} are read beforehand: "
             "name some with --instructions"
         )
     step = ControlStep(policy, chosen.timesteps)
-    with whole_folder(chosen.output) as folder:
+    with atomic_folder(chosen.output) as folder:
         program = export_program(step)
         save_program(program, folder)
         print(f"control_step.pt2: {_check(*largest_difference(step, program.module()))}")

@@ -92,10 +92,10 @@ def params(*, format: Format = "text") -> None:
 
 
 def dataset(folder: tyro.conf.Positional[Path]) -> None:
-    """Print what a data set holds.
+    """Print what a dataset holds.
 
     Args:
-        folder: the data set.
+        folder: the dataset.
     """
     readable, videos = by_readability(folder)
     facts = describe(LeRobotDataset.open(folder, readable if videos else None))

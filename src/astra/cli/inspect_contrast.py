@@ -23,7 +23,7 @@ def contrast(
     batches: int = 64,
     format: Literal["text", "json"] = "text",
 ) -> None:
-    """Print the gradients of behaviour cloning and of the contrast beside it, by part of the policy.
+    """Print the gradients of behavior cloning and of the contrast beside it, by part of the policy.
 
     Args:
         checkpoint: a run that learned by contrast, or one of its checkpoints.

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from astra.environments.tabletop.environment import TabletopConfig
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.experiments.tabletop_pictures import write_tabletop_pictures
 from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
 
 
@@ -13,17 +12,15 @@ def tabletop(
     *,
     level: str = "",
     seed: int = 0,
-    pictures: Path | None = None,
     controls: int = 0,
     output: Path | None = None,
     workers: int = os.cpu_count() or 1,
 ) -> None:
-    """Print the tabletop's tasks with an example of each prompt, or draw them, or measure its controls.
+    """Print the tabletop's tasks with an example of each prompt, or measure its controls.
 
     Args:
         level: one level only; all by default.
         seed: of the example, or of the first episode.
-        pictures: folder for the pictures of the documentation.
         controls: episodes per task, level and control; success in percent with 95% intervals is printed.
         output: file for the results of the controls, as JSON.
         workers: processes for the controls.
@@ -31,14 +28,9 @@ def tabletop(
     Raises:
         ValueError: if there is no such level, or options do not go together.
     """
-    if pictures is not None and (controls or level):
-        raise ValueError("--pictures draws all that the documentation shows: leave --controls and --level out")
     if output is not None and not controls:
         raise ValueError("--output takes the results of the controls: say of how many episodes, by --controls")
     levels = (level,) if level else ("L1", "L2", "L3", "L4")
-    if pictures is not None:
-        print("\n".join(str(path) for path in write_tabletop_pictures(pictures)))
-        return
     if controls:
         rows = measure_controls(ControlsConfig(episodes=controls, levels=levels, seed=seed, workers=workers))
         if output is not None:

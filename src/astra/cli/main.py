@@ -17,7 +17,7 @@ COMMANDS = {
     "compare": "train and measure all rows of a table of the paper, and show it beside the paper's",
     "collect": "let an expert demonstrate",
     "convert": "bring demonstrations of another format into the native one",
-    "inspect": "look at a mask, the sizes of policies, a data set or a checkpoint",
+    "inspect": "look at a mask, the sizes of policies, a dataset or a checkpoint",
     "report": "write a run's results into one self-contained report.html",
     "export": "write the control step as a program that runs without this library",
     "benchmark": "measure speed and memory against peers",

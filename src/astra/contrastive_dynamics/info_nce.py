@@ -9,14 +9,14 @@ from torch.nn import functional as F
 
 
 def info_nce(
-    embeddings: Float[Tensor, "A C F"], *, temperature: float = 1.0, normalise: bool = False
+    embeddings: Float[Tensor, "A C F"], *, temperature: float = 1.0, normalize: bool = False
 ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
     """Compute -log(s(x, x+) / (s(x, x+) + sum_j s(x, x_j-))) with s(x, y) = exp(f(x) . f(y)), the mean over anchors.
 
     Args:
         embeddings: of each anchor, its positive, and its J = C - 2 negatives, in this order.
         temperature: by which the products are divided; 1 is the paper's form.
-        normalise: whether embeddings are brought to length 1 first; the paper does not.
+        normalize: whether embeddings are brought to length 1 first; the paper does not.
 
     Returns:
         The loss, and detached means to log: `retrieval_accuracy`, the share of anchors whose positive is nearer than
@@ -28,7 +28,7 @@ def info_nce(
     """
     exact = embeddings.float()
     directions = F.normalize(exact, dim=-1)
-    compared = directions if normalise else exact
+    compared = directions if normalize else exact
     scores = (compared[:, 1:] * compared[:, :1]).sum(-1) / temperature  # no matrix product: autocast would halve it
     loss = (scores.logsumexp(1) - scores[:, 0]).mean()
     with torch.no_grad():

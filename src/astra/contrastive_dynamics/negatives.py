@@ -5,7 +5,7 @@ the batch and some of its actions from a second one, each at the timestep where 
 or out of its place in time. It is made of the original segments or of the augmented ones, as chance has it: an
 augmented look tells nothing. Source: section 3.3 and its three principles, Figure 4b.
 
-Two kinds are harder to tell than the paper's: donors that were told the same, and neighbouring segments of the anchor
+Two kinds are harder to tell than the paper's: donors that were told the same, and neighboring segments of the anchor
 itself that changed places, which gives up the third principle for timesteps next to each other.
 """
 
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from astra.trajectory import Trajectory
 
 Negatives = Literal["any_task", "same_task", "near_time"]
-"""Donors with any instruction, or first those with the same one; or two neighbouring states or actions exchanged."""
+"""Donors with any instruction, or first those with the same one; or two neighboring states or actions exchanged."""
 
 ORIGINAL, AUGMENTED = 0, 1
 """The two versions of every trajectory of a batch."""
@@ -68,7 +68,7 @@ def draw_contrast(
     fraction: float,
     negatives: int,
     negatives_from: Negatives = "any_task",
-    replaced: float = 0.5,
+    replace_prob: float = 0.5,
 ) -> Contrast:
     """Draw anchors and their negatives, by PyTorch's generator of the CPU.
 
@@ -77,7 +77,7 @@ def draw_contrast(
         fraction: Share of the batch that becomes anchors, one at least.
         negatives: J.
         negatives_from: Where their segments come from.
-        replaced: Probability that a segment is replaced; one at least is, and never all.
+        replace_prob: Probability that a segment is replaced; one at least is, and never all.
 
     Raises:
         TooFewEpisodesError: if there are too few trajectories for any anchor to have two donors.
@@ -99,9 +99,9 @@ def draw_contrast(
     donors = _draw_donors(anchors, J, able, episodes, told)
     own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
     theirs = torch.arange(T) + (donors * T)[..., None]
-    exchanged = torch.where(_draw_replaced(real, anchors, donors, replaced), theirs, own)
+    exchanged = torch.where(_draw_replaced(real, anchors, donors, replace_prob), theirs, own)
     if negatives_from == "near_time":
-        exchanged = _exchange_neighbours(_changing(trajectory, anchors, real), own, exchanged)
+        exchanged = _exchange_neighbors(_changing(trajectory, anchors, real), own, exchanged)
     # A whole negative is of one version: a mixture would tell itself apart.
     of_negatives = exchanged + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
     of_pair = own[:, :1] + torch.tensor([ORIGINAL, AUGMENTED])[:, None, None] * (B * T)
@@ -180,10 +180,10 @@ def _changing(trajectory: Trajectory, anchors: Int64[Tensor, " A"], real: Bool[T
     return changing
 
 
-def _exchange_neighbours(
+def _exchange_neighbors(
     changing: Bool[Tensor, "A 2 T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
 ) -> Int64[Tensor, "A J 2 T"]:
-    """Exchange two neighbouring states, or two neighbouring actions, that differ; take `otherwise` where none do."""
+    """Exchange two neighboring states, or two neighboring actions, that differ; take `otherwise` where none do."""
     A, J, _, T = own.shape
     chance = torch.rand(A, J, 2, T).masked_fill(~changing[:, None], -1.0)
     chosen = F.one_hot(chance.flatten(2).argmax(-1), 2 * T).view(A, J, 2, T)

@@ -27,15 +27,15 @@ class ContrastiveConfig:
     """How contrastive dynamics learning is done. Deviation: of all numbers here the paper gives none."""
 
     weight: float = 0.1
-    """alpha, by which its loss is multiplied before it is added to that of behaviour cloning."""
+    """alpha, by which its loss is multiplied before it is added to that of behavior cloning."""
     cdl_fraction: float = 0.25
-    """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behaviour cloning;
+    """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behavior cloning;
     the gradient is the same in the mean, and noisier with fewer anchors."""
     negatives: int = 4
     """J, negatives of each anchor."""
     negatives_from: Negatives = "any_task"
     """Where their segments come from; what is not the default is harder to tell than the paper's."""
-    replaced: float = 0.5
+    replace_prob: float = 0.5
     """Probability that a segment of a negative is replaced."""
     action_noise: float = 0.05
     """Standard deviation of the noise on the actions of positives, as a share of that of the data; one bin at least."""
@@ -47,12 +47,12 @@ class ContrastiveConfig:
     """F, the width of an embedding."""
     temperature: float = 1.0
     """By which products of embeddings are divided; 1 is the paper's form."""
-    normalise: bool = False
+    normalize: bool = False
     """Whether embeddings are brought to length 1; the paper does not."""
     checkpointing: bool = False
     """Compute the encoding anew in the backward pass instead of keeping it: less memory, more time."""
-    alone: bool = False
-    """Leave behaviour cloning out: pretraining, from which `TrainingConfig.begin_from` goes on."""
+    contrastive_only: bool = False
+    """Leave behavior cloning out: pretraining, from which `TrainingConfig.init_from` goes on."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -60,9 +60,9 @@ class ContrastiveConfig:
         Raises:
             ValueError: naming the field.
         """
-        if not 0 < self.cdl_fraction <= 1 or not 0 < self.replaced <= 1:
+        if not 0 < self.cdl_fraction <= 1 or not 0 < self.replace_prob <= 1:
             raise ValueError(
-                f"cdl_fraction and replaced lie above 0 and up to 1, got {self.cdl_fraction} and {self.replaced}"
+                f"cdl_fraction and replaced lie above 0 and up to 1, got {self.cdl_fraction} and {self.replace_prob}"
             )
         if min(self.negatives, self.projection) < 1:
             raise ValueError(f"negatives and projection must be at least 1, got {self.negatives} and {self.projection}")
@@ -86,7 +86,7 @@ class ContrastiveConfig:
             fraction=self.cdl_fraction if fraction is None else fraction,
             negatives=self.negatives,
             negatives_from=self.negatives_from,
-            replaced=self.replaced,
+            replace_prob=self.replace_prob,
         )
 
 
@@ -122,7 +122,7 @@ class ContrastiveDynamics(nn.Module):
             assert isinstance(embeddings, Tensor)
         else:
             embeddings = self.embed(policy, trajectory, contrast, perturbed)
-        loss, metrics = info_nce(embeddings, temperature=self.config.temperature, normalise=self.config.normalise)
+        loss, metrics = info_nce(embeddings, temperature=self.config.temperature, normalize=self.config.normalize)
         return loss, {"contrastive_loss": loss.detach(), **metrics, **self._changed_bins(policy, trajectory, perturbed)}
 
     def embed(
@@ -146,9 +146,9 @@ class ContrastiveDynamics(nn.Module):
             actions=_at(torch.cat([trajectory.actions[:, :T], perturbed[:, :T]]), actions),
             action_valid=rows,
         )
-        if (origin := policy.origin(trajectory)) is not None and (other := policy.origin(mixed)) is not None:
+        if (reference := policy.reference(trajectory)) is not None and (other := policy.reference(mixed)) is not None:
             # An action stays as it was seen from its own state: from another it would lie outside its range.
-            mixed = replace(mixed, actions=mixed.actions - _at(origin.repeat(2, 1, 1), actions) + other)
+            mixed = replace(mixed, actions=mixed.actions - _at(reference.repeat(2, 1, 1), actions) + other)
         prompts = self._prompts(policy, trajectory, contrast, C)
         placed = _at(tokens, states), exists.flatten(0, 1)[states]
         laid_out = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)
@@ -191,8 +191,8 @@ class ContrastiveDynamics(nn.Module):
             return {}
         T = trajectory.num_timesteps
         before, after = trajectory.actions[:, :T], perturbed[:, :T]
-        if (origin := policy.origin(trajectory)) is not None:
-            before, after = before - origin, after - origin
+        if (reference := policy.reference(trajectory)) is not None:
+            before, after = before - reference, after - reference
         counted = (trajectory.valid & trajectory.action_valid[:, :T])[..., None] & (self.perturb.deviation > 0)
         changed = (policy.actions.bins(before) != policy.actions.bins(after)) & counted
         return {"bins_changed": changed.sum() / counted.sum().clamp(min=1)}

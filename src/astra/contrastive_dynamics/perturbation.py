@@ -31,7 +31,7 @@ class ActionPerturbation(nn.Module):
         super().__init__()
         spec, actions = policy.spec.actions, policy.actions
         still = ~actions.varies | torch.tensor(spec.binary, device=actions.varies.device)
-        measured_from = getattr(policy.config, "relative_to", None)
+        measured_from = getattr(policy.config, "reference_state", None)
         measured = policy.statistics.relative_actions[measured_from] if measured_from else policy.statistics.actions
         std = measured.std.to(still.device)
         bin_width = actions.bin_width if isinstance(actions, DiscreteActions) else torch.zeros_like(std)

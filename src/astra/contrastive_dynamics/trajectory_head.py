@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 
 Pooling = Literal["max", "mean", "attention"]
 """The largest number over tokens, their mean, or a mean whose weights a learned query gives."""
@@ -27,7 +27,7 @@ class TrajectoryHead(nn.Module):
             pooling: how several tokens become one.
         """
         super().__init__()
-        self.query = nn.Parameter(torch.randn(width) * spread(width)) if pooling == "attention" else None
+        self.query = nn.Parameter(torch.randn(width) * init_std(width)) if pooling == "attention" else None
         self.pooling = pooling
         self.linear = nn.Linear(width, projection)
 

@@ -1,6 +1,6 @@
 """Demonstrations on disk to trajectories in batches."""
 
-from astra.datasets.batches import BatchOrder, batches_in_order
+from astra.datasets.batches import BatchSampler, batches_in_order
 from astra.datasets.description import describe
 from astra.datasets.episode import Episode
 from astra.datasets.importers.diffusion_policy_zarr import read_diffusion_policy_zarr
@@ -10,7 +10,7 @@ from astra.datasets.statistics import compute_statistics
 from astra.datasets.windows import Windows
 
 __all__ = [
-    "BatchOrder",
+    "BatchSampler",
     "DatasetWriter",
     "Episode",
     "LeRobotDataset",

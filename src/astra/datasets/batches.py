@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 
-class BatchOrder:
+class BatchSampler:
     """An endless iterator over batches of indices, in which every epoch is a new permutation of all of them.
 
     The permutations follow each other without a gap: a batch may end one epoch and begin the next, every index comes
@@ -44,7 +44,7 @@ class BatchOrder:
         """How often all indices have come so far, such as 1.5."""
         return self.position / self.num_items
 
-    def __iter__(self) -> "BatchOrder":
+    def __iter__(self) -> "BatchSampler":
         """Return the iterator itself."""
         return self
 
@@ -69,7 +69,7 @@ class BatchOrder:
             if state[name] != own[name]:
                 raise ValueError(
                     f"the data order was saved with {name}={state[name]}, but now {name}={own[name]}; resume with the "
-                    "same data set, windows and seed"
+                    "same dataset, windows and seed"
                 )
         self.position = state["position"]
 

@@ -1,4 +1,4 @@
-"""What a data set holds, as rows for people."""
+"""What a dataset holds, as rows for people."""
 
 from collections import Counter
 

@@ -69,7 +69,7 @@ def check_episode(episode: Episode, index: int) -> None:
 
     Args:
         episode: The demonstration.
-        index: Its number in the data set, for the message.
+        index: Its number in the dataset, for the message.
 
     Raises:
         ValueError: naming the episode and the column, if an action is missing, a column is neither float32 vectors

@@ -1,6 +1,6 @@
-"""What a frozen encoder makes of every frame, computed once and memory-mapped from the data set's cache.
+"""What a frozen encoder makes of every frame, computed once and memory-mapped from the dataset's cache.
 
-It lies beside the columns, in the folder that is named by the data set's state, so that changed data get a new one. The
+It lies beside the columns, in the folder that is named by the dataset's state, so that changed data get a new one. The
 file is named by the camera and by a key of the encoder, so that other weights or another image size do too.
 """
 
@@ -28,7 +28,7 @@ def cached_features(
     """Map the features of a camera's frames read-only, one row per timestep.
 
     Args:
-        dataset: The opened data set.
+        dataset: The opened dataset.
         camera: Its column of frames.
         key: Differs wherever `encode` would give something else.
         encode: Called with all frames, a few at a time, where the cache does not hold them yet.

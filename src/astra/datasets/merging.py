@@ -1,4 +1,4 @@
-"""Several data sets made one: demonstrations that were collected in parts, on other days or other machines."""
+"""Several datasets made one: demonstrations that were collected in parts, on other days or other machines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Statistics of states and actions over chosen episodes, by which policies normalise."""
+"""Statistics of states and actions over chosen episodes, by which policies normalize."""
 
 from collections.abc import Sequence
 
@@ -14,36 +14,40 @@ CONSTANT = 1e-6
 
 
 def compute_statistics(
-    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, *, relative_to: str | None = None, horizon: int = 1
+    dataset: LeRobotDataset,
+    episodes: Sequence[int] | None = None,
+    *,
+    reference_state: str | None = None,
+    chunk_size: int = 1,
 ) -> Statistics:
     """Compute mean, standard deviation, minimum and maximum per dimension.
 
-    A constant dimension gets the standard deviation 1, so that normalising it gives 0 and not noise.
+    A constant dimension gets the standard deviation 1, so that normalizing it gives 0 and not noise.
 
     Args:
-        dataset: The opened data set.
+        dataset: The opened dataset.
         episodes: Those to train on; None: all.
-        relative_to: State vector from which actions are measured, if any; one of another length than an action's is
+        reference_state: State vector from which actions are measured, if any; one of another length than an action's is
             left to the policy to refuse.
-        horizon: H, the actions that are predicted at each timestep.
+        chunk_size: C, the actions that are predicted at each timestep.
     """
     chosen = range(len(dataset)) if episodes is None else episodes
     rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
     columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in (*dataset.spec.states, ACTION)}
     actions = columns.pop(ACTION)
     relative = {}
-    if relative_to is not None and dataset.spec.states.get(relative_to) == len(dataset.spec.actions):
-        relative[relative_to] = _vector_statistics(_differences(dataset, relative_to, chosen, horizon))
+    if reference_state is not None and dataset.spec.states.get(reference_state) == len(dataset.spec.actions):
+        relative[reference_state] = _vector_statistics(_differences(dataset, reference_state, chosen, chunk_size))
     return Statistics(states=columns, actions=actions, relative_actions=relative)
 
 
-def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], horizon: int) -> np.ndarray:
+def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], chunk_size: int) -> np.ndarray:
     """Gather the next `horizon` actions of every timestep less a state vector of that timestep."""
     differences = []
     for episode in episodes:
         rows = slice(dataset.starts[episode], dataset.ends[episode])
         states, actions = dataset.columns[column][rows], dataset.columns[ACTION][rows]
-        differences += [actions[step:] - states[: len(actions) - step] for step in range(min(horizon, len(actions)))]
+        differences += [actions[step:] - states[: len(actions) - step] for step in range(min(chunk_size, len(actions)))]
     return np.concatenate(differences)
 
 

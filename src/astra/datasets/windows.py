@@ -19,11 +19,11 @@ class Windows:
     H - 1 timesteps further than states, A = T + H - 1, so that H of them follow every timestep.
 
     Args:
-        dataset: The opened data set.
+        dataset: The opened dataset.
         episodes: Which episodes; None: all.
         timesteps: T.
         horizon: H, the number of actions that are predicted at each timestep, at least 1.
-        stride: Timesteps between the starts of neighbouring windows of an episode, at least 1.
+        stride: Timesteps between the starts of neighboring windows of an episode, at least 1.
         features: What a frozen encoder made of each camera's frames, (rows, F); given instead of the frames.
 
     Raises:
@@ -36,18 +36,20 @@ class Windows:
         episodes: Sequence[int] | None = None,
         *,
         timesteps: int,
-        horizon: int = 1,
+        chunk_size: int = 1,
         stride: int = 1,
         features: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        if min(timesteps, horizon, stride) < 1:
-            raise ValueError(f"got timesteps {timesteps}, horizon {horizon}, stride {stride}; expected at least 1 each")
+        if min(timesteps, chunk_size, stride) < 1:
+            raise ValueError(
+                f"got timesteps {timesteps}, horizon {chunk_size}, stride {stride}; expected at least 1 each"
+            )
         chosen = np.arange(len(dataset)) if episodes is None else np.asarray(episodes, dtype=np.int64)
         if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(dataset):
             raise ValueError(f"got the episodes {chosen.tolist()}, expected some of 0 to {len(dataset) - 1}")
         self.spec = dataset.spec
         self.timesteps = timesteps
-        self.horizon = horizon
+        self.chunk_size = chunk_size
         self._columns = {column: np.asarray(values) for column, values in dataset.columns.items()}
         self._features = {camera: np.asarray(values) for camera, values in (features or {}).items()}
         starts = [np.arange(dataset.starts[episode], dataset.ends[episode], stride) for episode in chosen]
@@ -76,7 +78,7 @@ class Windows:
         Frames are views whose channels lie last in memory.
         """
         T = int(self.lengths(indices).max())
-        offsets = np.arange(T + self.horizon - 1)
+        offsets = np.arange(T + self.chunk_size - 1)
         rows = self._starts[indices][:, None] + offsets
         ends = self._ends[indices][:, None]
         action_valid = rows < ends

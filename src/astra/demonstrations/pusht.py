@@ -12,7 +12,7 @@ from astra.datasets import DatasetWriter, Episode, read_diffusion_policy_zarr
 from astra.demonstrations.collect import demonstrations, write_all
 from astra.environments.pusht.environment import FPS, PushTConfig, observe_state
 from astra.environments.pusht.expert import demonstrate
-from astra.environments.pusht.geometry import BOARD, CENTRE, LOWER_RIGHT, Pose, instruction_for
+from astra.environments.pusht.geometry import BOARD, CENTER, LOWER_RIGHT, Pose, instruction_for
 from astra.trajectory import ActionSpec
 
 ACTIONS = ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(BOARD, BOARD))
@@ -25,8 +25,8 @@ class CollectConfig:
     episodes: int
     """Successful demonstrations, over all goals."""
     output: Path
-    """Folder that the data set becomes; must not exist."""
-    goals: tuple[Pose, ...] = (CENTRE, LOWER_RIGHT)
+    """Folder that the dataset becomes; must not exist."""
+    goals: tuple[Pose, ...] = (CENTER, LOWER_RIGHT)
     """Goal poses (x, y in pixels, angle in radians), taken in turn."""
     disturbance: float = 0.03
     """Probability, per timestep, that something moves the T or the agent a little; the expert corrects it."""
@@ -41,7 +41,7 @@ class CollectConfig:
 
 
 def collect_pusht(config: CollectConfig) -> Path:
-    """Let the expert demonstrate; give the folder of the data set.
+    """Let the expert demonstrate; give the folder of the dataset.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -76,12 +76,12 @@ def _demonstrate(environment: PushTConfig, share: dict[str, float], seed: int, g
     return Episode(instruction=instruction, columns=seen, fps=FPS)
 
 
-def convert_pusht_zarr(source: Path, destination: Path, *, goal: Pose = CENTRE, mirror: bool = False) -> Path:
+def convert_pusht_zarr(source: Path, destination: Path, *, goal: Pose = CENTER, mirror: bool = False) -> Path:
     """Convert human demonstrations in diffusion-policy's zarr format to the observations of our environment.
 
     Args:
         source: the store, a folder or a .tar file.
-        destination: folder that the data set becomes.
+        destination: folder that the dataset becomes.
         goal: which goal was demonstrated.
         mirror: adds the mirror image of every episode; only goals on the board's own axis have one.
 

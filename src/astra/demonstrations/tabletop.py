@@ -21,9 +21,9 @@ class TabletopCollectConfig:
     episodes: int
     """Successful demonstrations, over all tasks."""
     output: Path
-    """Folder that the data set becomes; must not exist."""
+    """Folder that the dataset becomes; must not exist."""
     level: str = "train"
-    """Generalisation level: train, L1, L2, L3 or L4. What L1 shows, train shows too, in other episodes."""
+    """Generalization level: train, L1, L2, L3 or L4. What L1 shows, train shows too, in other episodes."""
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all of the level."""
     frames: bool = False
@@ -37,7 +37,7 @@ class TabletopCollectConfig:
 
 
 def collect_tabletop(config: TabletopCollectConfig) -> Path:
-    """Let the oracle demonstrate; give the folder of the data set.
+    """Let the oracle demonstrate; give the folder of the dataset.
 
     Raises:
         FileExistsError: if the folder exists.

@@ -25,11 +25,11 @@ class CollectVimaBenchConfig:
     episodes: int
     """Successful demonstrations, over all tasks."""
     output: Path
-    """Folder that the data set becomes; must not exist."""
+    """Folder that the dataset becomes; must not exist."""
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all of the level."""
     level: Level = "train"
-    """Level of generalisation; what a policy is trained on is train."""
+    """Level of generalization; what a policy is trained on is train."""
     actions: ActionForm = "se2"
     """Six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
     max_objects: int = 8
@@ -43,7 +43,7 @@ class CollectVimaBenchConfig:
 
 
 def collect_vima_bench(config: CollectVimaBenchConfig) -> Path:
-    """Let the oracle demonstrate; give the folder of the data set.
+    """Let the oracle demonstrate; give the folder of the dataset.
 
     Raises:
         FileExistsError: if the folder exists.

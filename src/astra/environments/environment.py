@@ -12,7 +12,7 @@ from astra.trajectory import TrajectorySpec
 EnvironmentObservation = dict[str, np.ndarray]
 """One timestep by LeRobot's column names: `observation.state`, `observation.environment_state` (float32),
 `observation.image` or `observation.images.NAME` (uint8, height x width x 3), and objects per view:
-`observation.objects.VIEW.crops` (uint8, O x 32 x 32 x 3), `.boxes` (float32, O x 4: x and y of the centre, height and
+`observation.objects.VIEW.crops` (uint8, O x 32 x 32 x 3), `.boxes` (float32, O x 4: x and y of the center, height and
 width in pixels of the view) and `.valid` (bool, O; False where an object is hidden or gone)."""
 
 

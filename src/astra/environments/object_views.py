@@ -2,7 +2,7 @@
 
 Source: VIMA (Jiang et al., 2022), its object tokens: the bounding box of the object's segmentation mask, the crop
 padded to a square with zeros and resized by areas; objects with fewer than two visible pixels are left out.
-Deviation: a box is the exact extent (x centre, y centre, height, width in pixels, not rounded down), and the resizing
+Deviation: a box is the exact extent (x center, y center, height, width in pixels, not rounded down), and the resizing
 is our own exact area average, also where a crop is enlarged.
 """
 
@@ -23,7 +23,7 @@ def object_views(
 ) -> dict[str, np.ndarray]:
     """Return crops (rows, 32, 32, 3), boxes (rows, 4) and valid (rows,) of the objects with these ids, in this order.
 
-    A box is x centre, y centre, height and width in pixels. What is not visible, and rows beyond the ids, is zeros and
+    A box is x center, y center, height and width in pixels. What is not visible, and rows beyond the ids, is zeros and
     not valid.
 
     Args:
@@ -55,14 +55,14 @@ def object_views(
 
 
 def square_crop(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "32 32 3"]:
-    """Pad a picture to a square with zeros, centred, and resize it to 32 x 32 by areas."""
+    """Pad a picture to a square with zeros, centered, and resize it to 32 x 32 by areas."""
     side = max(picture.shape[:2])
     tall = _averages(picture, side)
     return (_averages(tall.transpose(1, 0, 2), side).transpose(1, 0, 2) + 0.5).astype(np.uint8)
 
 
 def _averages(values: np.ndarray, side: int) -> Float32[np.ndarray, "32 w 3"]:
-    """Average the first axis, centred on `side` pixels, over 32 equal parts."""
+    """Average the first axis, centered on `side` pixels, over 32 equal parts."""
     pixels, shares = _parts(len(values), side)
     return (values.take(pixels, axis=0) * shares[:, :, None, None]).sum(axis=0)
 

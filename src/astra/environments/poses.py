@@ -3,7 +3,7 @@
     se2           x, y, angle            of pose 0, then of pose 1
     quaternion    x, y, qx, qy, qz, qw   of pose 0, then of pose 1
 
-Positions are in metres, angles in radians about the upright axis. Suction picks at pose 0 and places at pose 1, a
+Positions are in meters, angles in radians about the upright axis. Suction picks at pose 0 and places at pose 1, a
 spatula sweeps from the one to the other.
 
 Source: section 4.3 of the paper; Jiang et al. 2023, VIMA (the workspace and the numbers of bins).
@@ -52,7 +52,7 @@ def to_se2(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "6"]:
     return np.array(poses).reshape(6)
 
 
-def normalised(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "12"]:
+def normalized(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "12"]:
     """Bring both quaternions to length 1; one without a direction becomes no turn at all."""
     poses = np.array(action, np.float64).reshape(2, 6)
     lengths = np.linalg.norm(poses[:, 2:], axis=1, keepdims=True)

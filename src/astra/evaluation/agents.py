@@ -9,30 +9,30 @@ import torch
 from jaxtyping import Bool, Float
 
 from astra.datasets.episode import OBJECTS, PARTS
-from astra.evaluation.episode import Slot
+from astra.evaluation.episode import RolloutEnv
 from astra.objects import Objects, PromptPictures
 from astra.policies.policy import Policy
 from astra.trajectory import Observation, TrajectorySpec
 
 
 class Agent(ABC):
-    """Acts in B slots at once, each of which plays one episode after another."""
+    """Acts in B envs at once, each of which plays one episode after another."""
 
     @abstractmethod
-    def start(self, slots: Sequence[Slot]) -> None:
-        """Begin with the first episode of every slot."""
+    def start(self, envs: Sequence[RolloutEnv]) -> None:
+        """Begin with the first episode of every env."""
 
     @abstractmethod
-    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
-        """Forget the last episode of the slots where `begun` is True; a new one has been reset there."""
+    def reset(self, envs: Sequence[RolloutEnv], begun: Bool[np.ndarray, " B"]) -> None:
+        """Forget the last episode of the envs where `begun` is True; a new one has been reset there."""
 
     @abstractmethod
-    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
-        """Choose each slot's next action; what is chosen for a slot that is not playing is not executed."""
+    def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
+        """Choose each env's next action; what is chosen for a env that is not playing is not executed."""
 
 
 class PolicyAgent(Agent):
-    """A policy: of a slot it sees the prompt, the observation and the executed action, nothing else."""
+    """A policy: of a env it sees the prompt, the observation and the executed action, nothing else."""
 
     def __init__(self, policy: Policy[Any]) -> None:
         """Make the agent; the policy stays on its device and is asked without gradients, in evaluation mode."""
@@ -40,30 +40,30 @@ class PolicyAgent(Agent):
         self.state: Any = None
 
     @torch.no_grad()
-    def start(self, slots: Sequence[Slot]) -> None:
-        """Begin with the first episode of every slot."""
+    def start(self, envs: Sequence[RolloutEnv]) -> None:
+        """Begin with the first episode of every env."""
         self.policy.eval()
-        self.state = self.policy.start(*self._prompts(slots))
+        self.state = self.policy.start(*self._prompts(envs))
 
     @torch.no_grad()
-    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
-        """Empty the history of the slots told."""
-        new = [slot for slot, again in zip(slots, begun, strict=True) if again]
+    def reset(self, envs: Sequence[RolloutEnv], begun: Bool[np.ndarray, " B"]) -> None:
+        """Empty the history of the envs told."""
+        new = [env for env, again in zip(envs, begun, strict=True) if again]
         mask = torch.from_numpy(begun).to(self._device)
-        self.state = self.policy.restart(self.state, mask, *self._prompts(new))
+        self.state = self.policy.reset(self.state, mask, *self._prompts(new))
 
     # `no_grad` and not `inference_mode`: what a frozen encoder remembers here may be needed in training later.
     @torch.no_grad()
-    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
-        """Choose all slots' next actions in one call of the policy."""
-        action, self.state = self.policy.act(self.state, observe(slots, self.policy.spec, self._device))
+    def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
+        """Choose all envs' next actions in one call of the policy."""
+        action, self.state = self.policy.act(self.state, observe(envs, self.policy.spec, self._device))
         return action.double().cpu().numpy()
 
-    def _prompts(self, slots: Sequence[Slot]) -> tuple[Any, ...]:
+    def _prompts(self, envs: Sequence[RolloutEnv]) -> tuple[Any, ...]:
         """Give instructions, seeds and, where there are any, pictures."""
-        instructions = [slot.instruction for slot in slots]
-        seeds = [slot.case.seed for slot in slots]
-        pictures = PromptPictures.stack(instructions, [slot.pictures for slot in slots])
+        instructions = [env.instruction for env in envs]
+        seeds = [env.case.seed for env in envs]
+        pictures = PromptPictures.stack(instructions, [env.pictures for env in envs])
         return (instructions, seeds) if pictures is None else (instructions, seeds, pictures.to(self._device))
 
     @property
@@ -71,18 +71,18 @@ class PolicyAgent(Agent):
         return next(self.policy.parameters(), torch.empty(0)).device
 
 
-class Floor(Agent):
-    """Does nothing: repeats the environment's neutral action. What a policy scores above it, it has learnt."""
+class NoOp(Agent):
+    """Does nothing: repeats the environment's neutral action. What a policy scores above it, it has learned."""
 
-    def start(self, slots: Sequence[Slot]) -> None:
+    def start(self, envs: Sequence[RolloutEnv]) -> None:
         """Remember nothing."""
 
-    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
+    def reset(self, envs: Sequence[RolloutEnv], begun: Bool[np.ndarray, " B"]) -> None:
         """Remember nothing."""
 
-    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
+    def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
         """Return each environment's neutral action."""
-        return np.stack([np.asarray(slot.environment.neutral_action(), np.float64) for slot in slots])
+        return np.stack([np.asarray(env.environment.neutral_action(), np.float64) for env in envs])
 
 
 @runtime_checkable
@@ -102,31 +102,31 @@ class ExpertAgent(Agent):
         self.make_expert = make_expert
         self.experts: list[Expert] = []
 
-    def start(self, slots: Sequence[Slot]) -> None:
-        """Make one expert per slot."""
-        self.experts = [self.make_expert(slot.case.seed) for slot in slots]
+    def start(self, envs: Sequence[RolloutEnv]) -> None:
+        """Make one expert per env."""
+        self.experts = [self.make_expert(env.case.seed) for env in envs]
 
-    def restart(self, slots: Sequence[Slot], begun: Bool[np.ndarray, " B"]) -> None:
-        """Make new experts in the slots told."""
+    def reset(self, envs: Sequence[RolloutEnv], begun: Bool[np.ndarray, " B"]) -> None:
+        """Make new experts in the envs told."""
         for number in np.flatnonzero(begun).tolist():
-            self.experts[number] = self.make_expert(slots[number].case.seed)
+            self.experts[number] = self.make_expert(envs[number].case.seed)
 
-    def act(self, slots: Sequence[Slot]) -> Float[np.ndarray, "B N"]:
-        """Ask the expert of each slot that is playing."""
+    def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
+        """Ask the expert of each env that is playing."""
         actions = [
-            expert.act(slot.environment) if slot.playing else slot.executed
-            for expert, slot in zip(self.experts, slots, strict=True)
+            expert.act(env.environment) if env.playing else env.executed
+            for expert, env in zip(self.experts, envs, strict=True)
         ]
         return np.stack([np.asarray(action, np.float64) for action in actions])
 
 
-def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -> Observation:
-    """Stack what the slots see into the tensors that a policy of this spec reads.
+def observe(envs: Sequence[RolloutEnv], spec: TrajectorySpec, device: torch.device) -> Observation:
+    """Stack what the envs see into the tensors that a policy of this spec reads.
 
     Raises:
         ValueError: if the environment does not show a column of the spec.
     """
-    shown = slots[0].observation
+    shown = envs[0].observation
     views = list(spec.objects.views) if spec.objects and spec.objects.max_objects else []
     parts = {view: {part: f"{OBJECTS}.{view}.{part}" for part in PARTS} for view in views}
     wanted = (*spec.states, *spec.images, *(column for names in parts.values() for column in names.values()))
@@ -135,18 +135,18 @@ def observe(slots: Sequence[Slot], spec: TrajectorySpec, device: torch.device) -
             f"the policy reads {', '.join(missing)}, but the environment shows only {', '.join(sorted(shown))}; "
             "choose the observation that the policy was trained with"
         )
-    states = {name: np.stack([slot.observation[name] for slot in slots]).astype(np.float32) for name in spec.states}
-    frames = {name: np.stack([slot.observation[name] for slot in slots]) for name in spec.images}
+    states = {name: np.stack([env.observation[name] for env in envs]).astype(np.float32) for name in spec.states}
+    frames = {name: np.stack([env.observation[name] for env in envs]) for name in spec.images}
     objects = {
         view: Objects(
             **{
-                part: torch.from_numpy(np.stack([slot.observation[column] for slot in slots]))
+                part: torch.from_numpy(np.stack([env.observation[column] for env in envs]))
                 for part, column in columns.items()
             }
         ).to(device)
         for view, columns in parts.items()
     }
-    previous_action = np.stack([slot.executed for slot in slots]).astype(np.float32)
+    previous_action = np.stack([env.executed for env in envs]).astype(np.float32)
     return Observation(
         states={name: torch.from_numpy(vectors).to(device) for name, vectors in states.items()},
         images={name: torch.from_numpy(frame).to(device).movedim(-1, 1) for name, frame in frames.items()},

@@ -1,4 +1,4 @@
-"""One episode: the case to play, the slot that plays it, and what comes out."""
+"""One episode: the case to play, the env that plays it, and what comes out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Case:
     """What stands at the placeholders instead of the environment's pictures; None with an `instruction` of its own:
     nothing, which fits words alone."""
     group: str = ""
-    """By which results are gathered, beside the task, such as a level of generalisation; empty: by the task, and in it
+    """By which results are gathered, beside the task, such as a level of generalization; empty: by the task, and in it
     by the instruction."""
     record: bool = False
     """Whether the frames are kept."""
@@ -62,7 +62,7 @@ class EpisodeResult:
     case did not ask for them."""
 
 
-class Slot:
+class RolloutEnv:
     """One environment and the episode that it plays, observed step by step."""
 
     environment: Environment
@@ -82,7 +82,7 @@ class Slot:
     """Timesteps since the agent last began anew."""
 
     def __init__(self, environment: Environment, index: int, case: Case) -> None:
-        """Make the slot and begin its first episode."""
+        """Make the env and begin its first episode."""
         self.environment = environment
         actions = environment.spec_of_trajectories.actions
         self._low, self._high = np.asarray(actions.low, np.float64), np.asarray(actions.high, np.float64)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarise
-from astra.storage.atomic import write_whole
+from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarize
+from astra.storage.atomic import write_atomic
 
 FILE_NAME = "eval_info.json"
 
@@ -74,7 +74,7 @@ def eval_info(
 
 def write_eval_info(info: Mapping[str, Any], folder: Path) -> Path:
     """Write the file into a folder and return its path."""
-    return write_whole(folder / FILE_NAME, (json.dumps(info, indent=2, allow_nan=False) + "\n").encode())
+    return write_atomic(folder / FILE_NAME, (json.dumps(info, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_summary(info: Mapping[str, Any]) -> Summary:
@@ -150,5 +150,5 @@ def _aggregate(results: Sequence[tuple[int, EpisodeResult]], video_paths: Mappin
 
 
 def _intervals(results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    summary = asdict(summarise(results))
+    summary = asdict(summarize(results))
     return {name: summary[name] for name in ("success", "scores", "mean_timesteps")}

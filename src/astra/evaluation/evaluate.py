@@ -45,7 +45,7 @@ def evaluate(
     *,
     folder: Path,
     name: str = "policy",
-    slots: int = 16,
+    num_envs: int = 16,
     workers: int = 1,
     cluster: str | None = None,
     num_videos: int = 0,
@@ -61,7 +61,7 @@ def evaluate(
         cases: The episodes.
         folder: Of this agent; what an earlier evaluation left there is written over.
         name: Of the agent in tables: policy, floor, expert, swapped, ...
-        slots: Number of episodes that are played together.
+        num_envs: Number of episodes that are played together.
         workers: Number of processes, of each process that was launched.
         cluster: Plays on a Ray cluster instead: auto, or its address.
         num_videos: So many of the first cases are recorded.
@@ -79,7 +79,7 @@ def evaluate(
         share = own_share(range(len(cases))).tolist()
         mine = [dataclasses.replace(cases[n], record=cases[n].record or n < num_videos) for n in share]
         title = name if is_main_process() else ""
-        played = play(agent, make_environment, mine, slots=slots, workers=workers, cluster=cluster, title=title)
+        played = play(agent, make_environment, mine, num_envs=num_envs, workers=workers, cluster=cluster, title=title)
         return [_keep(share[n], result, folder, name) for n, result in played]
 
     shares = everywhere(play_share)

@@ -13,7 +13,7 @@ from astra.evaluation.eval_info import FILE_NAME, group_rates, read_summary
 from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Estimate
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 EACH = 2
 """So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""
@@ -66,7 +66,7 @@ def write_report(run_folder: Path) -> Path:
             for pair in json.loads(file.read_text())
         ],
     )
-    return write_whole(run_folder / "report.html", html.encode())
+    return write_atomic(run_folder / "report.html", html.encode())
 
 
 def _evaluations(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:

@@ -1,7 +1,7 @@
-"""Episodes of an agent in an environment: `slots` of them are stepped together and asked of the agent in one call.
+"""Episodes of an agent in an environment: `envs` of them are stepped together and asked of the agent in one call.
 
-A slot whose episode has ended takes the next case at once, so that the batch stays full until the cases run out.
-An episode's result depends on its case alone, not on its neighbours (up to the rounding of batched arithmetic).
+A env whose episode has ended takes the next case at once, so that the batch stays full until the cases run out.
+An episode's result depends on its case alone, not on its neighbors (up to the rounding of batched arithmetic).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent, PolicyAgent
-from astra.evaluation.episode import Case, EpisodeResult, Slot
+from astra.evaluation.episode import Case, EpisodeResult, RolloutEnv
 from astra.parallel.pool import pool
 from astra.policies.policy import Policy
 
@@ -25,13 +25,13 @@ def rollout(
     make_environment: Callable[[], Environment],
     cases: Sequence[Case],
     *,
-    slots: int = 16,
+    num_envs: int = 16,
     workers: int = 1,
     cluster: str | None = None,
     title: str = "",
 ) -> list[EpisodeResult]:
     """Play every case and return the results in the order of the cases; arguments as of `play`."""
-    played = play(agent, make_environment, cases, slots=slots, workers=workers, cluster=cluster, title=title)
+    played = play(agent, make_environment, cases, num_envs=num_envs, workers=workers, cluster=cluster, title=title)
     return [result for _, result in sorted(played, key=lambda pair: pair[0])]
 
 
@@ -40,7 +40,7 @@ def play(
     make_environment: Callable[[], Environment],
     cases: Sequence[Case],
     *,
-    slots: int = 16,
+    num_envs: int = 16,
     workers: int = 1,
     cluster: str | None = None,
     title: str = "",
@@ -49,19 +49,19 @@ def play(
 
     Args:
         agent: Who acts.
-        make_environment: Makes one environment; called once per slot.
+        make_environment: Makes one environment; called once per env.
         cases: The episodes.
-        slots: Number of episodes that one process plays together.
+        num_envs: Number of episodes that one process plays together.
         workers: Number of processes; with more than one, agent and `make_environment` are sent to each by pickle,
             and each computes on one thread.
         cluster: Plays on a Ray cluster instead: auto, or its address; see `astra.parallel.pool`.
         title: Shown before a progress bar with the time left, on terminals; empty: no bar.
 
     Raises:
-        ValueError: if the agent returns an action that is not finite, or slots or workers are less than one.
+        ValueError: if the agent returns an action that is not finite, or num_envs or workers are less than one.
     """
-    if slots < 1 or workers < 1:
-        raise ValueError(f"a rollout needs at least one slot and one worker, got {slots} and {workers}")
+    if num_envs < 1 or workers < 1:
+        raise ValueError(f"a rollout needs at least one environment and one worker, got {num_envs} and {workers}")
     agent = PolicyAgent(agent) if isinstance(agent, Policy) else agent
     console = Console()
     with Progress(
@@ -77,11 +77,11 @@ def play(
     ) as progress:
         bar = progress.add_task(title, total=len(cases))
         if workers == 1 and cluster is None:
-            yield from _play(agent, make_environment, cases, slots, lambda share: progress.advance(bar, share))
+            yield from _play(agent, make_environment, cases, num_envs, lambda share: progress.advance(bar, share))
         else:
             with pool(workers, cluster=cluster, shared=(agent, make_environment)) as tasks:
-                starts = range(0, len(cases), slots)  # each worker takes `slots` cases, then the next `slots` cases
-                begun = {tasks.submit(_play_together, cases[start : start + slots]): start for start in starts}
+                starts = range(0, len(cases), num_envs)  # each worker takes `num_envs` cases, then the next ones
+                begun = {tasks.submit(_play_together, cases[start : start + num_envs]): start for start in starts}
                 for future in as_completed(begun):
                     for index, result in future.result():
                         progress.advance(bar)
@@ -92,12 +92,12 @@ def _play(
     agent: Agent,
     make_environment: Callable[[], Environment],
     cases: Sequence[Case],
-    num_slots: int,
+    num_envs: int,
     advance: Callable[[float], None],
 ) -> Iterator[tuple[int, EpisodeResult]]:
     with ExitStack() as stack:
         environments = []
-        for _ in range(min(num_slots, len(cases))):
+        for _ in range(min(num_envs, len(cases))):
             environments.append(make_environment())
             stack.callback(environments[-1].close)
         yield from _play_in(environments, agent, cases, advance)
@@ -107,25 +107,25 @@ def _play_in(
     environments: Sequence[Environment], agent: Agent, cases: Sequence[Case], advance: Callable[[float], None]
 ) -> Iterator[tuple[int, EpisodeResult]]:
     queue = iter(enumerate(cases))
-    slots = [Slot(environment, *next(queue)) for environment in environments]
-    if slots:
-        agent.start(slots)
-    while any(slot.playing for slot in slots):
-        begun = np.zeros(len(slots), dtype=bool)
-        for number, (slot, action) in enumerate(zip(slots, agent.act(slots), strict=True)):
-            if not slot.playing:
-                begun[number] = slot.wait()
+    envs = [RolloutEnv(environment, *next(queue)) for environment in environments]
+    if envs:
+        agent.start(envs)
+    while any(env.playing for env in envs):
+        begun = np.zeros(len(envs), dtype=bool)
+        for number, (env, action) in enumerate(zip(envs, agent.act(envs), strict=True)):
+            if not env.playing:
+                begun[number] = env.wait()
                 continue
-            advance(slot.step(action))
-            if slot.playing:
+            advance(env.step(action))
+            if env.playing:
                 continue
-            yield slot.index, slot.result()
+            yield env.index, env.result()
             begun[number] = True
-            slot.clock = 0
+            env.clock = 0
             if following := next(queue, None):
-                slot.begin(*following)
+                env.begin(*following)
         if begun.any():
-            agent.restart(slots, begun)
+            agent.reset(envs, begun)
 
 
 def _play_together(

@@ -54,10 +54,10 @@ def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENC
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     rate = successes / episodes
     scale = 1 + z**2 / episodes
-    centre = (rate + z**2 / (2 * episodes)) / scale
+    center = (rate + z**2 / (2 * episodes)) / scale
     half = z / scale * (rate * (1 - rate) / episodes + z**2 / (4 * episodes**2)) ** 0.5
     # At rates of 0 and 1 the formula meets the rate itself, but for rounding.
-    low, high = max(0.0, min(centre - half, rate)), min(1.0, max(centre + half, rate))
+    low, high = max(0.0, min(center - half, rate)), min(1.0, max(center + half, rate))
     return Estimate(value=rate, low=low, high=high, confidence=confidence)
 
 
@@ -84,8 +84,8 @@ def bootstrap_interval(
     return Estimate(value=float(sample.mean()), low=float(low), high=float(high), confidence=confidence)
 
 
-def summarise(results: Sequence[EpisodeResult]) -> Summary:
-    """Summarise the episodes of one agent.
+def summarize(results: Sequence[EpisodeResult]) -> Summary:
+    """Summarize the episodes of one agent.
 
     Raises:
         ValueError: if there are no results.

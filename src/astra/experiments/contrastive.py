@@ -1,4 +1,4 @@
-"""Contrastive dynamics learning on the tabletop's short tasks: beside behaviour cloning, and as pretraining.
+"""Contrastive dynamics learning on the tabletop's short tasks: beside behavior cloning, and as pretraining.
 
 All take the data of `tabletop-short`; the comparison with what they lack is Table 4 (`astra compare table4`).
 """
@@ -14,7 +14,7 @@ PRETRAINING = "runs/tabletop-pretraining"
 
 
 def tabletop_contrastive() -> Experiment:
-    """As tabletop-short, by behaviour cloning and contrastive dynamics learning.
+    """As tabletop-short, by behavior cloning and contrastive dynamics learning.
 
     An update costs about twice as much, so that its 5,000 take about twice as long.
     """
@@ -26,7 +26,7 @@ def tabletop_pretraining() -> Experiment:
 
     Source: appendix A.11, which suggests it and does not try it. `tabletop-pretrained` goes on from it.
     """
-    return _short(contrastive=ContrastiveConfig(cdl_fraction=1.0, alone=True))
+    return _short(contrastive=ContrastiveConfig(cdl_fraction=1.0, contrastive_only=True))
 
 
 def tabletop_pretrained() -> Experiment:
@@ -35,7 +35,7 @@ def tabletop_pretrained() -> Experiment:
     astra train tabletop-pretraining
     astra train tabletop-pretrained
     """
-    return _short(begin_from=PRETRAINING)
+    return _short(init_from=PRETRAINING)
 
 
 def _short(**training: Any) -> Experiment:

@@ -65,7 +65,7 @@ def run_demo(demo: Demo) -> dict[str, Evaluation]:
     told = EvaluationConfig(
         episodes=episodes,
         agents=("policy", "swapped"),
-        slots=max(1, min(50, episodes // (2 * demo.workers))),
+        num_envs=max(1, min(50, episodes // (2 * demo.workers))),
         workers=demo.workers,
     )
     beside = replace(told, episodes=min(episodes, demo.reference_episodes), agents=("floor", "expert"))

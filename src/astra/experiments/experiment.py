@@ -27,7 +27,7 @@ class Experiment:
     validation: float = 0.05
     """Share of the episodes that is held out."""
     stride: int = 1
-    """Timesteps between the starts of neighbouring windows of an episode; the window's own length, where a window holds
+    """Timesteps between the starts of neighboring windows of an episode; the window's own length, where a window holds
     a whole episode and nothing is to be learned from one that lacks its beginning."""
     policy: Any = field(default_factory=AstraConfig)
     """The policy: an `astra.policies.policy.PolicyConfig` that says in `states` how states are read."""
@@ -77,12 +77,12 @@ def run_training(
     if experiment.training.evaluate_every is not None:
         evaluate = _rollouts(experiment.rollouts, dataset.spec, run_folder / "rollouts")
     features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
-    horizon = getattr(experiment.policy, "horizon", 1)  # baselines predict one action and measure it from nothing
+    chunk_size = getattr(experiment.policy, "chunk_size", 1)  # baselines predict one action and measure it from nothing
     windows = partial(
         Windows,
         dataset,
         timesteps=experiment.training.timesteps,
-        horizon=horizon,
+        chunk_size=chunk_size,
         stride=experiment.stride,
         features=features,
     )
@@ -93,7 +93,10 @@ def run_training(
         windows(held_out or training),
         run_folder,
         statistics=compute_statistics(
-            dataset, training, relative_to=getattr(experiment.policy, "relative_to", None), horizon=horizon
+            dataset,
+            training,
+            reference_state=getattr(experiment.policy, "reference_state", None),
+            chunk_size=chunk_size,
         ),
         resume=resume,
         shard=shard,

@@ -1,4 +1,4 @@
-"""A frozen image encoder sees every frame once: its features are cached beside the data set."""
+"""A frozen image encoder sees every frame once: its features are cached beside the dataset."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -26,23 +26,23 @@ CONTEXT = 50
 """Timesteps that the large policies read and are trained on."""
 
 
-def small_policy(relative_to: str | None = None) -> AstraConfig:
+def small_policy(reference_state: str | None = None) -> AstraConfig:
     """Describe the small Astra that all CPU runs on Push-T train.
 
     Args:
-        relative_to: state vector from which actions are measured, if any.
+        reference_state: state vector from which actions are measured, if any.
     """
     return replace(
         astra_small(),
         window=1,
-        relative_to=relative_to,
-        horizon=8,
-        horizon_sample=2,
+        reference_state=reference_state,
+        chunk_size=8,
+        chunk_sample=2,
         dropout=0.1,
         soft_labels=1.5,
         states=StateConfig(proprioception=ProprioceptionConfig(frequencies=3)),
         actions=DiscreteActionsConfig(bins=256),
-        decoding=Decoding(temperature=0.5, execute=4),
+        decoding=Decoding(temperature=0.5, n_action_steps=4),
     )
 
 
@@ -55,7 +55,7 @@ def small_training(minutes: float) -> TrainingConfig:
         timesteps=1,
         learning_rate=1e-3,
         weight_decay=0.1,
-        average_ceiling=0.999,
+        ema_max_decay=0.999,
         precision="float32",
         threads=1,
         log_every=100,
@@ -67,7 +67,7 @@ def small_training(minutes: float) -> TrainingConfig:
 def pusht_expert() -> Experiment:
     """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
     return Experiment(
-        dataset=Path("data/pusht-expert"), policy=small_policy(relative_to=AGENT), training=small_training(45)
+        dataset=Path("data/pusht-expert"), policy=small_policy(reference_state=AGENT), training=small_training(45)
     )
 
 
@@ -111,6 +111,6 @@ def _continuous(experiment: Experiment) -> Experiment:
         experiment.policy,
         actions=ContinuousActionsConfig(),
         soft_labels=0.0,
-        decoding=Decoding(temperature=0.0, execute=4),
+        decoding=Decoding(temperature=0.0, n_action_steps=4),
     )
     return replace(experiment, policy=policy)

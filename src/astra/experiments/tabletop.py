@@ -1,4 +1,4 @@
-"""The tabletop and VIMA-Bench: prompts of words and pictures, objects one by one, four levels of generalisation.
+"""The tabletop and VIMA-Bench: prompts of words and pictures, objects one by one, four levels of generalization.
 
 Demonstrations come first; each run names the command that collects its own. The tabletop is a lookalike: its numbers
 are never VIMA-Bench's, and never stand beside the paper's Table 1.
@@ -48,10 +48,10 @@ def small_training(minutes: float, timesteps: int, threads: int, parts: int) -> 
         max_minutes=minutes,
         batch_size=64,
         timesteps=timesteps,
-        accumulate=parts,
+        gradient_accumulation_steps=parts,
         learning_rate=1e-3,
         weight_decay=0.1,
-        average_ceiling=0.999,
+        ema_max_decay=0.999,
         precision="float32",
         threads=threads,
         log_every=100,
@@ -179,6 +179,12 @@ def vima_bench_cpu_with_tabletop() -> Experiment:
     """
     alone = vima_bench_cpu()
     training = replace(
-        alone.training, updates=8000, batch_size=64, accumulate=2, threads=1, validation_every=500, keep_checkpoints=2
+        alone.training,
+        updates=8000,
+        batch_size=64,
+        gradient_accumulation_steps=2,
+        threads=1,
+        validation_every=500,
+        keep_checkpoints=2,
     )
     return replace(alone, dataset=Path("data/vima-and-tabletop"), training=replace(training, checkpoint_every=1000))

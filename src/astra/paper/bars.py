@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from astra.evaluation.pictures.style import BLUE, GREY, INK, ORANGE, new_figure, tidy
+from astra.evaluation.pictures.style import BLUE, GRAY, INK, ORANGE, new_figure, tidy
 from astra.paper.report import Cell, Report
 
 
@@ -32,7 +32,7 @@ def result_bars(report: Report) -> Figure:
     marks = [
         Line2D([], [], color=INK, marker="|", linewidth=1.2, markersize=6, label="95 % interval"),
         Line2D([], [], color=INK, marker=".", linestyle="", markersize=6, label="one training seed"),
-        Line2D([], [], color=GREY, marker="D", linestyle="", markersize=5, mfc="none", label=_paper(report)),
+        Line2D([], [], color=GRAY, marker="D", linestyle="", markersize=5, mfc="none", label=_paper(report)),
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(f"{report.table.title}, {report.scale} scale", fontsize=10, color=INK)
@@ -45,10 +45,10 @@ def _paper(report: Report) -> str:
 
 def _draw(axes: Axes, height: int, cell: Cell) -> None:
     if cell.paper is not None:
-        axes.plot(cell.paper, height, color=GREY, marker="D", markersize=5, mfc="none", zorder=3)
+        axes.plot(cell.paper, height, color=GRAY, marker="D", markersize=5, mfc="none", zorder=3)
     if cell.ours is None:
         return
-    colour = BLUE if cell.row.name.startswith("Astra") else ORANGE
-    axes.barh(height, cell.ours.value, height=0.62, color=colour, alpha=0.75)
+    color = BLUE if cell.row.name.startswith("Astra") else ORANGE
+    axes.barh(height, cell.ours.value, height=0.62, color=color, alpha=0.75)
     axes.plot([cell.ours.low, cell.ours.high], [height] * 2, color=INK, linewidth=1.2, marker="|", markersize=7)
     axes.plot(cell.by_seed, [height - 0.2] * len(cell.by_seed), color=INK, marker=".", linestyle="", markersize=4)

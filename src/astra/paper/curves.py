@@ -18,10 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astra.evaluation.pictures.plots import read_metrics
-from astra.evaluation.pictures.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.pictures.style import BLUE, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
 from astra.paper.report import Report
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GREY, "#d55e00", "#56b4e9", "#000000")
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GRAY, "#d55e00", "#56b4e9", "#000000")
 MEASURES = ("loss", "action_accuracy")
 POINTS = 100
 """Of a curve: those of its seeds are brought to the same places."""
@@ -52,8 +52,8 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
             axes = panels[across][down]
             tidy(axes, f"{'training' if source == 'train' else 'held-out'} {measure.replace('_', ' ')}")
             axes.set_xlabel("update" if axis == "update" else "minutes of training", fontsize=8, color=INK)
-            for row, colour in zip(rows, cycle(COLOURS), strict=False):
-                _draw(axes, read_curve(report.folder_of(row), source, measure, axis), row.name, colour)
+            for row, color in zip(rows, cycle(COLORS), strict=False):
+                _draw(axes, read_curve(report.folder_of(row), source, measure, axis), row.name, color)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
@@ -80,11 +80,11 @@ def minutes_per_update(folder: Path) -> float:
     return median(end["minutes"] / end["update"] for end in ends)
 
 
-def _draw(axes: Axes, curve: Curve | None, name: str, colour: str) -> None:
+def _draw(axes: Axes, curve: Curve | None, name: str, color: str) -> None:
     if curve is None:
         return
-    axes.plot(curve.places, curve.lines.mean(axis=0), color=colour, linewidth=1.4, label=name)
+    axes.plot(curve.places, curve.lines.mean(axis=0), color=color, linewidth=1.4, label=name)
     if len(curve.lines) > 1:
         axes.fill_between(
-            curve.places, curve.lines.min(axis=0), curve.lines.max(axis=0), color=colour, alpha=0.18, linewidth=0
+            curve.places, curve.lines.min(axis=0), curve.lines.max(axis=0), color=color, alpha=0.18, linewidth=0
         )

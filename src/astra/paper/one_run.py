@@ -25,7 +25,7 @@ import torch
 from astra.evaluation.eval_info import FILE_NAME
 from astra.experiments.experiment import Experiment, run_training
 from astra.policies.checkpoint import load_policy
-from astra.storage.atomic import whole_folder
+from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
@@ -111,14 +111,14 @@ def carry_out(run: Run) -> None:
         torch.set_num_threads(1)
         policy = load_policy(run.folder)
         provenance: dict[str, Any] = {"code_version": code_version(), "table": run.table, "row": run.row}
-        provenance |= {"temperature": policy.decoding.temperature, "execute": policy.decoding.execute}
+        provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
         evaluate_policy(policy, run.folder / "eval", run.evaluation, provenance)
         keep(run)
 
 
 def keep(run: Run) -> None:
     """Copy the small files of a finished run to its results, without this machine's folders."""
-    with whole_folder(run.results) as partial:
+    with atomic_folder(run.results) as partial:
         config = json.loads((run.folder / "config.json").read_text())
         config |= {"evaluation": to_json(run.evaluation), "data": run.data}
         config["spec"]["instructions"] = len(config["spec"]["instructions"])

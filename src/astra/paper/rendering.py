@@ -17,7 +17,7 @@ from rich.table import Table as RichTable
 from astra.evaluation.success import Estimate
 from astra.paper.report import Cell, Report
 from astra.paper.table import trunk_size
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 _ABOUT = ("table", "scale", "row", "column", "seeds", "episodes")
 
@@ -132,8 +132,8 @@ def as_csv(report: Report) -> str:
 def write_texts(report: Report, command: str) -> list[Path]:
     """Write table.md and table.csv into the report's folder."""
     return [
-        write_whole(report.folder / "table.md", markdown(report, command).encode()),
-        write_whole(report.folder / "table.csv", as_csv(report).encode()),
+        write_atomic(report.folder / "table.md", markdown(report, command).encode()),
+        write_atomic(report.folder / "table.csv", as_csv(report).encode()),
     ]
 
 

@@ -43,7 +43,7 @@ class Folders:
     """Where things lie."""
 
     data: Path = Path("data")
-    """Folder of data sets."""
+    """Folder of datasets."""
     runs: Path = Path("runs/compare")
     """Folder of trainings: large, and may be lost."""
     results: Path = Path("results")
@@ -205,7 +205,7 @@ def expected_hours(runs: Sequence[Run], settings: Settings, minutes: dict[str, f
 
 
 def collect(settings: Settings, folders: Folders) -> None:
-    """Make the data set of a table if it is missing.
+    """Make the dataset of a table if it is missing.
 
     Raises:
         FileNotFoundError: if something must be downloaded first.

@@ -81,10 +81,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrations:
-    """The data set of a table and the command that makes it."""
+    """The dataset of a table and the command that makes it."""
 
     name: str
-    """Folder inside the folder of data sets."""
+    """Folder inside the folder of datasets."""
     command: str
     """Makes it in data/."""
     collect: Callable[[Path], object] | None = None
@@ -109,9 +109,9 @@ class Settings:
     evaluation: EvaluationConfig
     """Of every row, with the same episodes."""
     observations: tuple[str, ...] = ()
-    """Columns of the data set from which every row takes what it sees; empty: all."""
+    """Columns of the dataset from which every row takes what it sees; empty: all."""
     stride: int = 1
-    """Timesteps between the starts of neighbouring windows."""
+    """Timesteps between the starts of neighboring windows."""
     validation: float = 0.05
     """Share of the demonstrations that is held out."""
     minutes: float
@@ -249,7 +249,7 @@ def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
 
 
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:
-    """Make the experiment that trains a row with one seed on the data set in a folder of data sets."""
+    """Make the experiment that trains a row with one seed on the dataset in a folder of datasets."""
     return Experiment(
         dataset=data / settings.demonstrations.name,
         observations=settings.observations,

@@ -1,4 +1,4 @@
-"""Table 1: six policies at four levels of generalisation; at CPU scale on the tabletop, a lookalike of VIMA-Bench.
+"""Table 1: six policies at four levels of generalization; at CPU scale on the tabletop, a lookalike of VIMA-Bench.
 
 The constants below are the frozen budget of the CPU scale. They are committed before the first result is seen, and hold
 for every row: what helps one is given to all.
@@ -100,7 +100,7 @@ def table1() -> Table:
     """Table 1 of the paper, with three rows of ours."""
     return Table(
         name="table1",
-        title="Success by level of generalisation (%)",
+        title="Success by level of generalization (%)",
         columns=LEVELS,
         rows=(
             Row(

@@ -6,7 +6,7 @@ from astra.paper.table import Column, Row, Table
 def table2() -> Table:
     """Table 2 of the paper."""
     names = (
-        *("unseen colour", "unseen size", "unseen shape", "unseen container", "unseen all"),
+        *("unseen color", "unseen size", "unseen shape", "unseen container", "unseen all"),
         *("seen, 0 distractors", "seen, 2-4 distractors", "seen, 6-8 distractors"),
     )
     return Table(

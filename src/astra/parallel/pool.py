@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 R = TypeVar("R")
 
 ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment of a worker: small matrices gain nothing from more threads, and neighbours lose."""
+"""Environment of a worker: small matrices gain nothing from more threads, and neighbors lose."""
 
 
 class Pool(Protocol):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 
@@ -20,7 +20,7 @@ class ActionHead(nn.Module, ABC):
     def __init__(self, dimensions: int, width: int, outputs: int) -> None:
         """Make N heads of `outputs` numbers each."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * spread(width))
+        self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * init_std(width))
         self.bias = nn.Parameter(torch.zeros(dimensions, outputs))
 
     @property
@@ -71,7 +71,7 @@ class DiscreteHead(ActionHead):
         self.actions = (actions,)  # in a tuple: the policy owns the module
         self.soft_labels = soft_labels
         F = actions.head_frequencies
-        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * spread(width)) if F else None
+        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * init_std(width)) if F else None
         self.register_buffer("waves", waves(actions, F), persistent=False)
 
     @property
@@ -98,7 +98,7 @@ class DiscreteHead(ActionHead):
             return F.cross_entropy(logits.flatten(0, -2), bins.bins(actions).flatten(), reduction="none").view_as(
                 actions
             )
-        place = (actions[..., None] - bins.first_centre[:, None]) / bins.bin_width[:, None]
+        place = (actions[..., None] - bins.first_center[:, None]) / bins.bin_width[:, None]
         count = bins.counts[:, None]
         distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(min=-0.5).minimum(count - 0.5)
         around = (distance + count / 2) % count - count / 2  # the shorter way around
@@ -117,7 +117,7 @@ class DiscreteHead(ActionHead):
     def decode(
         self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B H N"]:
-        """Take the most likely bin (temperature 0) or draw one, and give its centre.
+        """Take the most likely bin (temperature 0) or draw one, and give its center.
 
         A slot draws one number per dimension and uses it for its whole horizon, through the inverse of each
         cumulative distribution: every action is distributed as predicted, and the actions of one plan agree.
@@ -125,11 +125,11 @@ class DiscreteHead(ActionHead):
         (bins,) = self.actions
         logits = self._possible(predicted)
         if temperature == 0:
-            return bins.centres(logits.argmax(-1))
+            return bins.centers(logits.argmax(-1))
         draws = torch.stack([torch.rand(predicted.shape[2], generator=generator) for generator in generators])
         cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(-1)
         threshold = draws.to(logits.device)[:, None, :, None] * cumulative[..., -1:]
-        return bins.centres((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
+        return bins.centers((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
 
     def _possible(self, logits: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N K"]:
         """Rule out the bins that a dimension does not have, or never takes."""
@@ -140,7 +140,7 @@ class DiscreteHead(ActionHead):
 def waves(actions: DiscreteActions, frequencies: int) -> Float[Tensor, "N K n"]:
     """Give sin(j x) and cos(j x), j = 1 ... F, of the place x of each bin: half a turn from end to end, or a whole one.
 
-    A whole turn is for periodic dimensions, whose last bin has the first one as neighbour.
+    A whole turn is for periodic dimensions, whose last bin has the first one as neighbor.
     """
     numbers = torch.arange(actions.num_bins, device=actions.counts.device)
     share = (numbers + 0.5) / actions.counts[:, None]
@@ -150,13 +150,13 @@ def waves(actions: DiscreteActions, frequencies: int) -> Float[Tensor, "N K n"]:
 
 
 class ContinuousHead(ActionHead):
-    """Smooth-L1 on normalised values; cross-entropy on binary dimensions.
+    """Smooth-L1 on normalized values; cross-entropy on binary dimensions.
 
     Deviation: the paper does not state the loss of continuous actions; this is GR-1's, whose CALVIN recipe it follows.
     """
 
     def __init__(self, actions: ContinuousActions, width: int) -> None:
-        """Make N heads of one number: a normalised value, or the logit of a binary dimension's upper value."""
+        """Make N heads of one number: a normalized value, or the logit of a binary dimension's upper value."""
         super().__init__(actions.num_tokens, width, 1)
         self.actions = (actions,)
 
@@ -170,7 +170,7 @@ class ContinuousHead(ActionHead):
     ) -> Float[Tensor, "*batch N"]:
         """Compute smooth-L1, or binary cross-entropy, per dimension."""
         (continuous,) = self.actions
-        value, target = predicted[..., 0], continuous.normalise(actions)
+        value, target = predicted[..., 0], continuous.normalize(actions)
         smooth = F.smooth_l1_loss(value, target, reduction="none", beta=0.1)
         crossed = F.binary_cross_entropy_with_logits(
             value, torch.where(continuous.binary, target, 0.0), reduction="none"
@@ -196,7 +196,7 @@ class ContinuousHead(ActionHead):
         (continuous,) = self.actions
         value = predicted[..., 0]
         value = torch.where(continuous.binary, (value > 0).to(value.dtype), value)
-        return continuous.denormalise(torch.where(continuous.varies, value, continuous.normalise(continuous.mean)))
+        return continuous.denormalize(torch.where(continuous.varies, value, continuous.normalize(continuous.mean)))
 
 
 def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_labels: float) -> ActionHead:
@@ -214,7 +214,7 @@ def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_la
     return ContinuousHead(actions, width)
 
 
-def behaviour_cloning(
+def behavior_cloning(
     head: ActionHead,
     predicted: Float[Tensor, "*batch N K"],
     actions: Float[Tensor, "*batch N"],
@@ -226,4 +226,4 @@ def behaviour_cloning(
     cost = head.loss(predicted, actions).masked_fill(~counted, 0.0).sum() / count.clamp(min=1)
     with torch.no_grad():
         correct = (head.correct(predicted, actions) & counted).sum() / count.clamp(min=1)
-    return Losses(behaviour_cloning=cost, metrics={"action_accuracy": correct}, count=count)
+    return Losses(behavior_cloning=cost, metrics={"action_accuracy": correct}, count=count)

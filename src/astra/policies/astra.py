@@ -18,14 +18,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind, TokenIds, split
 from astra.objects import PromptPictures
-from astra.policies.action_heads import behaviour_cloning
+from astra.policies.action_heads import behavior_cloning
 from astra.policies.autoregression import choose_action, outputs_before_actions
 from astra.policies.policy import Losses
-from astra.policies.sequence import LaidOut, SequenceConfig, SequencePolicy, SequenceState, put
+from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy, SequenceState, reset_envs
 from astra.tokenizers.relative_actions import measured_from
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -38,12 +38,12 @@ class AstraConfig(SequenceConfig):
     """Whether all tokens of a segment read each other; False: causal attention. Source: Table 4."""
     action_queries: bool = True
     """Read actions at action queries; without, they are decoded dimension by dimension. Source: Table 4."""
-    horizon: int = 1
+    chunk_size: int = 1
     """Actions predicted at each timestep. Deviation: the paper predicts one."""
-    horizon_sample: int | None = None
+    chunk_sample: int | None = None
     """Steps of the horizon, drawn anew for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
-    relative_to: str | None = None
+    reference_state: str | None = None
     """State vector, with the actions' own dimensions and units, from which actions are read and predicted: a_{t+h} as
     its distance from s_t. None: as they are. Deviation: the paper does not say."""
 
@@ -56,11 +56,11 @@ class AstraConfig(SequenceConfig):
 class AstraState(SequenceState):
     """What B slots of a rollout remember; `act` writes into it and returns it."""
 
-    origin: Float[Tensor, "B N"]
+    reference: Float[Tensor, "B N"]
     """What the last action was measured from; zero where actions are as they are."""
-    plan: Float[Tensor, "B H N"]
+    chunk: Float[Tensor, "B H N"]
     """The actions predicted last, for a horizon of H timesteps."""
-    plan_age: Int[Tensor, " B"]
+    chunk_age: Int[Tensor, " B"]
     """How many actions of the plan have been executed."""
 
 
@@ -75,22 +75,26 @@ class Astra(SequencePolicy[AstraState]):
         Raises:
             ValueError: if the options contradict each other.
         """
-        if not config.action_queries and config.horizon > 1:
-            raise ValueError(f"without action queries one action is predicted at a time, got horizon={config.horizon}")
+        if not config.action_queries and config.chunk_size > 1:
+            raise ValueError(
+                f"without action queries one action is predicted at a time, got horizon={config.chunk_size}"
+            )
         super().__init__(
             config,
             spec,
             statistics,
-            measured=None if config.relative_to is None else measured_from(config.relative_to, spec, statistics),
+            measured=None
+            if config.reference_state is None
+            else measured_from(config.reference_state, spec, statistics),
             causal_segments=causal_segments(config),
         )
-        queries = torch.randn(config.horizon * self.sizes.action, config.width) * spread(config.width)
+        queries = torch.randn(config.chunk_size * self.sizes.action, config.width) * init_std(config.width)
         self.queries = nn.Parameter(queries) if config.action_queries else None
 
     @property
-    def horizon(self) -> int:
+    def chunk_size(self) -> int:
         """Actions predicted at each timestep."""
-        return self.config.horizon
+        return self.config.chunk_size
 
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only.
@@ -98,10 +102,10 @@ class Astra(SequencePolicy[AstraState]):
         Raises:
             ValueError: if the trajectory holds fewer actions than the horizon needs.
         """
-        T, H, N = trajectory.num_timesteps, self.config.horizon, self.sizes.action
+        T, H, N = trajectory.num_timesteps, self.config.chunk_size, self.sizes.action
         steps = torch.arange(H, device=trajectory.actions.device)
-        if self.training and self.config.horizon_sample is not None:
-            steps = torch.randperm(H)[: self.config.horizon_sample].to(steps.device)
+        if self.training and self.config.chunk_sample is not None:
+            steps = torch.randperm(H)[: self.config.chunk_sample].to(steps.device)
         if trajectory.actions.shape[1] < T + H - 1:
             raise ValueError(
                 f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
@@ -111,10 +115,10 @@ class Astra(SequencePolicy[AstraState]):
         else:
             predicted = self.head(self._ask(trajectory, steps).unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
-        if (origin := self.origin(trajectory)) is not None:
-            targets = targets - origin[:, :, None]
+        if (reference := self.reference(trajectory)) is not None:
+            targets = targets - reference[:, :, None]
         valid = trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None]
-        return behaviour_cloning(self.head, predicted, targets, valid)
+        return behavior_cloning(self.head, predicted, targets, valid)
 
     def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
         """Encode states and actions without any query; what stands at a hidden object means nothing.
@@ -134,23 +138,23 @@ class Astra(SequencePolicy[AstraState]):
         B, device = len(instructions), self.device
         return AstraState(
             **vars(self.fresh(instructions, seeds, pictures)),
-            origin=torch.zeros(B, self.sizes.action, device=device),
-            plan=torch.zeros(B, self.config.horizon, self.sizes.action, device=device),
-            plan_age=torch.zeros(B, dtype=torch.long, device=device),
+            reference=torch.zeros(B, self.sizes.action, device=device),
+            chunk=torch.zeros(B, self.config.chunk_size, self.sizes.action, device=device),
+            chunk_age=torch.zeros(B, dtype=torch.long, device=device),
         )
 
     @torch.no_grad()
-    def restart(
+    def reset(
         self,
         state: AstraState,
-        slots: Bool[Tensor, " B"],
+        where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> AstraState:
         """Begin anew in some slots."""
-        put(state, slots, self.fresh(instructions, seeds, pictures))
-        state.plan_age[slots] = 0
+        reset_envs(state, where, self.fresh(instructions, seeds, pictures))
+        state.chunk_age[where] = 0
         return state
 
     @torch.no_grad()
@@ -160,16 +164,16 @@ class Astra(SequencePolicy[AstraState]):
             executed = self._take_origin(state, observation)
             chosen = choose_action(self, state, observation, executed)
             state.timestep += 1
-            return self.within_bounds(chosen + state.origin), state
-        replan = (state.plan_age >= self.decoding.execute) | (state.timestep == 0)
+            return self.within_bounds(chosen + state.reference), state
+        replan = (state.chunk_age >= self.decoding.n_action_steps) | (state.timestep == 0)
         predicted = self.predict(state, observation, ask=bool(replan.any()))
         if predicted is not None:
             generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
-            plan = self.head.decode(predicted[replan], self.decoding.temperature, generators)
-            state.plan[replan] = self.within_bounds(plan + state.origin[replan][:, None])
-            state.plan_age[replan] = 0
-        action = state.plan[torch.arange(len(state.timestep), device=state.timestep.device), state.plan_age]
-        state.plan_age += 1
+            chunk = self.head.decode(predicted[replan], self.decoding.temperature, generators)
+            state.chunk[replan] = self.within_bounds(chunk + state.reference[replan][:, None])
+            state.chunk_age[replan] = 0
+        action = state.chunk[torch.arange(len(state.timestep), device=state.timestep.device), state.chunk_age]
+        state.chunk_age += 1
         return action, state
 
     @torch.no_grad()
@@ -187,7 +191,7 @@ class Astra(SequencePolicy[AstraState]):
         executed = self._take_origin(state, observation)
         outputs, _ = self.observe(state, observation, executed, self.queries if ask else None)
         state.timestep += 1
-        return None if outputs is None else self.head(outputs.unflatten(1, (self.config.horizon, self.sizes.action)))
+        return None if outputs is None else self.head(outputs.unflatten(1, (self.config.chunk_size, self.sizes.action)))
 
     @torch.no_grad()
     def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
@@ -198,7 +202,7 @@ class Astra(SequencePolicy[AstraState]):
         asked = self.lay_out_asking(trajectory, torch.zeros(1, dtype=torch.long, device=self.device))
         return self.transformer.attention_maps(*asked.inputs), asked.rows, asked.columns
 
-    def lay_out_asking(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> LaidOut:
+    def lay_out_asking(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> ModelInputs:
         """Lay out the sequence with the queries of some steps of the horizon."""
         assert self.queries is not None, "there are no action queries"
         slots = _query_slots(steps, self.sizes.action)
@@ -212,16 +216,16 @@ class Astra(SequencePolicy[AstraState]):
 
     def _take_origin(self, state: AstraState, observation: Observation) -> Float[Tensor, "B N"]:
         """Give the executed action as it was measured, and note what the next one is measured from."""
-        executed = observation.previous_action - state.origin
-        if (origin := self.origin(observation)) is not None:
-            state.origin = origin
+        executed = observation.previous_action - state.reference
+        if (reference := self.reference(observation)) is not None:
+            state.reference = reference
         return executed
 
-    def origin(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
+    def reference(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
         """Give what actions are measured from; None where they are as they are."""
-        if self.config.relative_to is None:
+        if self.config.reference_state is None:
             return None
-        vector = source.states[self.config.relative_to]
+        vector = source.states[self.config.reference_state]
         return vector.masked_fill(torch.tensor(self.spec.actions.binary, device=vector.device), 0.0)
 
     def within_bounds(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:

@@ -2,7 +2,7 @@
 
     policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version
     policy/model.safetensors         weights and persistent buffers
-    policy/statistics.safetensors    by what the policy normalises: states.COLUMN.mean, actions.mean, ...
+    policy/statistics.safetensors    by what the policy normalizes: states.COLUMN.mean, actions.mean, ...
 
 The weights are complete: a policy that began from pretrained encoders holds those too.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import astra
 from astra.policies.policy import Policy
-from astra.storage.atomic import whole_folder
+from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.provenance import code_version
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
@@ -49,7 +49,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         "config": to_json(policy.config),
         "spec": to_json(policy.spec),
     }
-    with whole_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         (partial / CONFIG).write_text(json.dumps(description, indent=2) + "\n")
         save_tensors(weights, partial / MODEL)
         save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
@@ -138,7 +138,7 @@ def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
 
 
 def _policies() -> dict[str, type]:
-    from astra.policies import POLICIES  # here, because a policy's file may import this one's neighbours
+    from astra.policies import POLICIES  # here, because a policy's file may import this one's neighbors
 
     return POLICIES
 

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from astra.attention.cross_transformer import CrossCache, CrossTransformer, PromptKeys, self_mask
+from astra.attention.cross_transformer import CrossAttentionTransformer, CrossCache, PromptKeys, self_mask
 from astra.attention.masks import ALL_SEGMENTS, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
 from astra.objects import PromptPictures
-from astra.policies.action_heads import behaviour_cloning, build_head
+from astra.policies.action_heads import behavior_cloning, build_head
 from astra.policies.policy import Losses, Policy
 from astra.policies.readout import last_real
 from astra.policies.sequence import SequenceConfig, batched
@@ -36,7 +36,7 @@ CONTEXT_POSITIONS, PROMPT_POSITIONS = 512, 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptReaderConfig(SequenceConfig):
+class CrossAttentionConfig(SequenceConfig):
     """Size and options that all policies have which read their prompt by cross-attention."""
 
     layers: int = 2
@@ -57,12 +57,12 @@ class ReaderState:
     """Each slot's own source of chance."""
 
 
-class PromptReader(Policy[ReaderState]):
+class CrossAttentionPolicy(Policy[ReaderState]):
     """A context of state tokens and one token per action, over a prompt that it reads by cross-attention."""
 
     def __init__(
         self,
-        config: PromptReaderConfig,
+        config: CrossAttentionConfig,
         spec: TrajectorySpec,
         statistics: Statistics,
         *,
@@ -75,7 +75,7 @@ class PromptReader(Policy[ReaderState]):
         Args:
             config: size and options.
             spec: what the policy sees and does.
-            statistics: by what it normalises.
+            statistics: by what it normalizes.
             latents: tokens to which a resampler brings each state; None: a state keeps its own.
             resampler_layers: of that resampler.
             gates: whether the prompt comes in through tanh gates.
@@ -111,7 +111,7 @@ class PromptReader(Policy[ReaderState]):
         if not relative:
             positions = LearnedPositions(SegmentSizes(prompt=0, state=M, action=1), width, CONTEXT_POSITIONS)
             prompt_positions = LearnedPositions(self.sizes, width, PROMPT_POSITIONS)
-        self.transformer = CrossTransformer(
+        self.transformer = CrossAttentionTransformer(
             layers=config.layers,
             heads=config.heads,
             width=width,
@@ -156,7 +156,7 @@ class PromptReader(Policy[ReaderState]):
         """Compute Eq. 1 and the share of actions predicted right."""
         T = trajectory.num_timesteps
         valid = trajectory.action_valid[:, :T] & trajectory.valid
-        return behaviour_cloning(self.head, self.predictions(trajectory), trajectory.actions[:, :T], valid)
+        return behavior_cloning(self.head, self.predictions(trajectory), trajectory.actions[:, :T], valid)
 
     def predictions(self, trajectory: Trajectory) -> Float[Tensor, "B T N K"]:
         """Give the head's outputs for all timesteps."""
@@ -199,18 +199,18 @@ class PromptReader(Policy[ReaderState]):
         )
 
     @torch.no_grad()
-    def restart(
+    def reset(
         self,
         state: ReaderState,
-        slots: Bool[Tensor, " B"],
+        where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> ReaderState:
         """Begin anew in some slots."""
-        state.cache.replace(slots, self.read_prompts(instructions, pictures))
-        state.timestep[slots] = 0
-        for slot, seed in zip(slots.nonzero()[:, 0].tolist(), seeds, strict=True):
+        state.cache.replace(where, self.read_prompts(instructions, pictures))
+        state.timestep[where] = 0
+        for slot, seed in zip(where.nonzero()[:, 0].tolist(), seeds, strict=True):
             state.generators[slot] = torch.Generator().manual_seed(seed)
         return state
 

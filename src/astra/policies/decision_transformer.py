@@ -18,7 +18,7 @@ from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.transformer import TrunkBlock
-from astra.policies.action_heads import behaviour_cloning
+from astra.policies.action_heads import behavior_cloning
 from astra.policies.policy import Losses
 from astra.policies.readout import choose_from_state, outputs_at_states
 from astra.policies.sequence import PlainSequencePolicy, SequenceConfig, SequenceState
@@ -63,7 +63,7 @@ class DecisionTransformer(PlainSequencePolicy):
         T = trajectory.num_timesteps
         valid = trajectory.action_valid[:, :T] & trajectory.valid
         predicted = self.head(outputs_at_states(self, trajectory))
-        return behaviour_cloning(self.head, predicted, trajectory.actions[:, :T], valid)
+        return behavior_cloning(self.head, predicted, trajectory.actions[:, :T], valid)
 
     @torch.no_grad()
     def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
-from astra.attention.kernels.row_blocks import chunks_of_timesteps
+from astra.attention.initialization import init_std
+from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import ALL_SEGMENTS, may_attend
 from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids, split
 from astra.policies.noise.d3pm import D3PM, Transition
@@ -90,7 +90,7 @@ class Diffusion(PlainSequencePolicy):
             self.noise = DDPM(self.actions, statistics.actions, width, **steps, sampler=config.sampler)
         self.steps = nn.Embedding(config.denoising_steps, width)
         with torch.no_grad():  # near steps begin alike
-            self.steps.weight.copy_(spread(width) * math.sqrt(2) * sinusoids(config.denoising_steps, width))
+            self.steps.weight.copy_(init_std(width) * math.sqrt(2) * sinusoids(config.denoising_steps, width))
 
     def loss(self, trajectory: Trajectory) -> Losses:
         """Compute Eq. 3 at one random step per timestep, over valid entries that vary in the data only.
@@ -114,7 +114,7 @@ class Diffusion(PlainSequencePolicy):
                 predicted = self.head(self.outputs(trajectory, self.noise.corrupt(actions, last, draws)[0], last))
                 correct = self.head.correct(predicted, actions) & valid
             metrics["action_accuracy"] = correct.sum() / count.clamp(min=1)
-        return Losses(behaviour_cloning=cost, metrics=metrics, count=count)
+        return Losses(behavior_cloning=cost, metrics=metrics, count=count)
 
     @torch.no_grad()
     def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
@@ -168,7 +168,7 @@ class Diffusion(PlainSequencePolicy):
             context.new_zeros(B, 0, context.shape[-1]),
             mask,
             context_out=True,
-            chunks=chunks_of_timesteps(L, M + N, N, T, 0, actions=T - 1),
+            row_blocks=row_blocks_of(L, M + N, N, T, 0, actions=T - 1),
         )
         padded = torch.cat([outputs, outputs.new_zeros(B, N, outputs.shape[-1])], dim=1)
         return split(padded, M, N, N)[1]

@@ -18,12 +18,12 @@ the paper prints, which is VIMA's.
 
 from dataclasses import dataclass
 
-from astra.policies.cross_attention import PromptReader, PromptReaderConfig
+from astra.policies.cross_attention import CrossAttentionConfig, CrossAttentionPolicy
 from astra.trajectory import Statistics, TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlamingoConfig(PromptReaderConfig):
+class FlamingoConfig(CrossAttentionConfig):
     """Size and options of a Flamingo."""
 
     latents: int = 4
@@ -38,7 +38,7 @@ class FlamingoConfig(PromptReaderConfig):
         return Flamingo(self, spec, statistics)
 
 
-class Flamingo(PromptReader):
+class Flamingo(CrossAttentionPolicy):
     """A few latents per state, cross-attention to the prompt, causal attention over latents and actions."""
 
     config: FlamingoConfig

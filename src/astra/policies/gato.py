@@ -19,7 +19,7 @@ from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.transformer import TrunkBlock
-from astra.policies.action_heads import behaviour_cloning
+from astra.policies.action_heads import behavior_cloning
 from astra.policies.autoregression import choose_action, outputs_before_actions
 from astra.policies.policy import Losses
 from astra.policies.readout import choose_from_state, outputs_at_states
@@ -66,7 +66,7 @@ class Gato(PlainSequencePolicy):
         read = outputs_before_actions if self.config.action_tokens == "dimensions" else outputs_at_states
         T = trajectory.num_timesteps
         valid = trajectory.action_valid[:, :T] & trajectory.valid
-        return behaviour_cloning(self.head, self.head(read(self, trajectory)), trajectory.actions[:, :T], valid)
+        return behavior_cloning(self.head, self.head(read(self, trajectory)), trajectory.actions[:, :T], valid)
 
     @torch.no_grad()
     def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:

@@ -19,7 +19,7 @@ State = TypeVar("State")
 class Losses:
     """What one batch costs; every mean is over the valid action entries only."""
 
-    behaviour_cloning: Float[Tensor, ""]
+    behavior_cloning: Float[Tensor, ""]
     """Mean of -log pi(a_i,t | p, s_<=t, a_<t) over valid entries (or smooth-L1). Source: Eq. 1."""
     metrics: Mapping[str, Float[Tensor, ""]]
     """Further detached means to log, such as {"action_accuracy": 0.4}."""
@@ -35,12 +35,12 @@ class Policy(nn.Module, ABC, Generic[State]):
     spec: TrajectorySpec
     """What the policy sees and does."""
     statistics: Statistics
-    """By what it normalises."""
+    """By what it normalizes."""
     decoding: Decoding = Decoding()
     """How it acts."""
 
     @property
-    def horizon(self) -> int:
+    def chunk_size(self) -> int:
         """Actions predicted at each timestep."""
         return 1
 
@@ -50,7 +50,7 @@ class Policy(nn.Module, ABC, Generic[State]):
         Raises:
             ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
         """
-        decoding.check(self.horizon)
+        decoding.check(self.chunk_size)
         self.decoding = decoding
 
     @abstractmethod
@@ -65,10 +65,10 @@ class Policy(nn.Module, ABC, Generic[State]):
         """
 
     @abstractmethod
-    def restart(
+    def reset(
         self,
         state: State,
-        slots: Bool[Tensor, " B"],
+        where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,

@@ -8,7 +8,7 @@ reads the tokens of the last frames; the tokens of actions are no inputs, and no
 the N dimensions of an action, all from one pass. State vectors and objects are not read.
 
 Source: Brohan et al. 2023; its published configuration (8 layers, 8 heads of 128, width 512, six frames).
-Deviation: words of the data set in place of the Universal Sentence Encoder, no ImageNet weights, no cropping of
+Deviation: words of the dataset in place of the Universal Sentence Encoder, no ImageNet weights, no cropping of
 frames. All dimensions are read at tokens of their own; the published code reads the first at the last token of its
 frame. The paper's 46M parameters cannot be derived, see `docs/deviations.md`.
 """
@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from astra.objects import PromptPictures
-from astra.policies.action_heads import behaviour_cloning, build_head
+from astra.policies.action_heads import behavior_cloning, build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Losses, Policy
 from astra.policies.rt1_transformer import RT1Transformer
@@ -163,7 +163,7 @@ class RT1(Policy[RT1State]):
             last = self.transformer(windows, torch.full((len(windows), 1), W - 1, device=valid.device))
             outputs = torch.cat([outputs, last.unflatten(0, (B, T - W))[:, :, 0]], dim=1)
         valid = trajectory.action_valid[:, :T] & valid
-        return behaviour_cloning(self.head, self.head(outputs), trajectory.actions[:, :T], valid)
+        return behavior_cloning(self.head, self.head(outputs), trajectory.actions[:, :T], valid)
 
     @torch.no_grad()
     def start(
@@ -179,18 +179,18 @@ class RT1(Policy[RT1State]):
         )
 
     @torch.no_grad()
-    def restart(
+    def reset(
         self,
         state: RT1State,
-        slots: Bool[Tensor, " B"],
+        where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> RT1State:
         """Begin anew in some slots."""
         fresh = self.start(instructions, seeds, pictures)
-        state.condition[slots], state.frames[slots], state.seen[slots] = fresh.condition, fresh.frames, fresh.seen
-        for slot, generator in zip(slots.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
+        state.condition[where], state.frames[where], state.seen[where] = fresh.condition, fresh.frames, fresh.seen
+        for slot, generator in zip(where.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
             state.generators[slot] = generator
         return state
 

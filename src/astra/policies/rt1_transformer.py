@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.attention.layers import by_head, drop
 
 
@@ -25,7 +25,7 @@ class RT1Block(nn.Module):
     """Attention whose heads are as wide as told, and one linear layer; pre-LN, 4 D H k + D^2 weights."""
 
     def __init__(self, width: int, heads: int, head_width: int, dropout: float) -> None:
-        """Make the layers; weights are initialised by the transformer."""
+        """Make the layers; weights are initialized by the transformer."""
         super().__init__()
         inner = heads * head_width
         self.heads, self.dropout = heads, dropout
@@ -65,7 +65,7 @@ class RT1Transformer(nn.Module):
         frame_tokens: int,
         action_tokens: int,
     ) -> None:
-        """Make the layers and initialise them as GPT-2 does."""
+        """Make the layers and initialize them as GPT-2 does."""
         super().__init__()
         self.frame_tokens, self.action_tokens = frame_tokens, action_tokens
         self.inputs = nn.Linear(width, width)
@@ -74,13 +74,13 @@ class RT1Transformer(nn.Module):
         self.final_norm = nn.LayerNorm(width)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=spread(width))
+                nn.init.normal_(module.weight, std=init_std(width))
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
         for block in self.blocks:
             assert isinstance(block, RT1Block)
             for layer in (block.out, block.feed_forward):
-                nn.init.normal_(layer.weight, std=spread(width) / (2 * layers) ** 0.5)
+                nn.init.normal_(layer.weight, std=init_std(width) / (2 * layers) ** 0.5)
 
     def forward(self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
         """Give the outputs of the actions at the frames asked, counted from the first frame given."""

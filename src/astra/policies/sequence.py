@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from astra.attention.cache import SegmentCache
-from astra.attention.kernels.batch import Chunk
-from astra.attention.kernels.row_blocks import chunks_of_timesteps
+from astra.attention.kernels.batch import RowBlock
+from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, may_attend, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
@@ -77,14 +77,14 @@ State = TypeVar("State", bound=SequenceState)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaidOut:
+class ModelInputs:
     """A batch of sequences, as the trunk takes them."""
 
     inputs: tuple[SharedPrompt, Float[Tensor, "B C D"], Float[Tensor, "B Q D"], Float[Tensor, "#B #H R S"]]
     """Prompts, context, queries and mask; rows are context then queries, columns are prompt then context."""
     rows: TokenIds
     columns: TokenIds
-    chunks: tuple[Chunk, ...]
+    row_blocks: tuple[RowBlock, ...]
     """Rows that may be computed apart."""
 
 
@@ -108,7 +108,7 @@ class SequencePolicy(Policy[State]):
         Args:
             config: size and options.
             spec: what the policy sees and does.
-            statistics: by what it normalises.
+            statistics: by what it normalizes.
             measured: spec and statistics of actions that are measured from something; None: as they are.
             causal_segments: kinds inside which a token reads only itself and earlier ones.
             merge_states: make one token of a whole state.
@@ -168,7 +168,7 @@ class SequencePolicy(Policy[State]):
         tokens = self.actions(actions)
         return tokens if self.one_action is None else self.one_action(tokens)
 
-    def origin(self, source: Trajectory | Observation) -> Float[Tensor, "*batch n"] | None:
+    def reference(self, source: Trajectory | Observation) -> Float[Tensor, "*batch n"] | None:
         """Give what actions are measured from; None where they are as they are."""
         del source
         return None
@@ -184,7 +184,7 @@ class SequencePolicy(Policy[State]):
         prompts: tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Int[Tensor, " B"]] | None = None,
         slots: Int[Tensor, " Q"] | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
-    ) -> LaidOut:
+    ) -> ModelInputs:
         """Lay out prompt, context, queries and mask, as the trunk takes them.
 
         Args:
@@ -209,8 +209,8 @@ class SequencePolicy(Policy[State]):
         C = len(columns.kind) - L
         rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:C], slots.repeat(T)]))
 
-        executed, origin = trajectory.actions[:, :T], self.origin(trajectory)
-        action_tokens = self.action_tokens(executed if origin is None else executed - origin)[:, :, :N]
+        executed, reference = trajectory.actions[:, :T], self.reference(trajectory)
+        action_tokens = self.action_tokens(executed if reference is None else executed - reference)[:, :, :N]
         state_tokens, seen = self.state_tokens(trajectory) if states is None else states
         state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
@@ -222,12 +222,12 @@ class SequencePolicy(Policy[State]):
         shared = self.shared_prompt(prompt, prompt_valid, of)
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
         inputs = (shared, context, placed, self.mask(allowed, rows, columns))
-        chunks = chunks_of_timesteps(L, M, N, T, len(slots), actions=actions)
-        return LaidOut(inputs=inputs, rows=rows, columns=columns, chunks=chunks)
+        row_blocks = row_blocks_of(L, M, N, T, len(slots), actions=actions)
+        return ModelInputs(inputs=inputs, rows=rows, columns=columns, row_blocks=row_blocks)
 
-    def read(self, laid_out: LaidOut, *, context_out: bool) -> Float[Tensor, "B R D"]:
+    def read(self, laid_out: ModelInputs, *, context_out: bool) -> Float[Tensor, "B R D"]:
         """Run the trunk: give the outputs of the queries, or of context and queries."""
-        return self.transformer(*laid_out.inputs, context_out=context_out, chunks=laid_out.chunks)
+        return self.transformer(*laid_out.inputs, context_out=context_out, row_blocks=laid_out.row_blocks)
 
     def prompt_of(self, trajectory: Trajectory) -> tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Tensor]:
         """Give the distinct prompts of a batch, which tokens are real, and which prompt each trajectory has."""
@@ -325,24 +325,24 @@ class PlainSequencePolicy(SequencePolicy[SequenceState]):
         return self.fresh(instructions, seeds, pictures)
 
     @torch.no_grad()
-    def restart(
+    def reset(
         self,
         state: SequenceState,
-        slots: Bool[Tensor, " B"],
+        where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> SequenceState:
         """Begin anew in some slots."""
-        put(state, slots, self.fresh(instructions, seeds, pictures))
+        reset_envs(state, where, self.fresh(instructions, seeds, pictures))
         return state
 
 
-def put(state: SequenceState, slots: Bool[Tensor, " B"], fresh: SequenceState) -> None:
+def reset_envs(state: SequenceState, where: Bool[Tensor, " B"], fresh: SequenceState) -> None:
     """Put the rollouts of a fresh state, in order, in place of those marked."""
-    state.cache.replace(slots, fresh.cache)
-    state.timestep[slots] = 0
-    for slot, generator in zip(slots.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
+    state.cache.replace(where, fresh.cache)
+    state.timestep[where] = 0
+    for slot, generator in zip(where.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
         state.generators[slot] = generator
 
 

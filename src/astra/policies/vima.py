@@ -8,17 +8,17 @@
                     a             a               all dimensions at once
 
 A state keeps all its tokens: objects, cameras, state vectors. Source: Jiang et al. 2023, VIMA; section 4.3, A.9.
-Deviation: tokenizers, heads and initialisation are Astra's, as in all policies here; VIMA has MLPs as heads.
+Deviation: tokenizers, heads and initialization are Astra's, as in all policies here; VIMA has MLPs as heads.
 """
 
 from dataclasses import dataclass
 
-from astra.policies.cross_attention import PromptReader, PromptReaderConfig
+from astra.policies.cross_attention import CrossAttentionConfig, CrossAttentionPolicy
 from astra.trajectory import Statistics, TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class VimaConfig(PromptReaderConfig):
+class VimaConfig(CrossAttentionConfig):
     """Size and options of a VIMA."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Vima":
@@ -26,7 +26,7 @@ class VimaConfig(PromptReaderConfig):
         return Vima(self, spec, statistics)
 
 
-class Vima(PromptReader):
+class Vima(CrossAttentionPolicy):
     """Cross-attention to the prompt, causal attention over states and actions."""
 
     config: VimaConfig

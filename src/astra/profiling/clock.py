@@ -1,4 +1,4 @@
-"""Time in turn, so that a noisy neighbour hits all sides alike."""
+"""Time in turn, so that a noisy neighbor hits all sides alike."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimiser."""
+"""The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimizer."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from astra.attention.kernels.row_blocks import chunks_of_timesteps
+from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, split_mask, trajectory_mask
 from astra.attention.segments import Kind, interleave, sequence_ids
 from astra.attention.transformer import SharedPrompt, Transformer
@@ -40,9 +40,9 @@ def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
     mask = additive(allowed, torch.float32)[None, None]
-    chunks = chunks_of_timesteps(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
+    row_blocks = row_blocks_of(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
-    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, chunks=chunks)
+    return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, row_blocks=row_blocks)
 
 
 def hugging_face_outputs(shape: Shape, gelu: str = "gelu") -> tuple[nn.Module, Callable[[], Tensor]]:

@@ -1,4 +1,4 @@
-"""What contrastive dynamics learning costs: updates of Astra (19M) with it against those of behaviour cloning alone."""
+"""What contrastive dynamics learning costs: updates of Astra (19M) with it against those of behavior cloning alone."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,7 +53,7 @@ def benchmark_contrast(shape: Shape, rounds: int = 3) -> Measurement:
 
 
 def contrast_operations(shape: Shape, config: ContrastiveConfig) -> float:
-    """Count what the contrast cannot do without, as `fewest_operations` counts for behaviour cloning.
+    """Count what the contrast cannot do without, as `fewest_operations` counts for behavior cloning.
 
     Candidates have no queries, all of an anchor read one encoding of its prompt, and in the last layer only the action
     tokens of the last timestep are more than keys and values.

@@ -24,7 +24,7 @@ from astra.profiling.shapes import Shape
 
 PEAK = 989e12
 """FLOP/s of an NVIDIA H100 SXM in dense bfloat16. Source: its data sheet."""
-UTILISATION = 0.3, 0.1
+UTILIZATION = 0.3, 0.1
 """Shares of the peak that are assumed: hopeful, as of large transformers, and sober, as of small ones."""
 EFFICIENCY = {1: 1.0, 8: 0.9, 64: 0.75}
 """Speed per GPU by number of GPUs, assumed: gradients are averaged at every update."""
@@ -105,7 +105,7 @@ WORKLOADS = (
         T=50,
         encoder=0,
         encoder_passes=0,
-        assumed="566 demonstrations, 128,000 timesteps (public data set); epochs, windows of 50 timesteps and state "
+        assumed="566 demonstrations, 128,000 timesteps (public dataset); epochs, windows of 50 timesteps and state "
         "vectors instead of pictures are guesses",
     ),
     Workload(
@@ -119,7 +119,7 @@ WORKLOADS = (
         T=50,
         encoder=0,
         encoder_passes=0,
-        assumed="206 demonstrations, 25,650 timesteps (public data set); windows and updates of our pusht-human-19m",
+        assumed="206 demonstrations, 25,650 timesteps (public dataset); windows and updates of our pusht-human-19m",
     ),
 )
 
@@ -136,12 +136,12 @@ def training_flops(workload: Workload) -> float:
     return workload.samples * workload.epochs * (trunk + workload.encoder_passes * workload.encoder)
 
 
-def hours(flops: float, gpus: int, utilisation: float) -> float:
+def hours(flops: float, gpus: int, utilization: float) -> float:
     """Estimate the hours of a training on so many GPUs."""
-    return flops / (gpus * EFFICIENCY[gpus] * utilisation * PEAK) / 3600
+    return flops / (gpus * EFFICIENCY[gpus] * utilization * PEAK) / 3600
 
 
-def measured_utilisation(rounds: int = 3) -> float:
+def measured_utilization(rounds: int = 3) -> float:
     """Measure which share of the speed of large matrix products our update reaches, on one thread of this machine."""
     torch.set_num_threads(1)
     shape = Shape(B=4)
@@ -163,17 +163,17 @@ def measured_utilisation(rounds: int = 3) -> float:
 def main() -> None:
     """Print the estimate."""
     console = Console()
-    console.print("one training each: one row of the table, one seed; behaviour cloning without contrastive dynamics")
+    console.print("one training each: one row of the table, one seed; behavior cloning without contrastive dynamics")
     columns = [f"{gpus} GPU{'s' * (gpus > 1)}, hours" for gpus in EFFICIENCY]
     table = Table("table", "exaFLOPs", *columns, box=SIMPLE_HEAD, pad_edge=False)
     for workload in WORKLOADS:
         flops = training_flops(workload)
-        spans = [" to ".join(f"{hours(flops, gpus, share):.2g}" for share in UTILISATION) for gpus in EFFICIENCY]
+        spans = [" to ".join(f"{hours(flops, gpus, share):.2g}" for share in UTILIZATION) for gpus in EFFICIENCY]
         table.add_row(workload.table, f"{flops / 1e18:.3g}", *spans)
     console.print(table)
     for workload in WORKLOADS:
         console.print(f"table {workload.table}: {workload.assumed}", highlight=False, soft_wrap=True)
-    assumed = " to ".join(f"{share:.0%}" for share in UTILISATION)
+    assumed = " to ".join(f"{share:.0%}" for share in UTILIZATION)
     console.print(
         f"assumed: NVIDIA H100, {PEAK / 1e12:.0f} TFLOP/s in dense bfloat16, of which {assumed} are reached; "
         f"per GPU {', '.join(f'{share:.0%} on {gpus}' for gpus, share in EFFICIENCY.items())}",
@@ -181,7 +181,7 @@ def main() -> None:
         soft_wrap=True,
     )
     console.print(
-        f"measured: on one thread here an update of Astra (19M) reaches {measured_utilisation():.0%} of the speed of "
+        f"measured: on one thread here an update of Astra (19M) reaches {measured_utilization():.0%} of the speed of "
         f"large matrix products",
         highlight=False,
         soft_wrap=True,

@@ -23,7 +23,7 @@ from astra.profiling.shapes import Ratio
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.encoders import RESNETS
 from astra.tokenizers.vision.images import ImageConfig
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 from astra.training.optimizer import build_optimizer
 from astra.trajectory import ActionSpec, Trajectory, TrajectorySpec
 
@@ -47,7 +47,7 @@ def benchmark_loading(rounds: int = 5) -> list[Ratio]:
 
 
 def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
-    """Compare a batch gathered at once with its windows read one by one and stacked, as a map-style data set has it."""
+    """Compare a batch gathered at once with its windows read one by one and stacked, as a map-style dataset has it."""
     random = np.random.default_rng(0)
 
     def one_by_one(indices: np.ndarray) -> list[Tensor]:
@@ -67,7 +67,7 @@ def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
 def _share_of_the_update(vectors: LeRobotDataset, rounds: int) -> Ratio:
     """Compare gathering with the whole update of the small policy of Push-T."""
     policy, training = small_policy(), small_training(1)
-    windows = Windows(vectors, timesteps=training.timesteps, horizon=policy.horizon)
+    windows = Windows(vectors, timesteps=training.timesteps, chunk_size=policy.chunk_size)
     random = np.random.default_rng(0)
     update = _update_of(policy, vectors)
 
@@ -107,15 +107,15 @@ def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio
 
 def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Trajectory], None]:
     policy = config.build(dataset.spec, compute_statistics(dataset)).train()
-    average = MovingAverage(policy, ceiling=0.999, power=0.75)
+    ema = EMA(policy, ceiling=0.999, power=0.75)
     optimizer = build_optimizer(policy, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
 
     def update(trajectory: Trajectory) -> None:
-        policy.loss(trajectory).behaviour_cloning.backward()
+        policy.loss(trajectory).behavior_cloning.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        average.update(policy)
+        ema.update(policy)
 
     return update
 
@@ -137,9 +137,9 @@ def _demonstrations(folder: Path, episodes: int = 32, length: int = 64) -> LeRob
             states=states,
             images={"observation.image": (FRAME, FRAME)},
             actions=ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(512.0, 512.0)),
-            instructions=("push the T to the centre",),
+            instructions=("push the T to the center",),
         ),
-        instructions=("push the T to the centre",) * episodes,
+        instructions=("push the T to the center",) * episodes,
         starts=ends - length,
         ends=ends,
         columns={name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in columns},

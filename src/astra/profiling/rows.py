@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
-from astra.datasets.batches import BatchOrder
+from astra.datasets.batches import BatchSampler
 from astra.paper import TABLES
 from astra.paper.table import Row, Settings, Table, experiment_of, obstacle
 from astra.profiling.clock import in_turn, median_ratio, one_thread
@@ -46,10 +46,10 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
-    order = BatchOrder(len(windows), training.batch_size, seed=0)
+    order = BatchSampler(len(windows), training.batch_size, seed=0)
 
     def batches() -> list[Trajectory]:
-        return [windows.batch(part) for part in by_length(windows, next(order), training.accumulate)]
+        return [windows.batch(part) for part in by_length(windows, next(order), training.gradient_accumulation_steps)]
 
     return update_by(policy, batches, training.contrastive, training.augmentation)
 
@@ -60,7 +60,7 @@ def main() -> None:
         prog="python -m astra.profiling.rows", description="What an update of each row costs."
     )
     parser.add_argument("table", choices=[name for name, make in TABLES.items() if "cpu" in make().settings])
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of data sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of datasets")
     parser.add_argument("--rounds", type=int, default=20)
     chosen = parser.parse_args()
     for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():

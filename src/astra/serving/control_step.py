@@ -85,12 +85,12 @@ class ControlStep(nn.Module):
             kernel = _StepKernel(keys[layer], values[layer], mask, fresh)
             last = layer == len(policy.transformer.blocks) - 1
             flat = block(flat, num_read, kernel, first=num_read if last else 0)
-        outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.horizon, sizes.action))
+        outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))
         predicted = policy.head(outputs)
-        plan = policy.head.decode(predicted, 0.0, [])
-        if (origin := policy.origin(observation)) is not None:
-            plan = policy.within_bounds(plan + origin[:, None])
-        return plan, predicted, torch.stack([key for key, _ in fresh]), torch.stack([value for _, value in fresh])
+        chunk = policy.head.decode(predicted, 0.0, [])
+        if (reference := policy.reference(observation)) is not None:
+            chunk = policy.within_bounds(chunk + reference[:, None])
+        return chunk, predicted, torch.stack([key for key, _ in fresh]), torch.stack([value for _, value in fresh])
 
     def _stored_timesteps(self, t: Int[Tensor, "1 1"]) -> Int[Tensor, "1 C"]:
         """Tell which timestep each column holds: the last one before t that falls on its place; below 0: none."""
@@ -134,26 +134,26 @@ class StepRunner:
         self.program, self.sizes, self.capacity = program, step.policy.sizes, step.timesteps
         self.prompt_valid, self.keys, self.values = read_prompt(step, instruction)
         self.timestep = 0
-        self.origin_of = step.policy.origin
-        self.origin: Tensor | float = 0.0
+        self.origin_of = step.policy.reference
+        self.reference: Tensor | float = 0.0
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
         """Give the program's inputs at this timestep."""
         observed = (*observation.states.values(), *observation.images.values())
         timestep = torch.tensor([self.timestep])
-        executed = observation.previous_action - self.origin
+        executed = observation.previous_action - self.reference
         return (timestep, executed, self.prompt_valid, self.keys, self.values, *observed)
 
     def __call__(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Make one step: give the plan and the head's outputs."""
-        plan, predicted, keys, values = self.program(*self.inputs(observation))
+        chunk, predicted, keys, values = self.program(*self.inputs(observation))
         columns = self.columns()
         self.keys[:, :, :, columns] = keys
         self.values[:, :, :, columns] = values
         self.timestep += 1
-        if (origin := self.origin_of(observation)) is not None:
-            self.origin = origin
-        return plan, predicted
+        if (reference := self.origin_of(observation)) is not None:
+            self.reference = reference
+        return chunk, predicted
 
     def columns(self) -> list[int]:
         """Tell where the new keys and values go: those of a_{t-1}, then those of s_t."""
@@ -213,7 +213,7 @@ def _check_timesteps(policy: Astra, timesteps: int | None) -> int:
         raise ValueError(f"an episode has at least 1 timestep, got timesteps={timesteps}")
     if positions is not None:
         room = positions.table.num_embeddings - sizes.prompt
-        most = room // (sizes.state + sizes.action) - (policy.config.horizon - 1)
+        most = room // (sizes.state + sizes.action) - (policy.config.chunk_size - 1)
         if timesteps > most:
             raise ValueError(
                 f"the learned positions of this policy end after {most} timesteps, got timesteps={timesteps}"

@@ -115,8 +115,8 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         "prompt_tokens": sizes.prompt,
         "state_tokens": sizes.state,
         "action_tokens": sizes.action,
-        "horizon": step.policy.config.horizon,
-        "actions_measured_from": step.policy.config.relative_to,
+        "chunk_size": step.policy.config.chunk_size,
+        "actions_measured_from": step.policy.config.reference_state,
         "instructions": list(instructions),
     }
     (folder / "control_step.json").write_text(json.dumps(description, indent=2) + "\n")

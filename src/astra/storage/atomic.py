@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary folder to fill, which becomes `folder` when the block ends.
 
     Its name is `.NAME.partial`, beside the folder. A kill leaves it there; the next attempt removes it.
@@ -32,7 +32,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(path: Path, content: bytes) -> Path:
+def write_atomic(path: Path, content: bytes) -> Path:
     """Write a file under a temporary name, bring it to the disk and rename it; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

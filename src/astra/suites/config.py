@@ -25,12 +25,12 @@ class EvaluationConfig:
     """policy; floor, which does nothing; expert; on Push-T swapped, the policy told the other goal; on the tabletop and
     VIMA-Bench shuffled, the policy shown another episode's prompt, and blank, with nothing in the prompt's pictures."""
     levels: tuple[str, ...] = ()
-    """Levels of generalisation, where there are any: L1, L2, L3 and L4; empty: all that have the tasks."""
+    """Levels of generalization, where there are any: L1, L2, L3 and L4; empty: all that have the tasks."""
     tasks: tuple[str, ...] = ()
     """Tasks, where there are several; empty: all of each level."""
     max_timesteps: int = MAX_TIMESTEPS
     """Length of an episode of Push-T; the others set their own. Source: appendix A.10."""
-    slots: int = 25
+    num_envs: int = 25
     """Episodes that the policy plays together."""
     workers: int = 1
     """Processes."""

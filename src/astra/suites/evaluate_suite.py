@@ -14,7 +14,7 @@ from astra.trajectory import TrajectorySpec
 
 
 def check_measurable(spec: TrajectorySpec) -> None:
-    """Check that there is an environment for policies of a data set.
+    """Check that there is an environment for policies of a dataset.
 
     Raises:
         ValueError: if no environment fits.

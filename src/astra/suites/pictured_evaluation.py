@@ -18,7 +18,7 @@ import numpy as np
 from rich.progress import track
 
 from astra.environments.environment import Environment
-from astra.evaluation.agents import Expert, ExpertAgent, Floor
+from astra.evaluation.agents import Expert, ExpertAgent, NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.objects import Pictures
@@ -72,7 +72,7 @@ def evaluate_pictured(
         prompts = in_main(lambda: prompts_of(world, cases))
         controls = {"shuffled": shuffled(cases, prompts), "blank": blank(cases, prompts)}
     controls["expert"] = [replace(case, options={**case.options, **world.expert_options}) for case in cases]
-    agents = {"floor": Floor(), "expert": ExpertAgent(world.make_expert)}
+    agents = {"floor": NoOp(), "expert": ExpertAgent(world.make_expert)}
     evaluations = {}
     for name in config.agents:
         evaluations[name] = evaluate(
@@ -81,7 +81,7 @@ def evaluate_pictured(
             controls.get(name, cases),
             folder=folder if name == "policy" else folder / name,
             name=name,
-            slots=1 if world.one_at_a_time else config.slots,
+            num_envs=1 if world.one_at_a_time else config.num_envs,
             workers=config.workers,
             cluster=config.cluster,
             num_videos=config.videos,

@@ -10,8 +10,8 @@ import torch
 
 from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, PushT, PushTConfig
 from astra.environments.pusht.expert import PushTExpert
-from astra.environments.pusht.geometry import CENTRE, GOAL_POSES, Pose, instruction_for
-from astra.evaluation.agents import ExpertAgent, Floor
+from astra.environments.pusht.geometry import CENTER, GOAL_POSES, Pose, instruction_for
+from astra.evaluation.agents import ExpertAgent, NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.evaluation.pictures.attention_maps import attention_maps
@@ -41,14 +41,14 @@ def evaluate_pusht(
             such agent, level or task.
     """
     environment = fitting_environment(policy.spec, config.max_timesteps)
-    goals = [GOAL_POSES[name] for name in policy.spec.instructions if name in GOAL_POSES] or [CENTRE]
+    goals = [GOAL_POSES[name] for name in policy.spec.instructions if name in GOAL_POSES] or [CENTER]
     if foreign := sorted({"shuffled", "blank"} & set(config.agents)):
         raise ValueError(f"Push-T's prompts have no pictures to show {' or '.join(foreign)}; its control is swapped")
     if config.levels or config.tasks:
         raise ValueError("Push-T has neither levels nor tasks: leave them out")
     if "swapped" in config.agents and len(goals) < 2:
         raise ValueError(f"swapped instructions need a policy that knows two goals, this one knows {goals}")
-    agents = {"policy": policy, "swapped": policy, "floor": Floor(), "expert": ExpertAgent(PushTExpert)}
+    agents = {"policy": policy, "swapped": policy, "floor": NoOp(), "expert": ExpertAgent(PushTExpert)}
     evaluations = {}
     for name in config.agents:
         evaluations[name] = evaluate(
@@ -57,7 +57,7 @@ def evaluate_pusht(
             _cases(goals, config, swap=name == "swapped"),
             folder=folder if name == "policy" else folder / name,
             name=name,
-            slots=config.slots,
+            num_envs=config.num_envs,
             workers=config.workers,
             cluster=config.cluster,
             num_videos=config.videos,

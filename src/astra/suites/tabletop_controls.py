@@ -16,7 +16,7 @@ from astra.environments.tabletop.levels import TASKS_OF_LEVELS
 from astra.environments.tabletop.prompt_blind import BinnedOracle, Guess, Oracle
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 AGENTS: tuple[str, ...] = ("oracle", "oracle in bins", "guess", "nothing")
 """Who is measured."""
@@ -93,7 +93,7 @@ def percent(successes: int, episodes: int) -> str:
 def save_controls(rows: Sequence[Row], path: Path) -> None:
     """Write the rows as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps([row.__dict__ for row in rows], indent=1) + "\n").encode())
+    write_atomic(path, (json.dumps([row.__dict__ for row in rows], indent=1) + "\n").encode())
 
 
 def _measure(level: str, task: str, episodes: int, seed: int) -> Row:

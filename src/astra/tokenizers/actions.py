@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
 DEFAULT_BINS = 100
@@ -48,14 +48,14 @@ class DiscreteActionsConfig:
 class DiscreteActions(nn.Module):
     """Action tokens from bins: each dimension has its own bins and its own embedding of each bin.
 
-    A value is decoded to the centre of its bin. A binary dimension has two bins, decoded to its two bounds. A value of
+    A value is decoded to the center of its bin. A binary dimension has two bins, decoded to its two bounds. A value of
     a periodic dimension is first brought between its bounds: the bin after the last one is the first.
     """
 
     low: Tensor
     high: Tensor
     counts: Tensor
-    first_centre: Tensor
+    first_center: Tensor
     bin_width: Tensor
     rows: Tensor
     periodic: Tensor
@@ -82,19 +82,19 @@ class DiscreteActions(nn.Module):
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         binary, counts = torch.tensor(spec.actions.binary), torch.tensor(numbers)
         bin_width = (high - low) / torch.where(binary, 1, counts)
-        first_centre = torch.where(binary, low, low + bin_width / 2)
+        first_center = torch.where(binary, low, low + bin_width / 2)
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
         self.register_buffer("counts", counts, persistent=False)
         self.register_buffer("bin_width", bin_width, persistent=False)
-        self.register_buffer("first_centre", first_centre, persistent=False)
+        self.register_buffer("first_center", first_center, persistent=False)
         self.register_buffer("rows", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("periodic", torch.tensor(spec.actions.periodic), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
         self.embedding = nn.Embedding(sum(numbers), width)
-        nn.init.normal_(self.embedding.weight, std=spread(width))
+        nn.init.normal_(self.embedding.weight, std=init_std(width))
 
     @property
     def description(self) -> str:
@@ -119,9 +119,9 @@ class DiscreteActions(nn.Module):
         share = torch.where(self.periodic, share % 1, share.clamp(0, 1))
         return (share * self.counts).long().minimum(self.counts - 1)
 
-    def centres(self, bins: Int[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+    def centers(self, bins: Int[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
         """Give the value in the middle of every bin, in the environment's own units."""
-        return self.first_centre + bins * self.bin_width
+        return self.first_center + bins * self.bin_width
 
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Give one token per dimension of every action."""
@@ -159,7 +159,7 @@ def varying(statistics: Statistics, actions: ActionSpec) -> list[bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class ContinuousActionsConfig:
-    """Every action dimension is a normalised number; a binary dimension is 0 or 1."""
+    """Every action dimension is a normalized number; a binary dimension is 0 or 1."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "ContinuousActions":
         """Make the tokenizer."""
@@ -167,7 +167,7 @@ class ContinuousActionsConfig:
 
 
 class ContinuousActions(nn.Module):
-    """Action tokens from normalised values: a learned direction times the value plus a learned offset."""
+    """Action tokens from normalized values: a learned direction times the value plus a learned offset."""
 
     low: Tensor
     high: Tensor
@@ -196,24 +196,24 @@ class ContinuousActions(nn.Module):
         self.register_buffer("scale", torch.where(binary, high - low, statistics.actions.std), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("mean", statistics.actions.mean.clone(), persistent=False)
-        self.direction = nn.Parameter(torch.empty(N, width).normal_(std=spread(width)))
-        self.offset = nn.Parameter(torch.empty(N, width).normal_(std=spread(width)))
+        self.direction = nn.Parameter(torch.empty(N, width).normal_(std=init_std(width)))
+        self.offset = nn.Parameter(torch.empty(N, width).normal_(std=init_std(width)))
 
     @property
     def description(self) -> str:
         """Name the kind, for results."""
-        return "continuous, normalised"
+        return "continuous, normalized"
 
-    def normalise(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+    def normalize(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
         """Give the values that are learned: zero mean and unit deviation, or 0 and 1 where a dimension is binary."""
         values = (actions - self.shift) / self.scale
         return torch.where(self.binary, (values >= 0.5).to(values.dtype), values)
 
-    def denormalise(self, values: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+    def denormalize(self, values: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
         """Give the actions within their bounds; a binary dimension takes its upper bound from 0.5 on."""
         values = torch.where(self.binary, (values >= 0.5).to(values.dtype), values)
         return (values * self.scale + self.shift).clamp(self.low, self.high)
 
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Give one token per dimension of every action."""
-        return self.normalise(actions)[..., None] * self.direction + self.offset
+        return self.normalize(actions)[..., None] * self.direction + self.offset

@@ -15,7 +15,7 @@ class ProprioceptionConfig:
     """How a state vector becomes one token."""
 
     frequencies: int = 0
-    """Fourier frequencies per dimension, which sharpen small differences; 0: the normalised values alone."""
+    """Fourier frequencies per dimension, which sharpen small differences; 0: the normalized values alone."""
 
     def build(self, statistics: VectorStatistics, width: int) -> "VectorTokenizer":
         """Make the tokenizer of one state vector."""
@@ -23,7 +23,7 @@ class ProprioceptionConfig:
 
 
 class VectorTokenizer(nn.Module):
-    """One token from one state vector: normalise, optionally add Fourier features, then a two-layer MLP."""
+    """One token from one state vector: normalize, optionally add Fourier features, then a two-layer MLP."""
 
     mean: Tensor
     std: Tensor
@@ -51,11 +51,11 @@ class VectorTokenizer(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "*batch _"]) -> Float[Tensor, "*batch D"]:
         """Give one token per vector."""
-        normalised = (vectors - self.mean) / self.std
+        normalized = (vectors - self.mean) / self.std
         if self.frequencies:
             scaled = 2 * (vectors - self.low) / self.range - 1
-            normalised = torch.cat([normalised, fourier_features(scaled, self.frequencies)], dim=-1)
-        return self.mlp(normalised)
+            normalized = torch.cat([normalized, fourier_features(scaled, self.frequencies)], dim=-1)
+        return self.mlp(normalized)
 
 
 def fourier_features(values: Float[Tensor, "*batch n"], frequencies: int) -> Float[Tensor, "*batch m"]:

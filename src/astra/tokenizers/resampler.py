@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from astra.attention.initialization import initialise, spread
+from astra.attention.initialization import init_std, initialize
 from astra.attention.masks import additive
 from astra.attention.vima_block import CrossBlock
 
@@ -22,7 +22,7 @@ class Resampler(nn.Module):
     def __init__(
         self, *, num_tokens: int, latents: int, layers: int, heads: int, width: int, dropout: float = 0.0
     ) -> None:
-        """Make and initialise latents and layers.
+        """Make and initialize latents and layers.
 
         Args:
             num_tokens: Tokens of a state, each of which gets a vector of its own: two cameras' look alike otherwise.
@@ -38,12 +38,12 @@ class Resampler(nn.Module):
         super().__init__()
         if latents < 1 or layers < 1:
             raise ValueError(f"a resampler needs at least one latent and one layer, got {latents} and {layers}")
-        self.slots = nn.Parameter(torch.randn(num_tokens, width) * spread(width))
-        self.latents = nn.Parameter(torch.randn(latents, width) * spread(width))
+        self.slots = nn.Parameter(torch.randn(num_tokens, width) * init_std(width))
+        self.latents = nn.Parameter(torch.randn(latents, width) * init_std(width))
         self.norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(CrossBlock(width, heads, dropout) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width)
-        initialise(self, width)
+        initialize(self, width)
 
     def forward(
         self, tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M"]

@@ -1,7 +1,7 @@
 """Training: windows of trajectories to a run folder of checkpoints and metrics.
 
     train            the loop, top to bottom, and its configuration
-    objective        what is minimised                 optimizer      AdamW, decay groups, learning rate
+    objective        what is minimized                 optimizer      AdamW, decay groups, learning rate
     moving_average   the weights that are kept         validation     the loss on held-out episodes
     budget           when the run ends                 interruption   Ctrl-C and SIGTERM
     run_folder       which run, which checkpoints      run_state      what one checkpoint holds

@@ -10,7 +10,7 @@ from astra.policies.policy import Policy
 P = TypeVar("P", bound=Policy[Any])
 
 
-class MovingAverage(Generic[P]):
+class EMA(Generic[P]):
     """A copy of a policy whose weights follow the original's: average <- d average + (1 - d) weights.
 
     At update n (from 0) the decay is d = min(ceiling, 1 - (1 + n)^-power): the first updates replace the weights, and
@@ -40,8 +40,8 @@ class MovingAverage(Generic[P]):
     def update(self, policy: P) -> None:
         """Follow the original after an update of its weights."""
         pairs = zip(self.policy.parameters(), policy.parameters(), strict=True)
-        trained = [(average, weight) for average, weight in pairs if average is not weight]  # others are frozen
-        averages: list[torch.Tensor] = [average for average, _ in trained]
+        trained = [(ema, weight) for ema, weight in pairs if ema is not weight]  # others are frozen
+        averages: list[torch.Tensor] = [ema for ema, _ in trained]
         weights: list[torch.Tensor] = [weight for _, weight in trained]
         torch._foreach_lerp_(averages, weights, 1 - self.decay)  # pyright: ignore[reportPrivateImportUsage]
         for own, buffer in zip(self.policy.buffers(), policy.buffers(), strict=True):

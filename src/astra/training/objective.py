@@ -1,4 +1,4 @@
-"""What training minimises, and its means over several batches."""
+"""What training minimizes, and its means over several batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Cost:
     """What one batch costs."""
 
     loss: Float[Tensor, ""]
-    """To be minimised; a mean over the valid action entries."""
+    """To be minimized; a mean over the valid action entries."""
     metrics: Mapping[str, Float[Tensor, ""]]
     """Detached means to log, the loss among them."""
     count: Int[Tensor, ""]
@@ -29,7 +29,7 @@ class Cost:
 
 
 class Objective(nn.Module):
-    """Behaviour cloning, and where it is wanted contrastive dynamics learning: L_BC + alpha L_CDL.
+    """Behavior cloning, and where it is wanted contrastive dynamics learning: L_BC + alpha L_CDL.
 
     It is a module because `accelerate` wraps the forward pass of modules, and a policy's `loss` is none.
 
@@ -47,8 +47,8 @@ class Objective(nn.Module):
 
         Args:
             policy: that learns.
-            contrastive: compares trajectories; None: behaviour cloning alone.
-            augmentation: of what behaviour cloning sees in training; None: as it was recorded.
+            contrastive: compares trajectories; None: behavior cloning alone.
+            augmentation: of what behavior cloning sees in training; None: as it was recorded.
         """
         super().__init__()
         self.policy, self.contrastive, self.augmentation = policy, contrastive, augmentation
@@ -56,12 +56,12 @@ class Objective(nn.Module):
     def forward(self, trajectory: Trajectory, contrast: Contrast | None = None) -> Cost:
         """Compute the loss of a batch; what is contrasted in it was drawn before.
 
-        The metric `loss` is that of behaviour cloning, so that it means the same with and without the other.
+        The metric `loss` is that of behavior cloning, so that it means the same with and without the other.
         """
         if contrast is None or self.contrastive is None:
             return self._clone(trajectory)
         loss, metrics = self.contrastive(self.policy, trajectory, contrast)
-        if self.training and self.contrastive.config.alone:
+        if self.training and self.contrastive.config.contrastive_only:
             return Cost(loss=loss, metrics={"loss": loss.detach(), **metrics}, count=trajectory.valid.sum())
         cloned = self._clone(trajectory)
         weighted = cloned.loss + self.contrastive.config.weight * loss
@@ -71,7 +71,7 @@ class Objective(nn.Module):
         if self.training and self.augmentation is not None:
             trajectory = augmented(trajectory, self.augmentation)
         losses = self.policy.loss(trajectory)
-        loss = losses.behaviour_cloning
+        loss = losses.behavior_cloning
         return Cost(loss=loss, metrics={"loss": loss.detach(), **losses.metrics}, count=losses.count)
 
 

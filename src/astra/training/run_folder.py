@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astra.storage.atomic import sync, whole_folder, write_whole
+from astra.storage.atomic import atomic_folder, sync, write_atomic
 from astra.storage.provenance import code_version, machine
 
 
@@ -67,7 +67,7 @@ class RunFolder:
     def checkpoint(self, update: int) -> Iterator[Path]:
         """Give a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest."""
         folder = self.checkpoints / f"{update:06d}"
-        with whole_folder(folder) as partial:
+        with atomic_folder(folder) as partial:
             yield partial
         link = self.checkpoints / ".last"
         link.symlink_to(folder.name)
@@ -96,7 +96,7 @@ class RunFolder:
 
 
 def _write(config: Path, content: Mapping[str, Any]) -> None:
-    write_whole(config, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomic(config, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[str]:

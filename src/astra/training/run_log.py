@@ -17,7 +17,7 @@ from accelerate.tracking import get_available_trackers
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 from astra.training.budget import Budget
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
@@ -111,7 +111,7 @@ class RunLog:
         for line in self._metrics.read_text().splitlines(keepends=True):
             if line.endswith("\n") and json.loads(line)["update"] <= self.budget.update:
                 kept.append(line)
-        write_whole(self._metrics, "".join(kept).encode())
+        write_atomic(self._metrics, "".join(kept).encode())
 
 
 def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:

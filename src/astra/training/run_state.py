@@ -3,7 +3,7 @@
     policy/                                 the averaged weights: what `load_policy` takes
     training_state/weights.safetensors      the weights in training, less the frozen ones
     training_state/contrastive.safetensors  the head of contrastive dynamics learning, where there is one
-    training_state/optimizer.safetensors    the optimiser's moments, by parameter: WEIGHT.exp_avg, ...
+    training_state/optimizer.safetensors    the optimizer's moments, by parameter: WEIGHT.exp_avg, ...
     training_state/state.json               updates and seconds so far, the place in the data, the average's updates
 
 The learning rate is a function of the budget, and chance of the seed and the update's number, so neither has a state.
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
-from astra.datasets.batches import BatchOrder
+from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import fill, load_tensors, save_policy, save_tensors
 from astra.policies.policy import Policy
 from astra.training.budget import Budget
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 
 CONTRASTIVE = "contrastive.safetensors"
 FORMAT = 1
@@ -34,9 +34,9 @@ class RunState:
     """The parts of a training run that change with its updates."""
 
     policy: Policy[Any]
-    average: MovingAverage[Policy[Any]]
+    ema: EMA[Policy[Any]]
     optimizer: torch.optim.Optimizer
-    order: BatchOrder
+    order: BatchSampler
     budget: Budget
     contrastive: ContrastiveDynamics | None = None
 
@@ -46,7 +46,7 @@ class RunState:
         Raises:
             ValueError: if a weight is NaN or infinite.
         """
-        save_policy(self.average.policy, checkpoint / "policy")
+        save_policy(self.ema.policy, checkpoint / "policy")
         folder = checkpoint / "training_state"
         folder.mkdir()
         frozen = {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
@@ -58,7 +58,7 @@ class RunState:
         state = {
             "format": FORMAT,
             "budget": {"update": self.budget.update, "seconds": self.budget.seconds},
-            "average_updates": self.average.updates,
+            "average_updates": self.ema.updates,
             "order": self.order.state_dict(),
         }
         (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n")
@@ -73,12 +73,12 @@ class RunState:
         folder = checkpoint / "training_state"
         state = _read_state(folder / "state.json")
         averages = load_tensors(checkpoint / "policy" / "model.safetensors")
-        fill(self.average.policy, averages, str(checkpoint / "policy"))
+        fill(self.ema.policy, averages, str(checkpoint / "policy"))
         fill(self.policy, averages | load_tensors(folder / "weights.safetensors"), str(folder))
         if self.contrastive is not None:
             fill(self.contrastive, load_tensors(folder / CONTRASTIVE), str(folder / CONTRASTIVE))
         _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer)
-        self.average.updates = state["average_updates"]
+        self.ema.updates = state["average_updates"]
         self.order.load_state_dict(state["order"])
         self.budget.update, self.budget.seconds = state["budget"]["update"], state["budget"]["seconds"]
 
@@ -106,7 +106,7 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> 
     for name, tensor in tensors.items():
         parameter, _, key = name.rpartition(".")
         if parameter not in indices:
-            raise ValueError(f"the optimiser's state of {parameter} fits no weight that is trained")
+            raise ValueError(f"the optimizer's state of {parameter} fits no weight that is trained")
         state.setdefault(indices[parameter], {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.parallel.processes import processes
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 from astra.training.objective import Objective
 from astra.training.run_state import RunState
 
@@ -30,14 +30,14 @@ class ShardedRun:
 
     Args:
         state: where the run is; gathered into by `gather`.
-        augmentation: of what behaviour cloning sees.
+        augmentation: of what behavior cloning sees.
 
     Raises:
         ValueError: if there is one process only.
     """
 
     objective: Objective
-    average: MovingAverage[Any]
+    ema: EMA[Any]
     optimizer: Optimizer
 
     def __init__(self, state: RunState, augmentation: AugmentationConfig | None = None) -> None:
@@ -51,14 +51,14 @@ class ShardedRun:
         mesh = init_device_mesh(device.type, (processes().num_processes,))
         contrastive = copy.deepcopy(state.contrastive)
         self.objective = Objective(copy.deepcopy(state.policy), contrastive, augmentation).train()
-        self.average = copy.deepcopy(state.average)
+        self.ema = copy.deepcopy(state.ema)
         fully_shard(self.objective, mesh=mesh)
-        fully_shard(self.average.policy, mesh=mesh)
+        fully_shard(self.ema.policy, mesh=mesh)
         plain = Objective(state.policy, state.contrastive)
         self.optimizer = _shard_optimizer(state.optimizer, plain, self.objective, mesh)
         # Of the plain state only the average is computed with; the rest waits where memory is cheap.
         plain.to("cpu")
-        state.average.policy.to(device)  # back again, what is frozen and shared with the policy
+        state.ema.policy.to(device)  # back again, what is frozen and shared with the policy
         state.optimizer.load_state_dict(_on_cpu(state.optimizer))
 
     @torch.no_grad()
@@ -66,13 +66,13 @@ class ShardedRun:
         """Bring the plain state up to date, in every process; all must call it."""
         plain = Objective(self.state.policy, self.state.contrastive)
         _gather(self.objective.state_dict(), plain.state_dict())
-        _gather(self.average.policy.state_dict(), self.state.average.policy.state_dict())
-        self.state.average.updates = self.average.updates
+        _gather(self.ema.policy.state_dict(), self.state.ema.policy.state_dict())
+        self.state.ema.updates = self.ema.updates
         self.state.optimizer.load_state_dict(_on_cpu(self.optimizer))
 
 
 def _shard_optimizer(optimizer: Optimizer, plain: Objective, sharded: Objective, mesh: DeviceMesh) -> Optimizer:
-    """Make the same optimiser over sharded weights, with the moments that it has so far."""
+    """Make the same optimizer over sharded weights, with the moments that it has so far."""
     names = {id(weight): name for name, weight in plain.named_parameters()}
     weights = dict(sharded.named_parameters())
     made = copy.deepcopy(optimizer)

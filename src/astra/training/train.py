@@ -23,7 +23,7 @@ from astra.augmentation.state_noise import with_state_noise
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
-from astra.datasets.batches import BatchOrder
+from astra.datasets.batches import BatchSampler
 from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
 from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
@@ -31,7 +31,7 @@ from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
-from astra.training.ema import MovingAverage
+from astra.training.ema import EMA
 from astra.training.interruption import Interruption
 from astra.training.objective import Means, Objective
 from astra.training.optimizer import build_optimizer, learning_rate_factor
@@ -59,7 +59,7 @@ class TrainingConfig:
     """Trajectories per update, over all processes and micro-batches."""
     timesteps: int = 20
     """T, the length of the windows that are trained on."""
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     """Micro-batches per process into which an update's batch is cut, by the length of its windows: to save memory, and
     padding where episodes are short. What is cloned is the same; negatives are made inside a micro-batch."""
     learning_rate: float = 1e-3
@@ -72,20 +72,20 @@ class TrainingConfig:
     """Decay of AdamW's first and second moments."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient."""
-    average_ceiling: float = 0.9999
+    ema_max_decay: float = 0.9999
     """Largest decay of the moving average of the weights, which is what is validated and kept; 0: the last weights."""
-    average_power: float = 0.75
+    ema_power: float = 0.75
     """How fast that decay grows with the updates. Source: Diffusion Policy."""
     state_noise: float = 0.0
     """Standard deviation of noise added to state vectors in training, as a share of that of the data."""
     shuffle_objects: bool = False
     """Whether objects are listed in an order drawn anew at each reading, where that of the data tells their roles."""
     augmentation: AugmentationConfig | None = None
-    """Of the frames and objects that behaviour cloning sees; None: as they were recorded. It is not that of the
+    """Of the frames and objects that behavior cloning sees; None: as they were recorded. It is not that of the
     positives, which `contrastive` holds. Source: the paper augments with contrastive dynamics learning only."""
     contrastive: ContrastiveConfig | None = None
-    """Contrastive dynamics learning beside behaviour cloning; None: none. Source: section 3.3."""
-    begin_from: str | None = None
+    """Contrastive dynamics learning beside behavior cloning; None: none. Source: section 3.3."""
+    init_from: str | None = None
     """A run or a policy's folder whose averaged weights are those at the start; None: new weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 where a GPU has it."""
@@ -114,14 +114,22 @@ class TrainingConfig:
         Raises:
             ValueError: naming the field.
         """
-        counts = ("updates", "batch_size", "timesteps", "accumulate", "threads", "log_every", "validation_every")
+        counts = (
+            "updates",
+            "batch_size",
+            "timesteps",
+            "gradient_accumulation_steps",
+            "threads",
+            "log_every",
+            "validation_every",
+        )
         counts += ("validation_windows", "evaluate_every", "checkpoint_every", "keep_checkpoints")
         for name in counts:
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"training.{name} must be at least 1, got {value}")
-        if not 0 <= self.warmup < 1 or not 0 <= self.average_ceiling < 1:
+        if not 0 <= self.warmup < 1 or not 0 <= self.ema_max_decay < 1:
             raise ValueError(
-                f"warmup and average_ceiling lie in 0 to below 1, got {self.warmup} and {self.average_ceiling}"
+                f"warmup and ema_max_decay lie in 0 to below 1, got {self.warmup} and {self.ema_max_decay}"
             )
         if self.state_noise < 0:
             raise ValueError(f"training.state_noise must not be negative, got {self.state_noise}")
@@ -156,7 +164,7 @@ def train(
         shard: cut weights, gradients, moments and average over the processes, instead of a copy in each.
         evaluate: rolls the averaged policy out and gives what to record, every `evaluate_every` updates; called in
             every process, and recorded by the main one.
-        description: written to config.json with the rest: data set, command line.
+        description: written to config.json with the rest: dataset, command line.
 
     Raises:
         ValueError: if the folder holds another run, or this one unfinished and `resume` is not set; if the windows
@@ -172,7 +180,7 @@ def train(
     # ---- What is trained
     set_seed(config.seed)
     policy = policy_config.build(train_windows.spec, statistics).to(accelerator.device)
-    average = MovingAverage(policy, ceiling=config.average_ceiling, power=config.average_power)
+    ema = EMA(policy, ceiling=config.ema_max_decay, power=config.ema_power)
     contrastive = None
     if config.contrastive is not None:
         contrastive = ContrastiveDynamics(config.contrastive, policy).to(accelerator.device)
@@ -183,16 +191,14 @@ def train(
         weight_decay=config.weight_decay,
         betas=config.betas,
     )
-    order = BatchOrder(
+    order = BatchSampler(
         len(train_windows),
         _share_of_batch(config, accelerator, train_windows),
         seed=config.seed,
         rank=accelerator.process_index,
         num_processes=accelerator.num_processes,
     )
-    state = RunState(
-        policy=policy, average=average, optimizer=optimizer, order=order, budget=budget, contrastive=contrastive
-    )
+    state = RunState(policy=policy, ema=ema, optimizer=optimizer, order=order, budget=budget, contrastive=contrastive)
 
     # ---- The folder, and where an earlier start ended
     run = RunFolder(run_folder, keep=config.keep_checkpoints)
@@ -209,10 +215,10 @@ def train(
                 f"{run_folder} holds this run already, unfinished after {budget.update} updates: continue it with "
                 f"--resume, or choose another folder"
             )
-    elif config.begin_from is not None:
-        source = policy_folder(Path(config.begin_from))
+    elif config.init_from is not None:
+        source = policy_folder(Path(config.init_from))
         weights = load_tensors(source / MODEL)
-        for beginner in (policy, average.policy):
+        for beginner in (policy, ema.policy):
             fill(beginner, weights, str(source))
     in_main(run.name_machine)
     sharded = ShardedRun(state, config.augmentation) if shard else None
@@ -225,7 +231,7 @@ def train(
         objective, optimizer = accelerator.prepare(plain.train(), optimizer)
     else:
         objective, optimizer = sharded.objective, accelerator.prepare(sharded.optimizer)
-        policy, average = objective.policy, sharded.average
+        policy, ema = objective.policy, sharded.ema
 
     # ---- The loop
     with RunLog(accelerator, run_folder, identity, budget) as log, Interruption() as interruption:
@@ -240,13 +246,13 @@ def train(
                 group["lr"] = config.learning_rate * factor
             batches = [
                 with_state_noise(train_windows.batch(part), statistics, config.state_noise)
-                for part in by_length(train_windows, next(order), config.accumulate)
+                for part in by_length(train_windows, next(order), config.gradient_accumulation_steps)
             ]
             if config.shuffle_objects:
                 batches = list(map(with_objects_in_any_order, batches))
             contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, contrasts, config.gradient_clip, means)
-            average.update(policy)
+            ema.update(policy)
             timesteps += sum(int(trajectory.valid.sum()) for trajectory in batches)
             seconds, stop = _agree(accelerator, time.monotonic() - started, float(interruption.requested))
             budget.spend(seconds)
@@ -264,7 +270,7 @@ def train(
             if budget.is_due(config.validation_every):
                 log.write("validation", _validate(accelerator, state, validation_windows, config))
             if evaluate is not None and budget.is_due(config.evaluate_every):
-                log.write("evaluation", evaluate(state.average.policy))
+                log.write("evaluation", evaluate(state.ema.policy))
             if budget.is_due(config.checkpoint_every) or stop:
                 in_main(lambda: _write(run, state))
             if stop and not budget.finished:
@@ -333,7 +339,7 @@ def _accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
 
 def _leaves_weights_alone(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
     """Tell whether a weight gets no gradient, as the tokenizer of actions where a window of one timestep reads none."""
-    if config.contrastive is not None and config.contrastive.alone:
+    if config.contrastive is not None and config.contrastive.contrastive_only:
         return True
     device = next(objective.parameters()).device
     few = 1 if config.contrastive is None else min(8, len(windows))
@@ -350,12 +356,12 @@ def _leaves_weights_alone(objective: Objective, windows: Windows, config: Traini
 def _share_of_batch(config: TrainingConfig, accelerator: Accelerator, windows: Windows) -> int:
     share, rest = divmod(config.batch_size, accelerator.num_processes)
     if config.contrastive is not None:
-        count = config.updates * config.accumulate * accelerator.num_processes
-        check_episodes(windows.per_episode, size=share // config.accumulate, count=count)
-    if rest or share < config.accumulate:
+        count = config.updates * config.gradient_accumulation_steps * accelerator.num_processes
+        check_episodes(windows.per_episode, size=share // config.gradient_accumulation_steps, count=count)
+    if rest or share < config.gradient_accumulation_steps:
         raise ValueError(
             f"a batch of {config.batch_size} cannot be shared among {accelerator.num_processes} processes with "
-            f"{config.accumulate} micro-batches each: choose a multiple of {accelerator.num_processes}"
+            f"{config.gradient_accumulation_steps} micro-batches each: choose a multiple of {accelerator.num_processes}"
         )
     return share
 
@@ -369,14 +375,14 @@ def _agree(accelerator: Accelerator, *values: float) -> list[float]:
     """Average over the processes, so that all decide alike."""
     if accelerator.num_processes == 1:
         return list(values)
-    average = accelerator.reduce(torch.tensor(values, device=accelerator.device), "mean")
-    assert isinstance(average, Tensor)
-    return average.tolist()
+    ema = accelerator.reduce(torch.tensor(values, device=accelerator.device), "mean")
+    assert isinstance(ema, Tensor)
+    return ema.tolist()
 
 
 def _validate(accelerator: Accelerator, state: RunState, windows: Windows, config: TrainingConfig) -> dict[str, float]:
     sizes = {"num_windows": config.validation_windows, "batch_size": config.batch_size}
-    found = validate(accelerator, state.average.policy, windows, **sizes)
+    found = validate(accelerator, state.ema.policy, windows, **sizes)
     if state.contrastive is not None:
         sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
         state.policy.eval()  # not the average, which the head has never read

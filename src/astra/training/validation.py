@@ -70,7 +70,7 @@ def validate_contrast(
         trajectory = windows.batch(chosen[positions])
         try:
             contrast = contrastive.config.draw(trajectory, fraction=1.0)
-        except TooFewEpisodesError:  # in a short rest, or a data set of few
+        except TooFewEpisodesError:  # in a short rest, or a dataset of few
             continue
         with accelerator.autocast():
             loss, metrics = contrastive(policy, trajectory.to(device), contrast.to(device))

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from astra.attention.layers import attend, by_head, joined, keys_and_values
+from astra.attention.layers import attend, by_head, cat, keys_and_values
 
 HUGELY_NEGATIVE = torch.finfo(torch.float32).min / 8
 """Score of what belongs to another trajectory; finite, as in `additive`."""
@@ -31,7 +31,7 @@ class SharedPrompt:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class RowBlock:
     """Rows that read no further than some column, and are computed together."""
 
     context: slice
@@ -96,7 +96,7 @@ class _Parts:
         )
 
 
-class ChunkedKernel:
+class RowBlockKernel:
     """PyTorch's fused attention: one call per chunk of timesteps, over the columns that the chunk may read."""
 
     def __init__(
@@ -104,21 +104,26 @@ class ChunkedKernel:
         rows: Rows,
         prompt: SharedPrompt,
         mask: Float[Tensor, "#B #H R S"],
-        chunks: Sequence[Chunk],
+        row_blocks: Sequence[RowBlock],
         *,
         heads: int,
         dropout: float,
     ) -> None:
         """Cut the mask once for all layers."""
         self.rows, self.prompt, self.heads, self.dropout = rows, prompt, heads, dropout
-        self.chunks = chunks or [Chunk(slice(0, rows.context), slice(0, rows.queries), rows.prompt + rows.context)]
+        self.row_blocks = row_blocks or [
+            RowBlock(slice(0, rows.context), slice(0, rows.queries), rows.prompt + rows.context)
+        ]
         of_context, of_queries = mask.split([rows.context, rows.queries], dim=2)
         cut = [
-            (of_context[:, :, chunk.context, : chunk.columns], of_queries[:, :, chunk.queries, : chunk.columns])
-            for chunk in self.chunks
+            (
+                of_context[:, :, row_block.context, : row_block.columns],
+                of_queries[:, :, row_block.queries, : row_block.columns],
+            )
+            for row_block in self.row_blocks
         ]
         self.query_masks = [queries for _, queries in cut]
-        self.masks = [torch.cat(both, dim=2) for both in cut] if chunks else [mask]
+        self.masks = [torch.cat(both, dim=2) for both in cut] if row_blocks else [mask]
 
     def read(self, q: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
         """Attend in one call."""
@@ -129,25 +134,25 @@ class ChunkedKernel:
         parts = _Parts.cut(self.rows, q_read, q_queries, keys_values)
         outputs = []
         if parts.q_prompt is not None:
-            of_prompt = ChunkedKernel.read(self, parts.q_prompt, parts.prompt, self.prompt.mask)
+            of_prompt = RowBlockKernel.read(self, parts.q_prompt, parts.prompt, self.prompt.mask)
             outputs.append(of_prompt.flatten(0, 1))
         of = self.prompt.of
         everything = torch.cat([parts.prompt if of is None else parts.prompt[of], parts.context], dim=1)
         of_context, of_queries = [], []
-        for chunk, mask, query_mask in zip(self.chunks, self.masks, self.query_masks, strict=True):
-            q = [] if parts.q_context is None else [parts.q_context[:, chunk.context]]
-            q += [] if parts.q_queries is None else [parts.q_queries[:, chunk.queries]]
+        for row_block, mask, query_mask in zip(self.row_blocks, self.masks, self.query_masks, strict=True):
+            q = [] if parts.q_context is None else [parts.q_context[:, row_block.context]]
+            q += [] if parts.q_queries is None else [parts.q_queries[:, row_block.queries]]
             mask = query_mask if parts.q_context is None else mask
-            mixed = self.read(joined(q, 1), everything[:, : chunk.columns], mask)
+            mixed = self.read(cat(q, 1), everything[:, : row_block.columns], mask)
             num_context = 0 if parts.q_context is None else q[0].shape[1]
             context, queries = mixed.split([num_context, mixed.shape[1] - num_context], dim=1)
             of_context.append(context)
             of_queries.append(queries)
         if parts.q_context is not None:
-            outputs.append(joined(of_context, 1).flatten(0, 1))
+            outputs.append(cat(of_context, 1).flatten(0, 1))
         if parts.q_queries is not None:
-            outputs.append(joined(of_queries, 1).flatten(0, 1))
-        return joined(outputs, 0)
+            outputs.append(cat(of_queries, 1).flatten(0, 1))
+        return cat(outputs, 0)
 
 
 class PackedKernel:
@@ -193,7 +198,7 @@ class PackedKernel:
         outputs = []
         if parts.q_prompt is not None:
             outputs.append(attend_to(parts.q_prompt, parts.prompt, self.prompt.mask).flatten(0, 1))
-        q = joined([part for part in (parts.q_context, parts.q_queries) if part is not None], 1)
+        q = cat([part for part in (parts.q_context, parts.q_queries) if part is not None], 1)
         num_rows = q.shape[1]
         prompts = parts.prompt.flatten(0, 1).expand(packs, -1, -1)
         columns = torch.cat([prompts, parts.context.reshape(packs, -1, prompts.shape[-1])], dim=1)
@@ -202,7 +207,7 @@ class PackedKernel:
         num_context = 0 if parts.q_context is None else rows.context
         mixed = mixed.view(rows.batch, num_rows, -1)
         outputs += [part.flatten(0, 1) for part in mixed.split([num_context, num_rows - num_context], dim=1)]
-        return joined(outputs, 0)
+        return cat(outputs, 0)
 
 
 class WeightsKernel:
@@ -211,11 +216,11 @@ class WeightsKernel:
     def __init__(self, rows: Rows, prompt: SharedPrompt, mask: Float[Tensor, "#B #H R S"], *, heads: int) -> None:
         """Begin with no layer seen."""
         self.mask, self.rows, self.prompt, self.heads = mask, rows, prompt, heads
-        self.whole = ChunkedKernel(rows, prompt, mask, (), heads=heads, dropout=0.0)
+        self.whole = RowBlockKernel(rows, prompt, mask, (), heads=heads, dropout=0.0)
         self.weights: list[Float[Tensor, "B H R S"]] = []
 
     def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
-        """Attend as `ChunkedKernel` does, and keep the weights."""
+        """Attend as `RowBlockKernel` does, and keep the weights."""
         parts = _Parts.cut(self.rows, q_read, q_queries, keys_values)
         of = self.prompt.of
         everything = torch.cat([parts.prompt if of is None else parts.prompt[of], parts.context], dim=1)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from astra.attention.kernels.batch import ChunkedKernel, Rows, SharedPrompt
+from astra.attention.kernels.batch import RowBlockKernel, Rows, SharedPrompt
 from astra.attention.layers import by_head, keys_and_values
 
 
@@ -24,7 +24,7 @@ def compiled_flex_attention() -> Callable[..., Any]:
     return torch.compile(flex_attention)
 
 
-class FlexKernel(ChunkedKernel):
+class FlexKernel(RowBlockKernel):
     """All rows of a trajectory in one call, block by block."""
 
     def __init__(

@@ -2,14 +2,14 @@
 
 from functools import lru_cache
 
-from astra.attention.kernels.batch import Chunk
+from astra.attention.kernels.batch import RowBlock
 
 FEWEST_COLUMNS = 135
 """Columns below which a further chunk saves less than its call costs; measured by `astra benchmark training`."""
 
 
 @lru_cache(maxsize=64)
-def chunks_of_timesteps(L: int, M: int, N: int, T: int, num_queries: int, *, actions: int) -> tuple[Chunk, ...]:
+def row_blocks_of(L: int, M: int, N: int, T: int, num_queries: int, *, actions: int) -> tuple[RowBlock, ...]:
     """Cut the rows of `split_mask` where that wins: none for short trajectories, up to six for long ones.
 
     Args:
@@ -24,13 +24,13 @@ def chunks_of_timesteps(L: int, M: int, N: int, T: int, num_queries: int, *, act
     number = min(6, T, num_context // FEWEST_COLUMNS)
     if number < 2:
         return ()
-    ends = [round(T * chunk / number) for chunk in range(number + 1)]
+    ends = [round(T * row_block / number) for row_block in range(number + 1)]
     cuts = [min(end * (M + N), num_context) for end in ends]
     return tuple(
-        Chunk(
-            context=slice(cuts[chunk], cuts[chunk + 1]),
-            queries=slice(ends[chunk] * num_queries, ends[chunk + 1] * num_queries),
-            columns=L + cuts[chunk + 1],
+        RowBlock(
+            context=slice(cuts[row_block], cuts[row_block + 1]),
+            queries=slice(ends[row_block] * num_queries, ends[row_block + 1] * num_queries),
+            columns=L + cuts[row_block + 1],
         )
-        for chunk in range(number)
+        for row_block in range(number)
     )

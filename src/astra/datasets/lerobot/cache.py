@@ -1,7 +1,7 @@
-"""Columns of parquet files as memory-mapped arrays, derived once and kept in `cache/` inside the data set.
+"""Columns of parquet files as memory-mapped arrays, derived once and kept in `cache/` inside the dataset.
 
-The cache is named by a digest of the source files' sizes and times, so a changed data set gets a new one. Where the
-data set cannot be written, the cache lies in the machine's folder for temporary files.
+The cache is named by a digest of the source files' sizes and times, so a changed dataset gets a new one. Where the
+dataset cannot be written, the cache lies in the machine's folder for temporary files.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def cached_prompts(folder: Path, metadata: Metadata) -> StoredPrompts | None:
 
 
 def cache_folder(folder: Path) -> Path:
-    """Make the folder for what is derived from this state of the data set, and remove those of earlier ones."""
+    """Make the folder for what is derived from this state of the dataset, and remove those of earlier ones."""
     sources = sorted(path for part in ("meta", "data") for path in (folder / part).rglob("*") if path.is_file())
     facts = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     root = folder / "cache"

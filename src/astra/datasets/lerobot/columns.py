@@ -1,4 +1,4 @@
-"""Columns of a data set's parquet files, checked and written as one .npy file each."""
+"""Columns of a dataset's parquet files, checked and written as one .npy file each."""
 
 import shutil
 from pathlib import Path
@@ -34,13 +34,13 @@ def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[
     for path in metadata.data_files:
         for batch in read_batches(path, [*columns, "episode_index"], ROWS_AT_ONCE):
             if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
-                raise ValueError(f"{path} lacks rows of its episodes, or has others; copy the data set again, whole")
+                raise ValueError(f"{path} lacks rows of its episodes, or has others; copy the dataset again, whole")
             for column, array in arrays.items():
                 fill = _fill_frames if layout.is_image(column) else _fill_vectors
                 fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
             row += len(batch)
     if row != rows:
-        raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the data set again, whole")
+        raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again, whole")
     for array in arrays.values():
         array.flush()
     return [folder / f"{column}.npy" for column in columns]
@@ -93,7 +93,7 @@ def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str
         try:
             frame = decode_image(data or b"")
         except ValueError as error:
-            raise ValueError(f"{where}, {_place(index, ends)}: {error}; copy the data set again") from error
+            raise ValueError(f"{where}, {_place(index, ends)}: {error}; copy the dataset again") from error
         is_sheet = array.ndim == 5
         expected = (array.shape[2], array.shape[1] * array.shape[3], 3) if is_sheet else array.shape[1:]
         if frame.shape != expected:

@@ -19,7 +19,7 @@ class LeRobotDataset:
     """Demonstrations, one after the other in the rows of every column."""
 
     folder: Path
-    """Where the data set lies."""
+    """Where the dataset lies."""
     spec: TrajectorySpec
     """What its trajectories hold."""
     instructions: tuple[str, ...]
@@ -38,12 +38,12 @@ class LeRobotDataset:
     def open(
         cls, folder: str | Path, columns: Collection[str] | None = None, reads: Collection[Modality] | None = None
     ) -> "LeRobotDataset":
-        """Open a data set; the first time its columns are checked and put into a cache.
+        """Open a dataset; the first time its columns are checked and put into a cache.
 
         What is not wanted is neither decoded nor cached, and the spec does not have it.
 
         Args:
-            folder: The data set.
+            folder: The dataset.
             columns: The observations wanted, such as {"observation.state"}, `observation.objects.VIEW` for all of a
                 view; None: all. Actions always come.
             reads: Whether images and objects are wanted among them; state vectors always are, since actions may be

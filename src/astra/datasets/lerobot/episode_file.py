@@ -1,4 +1,4 @@
-"""The rows of episodes in a data set being written; a batch of them is in memory at a time."""
+"""The rows of episodes in a dataset being written; a batch of them is in memory at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ class EpisodeFile:
     """Writes `meta/episodes/chunk-000/file-000.parquet`, one row per episode.
 
     Args:
-        folder: The data set being written.
+        folder: The dataset being written.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -82,7 +82,7 @@ def feature_of(column: str, values: np.ndarray, names: Sequence[str] | None) -> 
 
 
 def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task: int) -> dict[str, np.ndarray]:
-    """Make the columns which every data set has, for one episode."""
+    """Make the columns which every dataset has, for one episode."""
     frame_index = np.arange(timesteps)
     return {
         "timestamp": (frame_index / fps).astype(np.float32),
@@ -94,7 +94,7 @@ def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task
 
 
 def index_features() -> dict[str, Feature]:
-    """Describe the columns which every data set has."""
+    """Describe the columns which every dataset has."""
     return {column: {"dtype": _DTYPES[kind], "shape": [1], "names": None} for column, kind in INDEX_COLUMNS.items()}
 
 

@@ -45,7 +45,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
     """Read and check `meta/`.
 
     Args:
-        folder: The data set.
+        folder: The dataset.
         columns: The columns wanted, `observation.objects.VIEW` for the three of a view; None: `action` and every
             `observation.*`.
         reads: Whether images and objects are wanted among them; None: both.
@@ -87,7 +87,7 @@ def by_readability(folder: Path) -> tuple[list[str], list[str]]:
     """Tell the columns that can be read, and those kept as video, which cannot be read yet.
 
     Raises:
-        FileNotFoundError: if the folder is no data set.
+        FileNotFoundError: if the folder is no dataset.
         ValueError: if what it says about itself is damaged, or of another version.
     """
     features = _choose(folder, _read_info(folder)["features"], None)
@@ -113,11 +113,11 @@ def _no_data_set(folder: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; copy the data set again, whole")
+        raise FileNotFoundError(f"{path} is missing; copy the dataset again, whole")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not whole JSON ({error}); copy the data set again") from error
+        raise ValueError(f"{path} is not whole JSON ({error}); copy the dataset again") from error
 
 
 def _check_version(folder: Path, info: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ def _check_version(folder: Path, info: dict[str, Any]) -> None:
             "versions up to it"
         )
     if missing := {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"} - info.keys():
-        raise ValueError(f"{folder / layout.INFO} lacks {', '.join(sorted(missing))}; copy the data set again")
+        raise ValueError(f"{folder / layout.INFO} lacks {', '.join(sorted(missing))}; copy the dataset again")
 
 
 def _choose(
@@ -176,7 +176,7 @@ def _prompts(
     if layout.PROMPT_INDEX not in episodes:
         raise ValueError(
             f"{folder}: the instruction {instructions[min(wanted)]!r} has placeholders, but the episodes have no "
-            f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the data set anew"
+            f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the dataset anew"
         )
     names = read_placeholders(folder)
     prompts = np.asarray(episodes[layout.PROMPT_INDEX], dtype=np.int64)
@@ -188,7 +188,7 @@ def _prompts(
             raise ValueError(
                 f"{folder / layout.PROMPTS}: the instruction of episode {index}, {instruction!r}, needs pictures for "
                 f"{', '.join(placeholders(instruction)) or 'nothing'}, but prompt {prompt} of {len(names)} has "
-                f"{', '.join(found or ()) or 'none'}; copy the data set again, whole"
+                f"{', '.join(found or ()) or 'none'}; copy the dataset again, whole"
             )
     return prompts, tuple(map(tuple, names))
 
@@ -210,7 +210,7 @@ def _object_spec(
     if missing := [view for view in views if view not in sizes]:
         raise ValueError(
             f"{folder / layout.INFO} does not tell the size of the view {missing[0]!r} of objects under "
-            f"{layout.OWN_KEY!r}, {'views'!r}; copy the data set again"
+            f"{layout.OWN_KEY!r}, {'views'!r}; copy the dataset again"
         )
     numbers = {int(features[f"{OBJECTS}.{view}.valid"]["shape"][0]) for view in shown}
     return ObjectSpec(
@@ -223,7 +223,7 @@ def _object_spec(
 def _read_episodes(folder: Path) -> dict[str, list[Any]]:
     paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
     if not paths:
-        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the data set again, whole")
+        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the dataset again, whole")
     columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
     columns += [layout.PROMPT_INDEX] * (folder / layout.PROMPTS).exists()
     return pa.concat_tables([read_parquet(path, columns) for path in paths]).to_pydict()
@@ -234,12 +234,12 @@ def _check_rows(folder: Path, info: dict[str, Any], episodes: dict[str, list[Any
     if number == 0 or episodes["episode_index"] != list(range(number)) or number != info["total_episodes"]:
         raise ValueError(
             f"{folder}: {layout.INFO} tells of {info['total_episodes']} episodes, {layout.EPISODES} and its siblings "
-            f"hold {number}; copy the data set again, whole"
+            f"hold {number}; copy the dataset again, whole"
         )
     if episodes["dataset_from_index"] != [0, *ends[:-1].tolist()] or ends[-1] != info["total_frames"]:
         raise ValueError(
             f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} tells of "
-            f"{info['total_frames']}, or they leave gaps; copy the data set again, whole"
+            f"{info['total_frames']}, or they leave gaps; copy the dataset again, whole"
         )
 
 
@@ -251,7 +251,7 @@ def _instructions(folder: Path, info: dict[str, Any], tasks: list[list[str]]) ->
     if number != info["total_tasks"]:
         raise ValueError(
             f"{folder}: {layout.TASKS} holds {number} instructions, {layout.INFO} tells of {info['total_tasks']}; copy "
-            "the data set again, whole"
+            "the dataset again, whole"
         )
     return tuple(instructions[0] for instructions in tasks)
 
@@ -285,7 +285,7 @@ def _action_spec(folder: Path, info: dict[str, Any]) -> ActionSpec:
 
 def _bounds_of_data(statistics: dict[str, Any], folder: Path) -> tuple[list[float], list[float]]:
     if ACTION not in statistics:
-        raise ValueError(f"{folder / layout.STATISTICS} has no statistics of {ACTION!r}; copy the data set again")
+        raise ValueError(f"{folder / layout.STATISTICS} has no statistics of {ACTION!r}; copy the dataset again")
     low = np.array(statistics[ACTION]["min"], dtype=np.float64).reshape(-1)
     high = np.array(statistics[ACTION]["max"], dtype=np.float64).reshape(-1)
     margin = np.maximum(WIDENING * (high - low), 1e-4 * np.maximum(1.0, np.abs(high)))

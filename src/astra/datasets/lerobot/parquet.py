@@ -33,7 +33,7 @@ def read_batches(path: Path, columns: list[str], rows: int) -> Iterator[pa.Recor
 @contextmanager
 def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; copy the data set again, whole")
+        raise FileNotFoundError(f"{path} is missing; copy the dataset again, whole")
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -41,4 +41,4 @@ def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
                 raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(names)}")
             yield file
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a whole parquet file ({error}); copy the data set again") from error
+        raise ValueError(f"{path} is not a whole parquet file ({error}); copy the dataset again") from error

@@ -33,7 +33,7 @@ class PromptFile:
     """Writes `meta/prompts.parquet`; equal prompts are written once.
 
     Args:
-        folder: The data set being written.
+        folder: The dataset being written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +99,7 @@ def read_placeholders(folder: Path) -> list[list[str]]:
     path = folder / layout.PROMPTS
     names: list[list[str]] = read_parquet(path, ["placeholder"])["placeholder"].to_pylist()
     if not all(names):
-        raise ValueError(f"{path} has prompts without pictures; copy the data set again")
+        raise ValueError(f"{path} has prompts without pictures; copy the dataset again")
     return names
 
 
@@ -127,7 +127,7 @@ def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[
                 if values.size != room.size or (part == "boxes" and not np.isfinite(values).all()):
                     raise ValueError(
                         f"{source / layout.PROMPTS}, prompt {prompt}, view {view!r}: got {values.size} numbers of "
-                        f"{part}, expected {room.size}, all finite, for {until - first} objects; copy the data set "
+                        f"{part}, expected {room.size}, all finite, for {until - first} objects; copy the dataset "
                         "again"
                     )
                 room[...] = values.reshape(room.shape)
@@ -139,7 +139,7 @@ def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPrompts:
-    """The pictures of all prompts of a data set, end to end."""
+    """The pictures of all prompts of a dataset, end to end."""
 
     of_episode: Int64[np.ndarray, " episodes"]
     """Number of each episode's prompt; -1: it has no pictures."""

@@ -11,8 +11,8 @@ PIXELS_PER_AXIS = 32
 LEVELS = np.arange(256)
 
 
-def summarise(values: np.ndarray) -> dict[str, Any]:
-    """Summarise vectors (samples, n) per dimension; True counts as 1."""
+def summarize(values: np.ndarray) -> dict[str, Any]:
+    """Summarize vectors (samples, n) per dimension; True counts as 1."""
     values = values.astype(np.float32) if values.dtype == np.bool_ else values
     quantiles = np.quantile(values, list(QUANTILES.values()), axis=0)
     summary = {
@@ -34,8 +34,8 @@ def count_pixels(frames: UInt8[np.ndarray, "T height width 3"]) -> Int64[np.ndar
     return np.stack([np.bincount(channel, minlength=256) for channel in pixels.T])
 
 
-def summarise_pixels(counts: Int64[np.ndarray, "3 256"]) -> dict[str, Any]:
-    """Summarise counted pixels per channel, scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects."""
+def summarize_pixels(counts: Int64[np.ndarray, "3 256"]) -> dict[str, Any]:
+    """Summarize counted pixels per channel, scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects."""
     number = int(counts[0].sum())
     below = counts.cumsum(axis=1)
 

@@ -1,4 +1,4 @@
-"""The rows of a data set being written: one row group per episode, many episodes per file."""
+"""The rows of a dataset being written: one row group per episode, many episodes per file."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class DataFiles:
     """Writes `data/chunk-*/file-*.parquet`; a file that has grown to 100 MB is followed by a new one.
 
     Args:
-        folder: The data set being written.
+        folder: The dataset being written.
     """
 
     def __init__(self, folder: Path) -> None:

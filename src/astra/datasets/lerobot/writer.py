@@ -16,14 +16,14 @@ from astra.datasets.episode import ACTION, Episode, check_episode, views_of
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.episode_file import EpisodeFile
 from astra.datasets.lerobot.prompts import PromptFile
-from astra.datasets.lerobot.stats import count_pixels, summarise, summarise_pixels
+from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
 from astra.storage.atomic import sync
 from astra.trajectory import ActionSpec
 
 
 class DatasetWriter:
-    """Writes a data set, one episode after the other.
+    """Writes a dataset, one episode after the other.
 
     ```python
     with DatasetWriter("data/pusht", fps=10.0) as writer:
@@ -35,7 +35,7 @@ class DatasetWriter:
     block ends in an error.
 
     Args:
-        folder: Where the data set will be; must not exist.
+        folder: Where the dataset will be; must not exist.
         fps: Timesteps per second of every episode.
         actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
         robot_type: Who acts, in LeRobot's words.
@@ -82,7 +82,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the data set, or remove what was written where an error ends the block.
+        """Finish the dataset, or remove what was written where an error ends the block.
 
         Raises:
             ValueError: if no episode was added.
@@ -111,8 +111,8 @@ class DatasetWriter:
         columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
         indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
         chunk, file = self._data_files.append(pa.table({**columns, **indices}))
-        summaries = {column: self._summarise(column, stored[column]) for column in self._features}
-        summaries |= {column: summarise(values[:, None]) for column, values in rows.items()}
+        summaries = {column: self._summarize(column, stored[column]) for column in self._features}
+        summaries |= {column: summarize(values[:, None]) for column, values in rows.items()}
         self._episodes.add(
             {
                 "episode_index": index,
@@ -148,7 +148,7 @@ class DatasetWriter:
     def _check_fits(self, stored: Mapping[str, np.ndarray], fps: float, index: int) -> None:
         """Compare an episode with the ones before; the first one decides."""
         if fps != self.fps:
-            raise ValueError(f"episode {index} has {fps} timesteps per second, but the data set {self.fps}")
+            raise ValueError(f"episode {index} has {fps} timesteps per second, but the dataset {self.fps}")
         names = {ACTION: self._actions.names} if self._actions else {}
         features = {column: layout.feature_of(column, values, names.get(column)) for column, values in stored.items()}
         if not self._features:
@@ -173,13 +173,13 @@ class DatasetWriter:
                 f"names: {', '.join(self._actions.names)}"
             )
 
-    def _summarise(self, column: str, values: np.ndarray) -> dict[str, Any]:
-        """Summarise a column of one episode; what its pixels add to those of the whole is kept."""
+    def _summarize(self, column: str, values: np.ndarray) -> dict[str, Any]:
+        """Summarize a column of one episode; what its pixels add to those of the whole is kept."""
         if not layout.is_image(column):
-            return summarise(values)
+            return summarize(values)
         counts = count_pixels(values)
         self._pixels[column] = self._pixels.get(column, 0) + counts
-        return summarise_pixels(counts)
+        return summarize_pixels(counts)
 
     def _finish(self) -> None:
         if not len(self._episodes):
@@ -200,10 +200,10 @@ class DatasetWriter:
         sync(self.folder.parent)
 
     def _statistics(self) -> dict[str, Any]:
-        """Summarise the whole data set; vectors are read back, so that only one column is in memory at a time."""
+        """Summarize the whole dataset; vectors are read back, so that only one column is in memory at a time."""
         vectors = [column for column in [*self._features, *layout.INDEX_COLUMNS] if column not in self._pixels]
-        summaries = {column: summarise(self._data_files.column(column)) for column in vectors}
-        return summaries | {column: summarise_pixels(counts) for column, counts in self._pixels.items()}
+        summaries = {column: summarize(self._data_files.column(column)) for column in vectors}
+        return summaries | {column: summarize_pixels(counts) for column, counts in self._pixels.items()}
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {

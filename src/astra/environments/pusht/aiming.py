@@ -35,10 +35,10 @@ class Line:
 
     def target(self, agent: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
         """Return where to pull the agent: ahead of it on the line, at most to the end."""
-        ahead = min(self.travelled(agent) + LEAD, self.depth)
+        ahead = min(self.traveled(agent) + LEAD, self.depth)
         return np.clip(self.start + ahead * self.direction, 0.0, BOARD)
 
-    def travelled(self, agent: Float[np.ndarray, "2"]) -> float:
+    def traveled(self, agent: Float[np.ndarray, "2"]) -> float:
         """Return how many pixels of the line lie behind the agent."""
         return float((agent - self.start) @ self.direction)
 
@@ -95,7 +95,7 @@ def _roll_out(
     traces = []
     for _ in range(_LONGEST):
         agent = np.array(simulation.agent)
-        if line.travelled(agent) > line.depth - 1.0:
+        if line.traveled(agent) > line.depth - 1.0:
             break
         traces.append(simulation.trace(*line.target(agent).tolist()))
     states = np.concatenate(traces)

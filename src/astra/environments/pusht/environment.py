@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.environment import Environment, EnvironmentObservation
-from astra.environments.pusht.geometry import BOARD, CENTRE, Pose, check_goal, instruction_for, keypoints
+from astra.environments.pusht.geometry import BOARD, CENTER, Pose, check_goal, instruction_for, keypoints
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SUCCESS_COVERAGE = 0.95
 class PushTConfig:
     """Which Push-T: the goal, and what of it is seen."""
 
-    goal: Pose = CENTRE
+    goal: Pose = CENTER
     """Goal pose (x, y, angle) in pixels and radians."""
     observation: Kind = "keypoints"
     """How the T is seen; the agent's position is always seen."""
@@ -152,7 +152,7 @@ class PushT(Environment):
         simulator = self.simulator
         simulator._setup()  # a new space: contacts that the old one caches would act on the next timestep
         simulator.agent.position = agent_x, agent_y
-        # Turning goes about the centre of gravity, which is not the origin of the pose: angle first, then position.
+        # Turning goes about the center of gravity, which is not the origin of the pose: angle first, then position.
         simulator.block.angle = angle
         simulator.block.position = x, y
         simulator.space.reindex_shapes_for_body(simulator.agent)

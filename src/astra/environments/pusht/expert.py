@@ -82,7 +82,7 @@ class PushTExpert:
     def _is_done(self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose) -> bool:
         """Whether a push is deep enough: far from the goal it need not be exact, and saves the time for braking."""
         tolerance = np.clip(TOLERANCE * error(block, goal), FINEST, COARSEST)
-        return bool(line.travelled(agent) > line.depth - tolerance)
+        return bool(line.traveled(agent) > line.depth - tolerance)
 
     def _prepare(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float], goal: Pose) -> None:
         """Choose a push if there is none, and start it if the agent has arrived."""

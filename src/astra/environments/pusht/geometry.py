@@ -13,11 +13,11 @@ from jaxtyping import Float
 Pose = tuple[float, float, float]
 """x and y in pixels, angle in radians."""
 
-CENTRE: Pose = (256.0, 256.0, math.pi / 4)
+CENTER: Pose = (256.0, 256.0, math.pi / 4)
 """gym-pusht's own goal."""
 LOWER_RIGHT: Pose = (356.0, 356.0, math.pi / 4)
 """The second goal for which human demonstrations exist."""
-GOAL_POSES: dict[str, Pose] = {"push the T to the centre": CENTRE, "push the T to the lower right": LOWER_RIGHT}
+GOAL_POSES: dict[str, Pose] = {"push the T to the center": CENTER, "push the T to the lower right": LOWER_RIGHT}
 """The named goals by their instruction."""
 
 BOARD = 512.0
@@ -86,6 +86,6 @@ def instruction_for(goal: Sequence[float]) -> str:
             return instruction
     x, y, angle = goal
     row = ("upper", "middle", "lower")[min(int(3 * y / BOARD), 2)]
-    column = ("left", "centre", "right")[min(int(3 * x / BOARD), 2)]
+    column = ("left", "center", "right")[min(int(3 * x / BOARD), 2)]
     degrees = round(math.degrees(angle)) % 360
     return f"push the T to the {row} {column}, x {round(x)}, y {round(y)}, turned by {degrees} degrees"

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 CLEARANCE = 18.0
-"""The agent's centre keeps this distance in pixels from the T, three more than its radius."""
+"""The agent's center keeps this distance in pixels from the T, three more than its radius."""
 _TURN = 27.0
 """Distance in pixels at which ways go round the corners of the T."""
 

@@ -163,8 +163,8 @@ class Planner:
 
     def _ends_of_pushes(self, pushes: Int[np.ndarray, " P"]) -> Float[np.ndarray, "P K 2"]:
         """Where the agent is at the end of pushes, in the frame that the T has before them."""
-        travelled = DEPTHS[:, None] * self.pushes.directions[pushes][:, None]
-        return self.pushes.starts[self.pushes.place[pushes]][:, None] + travelled
+        traveled = DEPTHS[:, None] * self.pushes.directions[pushes][:, None]
+        return self.pushes.starts[self.pushes.place[pushes]][:, None] + traveled
 
 
 def _features(change: Float[np.ndarray, "Q 3"], depths: np.ndarray) -> Float[np.ndarray, "6 Q"]:

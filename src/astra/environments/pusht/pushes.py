@@ -19,7 +19,7 @@ RADIUS = 15.0
 GAP = 8.0
 """Pixels between the agent and the T where a push starts."""
 SPACING = 7.5
-"""Largest distance in pixels between neighbouring places on the outline."""
+"""Largest distance in pixels between neighboring places on the outline."""
 ANGLES = tuple(math.radians(degrees) for degrees in (-35, -20, -10, 0, 10, 20, 35))
 """Directions of the pushes, from the inward normal."""
 REACH = 170

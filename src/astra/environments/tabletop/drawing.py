@@ -27,17 +27,17 @@ HEIGHT, WIDTH = 128, 256
 """Pixels of a frame."""
 SMALL_HEIGHT, SMALL_WIDTH = HEIGHT // 2, WIDTH // 2
 """Pixels of a frame as policies see it. Source: the Gato of Jiang et al. 2023 reads pictures of 64 x 128 pixels."""
-PIXELS_PER_METRE = 240.0
+PIXELS_PER_METER = 240.0
 SLANT = math.sqrt(0.5)
 """How much shorter depth and height look from the front."""
 TABLE, WHITE = 214, 255
-"""Grey of the table, and of the empty ground of a picture of a single object."""
+"""Gray of the table, and of the empty ground of a picture of a single object."""
 NOTHING = -1
 """What the segmentation holds where no object is."""
 SIDE = 0.6
 """Brightness of an object's sides."""
-_CENTRE_X = sum(X_RANGE) / 2
-_MIDDLE = {"top": HEIGHT / 2, "front": HEIGHT - 4 - 0.25 * PIXELS_PER_METRE * SLANT}
+_CENTER_X = sum(X_RANGE) / 2
+_MIDDLE = {"top": HEIGHT / 2, "front": HEIGHT - 4 - 0.25 * PIXELS_PER_METER * SLANT}
 
 
 def draw(
@@ -49,8 +49,8 @@ def draw(
     for index in sorted(range(len(things)), key=lambda i: _order(things, i)):
         thing = things[index]
         place = thing.x, thing.y, thing.z, thing.angle, thing.height
-        pixels, colours = _patch(thing.shape.name, thing.texture, *place, view)
-        frame.reshape(-1, 3)[pixels] = colours
+        pixels, colors = _patch(thing.shape.name, thing.texture, *place, view)
+        frame.reshape(-1, 3)[pixels] = colors
         segmentation.reshape(-1)[pixels] = index
     return frame, segmentation
 
@@ -66,7 +66,7 @@ def pixel(x: float, y: float, z: float, view: View) -> tuple[float, float]:
     """Return the row and the column of a point of the world."""
     slant = SLANT if view == "front" else 1.0
     lift = z if view == "front" else 0.0
-    return _MIDDLE[view] + PIXELS_PER_METRE * slant * (x - _CENTRE_X - lift), WIDTH / 2 + PIXELS_PER_METRE * y
+    return _MIDDLE[view] + PIXELS_PER_METER * slant * (x - _CENTER_X - lift), WIDTH / 2 + PIXELS_PER_METER * y
 
 
 def _order(things: Sequence[Thing], index: int) -> tuple[bool, float, float]:
@@ -82,11 +82,11 @@ def _order(things: Sequence[Thing], index: int) -> tuple[bool, float, float]:
 def _patch(
     shape: str, look: str, x: float, y: float, z: float, angle: float, height: float, view: View
 ) -> tuple[Int64[np.ndarray, " n"], UInt8[np.ndarray, "n 3"]]:
-    """Return the pixels that a thing covers, counted through the frame, and their colours; kept while it rests."""
+    """Return the pixels that a thing covers, counted through the frame, and their colors; kept while it rests."""
     slant = SLANT if view == "front" else 1.0
-    sides = round(height * PIXELS_PER_METRE * SLANT) if view == "front" else 0
+    sides = round(height * PIXELS_PER_METER * SLANT) if view == "front" else 0
     row, column = pixel(x, y, z + height, view)
-    reach = SHAPES[shape].radius * PIXELS_PER_METRE + 1
+    reach = SHAPES[shape].radius * PIXELS_PER_METER + 1
     top, bottom = max(int(row - reach * slant), 0), min(int(row + reach * slant) + sides + 1, HEIGHT)
     left, right = max(int(column - reach), 0), min(int(column + reach) + 1, WIDTH)
     outline, face, side = _tables(shape, look)
@@ -94,14 +94,14 @@ def _patch(
     texels = _texels(SHAPES[shape].size, angle, *places, slant)
     covered = outline[texels]
     pixels = (np.arange(top, bottom) * WIDTH)[:, None] + np.arange(left, right)[None, :]
-    found, colours = [pixels[covered]], [face[texels[covered]]]
+    found, colors = [pixels[covered]], [face[texels[covered]]]
     if sides and covered.size:
         rows = np.arange(bottom - top)[:, None]
         nearest = np.maximum.accumulate(np.where(covered, rows, -TEXELS), axis=0)
         below, across = np.nonzero(~covered & (rows - nearest <= sides))
         found.append(pixels[below, across])
-        colours.append(side[texels[nearest[below, across], across]])
-    return np.concatenate(found), np.concatenate(colours)
+        colors.append(side[texels[nearest[below, across], across]])
+    return np.concatenate(found), np.concatenate(colors)
 
 
 def _texels(
@@ -112,7 +112,7 @@ def _texels(
     slant: float,
 ) -> Int32[np.ndarray, "h w"]:
     """Return which texel of the object each pixel shows, counted over a table with a rim of empty texels."""
-    scale = TEXELS / PIXELS_PER_METRE
+    scale = TEXELS / PIXELS_PER_METER
     cos, sin = math.cos(angle), math.sin(angle)
     x, y = (down * (scale / slant)).astype(np.float32)[:, None], (right * scale).astype(np.float32)[None, :]
     size_x, size_y = size
@@ -126,11 +126,11 @@ def _texels(
 
 @lru_cache(maxsize=4096)
 def _tables(shape: str, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for each texel whether it is covered, its colour on top, and its colour on the sides."""
+    """Return for each texel whether it is covered, its color on top, and its color on the sides."""
     tone = SHAPES[shape].tone
     repeats = TEXELS // TEXTURE_TEXELS
-    colours = texture(name).repeat(repeats, axis=0).repeat(repeats, axis=1)
-    face = (colours * tone[..., None]).astype(np.uint8)
-    side = (colours * SIDE).astype(np.uint8)
+    colors = texture(name).repeat(repeats, axis=0).repeat(repeats, axis=1)
+    face = (colors * tone[..., None]).astype(np.uint8)
+    side = (colors * SIDE).astype(np.uint8)
     rim = ((1, 1), (1, 1), (0, 0))
     return np.pad(tone > 0, 1).ravel(), np.pad(face, rim).reshape(-1, 3), np.pad(side, rim).reshape(-1, 3)

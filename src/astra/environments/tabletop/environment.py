@@ -65,7 +65,7 @@ ACTIONS = ActionSpec(
     periodic=2 * (False, False, True),
     bins=2 * (50, 100, 72),
 )
-"""Two poses, in metres and radians. Source: the bins of x and y are VIMA's; an angle takes 5 degrees."""
+"""Two poses, in meters and radians. Source: the bins of x and y are VIMA's; an angle takes 5 degrees."""
 END_EFFECTOR = "observation.end_effector"
 MAX_OBJECTS, MAX_PICTURED = 8, 9
 """Rows for objects in an observation, and the most objects that a prompt shows."""
@@ -85,7 +85,7 @@ class TabletopConfig:
     """Which tasks, at which level, and what is seen."""
 
     level: str = "L1"
-    """Generalisation level: train, L1, L2, L3 or L4."""
+    """Generalization level: train, L1, L2, L3 or L4."""
     tasks: tuple[str, ...] = ()
     """Tasks among which each episode draws; empty: all of the level."""
     frames: bool = False

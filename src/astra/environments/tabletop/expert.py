@@ -17,7 +17,7 @@ from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, Thing
 Action = Float32[np.ndarray, "6"]
 """x, y and angle of pose 0, x, y and angle of pose 1."""
 CLEARED = 0.03
-"""Metres within which a thing counts as cleared away."""
+"""Meters within which a thing counts as cleared away."""
 _EDGE = 0.005
 _HALF = 0.014
 
@@ -99,12 +99,12 @@ def _sweep(scene: Scene, goals: Sweeping) -> Action | None:
 
 
 def _push(block: Thing, end: tuple[float, float]) -> Action:
-    """Sweep a block to a place, both rounded to a grid of centimetres, so that a policy's bins change nothing."""
+    """Sweep a block to a place, both rounded to a grid of centimeters, so that a policy's bins change nothing."""
     return _action((_rounded(block.x), _rounded(block.y)), (_rounded(end[0]), _rounded(end[1])))
 
 
 def _rounded(place: float) -> float:
-    """Return the middle of the centimetre in which a place lies, as the workspace is cut from whole centimetres."""
+    """Return the middle of the centimeter in which a place lies, as the workspace is cut from whole centimeters."""
     return math.floor(place * 100) / 100 + 0.005
 
 

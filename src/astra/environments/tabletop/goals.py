@@ -1,6 +1,6 @@
 """What an episode asks for, and whether it was done: poses to reach in stages, or blocks to sweep into a zone.
 
-Source: the checks and tolerances of VIMA-Bench (Jiang et al., 2022), in metres and radians: an object is where it
+Source: the checks and tolerances of VIMA-Bench (Jiang et al., 2022), in meters and radians: an object is where it
 should be within 0.1 m (tasks may say otherwise) and, where rotation counts, within 15 degrees, symmetries allowed for;
 a goal that was reached stays reached; a distractor at a goal, or an object of a goal at a container that is none, is a
 failure.
@@ -16,7 +16,7 @@ import numpy as np
 from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Thing
 
 POSITION_TOLERANCE = 0.1
-"""Metres. Source: VIMA-Bench's value for most tasks."""
+"""Meters. Source: VIMA-Bench's value for most tasks."""
 ANGLE_TOLERANCE = math.radians(15)
 """Radians. Source: VIMA-Bench."""
 Verdict = Literal["going on", "success", "failure"]
@@ -54,7 +54,7 @@ class Placements:
 
     stages: list[list[Goal]]
     tolerance: float = POSITION_TOLERANCE
-    """Metres."""
+    """Meters."""
     distractors: list[int] = field(default_factory=list)
     """Things that must be at no goal, and at which no thing of a goal may be."""
     order: Literal["free", "no skipping", "every step"] = "free"
@@ -126,7 +126,7 @@ class Sweeping:
     others: list[int]
     """Blocks that must stay out."""
     zone: tuple[float, float, float, float]
-    """Least and largest x, least and largest y, in metres."""
+    """Least and largest x, least and largest y, in meters."""
     forbidden: tuple[float, float, float, float]
     """The same of the place that the blocks must not touch."""
     number: int

@@ -13,7 +13,7 @@ from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Thing
 from astra.environments.tabletop.shapes import CONTAINERS, SHAPES
 
 GAP = 0.01
-"""Metres between the circles around two things."""
+"""Meters between the circles around two things."""
 _CANDIDATES = 48
 
 
@@ -115,7 +115,7 @@ class Layout:
         return self.add_all([(shape, texture) for shape in shapes[:2] for texture in textures[:2]])
 
     def free(self, radius: float, *, apart: float = 0.0) -> tuple[float, float]:
-        """Return the centre of a free circle in the workspace, its centre `apart` from what is reserved.
+        """Return the center of a free circle in the workspace, its center `apart` from what is reserved.
 
         Raises:
             NoRoom: if none was found.

@@ -1,4 +1,4 @@
-"""Tasks and generalisation levels of the tabletop: what may appear in an episode of a task at a level.
+"""Tasks and generalization levels of the tabletop: what may appear in an episode of a task at a level.
 
 Training shows 14 objects in warm textures and 4 containers in cold ones. L1 has new placements only, L2 swaps the two
 sets of textures, L3 has objects and containers that training never shows, L4 has tasks that training never shows.

@@ -37,12 +37,12 @@ class BinnedOracle:
         """Take a seed, as agents of an evaluation do; nothing here is random."""
 
     def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
-        """Return the centres of the bins of the oracle's action."""
+        """Return the centers of the bins of the oracle's action."""
         return binned(environment.expert_action())
 
 
 def binned(action: Float[np.ndarray, "6"]) -> Float[np.ndarray, "6"]:
-    """Return the centres of the bins in which an action lies."""
+    """Return the centers of the bins in which an action lies."""
     low, high, bins = np.array(ACTIONS.low), np.array(ACTIONS.high), np.array(ACTIONS.bins)
     index = np.clip(np.floor((action - low) / (high - low) * bins), 0, bins - 1)
     return (low + (index + 0.5) / bins * (high - low)).astype(np.float32)
@@ -95,7 +95,7 @@ class Guess:
 
 
 def _put(thing: Thing, place: tuple[float, float], turn: float = 0.0) -> Float[np.ndarray, "6"]:
-    """Pick a thing and put its centre at a place, turned."""
+    """Pick a thing and put its center at a place, turned."""
     start = thing.grasp()
     right, up = start[0] - thing.x, start[1] - thing.y
     cos, sin = math.cos(turn), math.sin(turn)

@@ -19,15 +19,15 @@ from jaxtyping import Float
 from astra.environments.tabletop.shapes import TEXELS, Shape
 
 X_RANGE, Y_RANGE = (0.25, 0.75), (-0.5, 0.5)
-"""The workspace in metres: x grows towards the viewer, y to the right."""
+"""The workspace in meters: x grows towards the viewer, y to the right."""
 CUP_RADIUS = 0.02
-"""Suction holds what lies within this distance of its point, in metres. Our own choice."""
+"""Suction holds what lies within this distance of its point, in meters. Our own choice."""
 BLADE_WIDTH = 0.06
-"""Metres. Our own choice: VIMA-Bench's spatula is a mesh."""
+"""Meters. Our own choice: VIMA-Bench's spatula is a mesh."""
 RUN_UP, STOP_SHORT = 0.03, 0.02
-"""Metres that the blade starts before pose 0, and stops before pose 1. VIMA-Bench: 0.02 and 0.05 for its blade."""
+"""Meters that the blade starts before pose 0, and stops before pose 1. VIMA-Bench: 0.02 and 0.05 for its blade."""
 FLOOR = 0.008
-"""Height in metres of what lies in a container with walls."""
+"""Height in meters of what lies in a container with walls."""
 _MM = 1000.0
 _SUBSTEP, _SPEED = 0.01, 250.0
 _CHECK_EVERY = 6
@@ -40,17 +40,17 @@ class Thing:
     shape: Shape
     texture: str
     x: float = 0.0
-    """Metres."""
+    """Meters."""
     y: float = 0.0
-    """Metres."""
+    """Meters."""
     angle: float = 0.0
     """Radians, counterclockwise as seen from above."""
     height: float = 0.0
-    """Metres; 0 takes the shape's own."""
+    """Meters; 0 takes the shape's own."""
     fixed: bool = False
     """Whether it cannot be moved."""
     z: float = 0.0
-    """Metres above the table."""
+    """Meters above the table."""
     support: int | None = None
     """The index of what it rests on or in; None is the table."""
 
@@ -59,7 +59,7 @@ class Thing:
         self.height = self.height or self.shape.height
 
     def world(self, local: tuple[float, float]) -> tuple[float, float]:
-        """Return where a point of the object's own frame is, in metres."""
+        """Return where a point of the object's own frame is, in meters."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return self.x + cos * local[0] - sin * local[1], self.y + sin * local[0] + cos * local[1]
 
@@ -75,13 +75,13 @@ class Thing:
         return self.x, self.y + math.hypot(*self.shape.grasp)
 
     def corners(self) -> Float[np.ndarray, "n 2"]:
-        """Return the corners of the convex hull, in metres."""
+        """Return the corners of the convex hull, in meters."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return np.array(self.shape.hull) @ np.array([[cos, sin], [-sin, cos]]) + np.array([self.x, self.y])
 
 
 def distance_to(thing: Thing, x: float, y: float) -> float:
-    """Return the distance in metres from a point to an object as seen from above, 0 on the object."""
+    """Return the distance in meters from a point to an object as seen from above, 0 on the object."""
     across, along = thing.local(x, y)
     size_x, size_y = thing.shape.size
     if abs(across) < size_x / 2 and abs(along) < size_y / 2:
@@ -141,7 +141,7 @@ class Scene:
         return index
 
     def drop(self, index: int) -> None:
-        """Let a thing come to rest where it is: in a container, on what its centre is over, or beside what it hits."""
+        """Let a thing come to rest where it is: in a container, on what its center is over, or beside what it hits."""
         thing = self.things[index]
         thing.support, thing.z = None, 0.0
         near = [other for other in range(len(self.things)) if other != index and self._touches(index, other)]
@@ -152,8 +152,8 @@ class Scene:
             contained = [other for other in movable if self._root(other) == inside[0]]
             under = contained or [inside[0]]
         else:
-            centre = np.array([[thing.x, thing.y]])
-            under = [other for other in movable if _overlap(centre, self.things[other].corners())]
+            center = np.array([[thing.x, thing.y]])
+            under = [other for other in movable if _overlap(center, self.things[other].corners())]
         if under:
             thing.support = max(under, key=lambda other: self.things[other].z + self.things[other].height)
             self._rest(index)
@@ -166,7 +166,7 @@ class Scene:
         end: tuple[float, float],
         watch: Callable[[list[Thing]], None] | None = None,
     ) -> None:
-        """Sweep the blade from one point to another; `watch` sees the things every few millimetres."""
+        """Sweep the blade from one point to another; `watch` sees the things every few millimeters."""
         along = np.array(end) - np.array(start)
         length = float(np.hypot(*along))
         if length < 1e-6:

@@ -1,6 +1,6 @@
 """Shapes of the tabletop by VIMA-Bench's names: outline, size, height, symmetry and profile of each kind of object.
 
-Source: names, sizes (metres), symmetries and profiles are VIMA-Bench's (Jiang et al., 2022, its list of objects); the
+Source: names, sizes (meters), symmetries and profiles are VIMA-Bench's (Jiang et al., 2022, its list of objects); the
 outlines are drawn by our own formulas.
 Deviation: VIMA-Bench's blocks and shorter blocks repeat every 45 degrees by its list, here every 90 degrees, as squares
 do; flat objects have a height of 2 mm here.
@@ -32,9 +32,9 @@ class Shape:
     name: str
     """VIMA-Bench's name."""
     size: tuple[float, float]
-    """Metres along the object's own x (downwards in the top view at angle 0) and y (to the right)."""
+    """Meters along the object's own x (downwards in the top view at angle 0) and y (to the right)."""
     height: float
-    """Metres."""
+    """Meters."""
     tone: Float32[np.ndarray, "96 96"]
     """Brightness over the bounding rectangle, x by y: 0 where the object is not, 1 on top."""
     symmetry: float = 2 * math.pi
@@ -46,25 +46,25 @@ class Shape:
 
     @cached_property
     def points(self) -> Float[np.ndarray, "n 2"]:
-        """Centres of the covered texels, in metres, in the object's own frame."""
+        """Centers of the covered texels, in meters, in the object's own frame."""
         covered = self.tone > 0
         return np.stack([_U[covered], _V[covered]], axis=1) * np.array(self.size)
 
     @cached_property
     def radius(self) -> float:
-        """Distance in metres of the farthest covered point from the centre."""
+        """Distance in meters of the farthest covered point from the center."""
         return float(np.hypot(*self.points.T).max()) + self.size[0] / TEXELS / 2
 
     @cached_property
     def hull(self) -> list[tuple[float, float]]:
-        """The convex hull, as the farthest covered point in each of 24 directions, in metres."""
+        """The convex hull, as the farthest covered point in each of 24 directions, in meters."""
         directions = np.arange(24) * 2 * math.pi / 24
         farthest = (self.points @ np.stack([np.cos(directions), np.sin(directions)])).argmax(axis=0)
         return [(float(x), float(y)) for x, y in self.points[farthest]]
 
     @cached_property
     def edge(self) -> Float[np.ndarray, "n 2"]:
-        """The covered points beside one that is not, in metres."""
+        """The covered points beside one that is not, in meters."""
         covered = np.pad(self.tone > 0, 1)
         within = covered[:-2, 1:-1] & covered[2:, 1:-1] & covered[1:-1, :-2] & covered[1:-1, 2:]
         rim = (self.tone > 0) & ~within
@@ -72,7 +72,7 @@ class Shape:
 
     @cached_property
     def grasp(self) -> tuple[float, float]:
-        """Where suction holds best, in the object's own frame: on the object, off its edges, near its centre."""
+        """Where suction holds best, in the object's own frame: on the object, off its edges, near its center."""
         inside = self.points[:: max(1, len(self.points) // 2000)]
         clearance = np.array([np.hypot(*(self.edge - point).T).min() for point in inside])
         x, y = inside[np.argmax(np.minimum(clearance, 0.012) - 0.2 * np.hypot(*inside.T))]

@@ -1,4 +1,4 @@
-"""Textures of the tabletop by VIMA-Bench's names: plain colours and patterns, each computed as a small picture.
+"""Textures of the tabletop by VIMA-Bench's names: plain colors and patterns, each computed as a small picture.
 
 Source: the names and the two sets are VIMA-Bench's (Jiang et al., 2022, its partition files); the pictures are our own.
 """
@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 TEXELS = 48
 """Side of a texture in texels; it covers the bounding square of an object."""
 
-COLOURS: dict[str, tuple[int, int, int]] = {
+COLORS: dict[str, tuple[int, int, int]] = {
     "red": (255, 87, 89),
     "green": (89, 169, 79),
     "yellow": (237, 201, 72),
@@ -22,7 +22,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "cyan": (118, 183, 178),
     "olive": (128, 128, 0),
 }
-"""The plain colours, RGB."""
+"""The plain colors, RGB."""
 
 WARM_TEXTURES = (
     "red",
@@ -78,7 +78,7 @@ _U, _V = np.meshgrid(*2 * [(np.arange(TEXELS) + 0.5) / TEXELS], indexing="ij")
 
 def has_dark_variant(name: str) -> bool:
     """Tell whether VIMA-Bench has a dark variant of this texture."""
-    return name in COLOURS or (" and " in name) or name.endswith("swirl")
+    return name in COLORS or (" and " in name) or name.endswith("swirl")
 
 
 @cache
@@ -101,7 +101,7 @@ def texture(name: str) -> UInt8[np.ndarray, "48 48 3"]:
 
 
 def _draw(name: str) -> Picture | None:
-    if name in COLOURS:
+    if name in COLORS:
         return _plain(name)
     if name in _SINGLE:
         return _SINGLE[name]()
@@ -117,15 +117,15 @@ def _draw(name: str) -> Picture | None:
     return np.where(lines[..., None], _plain(first), 0.45 * _plain(first) + 0.55 * 255)
 
 
-def _plain(colour: str) -> Picture:
-    return np.broadcast_to(np.array(COLOURS[colour], dtype=np.float64), (TEXELS, TEXELS, 3))
+def _plain(color: str) -> Picture:
+    return np.broadcast_to(np.array(COLORS[color], dtype=np.float64), (TEXELS, TEXELS, 3))
 
 
 def _mix(second_where: np.ndarray, first: str, second: str) -> Picture:
     return np.where(second_where[..., None], _plain(second), _plain(first))
 
 
-def _grey(value: np.ndarray) -> Picture:
+def _gray(value: np.ndarray) -> Picture:
     return np.repeat(255.0 * value[..., None], 3, axis=2)
 
 
@@ -147,7 +147,7 @@ def _paisley() -> np.ndarray:
 
 
 def _granite() -> Picture:
-    return _grey(0.35 + 0.5 * np.random.default_rng(0).random((TEXELS, TEXELS)))
+    return _gray(0.35 + 0.5 * np.random.default_rng(0).random((TEXELS, TEXELS)))
 
 
 def _tiger() -> Picture:
@@ -171,7 +171,7 @@ def _wooden() -> Picture:
 
 
 def _checkerboard() -> Picture:
-    return _grey(((np.floor(_U * 6) + np.floor(_V * 6)) % 2) * 0.85 + 0.1)
+    return _gray(((np.floor(_U * 6) + np.floor(_V * 6)) % 2) * 0.85 + 0.1)
 
 
 def _plastic() -> Picture:
@@ -180,7 +180,7 @@ def _plastic() -> Picture:
 
 _SINGLE: dict[str, Callable[[], Picture]] = {
     "granite": _granite,
-    "polka dot": lambda: _grey(np.where(_dots(), 0.1, 0.95)),
+    "polka dot": lambda: _gray(np.where(_dots(), 0.1, 0.95)),
     "tiger": _tiger,
     "rainbow": _rainbow,
     "tiles": _tiles,

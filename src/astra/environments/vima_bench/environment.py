@@ -21,7 +21,7 @@ import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.object_views import object_views
-from astra.environments.poses import ACTIONS, ActionForm, check_action, normalised, to_quaternions, to_se2
+from astra.environments.poses import ACTIONS, ActionForm, check_action, normalized, to_quaternions, to_se2
 from astra.environments.vima_bench.package import vima_bench
 from astra.objects import CROP, ObjectSpec, Pictures
 from astra.trajectory import TrajectorySpec
@@ -34,7 +34,7 @@ PARTITIONS: dict[str, str] = {
     "L3": "novel_object_generalization",
     "L4": "novel_task_generalization",
 }
-"""Levels of generalisation, by the package's names."""
+"""Levels of generalization, by the package's names."""
 VIEWS = {"top": (128, 256), "front": (128, 256)}
 """Height and width in pixels of the two views."""
 MAX_PICTURED = 16
@@ -65,7 +65,7 @@ class VimaBenchConfig:
     task: str = "visual_manipulation"
     """Name of the task, such as rotate; each level has its own."""
     level: Level = "train"
-    """Level of generalisation: train, L1 placement, L2 combination, L3 novel object, L4 novel task."""
+    """Level of generalization: train, L1 placement, L2 combination, L3 novel object, L4 novel task."""
     actions: ActionForm = "se2"
     """Six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
     max_objects: int = 8
@@ -104,7 +104,7 @@ class VimaBench(Environment):
         if VimaBench._open:
             raise ValueError(
                 "VIMA-Bench serves one environment per process: close() the other one, or use more processes "
-                "(slots=1 and workers=N)"
+                "(num_envs=1 and workers=N)"
             )
         self.config = config
         self.task, self.level = config.task, str(config.level)
@@ -190,7 +190,7 @@ class VimaBench(Environment):
             ValueError: if the action is not finite or lies outside the workspace.
         """
         numbers = check_action(action, self.config.actions)
-        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalised(numbers)
+        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalized(numbers)
         pose0, pose1 = np.split(numbers.astype(np.float32), 2)
         command = {
             "pose0_position": pose0[:2],

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from astra.attention.segments import TokenIds
-from astra.evaluation.pictures.style import GREY, INK, new_figure
+from astra.evaluation.pictures.style import GRAY, INK, new_figure
 from astra.evaluation.pictures.token_axes import label_tokens, reading_order
 
 MOST_HEADS = 8
@@ -46,7 +46,7 @@ def attention_maps(
         axes.set_xlabel(f"head {head + 1}", fontsize=8, color=INK)
         axes.spines[:].set_visible(False)
     bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=grid, shrink=0.7, aspect=30, pad=0.01)
-    bar.ax.tick_params(labelsize=7, color=GREY)
+    bar.ax.tick_params(labelsize=7, color=GRAY)
     bar.outline.set_visible(False)
     number = layer % len(maps) + 1
     figure.suptitle(f"Attention weights, layer {number} of {len(maps)}", fontsize=10, color=INK)

@@ -1,4 +1,4 @@
-"""The picture of an attention mask: who may attend to whom, coloured by what is read."""
+"""The picture of an attention mask: who may attend to whom, colored by what is read."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from astra.attention.segments import Kind, TokenIds
-from astra.evaluation.pictures.style import GREY, KIND_COLOURS, new_figure
+from astra.evaluation.pictures.style import GRAY, KIND_COLORS, new_figure
 from astra.evaluation.pictures.token_axes import label_tokens, reading_order, segment_ends
 
 MASKED = "#f4f4f4"
@@ -17,7 +17,7 @@ MASKED = "#f4f4f4"
 def mask_picture(may_attend: Bool[Tensor, "R C"], rows: TokenIds, columns: TokenIds) -> Figure:
     """Draw a mask; rows read, columns are read, and both are put in reading order first.
 
-    A cell has the colour of the kind that is read, lighter where a token reads a later one of its own segment, which
+    A cell has the color of the kind that is read, lighter where a token reads a later one of its own segment, which
     causal attention does not allow. Source: Figures 3 and 7.
     """
     row_order, column_order = reading_order(rows), reading_order(columns)
@@ -25,7 +25,7 @@ def mask_picture(may_attend: Bool[Tensor, "R C"], rows: TokenIds, columns: Token
     allowed = may_attend[row_order][:, column_order].numpy()
     within = rows.order[:, None] == columns.order[None, :]
     ahead = (within & (columns.slot[None, :] > rows.slot[:, None])).numpy()
-    palette = np.array([to_rgb(KIND_COLOURS[kind]) for kind in Kind])
+    palette = np.array([to_rgb(KIND_COLORS[kind]) for kind in Kind])
     picture = np.broadcast_to(palette[columns.kind.numpy()], (*allowed.shape, 3)).copy()
     picture[ahead] = 0.45 * picture[ahead] + 0.55
     picture[~allowed] = to_rgb(MASKED)
@@ -40,9 +40,9 @@ def mask_picture(may_attend: Bool[Tensor, "R C"], rows: TokenIds, columns: Token
         axes.axhline(end + 0.5, **lines)
     for end in segment_ends(columns)[:-1].tolist():
         axes.axvline(end + 0.5, **lines)
-    axes.spines[:].set_color(GREY)
+    axes.spines[:].set_color(GRAY)
     names = {Kind.PROMPT: "the prompt", Kind.STATE: "states", Kind.ACTION: "actions"}
-    patches = [Patch(color=KIND_COLOURS[kind], label=f"reads {name}") for kind, name in names.items()]
+    patches = [Patch(color=KIND_COLORS[kind], label=f"reads {name}") for kind, name in names.items()]
     patches.append(Patch(color="#cccccc", label="lighter: not in causal attention"))
     figure.legend(handles=patches, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure

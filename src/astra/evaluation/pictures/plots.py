@@ -11,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from astra.evaluation.pictures.style import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
 from astra.evaluation.success import Estimate, Summary
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """Points (update, value) by measure, then by who measured: curves["loss"]["validation"]."""
 
 SOURCES = {"train": BLUE, "validation": ORANGE, "evaluation": GREEN}
-FIRST = ("loss", "behaviour_cloning", "action_accuracy")
+FIRST = ("loss", "behavior_cloning", "action_accuracy")
 """Measures that come first; the others follow in the order of the file."""
-AGENTS = {"policy": BLUE, "swapped": PURPLE, "expert": GREEN, "floor": GREY}
+AGENTS = {"policy": BLUE, "swapped": PURPLE, "expert": GREEN, "floor": GRAY}
 COLUMNS = 3
 MANY = 60
 """Above so many points a noisy curve is shown faintly under its moving average."""
@@ -96,16 +96,16 @@ def result_bars(summaries: Mapping[str, Summary]) -> Figure:
 
 
 def _draw_curve(axes: Axes, source: str, points: np.ndarray) -> None:
-    colour = SOURCES.get(source, PURPLE)
+    color = SOURCES.get(source, PURPLE)
     updates, values = points.T
     if len(points) <= MANY:
-        axes.plot(updates, values, color=colour, linewidth=1.4, marker="o", markersize=3, label=source)
+        axes.plot(updates, values, color=color, linewidth=1.4, marker="o", markersize=3, label=source)
         return
     span = len(points) // 30
     padded = np.pad(values, (span // 2, span - 1 - span // 2), mode="edge")
-    axes.plot(updates, values, color=colour, linewidth=0.6, alpha=0.3)
+    axes.plot(updates, values, color=color, linewidth=0.6, alpha=0.3)
     axes.plot(
-        updates, np.convolve(padded, np.full(span, 1 / span), mode="valid"), color=colour, linewidth=1.4, label=source
+        updates, np.convolve(padded, np.full(span, 1 / span), mode="valid"), color=color, linewidth=1.4, label=source
     )
 
 
@@ -113,8 +113,8 @@ def _draw_bars(axes: Axes, agents: Sequence[str], estimates: Mapping[str, Estima
     places = {agent: len(agents) - 1 - number for number, agent in enumerate(agents)}
     largest = max(1.0, *(estimate.high for estimate in estimates.values()))
     for agent, estimate in estimates.items():
-        place, colour = places[agent], AGENTS.get(agent, ORANGE)
-        axes.barh(place, estimate.value, height=0.62, color=colour, alpha=0.85)
+        place, color = places[agent], AGENTS.get(agent, ORANGE)
+        axes.barh(place, estimate.value, height=0.62, color=color, alpha=0.85)
         axes.plot([estimate.low, estimate.high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
         axes.text(1.04 * largest, place, f"{estimate.value:.2f}", va="center", fontsize=8, color=INK)
     axes.set_xlim(min(0.0, *(estimate.low for estimate in estimates.values())), 1.18 * largest)

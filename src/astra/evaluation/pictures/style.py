@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from astra.attention.segments import Kind
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 DOTS_PER_INCH = 150
 INK, FAINT = "#222222", "#dddddd"
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#aa4499", "#8c8c8c"
-"""Colours that the colour-blind tell apart. Source: M. Okabe and K. Ito, "Color Universal Design"."""
-KIND_COLOURS = {Kind.PROMPT: GREY, Kind.STATE: BLUE, Kind.QUERY: ORANGE, Kind.ACTION: GREEN}
+BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072b2", "#e69f00", "#009e73", "#aa4499", "#8c8c8c"
+"""Colors that the color-blind tell apart. Source: M. Okabe and K. Ito, "Color Universal Design"."""
+KIND_COLORS = {Kind.PROMPT: GRAY, Kind.STATE: BLUE, Kind.QUERY: ORANGE, Kind.ACTION: GREEN}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -24,10 +24,10 @@ def new_figure(width: float, height: float) -> Figure:
 def tidy(axes: Axes, title: str = "") -> None:
     """Leave two spines, a faint grid behind the data, and a small title at the left."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8, color=GREY, labelcolor=INK)
+    axes.tick_params(labelsize=8, color=GRAY, labelcolor=INK)
     axes.set_title(title, fontsize=10, loc="left", color=INK)
 
 
@@ -40,4 +40,4 @@ def png(figure: Figure) -> bytes:
 
 def write_figure(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG and return its path."""
-    return write_whole(path, png(figure))
+    return write_atomic(path, png(figure))

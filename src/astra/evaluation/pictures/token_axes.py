@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from astra.attention.segments import Kind, TokenIds
-from astra.evaluation.pictures.style import KIND_COLOURS
+from astra.evaluation.pictures.style import KIND_COLORS
 
 MOST_LABELS = 36
-"""More segments than fit are labelled every second or third timestep."""
+"""More segments than fit are labeled every second or third timestep."""
 
 
 def reading_order(ids: TokenIds) -> Int[Tensor, " S"]:
@@ -24,14 +24,14 @@ def token_label(kind: int, timestep: int, slot: int) -> str:
 
 
 def label_tokens(axes: Axes, rows: TokenIds, columns: TokenIds, size: float = 7.0) -> None:
-    """Put tick labels in the colours of the kinds on the last token of each segment; columns are labelled on top."""
+    """Put tick labels in the colors of the kinds on the last token of each segment; columns are labeled on top."""
     axes.xaxis.tick_top()
     for axis, ids, turned in ((axes.yaxis, rows, 0), (axes.xaxis, columns, 90)):
-        ends = _labelled(ids)
+        ends = _labeled(ids)
         axis.set_ticks(ends.tolist(), [token_label(*_token(ids, end)) for end in ends.tolist()])
         axis.set_tick_params(length=2, pad=1, labelsize=size, labelrotation=turned)
         for label, end in zip(axis.get_ticklabels(), ends.tolist(), strict=True):
-            label.set_color(KIND_COLOURS[Kind(int(ids.kind[end]))])
+            label.set_color(KIND_COLORS[Kind(int(ids.kind[end]))])
 
 
 def segment_ends(ids: TokenIds) -> Int[Tensor, " G"]:
@@ -39,7 +39,7 @@ def segment_ends(ids: TokenIds) -> Int[Tensor, " G"]:
     return torch.cat([ids.order.diff().nonzero().flatten(), torch.tensor([len(ids.order) - 1])])
 
 
-def _labelled(ids: TokenIds) -> Int[Tensor, " G"]:
+def _labeled(ids: TokenIds) -> Int[Tensor, " G"]:
     ends = segment_ends(ids)
     every = -(-len(ends) // MOST_LABELS)
     last = int(ids.timestep.max())

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
-from astra.storage.atomic import write_whole
+from astra.storage.atomic import write_atomic
 
 Frame = UInt8[np.ndarray, "_ _ 3"]
 
@@ -36,14 +36,14 @@ def write_video(frames: Sequence[Frame], path: Path, fps: float) -> Path:
     with av.open(file, "w", format="mp4") as container:
         stream = cast(av.VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000)))
         stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"  # halves the colours' resolution, hence the even sizes
+        stream.pix_fmt = "yuv420p"  # halves the colors' resolution, hence the even sizes
         stream.options = {"crf": "20"} if codec == "libx264" else {}
         stream.thread_count = 1
         for frame in frames:
             even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
-    return write_whole(path, file.getvalue())
+    return write_atomic(path, file.getvalue())
 
 
 def read_video(path: Path) -> list[Frame]:

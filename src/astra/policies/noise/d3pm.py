@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.policies.action_heads import ActionHead
 from astra.policies.noise.denoising import Denoise, Noise
 from astra.tokenizers.actions import DiscreteActions
@@ -56,7 +56,7 @@ class D3PM(Noise):
         self.register_buffer("kept", kept, persistent=False)
         self.register_buffer("rows", (actions.counts + 1).cumsum(0) - actions.counts - 1, persistent=False)
         self.embedding = nn.Embedding(actions.embedding.num_embeddings + actions.num_tokens, width)
-        nn.init.normal_(self.embedding.weight, std=spread(width))
+        nn.init.normal_(self.embedding.weight, std=init_std(width))
 
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]
@@ -92,7 +92,7 @@ class D3PM(Noise):
             predicted = head(denoise(noisy, step))[:, None]
             clean = actions.bins(head.decode(predicted, temperature, generators)[:, 0])
             noisy = self.step_back(noisy, clean, step, before, self._draw(generators))
-        return actions.centres(noisy)
+        return actions.centers(noisy)
 
     def step_back(
         self, noisy: Int[Tensor, "B N"], clean: Int[Tensor, "B N"], step: int, before: int, draws: Float[Tensor, "B N"]

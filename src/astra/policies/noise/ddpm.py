@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.policies.action_heads import ActionHead
 from astra.policies.noise.denoising import Denoise, Noise
 from astra.tokenizers.actions import ContinuousActions
@@ -74,8 +74,8 @@ class DDPM(Noise):
         inside = actions.varies & ~actions.binary
         self.register_buffer("low", torch.where(inside, statistics.min, actions.low), persistent=False)
         self.register_buffer("high", torch.where(inside, statistics.max, actions.high), persistent=False)
-        self.direction = nn.Parameter(torch.randn(actions.num_tokens, width) * spread(width))
-        self.offset = nn.Parameter(torch.randn(actions.num_tokens, width) * spread(width))
+        self.direction = nn.Parameter(torch.randn(actions.num_tokens, width) * init_std(width))
+        self.offset = nn.Parameter(torch.randn(actions.num_tokens, width) * init_std(width))
 
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]
@@ -110,4 +110,4 @@ class DDPM(Noise):
             noisy = self.scheduler.step(noise, step, noisy, generator=list(generators), return_dict=False)[0]
         values = self.low + (noisy.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
         values = torch.where(actions.binary, torch.where(noisy >= 0, self.high, self.low), values)
-        return torch.where(actions.varies, values, actions.denormalise(actions.normalise(actions.mean)))
+        return torch.where(actions.varies, values, actions.denormalise(actions.normalize(actions.mean)))

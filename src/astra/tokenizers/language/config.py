@@ -14,7 +14,7 @@ class LanguageConfig:
     """How an instruction becomes the prompt."""
 
     pretrained: str | None = None
-    """Folder or Hugging Face name of a T5, CLIP or MiniLM, used frozen; None: words of the data set, trained."""
+    """Folder or Hugging Face name of a T5, CLIP or MiniLM, used frozen; None: words of the dataset, trained."""
     max_tokens: int = 32
     """Longest prompt in words or pieces of words, a longer one is an error; pictures come on top, as the data has."""
 

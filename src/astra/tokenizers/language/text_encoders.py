@@ -141,7 +141,7 @@ class PretrainedLanguage(nn.Module):
         if self.max_pictured and encoder.model_type != "t5":
             raise ValueError(
                 f"there are pictures in the prompts, and {encoder.name!r}, a model of type {encoder.model_type!r}, "
-                "reads text only: take a T5, or words of the data set (language.pretrained None)"
+                "reads text only: take a T5, or words of the dataset (language.pretrained None)"
             )
         self.picture = nn.Linear(width, encoder.width) if self.max_pictured else None
 

@@ -1,4 +1,4 @@
-"""Prompts as words and pictures: a vocabulary made from the data set's instructions and a learned embedding."""
+"""Prompts as words and pictures: a vocabulary made from the dataset's instructions and a learned embedding."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.objects import PLACEHOLDER, ObjectSpec, PromptPictures
 from astra.tokenizers.language.prompts import Part, cut, fill
 from astra.tokenizers.vision.objects import ObjectTokenizer
@@ -28,8 +28,8 @@ def word_tokenizer(instructions: Sequence[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
-    normalised = (tokenizer.normalizer.normalize_str(PLACEHOLDER.sub(" ", instruction)) for instruction in instructions)
-    words = {word for text in normalised for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)}
+    normalized = (tokenizer.normalizer.normalize_str(PLACEHOLDER.sub(" ", instruction)) for instruction in instructions)
+    words = {word for text in normalized for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)}
     vocabulary = {word: index for index, word in enumerate([PADDING, UNKNOWN, *sorted(words)])}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
     return tokenizer
@@ -39,7 +39,7 @@ class Words(nn.Module):
     """Prompt tokens from a learned embedding of each word, trained with the policy, and from pictured objects.
 
     All words that are missing from the vocabulary share one embedding, which training on the same instructions leaves
-    as it was initialised.
+    as it was initialized.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Words(nn.Module):
         """Make the vocabulary and its embedding.
 
         Args:
-            instructions: the instructions of the data set.
+            instructions: the instructions of the dataset.
             width: width of a token.
             max_tokens: the most words that are accepted in one prompt.
             objects: what pictures may stand in prompts; None: none may.
@@ -59,11 +59,11 @@ class Words(nn.Module):
         self.max_pictured = objects.max_pictured if objects else 0
         self.max_tokens = max_tokens + self.max_pictured * len(objects.views if objects else ())
         self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), width, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=spread(width))
+        nn.init.normal_(self.embedding.weight, std=init_std(width))
         with torch.no_grad():
             self.embedding.weight[0].zero_()
         # Tells an object of the prompt from the same object in a state.
-        self.picture = nn.Parameter(torch.randn(width) * spread(width)) if self.max_pictured else None
+        self.picture = nn.Parameter(torch.randn(width) * init_std(width)) if self.max_pictured else None
         self._parts: dict[str, list[Part]] = {}
         self._warned = False
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 CropEncoder = Literal["small", "vit"]
 
 VIMA_MEAN, VIMA_STD = (0.3471, 0.3429, 0.3383), (0.3011, 0.2961, 0.2956)
-"""Of the colours of VIMA's crops, as shares of 255. Source: the code of Jiang et al. 2023."""
+"""Of the colors of VIMA's crops, as shares of 255. Source: the code of Jiang et al. 2023."""
 
 
 class ViTCropEncoder(nn.Module):
@@ -51,7 +51,7 @@ class SmallCropEncoder(nn.Module):
     """One vector of 128 numbers per crop: patches of 4 pixels, merged two by two until one is left.
 
     Every stage is one matrix product over patches that do not overlap, which is what a CPU does fastest. Kaiming's
-    initialisation keeps the size of the features through the stages.
+    initialization keeps the size of the features through the stages.
     """
 
     width = 128
@@ -79,7 +79,7 @@ class SmallCropEncoder(nn.Module):
         """Encode crops."""
         first, *others = self.stages
         assert isinstance(first, nn.Linear)
-        # Normalising the weights instead of the pixels gives the same and touches a thousandth of the numbers.
+        # Normalizing the weights instead of the pixels gives the same and touches a thousandth of the numbers.
         weight = first.weight / self.std
         patches = merge(crops, MERGED[0]).to(weight.dtype)
         grid = F.relu(F.linear(patches, weight, first.bias - weight @ self.mean))
@@ -93,7 +93,7 @@ MERGED = (4, 2, 2, 2)
 
 
 def merge(grid: Tensor, merged: int) -> Tensor:
-    """Lay the numbers of neighbouring places side by side: (R, h, w, c) to (R, h / m, w / m, m m c)."""
+    """Lay the numbers of neighboring places side by side: (R, h, w, c) to (R, h / m, w / m, m m c)."""
     R, height, width, channels = grid.shape
     squares = grid.reshape(R, height // merged, merged, width // merged, merged, channels).transpose(2, 3)
     return squares.reshape(R, height // merged, width // merged, -1)

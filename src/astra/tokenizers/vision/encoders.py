@@ -40,8 +40,8 @@ class ResNetEncoder(nn.Module):
     def __init__(self, size: EncoderSize, pretrained: str | None) -> None:
         """Make or load the network.
 
-        Batch normalisation would let a picture's token depend on the rest of the batch, and differ between training
-        and acting. Random weights get group normalisation in its place; pretrained weights keep the statistics that
+        Batch normalization would let a picture's token depend on the rest of the batch, and differ between training
+        and acting. Random weights get group normalization in its place; pretrained weights keep the statistics that
         they came with. Source: Chi et al. 2023, Diffusion Policy (its visual encoder).
         """
         super().__init__()
@@ -49,7 +49,7 @@ class ResNetEncoder(nn.Module):
 
         if pretrained is None:
             model: Any = ResNetModel(ResNetConfig(**RESNETS[size]))
-            normalise_by_group(model)
+            normalize_by_group(model)
         else:
             load_pretrained_config(pretrained, "resnet")
             model = load_pretrained(ResNetModel, pretrained)
@@ -57,7 +57,7 @@ class ResNetEncoder(nn.Module):
         self.width: int = model.config.hidden_sizes[-1]
 
     def train(self, mode: bool = True) -> "ResNetEncoder":
-        """Set the mode, except in batch normalisation, which always uses its pretrained statistics."""
+        """Set the mode, except in batch normalization, which always uses its pretrained statistics."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -65,7 +65,7 @@ class ResNetEncoder(nn.Module):
         return self
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures."""
+        """Encode normalized pictures."""
         return self.model(pixel_values=pixels).pooler_output.flatten(1)
 
 
@@ -98,7 +98,7 @@ class ViTEncoder(nn.Module):
         self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures; the vectors of patches lie end to end, row by row."""
+        """Encode normalized pictures; the vectors of patches lie end to end, row by row."""
         hidden = self.model(pixel_values=pixels).last_hidden_state
         return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
@@ -138,15 +138,15 @@ class MAEEncoder(nn.Module):
         self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalised pictures; the vectors of patches lie end to end, row by row."""
+        """Encode normalized pictures; the vectors of patches lie end to end, row by row."""
         # The patches are sorted by this noise, even where none is masked: rising noise keeps their order.
         noise = torch.arange(self.num_patches, dtype=pixels.dtype, device=pixels.device).expand(len(pixels), -1)
         hidden = self.model(pixel_values=pixels, noise=noise).last_hidden_state
         return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
-def normalise_by_group(network: nn.Module, channels: int = 16) -> None:
-    """Put group normalisation, so many channels a group, in the place of all batch normalisation."""
+def normalize_by_group(network: nn.Module, channels: int = 16) -> None:
+    """Put group normalization, so many channels a group, in the place of all batch normalization."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d):

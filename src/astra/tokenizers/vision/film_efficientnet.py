@@ -5,7 +5,7 @@
 
 Source: Brohan et al. 2023, RT-1; Perez et al. 2018 (FiLM); Tan and Le 2019 (EfficientNet); Ryoo et al. 2021
 (TokenLearner).
-Deviation: random weights, with group normalisation as in `image_encoders`; RT-1 starts from ImageNet.
+Deviation: random weights, with group normalization as in `image_encoders`; RT-1 starts from ImageNet.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import spread
-from astra.tokenizers.vision.encoders import normalise_by_group
+from astra.attention.initialization import init_std
+from astra.tokenizers.vision.encoders import normalize_by_group
 from astra.tokenizers.vision.images import IMAGENET_MEAN, IMAGENET_STD
 
 BOTTLENECK = 64
@@ -50,7 +50,7 @@ class TokenLearner(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.hidden, self.weigh = nn.Linear(width, BOTTLENECK), nn.Linear(BOTTLENECK, num_tokens)
         for layer in (self.hidden, self.weigh):
-            nn.init.normal_(layer.weight, std=spread(width))
+            nn.init.normal_(layer.weight, std=init_std(width))
             nn.init.zeros_(layer.bias)
 
     def forward(self, places: Float[Tensor, "frames P D"]) -> Float[Tensor, "frames m D"]:
@@ -97,7 +97,7 @@ class FilmEfficientNet(nn.Module):
                 drop_connect_rate=0.0,
             )
         )
-        normalise_by_group(model, channels=8)
+        normalize_by_group(model, channels=8)
         self.stem, self.body = model.embeddings, model.encoder
         outputs = [block.projection.project_conv.out_channels for block in self.body.blocks]
         self.films = nn.ModuleList(FiLM(condition, channels) for channels in outputs)

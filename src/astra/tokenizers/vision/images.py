@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.layers import joined
+from astra.attention.layers import cat
 from astra.tokenizers.vision.encoders import (
     EncoderSize,
     ImageEncoder,
@@ -109,8 +109,8 @@ class ImageTokenizer(nn.Module):
             case "mae":
                 encoder = MAEEncoder(*made, patches=patches)
             case "small":
-                size, colours = height_width(config.image_size), (IMAGENET_MEAN, IMAGENET_STD)
-                encoder = SmallImageEncoder(size, config.patch_size, *colours, patches=patches)
+                size, colors = height_width(config.image_size), (IMAGENET_MEAN, IMAGENET_STD)
+                encoder = SmallImageEncoder(size, config.patch_size, *colors, patches=patches)
         self.tokens_per_camera = 1 if isinstance(encoder, ResNetEncoder) or not patches else encoder.num_patches
         self.num_tokens = self.tokens_per_camera * len(cameras)
         self.encoder = Frozen(encoder) if config.frozen else encoder
@@ -139,7 +139,7 @@ class ImageTokenizer(nn.Module):
 
     def features(self, *frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "all_frames F"]:
         """Encode RGB frames, those of one camera after those of the other; patches of a frame lie end to end."""
-        pixels = joined([self.pixels(frame) for frame in frames], 0)
+        pixels = cat([self.pixels(frame) for frame in frames], 0)
         if isinstance(self.encoder, Frozen):
             return self.encoder(pixels.float(), device=pixels.device).to(self.mean.dtype)
         return self.encoder(pixels)
@@ -164,7 +164,7 @@ class ImageTokenizer(nn.Module):
         return digest.hexdigest()[:16]
 
     def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Shaped[Tensor, "frames 3 _ _"]:
-        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colours.
+        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colors.
 
         The small encoder does the latter itself.
         """

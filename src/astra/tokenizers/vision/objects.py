@@ -39,7 +39,7 @@ class ObjectConfig:
 class ObjectTokenizer(nn.Module):
     """V O tokens per timestep or prompt: all objects of the first view, then all of the next.
 
-    Deviation: the features of crop and box are normalised before they meet. Without the first, policies trained from
+    Deviation: the features of crop and box are normalized before they meet. Without the first, policies trained from
     random weights ignore what objects look like; without the second, where they are has a fortieth of the variance of
     what they look like, and is learned late.
     """

@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.initialization import spread
+from astra.attention.initialization import init_std
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.transformer import Transformer
 from astra.tokenizers.vision.crop_encoders import merge
@@ -47,8 +47,8 @@ class SmallImageEncoder(nn.Module):
         Args:
             image_size: height and width of the pictures.
             patch_size: 4, 8, 16, 32, ...
-            mean: of the colours, as shares of 255.
-            std: the colours' deviation.
+            mean: of the colors, as shares of 255.
+            std: the colors' deviation.
             patches: whether patches come out, one after the other, or one vector per picture.
 
         Raises:
@@ -79,10 +79,10 @@ class SmallImageEncoder(nn.Module):
         """Encode RGB pictures, 0 to 255; the vectors of patches lie end to end, row by row."""
         first, *others = self.stages
         assert isinstance(first, nn.Linear)
-        # Normalising the weights instead of the pixels gives the same and touches a thousandth of the numbers.
+        # Normalizing the weights instead of the pixels gives the same and touches a thousandth of the numbers.
         weight = first.weight / self.std
-        colours = merge(pixels.permute(0, 2, 3, 1), FIRST).to(weight.dtype)
-        grid = F.relu(F.linear(colours, weight, first.bias - weight @ self.mean))
+        colors = merge(pixels.permute(0, 2, 3, 1), FIRST).to(weight.dtype)
+        grid = F.relu(F.linear(colors, weight, first.bias - weight @ self.mean))
         for merged, stage in zip(self.merged[1:], others, strict=True):
             grid = F.relu(stage(merge(grid, merged)))
         return self.end(grid.flatten(1, 2)).flatten(1)
@@ -94,7 +94,7 @@ class WholePicture(nn.Module):
     def __init__(self, num_patches: int, width: int) -> None:
         """Make the block and the layer that joins the patches."""
         super().__init__()
-        self.places = nn.Parameter(torch.randn(num_patches, width) * spread(width))
+        self.places = nn.Parameter(torch.randn(num_patches, width) * init_std(width))
         self.mixer = Transformer(layers=1, heads=4, width=width)
         self.joined = nn.Linear(num_patches * width, width)
 

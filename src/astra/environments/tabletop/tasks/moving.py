@@ -16,7 +16,7 @@ from astra.environments.tabletop.scene import Thing
 from astra.environments.tabletop.shapes import SHAPES
 
 APART = 0.2
-"""Least distance in metres between a start and any goal: twice the tolerance."""
+"""Least distance in meters between a start and any goal: twice the tolerance."""
 CONFLICTS = 0.5
 """How often a distractor stands where something is to go. Source: VIMA-Bench."""
 MOTION_RADIUS, MOTION_POINTS = 0.19, 5
@@ -106,8 +106,8 @@ def _stacked(layout: Layout, stacks: list[list[int]], spots: list[tuple[float, f
 def _rearrangement(layout: Layout, *, restore: bool) -> Problem:
     content = layout.content
     number = 1 + int(layout.random.choice(3, p=[0.4, 0.4, 0.2]))
-    pair, colours = layout.several(content.objects, 2), layout.several(content.object_textures, 2)
-    looks = [(shape, texture) for shape in pair for texture in colours]
+    pair, colors = layout.several(content.objects, 2), layout.several(content.object_textures, 2)
+    looks = [(shape, texture) for shape in pair for texture in colors]
     shapes, textures = zip(*(looks[i] for i in layout.random.permutation(4)[:3]), strict=True)
     angles = layout.random.uniform(-math.pi, math.pi, number)
     places: list[tuple[float, float]] = []

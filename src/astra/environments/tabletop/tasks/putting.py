@@ -14,9 +14,9 @@ from astra.environments.tabletop.shapes import SHAPES
 NOUNS = ("dax", "blicket", "wug", "zup")
 """Words without a meaning, as in VIMA-Bench."""
 SAME_TOLERANCE = 0.125
-"""Metres. Source: VIMA-Bench's same_texture and same_shape."""
+"""Meters. Source: VIMA-Bench's same_texture and same_shape."""
 BOWL_TOLERANCE = 0.0875
-"""Metres: the same for bowls."""
+"""Meters: the same for bowls."""
 
 
 def visual_manipulation(layout: Layout) -> Problem:

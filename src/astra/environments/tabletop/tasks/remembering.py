@@ -10,9 +10,9 @@ from astra.environments.tabletop.layout import Layout, Problem
 DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "west": (0, -1), "east": (0, 1)}
 """Rows and columns of the grid, as seen from above: north is up, away from the viewer."""
 ROWS, COLUMNS = (0.34, 0.5, 0.66), (-0.25, 0.0)
-"""Where the grid of neighbours is, x and y in metres."""
+"""Where the grid of neighbors is, x and y in meters."""
 RESTORE_TOLERANCE = 0.05
-"""Metres. Source: VIMA-Bench."""
+"""Meters. Source: VIMA-Bench."""
 _PLACE = (0.5, 0.25)
 
 

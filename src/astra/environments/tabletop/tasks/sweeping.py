@@ -14,10 +14,10 @@ from astra.environments.tabletop.scene import X_RANGE
 NUMBERS = {"any": 1, "one": 1, "two": 2, "three": 3}
 """Words for how many; "all" is how many there are. As in VIMA-Bench, any means one."""
 PILES = ((-0.22, -0.04), (0.03, 0.21))
-"""Least and largest y of the two piles, in metres."""
+"""Least and largest y of the two piles, in meters."""
 PILE_X = (0.57, 0.73)
 BETWEEN = 0.045
-"""Least distance between two blocks, in metres."""
+"""Least distance between two blocks, in meters."""
 _LONG_SIDE = 0.27
 _SHOWN_LARGER = 0.07
 

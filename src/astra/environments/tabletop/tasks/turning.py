@@ -13,7 +13,7 @@ from astra.environments.tabletop.shapes import SHAPES
 DEGREES = (30, 60, 90, 120, 150)
 """Angles, clockwise."""
 TWIST_TOLERANCE = 0.05
-"""Metres. Source: VIMA-Bench."""
+"""Meters. Source: VIMA-Bench."""
 _EXAMPLES = 3
 
 
