@@ -55,8 +55,6 @@ def policy() -> "Astra":
     )
     for parameter in built.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    for parameter in (built.head.weight, built.transformer.final_norm.weight):
-        torch.nn.init.normal_(parameter)
     return built.double().eval()
 
 
@@ -64,8 +62,10 @@ def twin(page: dict[str, Any], policy: "Astra") -> Any:
     """The page's model with the policy's weights and statistics."""
     bounds = policy.spec.actions
     low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (bounds.low, bounds.high))
-    words = policy.language.tokenizer.get_vocab_size()  # pyright: ignore[reportAttributeAccessIssue]
-    model = page["Astra"](
+    language: Any = policy.language
+    words = language.tokenizer.get_vocab_size()
+    make: Any = page["Astra"]
+    model = make(
         words=words, states=list(policy.spec.states.values()), low=low, high=high, bins=20, layers=2, heads=2, width=32
     ).double()
     model.load_state_dict(policy.state_dict())
@@ -76,8 +76,8 @@ def twin(page: dict[str, Any], policy: "Astra") -> Any:
 
 def inputs(policy: "Astra", trajectory: "Trajectory") -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
     """Words as numbers, states and actions, as the page takes them."""
-    encode = policy.language.tokenizer.encode  # pyright: ignore[reportAttributeAccessIssue]
-    words = torch.tensor([encode(instruction).ids for instruction in trajectory.instructions])
+    language: Any = policy.language
+    words = torch.tensor([language.tokenizer.encode(instruction).ids for instruction in trajectory.instructions])
     return words, list(trajectory.states.values()), trajectory.actions
 
 
@@ -89,13 +89,13 @@ def draw(policy: "Astra", seed: int = 0) -> "Trajectory":
     return replace(made, states=states, actions=made.actions.double())
 
 
-def test_the_page_has_the_librarys_loss(page: dict[str, Any], policy: "Astra") -> None:
+def test_the_page_computes_the_loss_of_the_library(page: dict[str, Any], policy: "Astra") -> None:
     trajectory = draw(policy)
     ours = page["behavior_cloning"](twin(page, policy), *inputs(policy, trajectory))
     torch.testing.assert_close(ours, policy.loss(trajectory).behavior_cloning, rtol=0, atol=1e-10)
 
 
-def test_the_page_has_the_librarys_gradients(page: dict[str, Any], policy: "Astra") -> None:
+def test_the_page_computes_the_gradients_of_the_library(page: dict[str, Any], policy: "Astra") -> None:
     trajectory, model = draw(policy), twin(page, policy)
     page["behavior_cloning"](model, *inputs(policy, trajectory)).backward()
     policy.loss(trajectory).behavior_cloning.backward()
@@ -115,7 +115,7 @@ def test_the_page_acts_as_the_library(page: dict[str, Any], policy: "Astra") -> 
         acted = roll(policy, trajectory)
     finally:
         torch.set_default_dtype(torch.float32)
-    assert len(acted.unique()) > 10
+    assert len(acted.flatten(0, 1).unique(dim=0)) > 2  # actions change with what is observed
     for t in range(5):
         ours = page["act"](model, words, [state[:, : t + 1] for state in states], actions[:, :t])
         torch.testing.assert_close(ours, acted[:, t], rtol=0, atol=1e-10)

@@ -150,9 +150,10 @@ class Diffusion(PlainSequencePolicy):
         """Read whole trajectories beside noisy actions: give the outputs at the noisy tokens."""
         (B, T), M, N = trajectory.valid.shape, self.sizes.state, self.sizes.action
         prompt, prompt_valid, of = self.prompt_of(trajectory)
+        device = prompt.device
         L, C = prompt.shape[1], T * (M + 2 * N) - N  # nothing attends to the last action
         rows, columns, allowed, row_blocks = noisy_mask(masks.may_attend, L, M, N, T, self.config.window)
-        rows, columns, allowed = (part.to(prompt.device) for part in (rows, columns, allowed))
+        rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
 
         states, seen = self.state_tokens(trajectory)
         noisy_tokens = self.noise.tokens(noisy) + self.steps(step)[:, :, None]
