@@ -53,8 +53,8 @@ def policy() -> "Astra":
     built = config.build(
         spec, Statistics(states={name: statistics(n) for name, n in spec.states.items()}, actions=actions)
     )
-    for parameter in built.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+    for name, parameter in built.named_parameters():  # a loud head, so that actions change with what is observed
+        torch.nn.init.normal_(parameter, std=3.0 if name == "head.weight" else 0.3)
     return built.double().eval()
 
 
