@@ -1,6 +1,7 @@
 """The page "Astra in one page" computes what the library computes, from the same weights."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,17 @@ def page() -> dict[str, Any]:
     return run_page("astra-in-one-page.md")
 
 
+@pytest.fixture(autouse=True)
+def _exact() -> Iterator[None]:
+    """Compute everything in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture
 def policy() -> "Astra":
-    """A policy in float64 whose weights all differ from zero and one."""
+    """A policy whose weights all differ from zero and one."""
     from astra.policies.astra import AstraConfig
     from astra.tokenizers.actions import DiscreteActionsConfig
     from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
@@ -55,22 +64,22 @@ def policy() -> "Astra":
     )
     for name, parameter in built.named_parameters():  # a loud head, so that actions change with what is observed
         torch.nn.init.normal_(parameter, std=3.0 if name == "head.weight" else 0.3)
-    return built.double().eval()
+    return built.eval()
 
 
 def twin(page: dict[str, Any], policy: "Astra") -> Any:
     """The page's model with the policy's weights and statistics."""
     bounds = policy.spec.actions
-    low, high = (torch.tensor(bound, dtype=torch.float64) for bound in (bounds.low, bounds.high))
+    low, high = (torch.tensor(bound) for bound in (bounds.low, bounds.high))
     language: Any = policy.language
     words = language.tokenizer.get_vocab_size()
     make: Any = page["Astra"]
     model = make(
         words=words, states=list(policy.spec.states.values()), low=low, high=high, bins=20, layers=2, heads=2, width=32
-    ).double()
+    )
     model.load_state_dict(policy.state_dict())
     statistics = policy.statistics.states.values()
-    model.mean, model.std = [s.mean.double() for s in statistics], [s.std.double() for s in statistics]
+    model.mean, model.std = [s.mean for s in statistics], [s.std for s in statistics]
     return model
 
 
@@ -82,11 +91,7 @@ def inputs(policy: "Astra", trajectory: "Trajectory") -> tuple[torch.Tensor, lis
 
 
 def draw(policy: "Astra", seed: int = 0) -> "Trajectory":
-    from dataclasses import replace
-
-    made = sample(policy.spec, B=4, T=5, seed=seed)
-    states = {name: value.double() for name, value in made.states.items()}
-    return replace(made, states=states, actions=made.actions.double())
+    return sample(policy.spec, B=4, T=5, seed=seed)
 
 
 def test_the_page_computes_the_loss_of_the_library(page: dict[str, Any], policy: "Astra") -> None:
@@ -110,11 +115,7 @@ def test_the_page_acts_as_the_library(page: dict[str, Any], policy: "Astra") -> 
 
     trajectory, model = draw(policy), twin(page, policy)
     words, states, actions = inputs(policy, trajectory)
-    torch.set_default_dtype(torch.float64)  # a new rollout's action chunk is of the default type
-    try:
-        acted = roll(policy, trajectory)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    acted = roll(policy, trajectory)
     assert len(acted.flatten(0, 1).unique(dim=0)) > 2  # actions change with what is observed
     for t in range(5):
         ours = page["act"](model, words, [state[:, : t + 1] for state in states], actions[:, :t])
@@ -125,7 +126,7 @@ def test_the_page_embeds_and_contrasts_as_the_library(page: dict[str, Any], poli
     from astra.contrastive_dynamics.info_nce import info_nce
     from astra.contrastive_dynamics.trajectory_head import TrajectoryHead
 
-    head, model = TrajectoryHead(32, 8).double(), twin(page, policy)
+    head, model = TrajectoryHead(32, 8), twin(page, policy)
     ours, theirs = [], []
     with torch.no_grad():
         for seed in range(4):  # an anchor, a positive and two negatives
