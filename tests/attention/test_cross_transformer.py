@@ -1,4 +1,4 @@
-"""VIMA's trunk: its size, who reads whom, and that acting step by step equals the full forward."""
+"""VIMA's transformer: its size, its information flow, and that acting step by step equals the full forward pass."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ C = T * (M + 1)
 
 
 def build(*, gates: bool = False) -> "CrossAttentionTransformer":
-    """A trunk in float64 in which nothing is zero or one."""
+    """A transformer in float64 in which no weight is zero or one."""
     from astra.attention.cross_transformer import CrossAttentionTransformer
 
     transformer = CrossAttentionTransformer(layers=2, heads=H, width=D, gates=gates).double().eval()
@@ -49,7 +49,7 @@ def draw(*shape: int) -> torch.Tensor:
     ("layers", "width", "count"),
     [(5, 512, 42_379_776), (10, 1280, 525_488_640), (6, 768, 113_914_368), (6, 512, 50_777_088), (3, 512, 25_585_152)],
 )
-def test_the_trunk_has_the_papers_number_of_parameters(layers: int, width: int, count: int) -> None:
+def test_the_transformer_has_the_papers_number_of_parameters(layers: int, width: int, count: int) -> None:
     from astra.attention.cross_transformer import CrossAttentionTransformer
     from astra.attention.positions import LearnedPositions, SegmentSizes
 
@@ -65,7 +65,7 @@ def test_the_trunk_has_the_papers_number_of_parameters(layers: int, width: int, 
 
 
 @pytest.mark.parametrize("gates", [False, True])
-def test_the_trunk_equals_the_plainest_dense_layers(gates: bool) -> None:
+def test_the_transformer_equals_explicit_dense_layers(gates: bool) -> None:
     from astra.attention.masks import additive
     from astra.attention.vima_block import CrossBlock, VimaBlock
 
@@ -104,7 +104,7 @@ def test_closed_gates_hide_the_prompt() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 1, 2])
-def test_perturbing_a_token_changes_the_outputs_that_may_read_it_and_no_others(window: int | None) -> None:
+def test_perturbing_a_token_changes_exactly_the_outputs_that_may_attend_to_it(window: int | None) -> None:
     from astra.attention.masks import ALL_SEGMENTS, may_attend
     from astra.attention.segments import context_ids
 
@@ -138,8 +138,8 @@ def test_padding_of_prompt_and_context_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 1, 2])
-def test_the_cache_equals_the_full_forward_with_slots_at_their_own_timesteps(window: int | None) -> None:
-    """The second slot begins anew after two timesteps, with a prompt of another length."""
+def test_the_cache_equals_the_full_forward_pass_with_environments_at_their_own_timesteps(window: int | None) -> None:
+    """The second environment is reset after two timesteps, with a prompt of another length."""
     from astra.attention.cross_transformer import CrossCache
     from astra.attention.segments import Kind, TokenIds
 
@@ -156,8 +156,8 @@ def test_the_cache_equals_the_full_forward_with_slots_at_their_own_timesteps(win
     expected, begun = full.clone(), torch.tensor([0, 0])
     for now in range(T):
         if now == 2:
-            slots = torch.tensor([False, True])
-            cache.replace(slots, transformer.read_prompts(later, every(later)))
+            where = torch.tensor([False, True])
+            cache.replace(where, transformer.read_prompts(later, every(later)))
             begun, expected = torch.tensor([0, 2]), torch.cat([full[:1], anew])
         t = now - begun
         tokens = torch.stack(

@@ -1,4 +1,4 @@
-"""Perturb one token at random and see whose output changes: exactly those that may read it."""
+"""Perturb one token and check which outputs change: exactly those of the tokens that may attend to it."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def draw(num: int, seed: int, batch: int = 1) -> torch.Tensor:
 def encode(
     prompt: torch.Tensor, context: torch.Tensor, queries: torch.Tensor, *, window: int | None, layers: int
 ) -> torch.Tensor:
-    """Run a transformer whose weights are new but always equal, in float64."""
+    """Run a new transformer, with the same weights each time, in float64."""
     from astra.attention.masks import additive, split_mask
     from astra.attention.transformer import SharedPrompt, Transformer
 
@@ -26,7 +26,7 @@ def encode(
 
 
 @pytest.mark.parametrize("window", [None, 1, 2])
-def test_perturbing_a_token_changes_exactly_the_outputs_that_may_read_it(window: int | None) -> None:
+def test_perturbing_a_token_changes_exactly_the_outputs_that_may_attend_to_it(window: int | None) -> None:
     from astra.attention.masks import split_mask
 
     everything = draw(L + CONTEXT + QUERIES, seed=0)
@@ -51,7 +51,7 @@ def test_queries_change_no_other_output() -> None:
     torch.testing.assert_close(beside[:, :CONTEXT], alone, rtol=0, atol=1e-12)
 
 
-def test_last_layer_without_the_context_gives_the_same_queries() -> None:
+def test_a_last_layer_without_the_context_returns_the_same_queries() -> None:
     from astra.attention.masks import additive, split_mask
     from astra.attention.transformer import SharedPrompt, Transformer
 
@@ -64,7 +64,7 @@ def test_last_layer_without_the_context_gives_the_same_queries() -> None:
 
 
 def test_split_form_equals_dense_attention_over_the_whole_sequence() -> None:
-    """Against plain dense layers in which all tokens have Q, K and V, and the mask is Figure 7a."""
+    """The comparison is with explicit dense layers: all tokens have Q, K and V, and the mask is Figure 7a."""
     from astra.attention.layers import Block
     from astra.attention.masks import additive, split_mask, trajectory_mask
     from astra.attention.segments import interleave, split

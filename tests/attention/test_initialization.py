@@ -1,10 +1,10 @@
-"""What weights are before training."""
+"""Initial weights."""
 
 import pytest
 
 
 @pytest.mark.parametrize(("width", "std"), [(768, 0.02), (192, 0.04)])
-def test_weights_begin_as_gpt2s_do_and_as_loud_at_other_widths(width: int, std: float) -> None:
+def test_initial_weights_are_those_of_gpt2_scaled_to_the_width(width: int, std: float) -> None:
     from astra.attention.transformer import Transformer
 
     block = Transformer(layers=3, heads=2, width=width).blocks[0]

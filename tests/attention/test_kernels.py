@@ -1,4 +1,4 @@
-"""Every kernel equals plain dense attention, in values and gradients, over random shapes with padding."""
+"""Every kernel equals dense attention, in values and gradients, over random shapes with padding."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -203,7 +203,7 @@ def test_compiled_flex_attention_equals_the_dense_reference() -> None:
         compare(flexible(None), torch.float32, 1e-5, **SIZES, head_masks=False, wanted="all", backward=False)
 
 
-def test_where_flex_attention_does_not_run_dense_attention_does() -> None:
+def test_dense_attention_is_used_where_flex_attention_does_not_run() -> None:
     def fails(*_: object, **__: object) -> Tensor:
         raise RuntimeError("no compiler")
 
@@ -211,7 +211,7 @@ def test_where_flex_attention_does_not_run_dense_attention_does() -> None:
         compare(flexible(fails), torch.float64, 1e-10, **SIZES, head_masks=True, wanted="all")
 
 
-def test_dropping_drops_the_share_and_keeps_the_mean() -> None:
+def test_dropout_drops_the_share_and_keeps_the_mean() -> None:
     from astra.attention.layers import drop
 
     x = torch.ones(400_001, requires_grad=True)

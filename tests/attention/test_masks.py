@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 
 def matrix(text: str) -> torch.Tensor:
-    """Read a drawn matrix: 1 may attend, . may not."""
+    """Parse a drawn matrix: 1 may attend, . may not."""
     return torch.tensor([[entry == "1" for entry in line.split()] for line in text.strip().splitlines()])
 
 
@@ -58,7 +58,7 @@ def test_causal_matrix_is_the_lower_triangle() -> None:
 def test_window_hides_older_timesteps_but_never_the_prompt() -> None:
     from astra.attention.masks import trajectory_mask
 
-    # L = 1, M = 1, N = 1, T = 3, W = 2: timestep 3 reads timesteps 2 and 3.
+    # L = 1, M = 1, N = 1, T = 3, W = 2: timestep 3 attends to timesteps 2 and 3.
     expected = matrix("""
         1  .  .  .  .  .  .
         1  1  .  .  .  .  .
@@ -89,28 +89,28 @@ def test_direction_is_a_choice_per_kind_of_segment(causal: list[str]) -> None:
     L=st.integers(0, 5), M=st.integers(1, 4), N=st.integers(1, 4), T=st.integers(1, 4), W=st.sampled_from([None, 1, 2])
 )
 def test_every_entry_follows_the_table(L: int, M: int, N: int, T: int, W: int | None) -> None:
-    """An oracle of its own: section 3.2 and appendix A.2 in words, pair by pair."""
+    """The expected mask is written down again here, pair by pair, from section 3.2 and appendix A.2."""
     from astra.attention.masks import trajectory_mask
 
     tokens = [("p", -1)] * L
     for t in range(T):
         tokens += [("s", t)] * M + [("q", t)] * N + [("a", t)] * N
-    may_read = {  # by kinds of reader and read: how many timesteps back the newest readable one lies
+    newest = {  # by kinds of row and column: the age in timesteps of the newest segment that is visible
         "p": {},
         "s": {"s": 0, "a": 1},
         "q": {"s": 0, "a": 1},
         "a": {"s": 0, "a": 0},
     }
     mask = trajectory_mask(L, M, N, T, num_queries=N, window=W)
-    for i, (reader, t) in enumerate(tokens):
-        for j, (read, u) in enumerate(tokens):
-            if read == "p":
+    for i, (row, t) in enumerate(tokens):
+        for j, (column, u) in enumerate(tokens):
+            if column == "p":
                 expected = True
-            elif read not in may_read[reader]:
+            elif column not in newest[row]:
                 expected = False
             else:
-                expected = t - u >= may_read[reader][read] and (W is None or t - u < W)
-            assert mask[i, j] == expected, (reader, t, read, u)
+                expected = t - u >= newest[row][column] and (W is None or t - u < W)
+            assert mask[i, j] == expected, (row, t, column, u)
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 
-def test_query_stands_where_its_action_will_stand() -> None:
+def test_a_query_has_the_position_of_its_action() -> None:
     from astra.attention.positions import LearnedPositions, SegmentSizes
     from astra.attention.segments import context_ids, query_ids
 
@@ -15,7 +15,7 @@ def test_query_stands_where_its_action_will_stand() -> None:
         assert torch.equal(queries[t * N : (t + 1) * N], context[first : first + N])
 
 
-def test_query_of_the_horizon_stands_where_its_later_action_will_stand() -> None:
+def test_a_query_of_a_later_action_of_the_chunk_has_the_position_of_that_action() -> None:
     from astra.attention.positions import LearnedPositions, SegmentSizes
     from astra.attention.segments import query_ids
 
@@ -25,7 +25,7 @@ def test_query_of_the_horizon_stands_where_its_later_action_will_stand() -> None
     assert torch.equal(two_steps[N : 2 * N], two_steps[2 * N : 3 * N])
 
 
-def test_shorter_prompt_moves_no_other_token() -> None:
+def test_a_shorter_prompt_moves_no_other_token() -> None:
     from astra.attention.positions import LearnedPositions, SegmentSizes
     from astra.attention.segments import context_ids
 

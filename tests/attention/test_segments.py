@@ -26,7 +26,7 @@ def test_ids_name_the_interleaved_tokens() -> None:
     assert torch.equal(torch.stack([ids.kind, ids.timestep, ids.slot], dim=-1), expected)
 
 
-def test_segments_are_numbered_in_reading_order() -> None:
+def test_segments_are_numbered_in_the_order_of_the_sequence() -> None:
     from astra.attention.segments import sequence_ids
 
     assert sequence_ids(2, 1, 1, 2, 1).order.tolist() == [0, 0, 1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""VIMA's block: its size, and that transformer and cache run it as plain dense layers would."""
+"""VIMA's block: its size, and that transformer and cache compute what explicit dense layers compute."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_split_form_equals_dense_post_norm_layers() -> None:
 
 
 @pytest.mark.parametrize("window", [None, 2])
-def test_the_cache_equals_the_full_forward(window: int | None) -> None:
+def test_the_cache_equals_the_full_forward_pass(window: int | None) -> None:
     from astra.attention.cache import SegmentCache
     from astra.attention.masks import additive, split_mask
     from astra.attention.positions import SegmentSizes
