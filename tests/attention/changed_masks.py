@@ -64,12 +64,19 @@ edits = st.lists(
 )
 
 
+def papers_rule() -> Rule:
+    """Return the unchanged `may_attend`."""
+    from astra.attention import masks
+
+    return getattr(masks.may_attend, "unchanged", masks.may_attend)
+
+
 @contextmanager
 def changed(changes: Sequence[Edit]) -> Iterator[None]:
     """Apply changes to `may_attend`, in the one place where everything looks it up."""
     from astra.attention import masks
 
-    original = masks.may_attend
+    original = papers_rule()
 
     def rule(rows: "TokenIds", columns: "TokenIds", **options: Any) -> Tensor:
         allowed = original(rows, columns, **options)
@@ -78,6 +85,7 @@ def changed(changes: Sequence[Edit]) -> Iterator[None]:
             allowed = allowed | fits if change.allow else allowed & ~fits
         return allowed
 
+    rule.unchanged = original  # pyright: ignore[reportFunctionMemberAccess]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(masks, "may_attend", rule)
         yield
