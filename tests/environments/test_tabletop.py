@@ -6,16 +6,17 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from astra.environments.tabletop.environment import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
+from astra.environments.tabletop.expert import binned
 from astra.environments.tabletop.goals import Placements
 from astra.environments.tabletop.levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
-from astra.environments.tabletop.prompt_blind import Guess, binned
+from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.objects import check_pictures
 
 EVERY = [(level, task) for level, tasks in TASKS_OF_LEVELS.items() if level != "train" for task in tasks]
 
 
 def play(environment: Tabletop, seed: int, task: str, level: str, *, bins: bool = False) -> tuple[bool, int]:
-    """Let the oracle play an episode; give success and steps."""
+    """Let the expert play an episode; return success and steps."""
     environment.reset(seed=seed, options={"task": task, "level": level})
     for step in range(1, environment.max_timesteps + 1):
         action = environment.expert_action()
@@ -81,7 +82,7 @@ def test_training_and_evaluation_show_different_episodes_for_equal_seeds() -> No
 
 
 @pytest.mark.parametrize(("level", "task"), EVERY)
-def test_the_oracle_solves_every_task_of_every_level(level: str, task: str) -> None:
+def test_the_expert_solves_every_task_of_every_level(level: str, task: str) -> None:
     assert play(TabletopConfig().build(), 0, task, level)[0]
 
 
@@ -92,7 +93,7 @@ def test_actions_cut_into_bins_solve_every_task(level: str, task: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("level", "task"), EVERY)
-def test_the_oracle_solves_98_of_100_episodes_and_as_many_in_bins(level: str, task: str) -> None:
+def test_the_expert_solves_98_of_100_episodes_and_as_many_in_bins(level: str, task: str) -> None:
     environment = TabletopConfig().build()
     solved = [sum(play(environment, seed, task, level, bins=bins)[0] for seed in range(50)) for bins in (False, True)]
     assert solved[0] >= 49
@@ -125,7 +126,7 @@ def test_nothing_is_done_at_the_start_or_by_doing_nothing(task: str) -> None:
     for seed in range(2):
         environment.reset(seed=seed, options={"task": task})
         before = [(thing.x, thing.y, thing.angle) for thing in environment.scene.things]
-        *_, info = environment.step(environment.neutral_action())
+        *_, info = environment.step(environment.no_op_action())
         assert not info["is_success"]
         assert [(thing.x, thing.y, thing.angle) for thing in environment.scene.things] == before
 
@@ -226,13 +227,13 @@ def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("level", "task"), [pair for pair in EVERY if pair[0] in ("L3", "L4")])
-def test_the_guess_acts_within_the_workspace_and_equally_for_equal_seeds(level: str, task: str) -> None:
+def test_the_prompt_blind_baseline_acts_within_the_workspace_and_equally_for_equal_seeds(level: str, task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(2):
         actions = []
         for _ in range(2):
             environment.reset(seed=seed, options={"task": task, "level": level})
-            actions.append(Guess(seed).act(environment))
+            actions.append(PromptBlind(seed).act(environment))
             environment.step(actions[-1])
         assert np.array_equal(*actions)
 

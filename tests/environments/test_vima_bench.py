@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from astra.environments.vima_bench.environment import VIEWS, VimaBenchConfig, tasks_of
-from astra.environments.vima_bench.expert import VimaOracle, demonstrate
+from astra.environments.vima_bench.expert import VimaExpert, demonstrate
 from astra.environments.vima_bench.package import is_installed, vima_bench
 from astra.objects import placeholders
 
@@ -57,20 +57,20 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
     try:
         with pytest.raises(ValueError, match="one environment per process"):
             VimaBenchConfig().build()
-        first, info = environment.reset(seed=3, options={"oracle": True})
+        first, info = environment.reset(seed=3, options={"expert": True})
         assert info["is_success"] is False
         assert environment.observation_space.contains(first)
         assert set(environment.prompt_pictures) == set(placeholders(environment.instruction))
         pictures = environment.prompt_pictures
-        assert environment.max_timesteps == environment.oracle_steps + 2
+        assert environment.max_timesteps == environment.expert_steps + 2
         for view, (height, width) in VIEWS.items():
             boxes = first[f"observation.objects.{view}.boxes"][first[f"observation.objects.{view}.valid"]]
             assert len(boxes) > 0
             assert (boxes[:, 0] < width).all()
             assert (boxes[:, 1] < height).all()
         with pytest.raises(ValueError, match="outside the workspace"):
-            environment.step(environment.neutral_action() + 1)
-        solved = environment.step(VimaOracle(3).act(environment))
+            environment.step(environment.no_op_action() + 1)
+        solved = environment.step(VimaExpert(3).act(environment))
         assert solved[2]
         assert solved[4]["is_success"]
         assert environment.frame().shape == (256, 256, 3)
@@ -80,7 +80,7 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
             np.testing.assert_array_equal(again[name], values)
         for name, shown in environment.prompt_pictures.items():
             np.testing.assert_array_equal(shown["top"]["crops"], pictures[name]["top"]["crops"])
-        _, _, done, _, info = environment.step(environment.neutral_action())
+        _, _, done, _, info = environment.step(environment.no_op_action())
         assert not done
         assert not info["is_success"]
     finally:
@@ -94,8 +94,8 @@ def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
     try:
         places = []
         for seed in range(12):
-            observation, _ = environment.reset(seed=seed, options={"oracle": True})
-            x, y = VimaOracle(seed).act(environment)[:2]
+            observation, _ = environment.reset(seed=seed, options={"expert": True})
+            x, y = VimaExpert(seed).act(environment)[:2]
             boxes = observation["observation.objects.top.boxes"]
             distances = np.hypot(boxes[:, 0] - 256 * (y + 0.5), boxes[:, 1] - 128 * (x - 0.25) / 0.5)
             valid = observation["observation.objects.top.valid"].astype(bool)
@@ -106,7 +106,7 @@ def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
 
 
 @needs_vima_bench
-def test_oracle_demonstrations_also_succeed_from_the_centers_of_bins():
+def test_expert_demonstrations_also_succeed_from_the_centers_of_bins():
     import torch
 
     from astra.tokenizers.actions import DiscreteActionsConfig

@@ -29,10 +29,10 @@ from astra.environments.tabletop.drawing import (
     draw,
     halved,
 )
-from astra.environments.tabletop.expert import next_action, steps_needed
 from astra.environments.tabletop.goals import Sweeping
 from astra.environments.tabletop.layout import Layout, NoRoom, Picture, Problem
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS, check_tasks, content_of
+from astra.environments.tabletop.planning import next_action, steps_needed
 from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, require_pymunk
 from astra.environments.tabletop.tasks.comparing import novel_adj, novel_adj_and_noun
 from astra.environments.tabletop.tasks.moving import follow_motion, follow_order, rearrange, rearrange_then_restore
@@ -187,9 +187,9 @@ class Tabletop(Environment):
     def expert_action(self) -> np.ndarray:
         """Return what the oracle does now; where it knows nothing to do, the neutral action."""
         action = next_action(self.scene, self.problem.goals)
-        return self.neutral_action() if action is None else action
+        return self.no_op_action() if action is None else action
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return an action in a corner of the workspace, where nothing lies: it moves nothing."""
         return np.array([X_RANGE[0], Y_RANGE[0], 0.0, X_RANGE[0], Y_RANGE[0], 0.0], dtype=np.float32)
 

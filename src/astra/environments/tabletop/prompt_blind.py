@@ -19,36 +19,7 @@ from astra.environments.tabletop.tasks.turning import DEGREES
 _MARGIN = 0.09
 
 
-class Oracle:
-    """The expert."""
-
-    def __init__(self, seed: int) -> None:
-        """Take a seed, as agents of an evaluation do; nothing here is random."""
-
-    def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
-        """Return the oracle's action."""
-        return environment.expert_action()
-
-
-class BinnedOracle:
-    """The expert, through a policy's bins: the most that a policy with discrete actions can reach."""
-
-    def __init__(self, seed: int) -> None:
-        """Take a seed, as agents of an evaluation do; nothing here is random."""
-
-    def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
-        """Return the centers of the bins of the oracle's action."""
-        return binned(environment.expert_action())
-
-
-def binned(action: Float[np.ndarray, "6"]) -> Float[np.ndarray, "6"]:
-    """Return the centers of the bins in which an action lies."""
-    low, high, bins = np.array(ACTIONS.low), np.array(ACTIONS.high), np.array(ACTIONS.bins)
-    index = np.clip(np.floor((action - low) / (high - low) * bins), 0, bins - 1)
-    return (low + (index + 0.5) / bins * (high - low)).astype(np.float32)
-
-
-class Guess:
+class PromptBlind:
     """Does what the task asks for with things chosen at random."""
 
     def __init__(self, seed: int) -> None:

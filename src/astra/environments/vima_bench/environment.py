@@ -116,7 +116,7 @@ class VimaBench(Environment):
         self._make(settings)
         VimaBench._open = True
         self._elapsed = 0
-        self._with_oracle = False
+        self._with_expert = False
         self._oracle: Any = None
         self._seen: dict[str, Any] = {}
         actions = ACTIONS[config.actions]
@@ -141,8 +141,8 @@ class VimaBench(Environment):
         """
         super(Environment, self).reset(seed=seed)
         options = options or {}
-        if unknown := sorted(set(options) - {"oracle", "task", "level"}):
-            raise ValueError(f"VIMA-Bench knows the reset options 'oracle', 'task' and 'level', got {unknown}")
+        if unknown := sorted(set(options) - {"expert", "task", "level"}):
+            raise ValueError(f"VIMA-Bench knows the reset options 'expert', 'task' and 'level', got {unknown}")
         task, level = str(options.get("task", self.task)), str(options.get("level", self.level))
         if (task, level) != (self.task, self.level):
             settings = _settings(task, level)
@@ -153,7 +153,7 @@ class VimaBench(Environment):
         failures: list[str] = []
         for attempt in range(RETRIES):
             try:
-                return self.reset_once(first + attempt * RETRY_STRIDE, oracle=bool(options.get("oracle", False)))
+                return self.reset_once(first + attempt * RETRY_STRIDE, expert=bool(options.get("expert", False)))
             except NoLayoutError as error:
                 failures.append(str(error))
         raise ValueError(
@@ -161,13 +161,13 @@ class VimaBench(Environment):
             f"attempt ended in {failures[-1]}"
         )
 
-    def reset_once(self, seed: int, *, oracle: bool = False) -> tuple[EnvironmentObservation, dict[str, Any]]:
+    def reset_once(self, seed: int, *, expert: bool = False) -> tuple[EnvironmentObservation, dict[str, Any]]:
         """Start the episode of exactly this seed.
 
         Raises:
             NoLayoutError: if its objects find no place.
         """
-        self._elapsed, self._with_oracle = 0, oracle
+        self._elapsed, self._with_expert = 0, expert
         self._inner.seed(seed)
         try:
             with _quiet(), _temporary_files_in(self._scratch.name):
@@ -199,13 +199,13 @@ class VimaBench(Environment):
             "pose1_rotation": pose1[2:],
         }
         with _quiet():
-            self._seen, _, done, info = self._inner.step(command, skip_oracle=not self._with_oracle)
+            self._seen, _, done, info = self._inner.step(command, skip_oracle=not self._with_expert)
         self._elapsed += 1
         success = bool(info["success"])
         outcome = {"is_success": success, "is_failure": bool(info["failure"]), "scores": {}}
         return self._observe(), float(success), bool(done), self._elapsed >= self.max_timesteps, outcome
 
-    def oracle_action(self) -> np.ndarray | None:
+    def expert_action(self) -> np.ndarray | None:
         """Give the oracle's next action; None where it has none, which ends a demonstration."""
         with _quiet():
             command = self._oracle.act(self._seen)
@@ -220,7 +220,7 @@ class VimaBench(Environment):
         """Render both views, one above the other."""
         return np.concatenate([self._seen["rgb"][view].transpose(1, 2, 0) for view in VIEWS])
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return the action that picks and places at the same corner, where nothing lies."""
         low = np.array(ACTIONS["se2"].low)
         low[[2, 5]] = 0.0
@@ -239,8 +239,8 @@ class VimaBench(Environment):
         with _quiet(), _temporary_files_in(self._scratch.name):
             self._inner = vima_bench().make(self.task, task_kwargs=settings, modalities=["rgb", "segm"], seed=0)
         self._inner.movej = partial(self._inner.movej, timeout=MOTION_SECONDS)
-        self.oracle_steps: int = self._inner.task.oracle_max_steps
-        self.max_timesteps = self.oracle_steps + BONUS_STEPS
+        self.expert_steps: int = self._inner.task.oracle_max_steps
+        self.max_timesteps = self.expert_steps + BONUS_STEPS
 
     def _observe(self) -> EnvironmentObservation:
         present = set(self._inner.meta_info["obj_id_to_info"])

@@ -8,7 +8,7 @@ from astra.environments.vima_bench.environment import NoLayoutError, VimaBench, 
 from astra.objects import Pictures
 
 
-class VimaOracle:
+class VimaExpert:
     """Solves an episode that was reset with the option `oracle`."""
 
     def __init__(self, seed: int) -> None:
@@ -17,8 +17,8 @@ class VimaOracle:
 
     def act(self, environment: VimaBench) -> np.ndarray:
         """Give the next action; where the oracle has none, the one that does nothing."""
-        action = environment.oracle_action()
-        return environment.neutral_action() if action is None else action
+        action = environment.expert_action()
+        return environment.no_op_action() if action is None else action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +47,12 @@ def demonstrate(config: VimaBenchConfig, seed: int) -> Demonstration | None:
 
 def _play(environment: VimaBench, seed: int) -> Demonstration | None:
     try:
-        observation, _ = environment.reset_once(seed, oracle=True)
+        observation, _ = environment.reset_once(seed, expert=True)
     except NoLayoutError:
         return None
     rows: list[dict[str, np.ndarray]] = []
-    for _ in range(environment.oracle_steps):
-        action = environment.oracle_action()
+    for _ in range(environment.expert_steps):
+        action = environment.expert_action()
         if action is None:
             return None
         rows.append({**observation, "action": action.astype(np.float32)})
