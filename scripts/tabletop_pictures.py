@@ -50,7 +50,7 @@ def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Imag
     sheet.paste(prompt, (0, 30))
     action = environment.expert_action().tolist()
     for number, view in enumerate(VIEWS):
-        frame = Image.fromarray(draw(environment.scene.things, view)[0])
+        frame = Image.fromarray(draw(environment.scene.objects, view)[0])
         ends = [pixel(action[i], action[i + 1], 0.02, view)[::-1] for i in (0, 3)]
         pen = ImageDraw.Draw(frame)
         pen.line([*ends[0], *ends[1]], fill=ARROW, width=1)
@@ -67,9 +67,9 @@ def _prompt(environment: Tabletop, width: int) -> Image.Image:
         if number % 2 == 0:
             pieces += part.split()
             continue
-        shown = environment.problem.pictures[part]
+        shown = environment.setup.pictures[part]
         if shown.scene:
-            frame = draw(shown.things, "top")[0]
+            frame = draw(shown.objects, "top")[0]
             pieces.append(Image.fromarray(frame).resize((76, 38), Image.Resampling.BOX))
         else:
             pieces.append(enlarged(environment.prompt_pictures[part]["top"]["crops"][0]))
@@ -81,7 +81,7 @@ def _tokens(environment: Tabletop, seed: int) -> Image.Image:
     observation, _ = environment.reset(seed=seed, options={"task": "scene_understanding", "level": "L1"})
     scale, columns = 2, []
     for view in VIEWS:
-        frame = Image.fromarray(draw(environment.scene.things, view)[0]).resize(
+        frame = Image.fromarray(draw(environment.scene.objects, view)[0]).resize(
             (WIDTH * scale, HEIGHT * scale), Image.Resampling.NEAREST
         )
         pen = ImageDraw.Draw(frame)

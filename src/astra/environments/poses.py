@@ -48,11 +48,11 @@ def to_quaternions(action: Float[np.ndarray, "6"]) -> Float[np.ndarray, "12"]:
 
 def to_se2(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "6"]:
     """Give the 6 numbers of an action with quaternions: what turns about the upright axis, in [-pi, pi)."""
-    poses = [(x, y, _turn(qx, qy, qz, qw)) for x, y, qx, qy, qz, qw in np.split(np.asarray(action, np.float64), 2)]
+    poses = [(x, y, _yaw(qx, qy, qz, qw)) for x, y, qx, qy, qz, qw in np.split(np.asarray(action, np.float64), 2)]
     return np.array(poses).reshape(6)
 
 
-def normalized(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "12"]:
+def normalize_quaternions(action: Float[np.ndarray, "12"]) -> Float[np.ndarray, "12"]:
     """Bring both quaternions to length 1; one without a direction becomes no turn at all."""
     poses = np.array(action, np.float64).reshape(2, 6)
     lengths = np.linalg.norm(poses[:, 2:], axis=1, keepdims=True)
@@ -80,7 +80,7 @@ def check_action(action: np.ndarray, form: ActionForm) -> np.ndarray:
     return np.clip(values, low, high)
 
 
-def _turn(qx: float, qy: float, qz: float, qw: float) -> float:
+def _yaw(qx: float, qy: float, qz: float, qw: float) -> float:
     """Give the angle about the upright axis, in [-pi, pi)."""
     angle = math.atan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))
     return angle if angle < math.pi else -math.pi

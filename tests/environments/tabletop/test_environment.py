@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import check_env
 
 from astra.environments.tabletop.environment import MAX_OBJECTS, MAX_PICTURED, TASKS, Tabletop, TabletopConfig
 from astra.environments.tabletop.expert import binned
-from astra.environments.tabletop.goals import Placements
+from astra.environments.tabletop.goals import PlacementGoals
 from astra.environments.tabletop.levels import HELD_OUT_TASKS, TASKS_OF_LEVELS, TRAINING_TASKS, content_of
 from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.objects import check_pictures
@@ -77,7 +77,7 @@ def test_training_and_evaluation_show_different_episodes_for_equal_seeds() -> No
     environment, places = TabletopConfig().build(), []
     for level in ("train", "L1"):
         environment.reset(seed=0, options={"task": "rotate", "level": level})
-        places.append([thing.x for thing in environment.problem.things])
+        places.append([obj.x for obj in environment.setup.objects])
     assert places[0] != places[1]
 
 
@@ -105,19 +105,19 @@ def test_an_episode_shows_what_its_level_allows(level: str, task: str) -> None:
     environment, content = TabletopConfig().build(), content_of(level, task)
     for seed in range(2):
         observation, _ = environment.reset(seed=seed, options={"task": task, "level": level})
-        things = environment.problem.things
-        assert len(things) <= MAX_OBJECTS
-        for thing in things:
-            allowed = content.container_textures if thing.fixed else content.object_textures
-            assert thing.texture.removeprefix("dark ") in allowed
+        objects = environment.setup.objects
+        assert len(objects) <= MAX_OBJECTS
+        for obj in objects:
+            allowed = content.container_textures if obj.fixed else content.object_textures
+            assert obj.texture.removeprefix("dark ") in allowed
             if "sweep" not in task:
-                assert thing.shape.name in (content.containers if thing.fixed else content.objects)
+                assert obj.shape.name in (content.containers if obj.fixed else content.objects)
         for view in ("top", "front"):
-            assert observation[f"observation.objects.{view}.valid"].sum() <= len(things)
+            assert observation[f"observation.objects.{view}.valid"].sum() <= len(objects)
         check_pictures(environment.instruction, environment.prompt_pictures)
         shown = [len(views["top"]["valid"]) for views in environment.prompt_pictures.values()]
         assert sum(shown) <= MAX_PICTURED
-        assert shown == [len(picture.things) for picture in environment.problem.pictures.values()]
+        assert shown == [len(picture.objects) for picture in environment.setup.pictures.values()]
 
 
 @pytest.mark.parametrize("task", TRAINING_TASKS)
@@ -125,10 +125,10 @@ def test_nothing_is_done_at_the_start_or_by_doing_nothing(task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(2):
         environment.reset(seed=seed, options={"task": task})
-        before = [(thing.x, thing.y, thing.angle) for thing in environment.scene.things]
+        before = [(obj.x, obj.y, obj.angle) for obj in environment.scene.objects]
         *_, info = environment.step(environment.no_op_action())
         assert not info["is_success"]
-        assert [(thing.x, thing.y, thing.angle) for thing in environment.scene.things] == before
+        assert [(obj.x, obj.y, obj.angle) for obj in environment.scene.objects] == before
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_first_step_alone_never_succeeds(task: str) -> None:
         environment.reset(seed=seed, options={"task": task})
         action = environment.expert_action()
         successes = [environment.step(action)[-1]["is_success"]]
-        if environment.problem.goals.check(environment.scene.things) != "failure":
+        if environment.setup.goals.check(environment.scene.objects) != "failure":
             successes.append(environment.step(action)[-1]["is_success"])
         assert not any(successes)
 
@@ -149,8 +149,8 @@ def test_putting_the_look_alike_fails() -> None:
     environment = TabletopConfig().build()
     environment.reset(seed=0, options={"task": "visual_manipulation"})
     action = environment.expert_action()
-    wrong = next(i for i in environment.problem.goals.distractors if not environment.scene.things[i].fixed)  # pyright: ignore
-    action[:2] = environment.scene.things[wrong].grasp()
+    wrong = next(i for i in environment.setup.goals.distractors if not environment.scene.objects[i].fixed)  # pyright: ignore
+    action[:2] = environment.scene.objects[wrong].grasp_point()
     *_, terminated, _, info = environment.step(action)
     assert terminated
     assert info["is_failure"]
@@ -161,9 +161,9 @@ def test_rows_tell_nothing_about_which_object_is_meant() -> None:
     environment, rows = TabletopConfig().build(), []
     for seed in range(40):
         environment.reset(seed=seed, options={"task": "visual_manipulation"})
-        goals = environment.problem.goals
-        assert isinstance(goals, Placements)
-        rows.append(environment._rows.index(goals.stages[0][0].thing))
+        goals = environment.setup.goals
+        assert isinstance(goals, PlacementGoals)
+        rows.append(environment._object_order.index(goals.stages[0][0].index))
     assert {rows.count(row) > 0 for row in range(6)} == {True}
 
 
@@ -172,7 +172,7 @@ def test_nothing_on_the_table_tells_which_object_is_meant(task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(3):
         environment.reset(seed=seed, options={"task": task})
-        objects = [thing for thing in environment.problem.things if not thing.fixed]
+        objects = [obj for obj in environment.setup.objects if not obj.fixed]
         for one in objects:
             assert sum(one.shape.name == other.shape.name for other in objects) == 2
             assert sum(one.texture == other.texture for other in objects) == 2
@@ -182,12 +182,12 @@ def test_nothing_on_the_table_tells_which_object_is_meant(task: str) -> None:
 def test_both_profiles_and_both_textures_have_a_container() -> None:
     environment = TabletopConfig().build()
     environment.reset(seed=0, options={"task": "same_shape"})
-    things = environment.problem.things
-    assert sorted(thing.shape.profile for thing in things if thing.fixed) == ["circle", "square"]
-    assert sorted(thing.shape.profile for thing in things if not thing.fixed) == ["circle"] * 2 + ["square"] * 2
+    objects = environment.setup.objects
+    assert sorted(obj.shape.profile for obj in objects if obj.fixed) == ["circle", "square"]
+    assert sorted(obj.shape.profile for obj in objects if not obj.fixed) == ["circle"] * 2 + ["square"] * 2
     environment.reset(seed=0, options={"task": "same_texture", "level": "L4"})
-    things = environment.problem.things
-    assert {sum(one.texture == other.texture for other in things) for one in things} == {3}
+    objects = environment.setup.objects
+    assert {sum(one.texture == other.texture for other in objects) for one in objects} == {3}
 
 
 @pytest.mark.parametrize("action", [[0.0] * 5, [0.5, 0.0, math.nan, 0.5, 0.0, 0.0], [[0.5, 0.0, 0.0, 0.5, 0.0, 0.0]]])

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from astra.environments.pusht.geometry import BOARD, Pose, out_of
-from astra.environments.pusht.planning import LEAST, PUSH, Planner, Push, error
+from astra.environments.pusht.geometry import BOARD, Pose, to_board
+from astra.environments.pusht.planning import MIN_ERROR_SHARE, PUSH_SPEED, Planner, Push, keypoint_error
 from astra.environments.pusht.simulation import Simulation
 
 LEAD = 27.0
 """Pixels by which an action leads the agent in a push; it moves two fifths of that per timestep."""
 TURNS = tuple(math.radians(degrees) for degrees in (-12, -8, -5, -2.5, 0, 2.5, 5, 8, 12))
 """Changes of the planned direction that are tried."""
-FURTHER = 1.25, 6.0
+EXTRA_DEPTH = 1.25, 6.0
 """How much deeper than planned a push is tried: times and plus pixels."""
 RESOLUTION = 1.5
 """Pixels between the depths that are compared."""
-_LONGEST = 40
-_STILL = 0.5
+_MAX_TIMESTEPS = 40
+_MIN_MOTION = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class StraightPush:
     """A push on the board: from where, in which direction, how far."""
 
     start: Float[np.ndarray, "2"]
@@ -59,48 +59,48 @@ def aim(
     goal: Pose,
     planner: Planner,
     simulation: Simulation,
-) -> Line | None:
+) -> StraightPush | None:
     """Return the line, near the planned push, after which the goal is nearest; None if none moves the T enough.
 
     The agent arrives a few pixels beside the place that was planned for, and the table of pushes knows no walls, so
     lines from the true state are simulated exactly and compared at every depth.
     """
     agent, block = state[:2], state[2:]
-    planned = math.atan2(*(out_of(block, push.direction) - block[:2])[::-1])
-    longest = FURTHER[0] * push.depth + FURTHER[1]
+    planned = math.atan2(*(to_board(block, push.direction) - block[:2])[::-1])
+    longest = EXTRA_DEPTH[0] * push.depth + EXTRA_DEPTH[1]
     angles = [planned + turn for turn in TURNS]
-    lines = [Line(start=agent, direction=np.array([math.cos(a), math.sin(a)]), depth=longest) for a in angles]
+    lines = [StraightPush(start=agent, direction=np.array([math.cos(a), math.sin(a)]), depth=longest) for a in angles]
     outcomes = [_roll_out(line, state, velocity, simulation) for line in lines]
     depths = np.concatenate([outcome.depths for outcome in outcomes])
     if not len(depths):
         return None
     blocks = np.concatenate([outcome.blocks for outcome in outcomes])
     agents = np.concatenate([outcome.agents for outcome in outcomes])
-    worth = error(blocks, block) > LEAST * error(block, goal)
+    worth = keypoint_error(blocks, block) > MIN_ERROR_SHARE * keypoint_error(block, goal)
     if not worth.any():
         return None
-    cost = np.where(worth, depths / PUSH, np.inf) + planner.cost_to_go(
-        blocks, planner.nearest_place(agents, blocks), goal
+    cost = np.where(worth, depths / PUSH_SPEED, np.inf) + planner.cost_to_go(
+        blocks, planner.nearest_start(agents, blocks), goal
     )
     best = int(cost.argmin())
     which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
-    return Line(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
+    return StraightPush(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
 
 
 def _roll_out(
-    line: Line, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
+    line: StraightPush, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
 ) -> _Outcomes:
     """Simulate a push to its end and return what it does at every depth at which it moves the T."""
-    simulation.put(state, velocity)
+    simulation.set_state(state, velocity)
     traces = []
-    for _ in range(_LONGEST):
+    for _ in range(_MAX_TIMESTEPS):
         agent = np.array(simulation.agent)
         if line.traveled(agent) > line.depth - 1.0:
             break
-        traces.append(simulation.trace(*line.target(agent).tolist()))
+        traces.append(simulation.step_with_trace(*line.target(agent).tolist()))
     states = np.concatenate(traces)
     depths = (states[:, :2] - line.start) @ line.direction
     # Depths in steps of RESOLUTION, as far as the T is touched.
     new = np.diff(np.floor(depths / RESOLUTION), prepend=0.0) > 0
-    new &= error(states[:, 2:], state[2:]) > _STILL
+    new &= keypoint_error(states[:, 2:], state[2:]) > _MIN_MOTION
     return _Outcomes(depths=depths[new], blocks=states[new, 2:], agents=states[new, :2])

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.environment import EnvironmentObservation
-from astra.environments.pusht.aiming import Line, aim
+from astra.environments.pusht.aiming import StraightPush, aim
 from astra.environments.pusht.environment import PushT, PushTConfig
-from astra.environments.pusht.geometry import BOARD, WALLS, Pose, into, keypoints, out_of
+from astra.environments.pusht.geometry import BOARD, WALLS, Pose, keypoints, to_block_frame, to_board
 from astra.environments.pusht.paths import inside
-from astra.environments.pusht.planning import Push, error, planner
+from astra.environments.pusht.planning import Push, keypoint_error, planner
 from astra.environments.pusht.pushes import RADIUS
 from astra.environments.pusht.simulation import Simulation
 
@@ -44,7 +44,7 @@ class PushTExpert:
     def reset(self) -> None:
         """Forget the push under way; call it between episodes."""
         self._push: Push | None = None
-        self._line: Line | None = None
+        self._line: StraightPush | None = None
         self._planned_for: np.ndarray = np.zeros(3)
         self._useless: set[int] = set()
         self._expected: np.ndarray | None = None
@@ -54,34 +54,36 @@ class PushTExpert:
         state, goal = environment.state(), environment.goal
         agent, block = state[:2], state[2:]
         x, y = environment.simulator.agent.velocity
-        if self._expected is not None and self._is_surprised(state, self._expected):
+        if self._expected is not None and self._was_disturbed(state, self._expected):
             self.reset()
         if self._line is not None and self._is_done(self._line, agent, block, goal):
-            self._give_up(useless=bool(error(block, self._planned_for) < MOVED))
-        if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
+            self._give_up(useless=bool(keypoint_error(block, self._planned_for) < MOVED))
+        if self._line is None and self._push is not None and keypoint_error(block, self._planned_for) > SURPRISE:
             self._give_up(useless=False)
         if self._line is None:
             self._prepare(state, (x, y), goal)
         if self._line is not None:
             action = self._line.target(agent)
         elif self._push is not None:
-            action = self._along_way(agent, block, self._push.place)
+            action = self._along_way(agent, block, self._push.start_index)
         else:
             action = np.full(2, BOARD / 2)
-        self._simulation.put(state, (x, y))
-        self._simulation.pull(*action.tolist())
+        self._simulation.set_state(state, (x, y))
+        self._simulation.step(*action.tolist())
         self._expected = np.array([*self._simulation.agent, *self._simulation.block])
         return action.astype(np.float32)
 
     @staticmethod
-    def _is_surprised(state: Float[np.ndarray, "5"], expected: Float[np.ndarray, "5"]) -> bool:
+    def _was_disturbed(state: Float[np.ndarray, "5"], expected: Float[np.ndarray, "5"]) -> bool:
         """Whether something other than the last action has moved T or agent."""
         shoved = np.linalg.norm(state[:2] - expected[:2]) > SHOVE
-        return bool(shoved or error(state[2:], expected[2:]) > SURPRISE)
+        return bool(shoved or keypoint_error(state[2:], expected[2:]) > SURPRISE)
 
-    def _is_done(self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose) -> bool:
+    def _is_done(
+        self, line: StraightPush, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose
+    ) -> bool:
         """Whether a push is deep enough: far from the goal it need not be exact, and saves the time for braking."""
-        tolerance = np.clip(TOLERANCE * error(block, goal), FINEST, COARSEST)
+        tolerance = np.clip(TOLERANCE * keypoint_error(block, goal), FINEST, COARSEST)
         return bool(line.traveled(agent) > line.depth - tolerance)
 
     def _prepare(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float], goal: Pose) -> None:
@@ -89,12 +91,14 @@ class PushTExpert:
         agent, block = state[:2], state[2:]
         while self._line is None:
             if self._push is None:
-                pushes = [push for push in self._planner.plan(agent, block, goal) if push.place not in self._useless]
+                pushes = [
+                    push for push in self._planner.plan(agent, block, goal) if push.start_index not in self._useless
+                ]
                 if not pushes:
                     self._useless.clear()
                     return
                 self._push, self._planned_for = pushes[0], block
-            start = out_of(block, self._planner.pushes.starts[self._push.place])
+            start = to_board(block, self._planner.pushes.starts[self._push.start_index])
             if np.linalg.norm(start - agent) > ARRIVED:
                 return
             self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
@@ -106,7 +110,7 @@ class PushTExpert:
         if not useless:
             self._useless.clear()
         elif self._push is not None:
-            self._useless.add(self._push.place)
+            self._useless.add(self._push.start_index)
         self._push = self._line = None
 
     def _along_way(
@@ -114,7 +118,7 @@ class PushTExpert:
     ) -> Float[np.ndarray, "2"]:
         """A point ahead of the agent on its shortest way."""
         left, here = LEAD, agent
-        for point in self._planner.way(agent, block, place):
+        for point in self._planner.path(agent, block, place):
             length = float(np.linalg.norm(point - here))
             if length >= left:
                 here = here + (point - here) * (left / length)
@@ -201,4 +205,4 @@ def _possible(state: Float[np.ndarray, "5"]) -> bool:
     """Whether T and agent are on the board and do not overlap."""
     corners = keypoints(state[2:])
     on_board = corners.min() > WALLS[0] and corners.max() < WALLS[1] and state[:2].min() > 0 and state[:2].max() < BOARD
-    return bool(on_board) and not inside(into(state[2:], state[:2]), RADIUS)
+    return bool(on_board) and not inside(to_block_frame(state[2:], state[:2]), RADIUS)

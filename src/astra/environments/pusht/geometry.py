@@ -40,19 +40,19 @@ def keypoints(block_pose: Sequence[float] | Float[np.ndarray, "*B 3"]) -> Float[
     return points.reshape(*pose.shape[:-1], 16)
 
 
-def out_of(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
+def to_board(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
     """Return points of a pose's own frame as points on the board."""
     return _rotate(pose[..., 2:], points) + pose[..., :2]
 
 
-def into(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
+def to_block_frame(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:
     """Return points on the board as points of a pose's own frame."""
     return _rotate(-pose[..., 2:], points - pose[..., :2])
 
 
 def compose(pose: Float[np.ndarray, "*#B 3"], change: Float[np.ndarray, "*#B 3"]) -> Float[np.ndarray, "*#B 3"]:
     """Return the pose after a change that is told in its own frame."""
-    return np.concatenate([out_of(pose, change[..., :2]), pose[..., 2:] + change[..., 2:]], axis=-1)
+    return np.concatenate([to_board(pose, change[..., :2]), pose[..., 2:] + change[..., 2:]], axis=-1)
 
 
 def _rotate(angle: Float[np.ndarray, "*#B 1"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:

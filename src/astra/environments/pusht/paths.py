@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 CLEARANCE = 18.0
 """The agent's center keeps this distance in pixels from the T, three more than its radius."""
-_TURN = 27.0
+_CORNER_DISTANCE = 27.0
 """Distance in pixels at which ways go round the corners of the T."""
 
 
@@ -19,12 +19,12 @@ def _rectangles(margin: float) -> tuple[tuple[float, float, float, float], ...]:
 
 CORNERS = np.array(
     [
-        (-60 - _TURN, -_TURN),
-        (60 + _TURN, -_TURN),
-        (60 + _TURN, 30 + _TURN),
-        (15 + _TURN, 120 + _TURN),
-        (-15 - _TURN, 120 + _TURN),
-        (-60 - _TURN, 30 + _TURN),
+        (-60 - _CORNER_DISTANCE, -_CORNER_DISTANCE),
+        (60 + _CORNER_DISTANCE, -_CORNER_DISTANCE),
+        (60 + _CORNER_DISTANCE, 30 + _CORNER_DISTANCE),
+        (15 + _CORNER_DISTANCE, 120 + _CORNER_DISTANCE),
+        (-15 - _CORNER_DISTANCE, 120 + _CORNER_DISTANCE),
+        (-60 - _CORNER_DISTANCE, 30 + _CORNER_DISTANCE),
     ]
 )
 """Where ways may bend: one point outside each outer corner of the T."""
@@ -68,7 +68,7 @@ def step_out(point: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
     return ways[np.linalg.norm(ways - point, axis=1).argmin()]
 
 
-class Ways:
+class ShortestPaths:
     """Shortest ways from anywhere to fixed destinations.
 
     Args:
@@ -89,14 +89,14 @@ class Ways:
         """
         direct = _distances(origins[:, None], self.destinations[None])
         first = np.where(usable, _distances(origins[:, None], CORNERS[None]), np.inf)
-        return np.minimum(direct, (first[:, :, None] + self._onward(usable)[None]).min(axis=1))
+        return np.minimum(direct, (first[:, :, None] + self._from_corners(usable)[None]).min(axis=1))
 
-    def way(
+    def path(
         self, origin: Float[np.ndarray, "2"], destination: int, usable: Bool[np.ndarray, "6"]
     ) -> list[Float[np.ndarray, "2"]]:
         """Return the points of the shortest way, destination last, origin left out; empty if there is none."""
         goal = self.destinations[destination]
-        onward = self._onward(usable)[:, destination]
+        onward = self._from_corners(usable)[:, destination]
         points, here = [], origin
         for _ in range(len(CORNERS) + 1):
             if not blocked(here, goal):
@@ -109,7 +109,7 @@ class Ways:
             points.append(here)
         return []
 
-    def _onward(self, usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "6 C"]:
+    def _from_corners(self, usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "6 C"]:
         between = np.where(usable[:, None] & usable[None], self._between, np.inf)
         for middle in range(len(CORNERS)):
             between = np.minimum(between, between[:, middle, None] + between[None, middle])

@@ -47,7 +47,7 @@ class Pushes:
 
     starts: Float[np.ndarray, "C 2"]
     """Where the agent stands before a push from each place."""
-    place: Int[np.ndarray, " P"]
+    start_index: Int[np.ndarray, " P"]
     """The place of each push."""
     directions: Float[np.ndarray, "P 2"]
     """Unit vector of the agent's motion."""
@@ -69,10 +69,10 @@ def tabulate_pushes() -> Pushes:
         inward = math.atan2(-normal[1], -normal[0])
         for angle in ANGLES:
             direction = math.cos(inward + angle), math.sin(inward + angle)
-            simulation.put(np.array([*start, 0.0, 0.0, 0.0]))
+            simulation.set_state(np.array([*start, 0.0, 0.0, 0.0]))
             place.append(index)
             directions.append(direction)
             poses.append(simulation.slide(direction[0] / SUBSTEP, direction[1] / SUBSTEP, REACH))
     return Pushes(
-        starts=np.array(starts), place=np.array(place), directions=np.array(directions), poses=np.array(poses)
+        starts=np.array(starts), start_index=np.array(place), directions=np.array(directions), poses=np.array(poses)
     )

@@ -45,7 +45,7 @@ class Simulation:
         self._space, self._agent, self._block = space._space, agent._body, block._body
         self._x = self._y = self._vx = self._vy = 0.0
 
-    def put(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
+    def set_state(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
         """Put agent and T where the state says (agent xy, T xy, T angle); `velocity` is the agent's, in pixels/s."""
         lib, block, agent = self._lib, self._block, self._agent
         lib.cpBodySetPosition(block, _FAR)
@@ -60,12 +60,12 @@ class Simulation:
         lib.cpBodySetVelocity(block, (0.0, 0.0))
         lib.cpBodySetAngularVelocity(block, 0.0)
 
-    def pull(self, x: float, y: float) -> None:
+    def step(self, x: float, y: float) -> None:
         """Pull the agent towards (x, y) for one timestep, as `PushT.step` does."""
         for _ in range(SUBSTEPS):
             self._accelerate(x, y)
 
-    def trace(self, x: float, y: float) -> Float[np.ndarray, "10 5"]:
+    def step_with_trace(self, x: float, y: float) -> Float[np.ndarray, "10 5"]:
         """Do what `pull` does, and return the state after each step of the physics."""
         states = np.empty((SUBSTEPS, 5))
         for index in range(SUBSTEPS):

@@ -26,11 +26,11 @@ from astra.environments.tabletop.drawing import (
     VIEWS,
     WHITE,
     WIDTH,
+    downsample,
     draw,
-    halved,
 )
-from astra.environments.tabletop.goals import Sweeping
-from astra.environments.tabletop.layout import Layout, NoRoom, Picture, Problem
+from astra.environments.tabletop.goals import SweepGoal
+from astra.environments.tabletop.layout import EpisodeSetup, Layout, NoRoomError, Picture
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS, check_tasks, content_of
 from astra.environments.tabletop.planning import next_action, steps_needed
 from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, require_pymunk
@@ -49,7 +49,7 @@ from astra.environments.tabletop.tasks.turning import rotate, twist
 from astra.objects import CROP, ObjectSpec, Pictures
 from astra.trajectory import ActionSpec, TrajectorySpec
 
-TASKS: dict[str, Callable[[Layout], Problem]] = {
+TASKS: dict[str, Callable[[Layout], EpisodeSetup]] = {
     task.__name__: task
     for task in (
         *(visual_manipulation, scene_understanding, rotate, novel_adj, novel_noun, twist, follow_order, rearrange),
@@ -77,7 +77,7 @@ FPS = 1.0
 """One decision per step."""
 BONUS_STEPS = 2
 """Steps that an episode has beyond the oracle's. Source: VIMA-Bench."""
-_ATTEMPTS = 500
+_MAX_ATTEMPTS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class TabletopConfig:
 class Tabletop(Environment):
     """Pick-and-place and sweeping by prompts that mix words and pictures.
 
-    An action is (x, y, angle) of two poses. With suction, the thing at the first pose is picked, put down at the
+    An action is (x, y, angle) of two poses. With suction, the obj at the first pose is picked, put down at the
     second and turned by the difference of the angles; with the spatula, a blade sweeps from the first pose to the
     second. `reset` takes the options `task` and `level`. `info` holds `is_success`, `is_failure`, which ends an episode
     too, and `scores`, the score `goals` being the share of goals that was reached.
@@ -151,8 +151,8 @@ class Tabletop(Environment):
         tasks = chosen or TASKS_OF_LEVELS[self.level]
         self.task = tasks[int(self.np_random.integers(len(tasks)))]
         entropy = [int(self.np_random.integers(2**31)), zlib.crc32(f"{self.level} {self.task}".encode())]
-        self._begin(np.random.default_rng(entropy))
-        return self.observe(), self._info("going on")
+        self._start_episode(np.random.default_rng(entropy))
+        return self.observe(), self._info("in progress")
 
     def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
         """Pick and place, or sweep, once.
@@ -160,14 +160,14 @@ class Tabletop(Environment):
         Raises:
             ValueError: if the action is not six finite numbers inside the workspace.
         """
-        start, end, turn = _checked(action)
-        if self.problem.tool == "spatula":
-            goals = self.problem.goals
-            self.scene.push(start, end, goals.watch if isinstance(goals, Sweeping) else None)
+        start, end, turn = _parse_action(action)
+        if self.setup.tool == "spatula":
+            goals = self.setup.goals
+            self.scene.sweep(start, end, goals.watch if isinstance(goals, SweepGoal) else None)
         else:
             self.scene.pick_and_place(start, end, turn)
         self._elapsed += 1
-        info = self._info(self.problem.goals.check(self.scene.things))
+        info = self._info(self.setup.goals.check(self.scene.objects))
         over = info["is_success"] or info["is_failure"]
         truncated = self._elapsed >= self.max_timesteps and not over
         return self.observe(), float(info["is_success"]), over, truncated, info
@@ -175,18 +175,18 @@ class Tabletop(Environment):
     def observe(self) -> EnvironmentObservation:
         """Return what is seen now."""
         seen: EnvironmentObservation = {END_EFFECTOR: np.zeros(2, dtype=np.float32)}
-        seen[END_EFFECTOR][int(self.problem.tool == "spatula")] = 1.0
+        seen[END_EFFECTOR][int(self.setup.tool == "spatula")] = 1.0
         for view in VIEWS:
-            frame, segmentation = draw(self.scene.things, view)
-            objects = object_views(frame, segmentation, self._rows, MAX_OBJECTS)
+            frame, segmentation = draw(self.scene.objects, view)
+            objects = object_views(frame, segmentation, self._object_order, MAX_OBJECTS)
             seen |= {f"observation.objects.{view}.{name}": values for name, values in objects.items()}
             if self.config.frames:
-                seen[f"observation.images.{view}"] = halved(frame)
+                seen[f"observation.images.{view}"] = downsample(frame)
         return seen
 
     def expert_action(self) -> np.ndarray:
         """Return what the oracle does now; where it knows nothing to do, the neutral action."""
-        action = next_action(self.scene, self.problem.goals)
+        action = next_action(self.scene, self.setup.goals)
         return self.no_op_action() if action is None else action
 
     def no_op_action(self) -> np.ndarray:
@@ -195,49 +195,49 @@ class Tabletop(Environment):
 
     def frame(self) -> np.ndarray:
         """Render both views, the front below the top: uint8, 256 x 256 x 3."""
-        return np.concatenate([draw(self.scene.things, view)[0] for view in VIEWS])
+        return np.concatenate([draw(self.scene.objects, view)[0] for view in VIEWS])
 
     def render(self) -> np.ndarray:
         """Render as `frame` does."""
         return self.frame()
 
-    def _begin(self, random: np.random.Generator) -> None:
+    def _start_episode(self, random: np.random.Generator) -> None:
         content = content_of(self.level, self.task)
-        for _ in range(_ATTEMPTS):
+        for _ in range(_MAX_ATTEMPTS):
             try:
-                problem = TASKS[self.task](Layout(random=random, content=content))
-            except NoRoom:
+                setup = TASKS[self.task](Layout(random=random, content=content))
+            except NoRoomError:
                 continue
-            scene = Scene(problem.things)
+            scene = Scene(setup.objects)
             scene.settle()
-            steps = steps_needed(scene, problem.goals)
+            steps = steps_needed(scene, setup.goals)
             if steps is not None:
                 break
         else:
-            raise ValueError(f"no room for an episode of {self.task} in {_ATTEMPTS} attempts: take another seed")
-        self.problem, self.scene = problem, scene
+            raise ValueError(f"no room for an episode of {self.task} in {_MAX_ATTEMPTS} attempts: take another seed")
+        self.setup, self.scene = setup, scene
         self.max_timesteps = steps + BONUS_STEPS
-        self.instruction = problem.instruction
-        self._rows = [int(row) for row in random.permutation(len(problem.things))]
-        self.prompt_pictures = {name: _shown(picture, random) for name, picture in problem.pictures.items()}
+        self.instruction = setup.instruction
+        self._object_order = [int(row) for row in random.permutation(len(setup.objects))]
+        self.prompt_pictures = {name: _render_picture(picture, random) for name, picture in setup.pictures.items()}
         self._elapsed = 0
 
     def _info(self, verdict: str) -> dict[str, Any]:
-        scores = {"goals": self.problem.goals.share()}
+        scores = {"goals": self.setup.goals.progress()}
         return {"is_success": verdict == "success", "is_failure": verdict == "failure", "scores": scores}
 
 
-def _shown(picture: Picture, random: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
+def _render_picture(picture: Picture, random: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
     """Return what a placeholder shows, by view; scenes in an order of their own."""
-    order = [int(row) for row in random.permutation(len(picture.things))]
+    order = [int(row) for row in random.permutation(len(picture.objects))]
     shown: dict[str, dict[str, np.ndarray]] = {}
     for view in VIEWS:
-        frame, segmentation = draw(picture.things, view, **({} if picture.scene else {"ground": WHITE}))
+        frame, segmentation = draw(picture.objects, view, **({} if picture.scene else {"background": WHITE}))
         shown[view] = object_views(frame, segmentation, order, len(order))
     return shown
 
 
-def _checked(action: np.ndarray) -> tuple[tuple[float, float], tuple[float, float], float]:
+def _parse_action(action: np.ndarray) -> tuple[tuple[float, float], tuple[float, float], float]:
     values = np.asarray(action, dtype=np.float64)
     form = "six finite numbers, x, y and angle of two poses"
     if values.shape != (6,) or not np.isfinite(values).all():

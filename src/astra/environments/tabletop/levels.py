@@ -61,12 +61,12 @@ class Content:
     container_textures: tuple[str, ...]
 
     @property
-    def asymmetric(self) -> tuple[str, ...]:
+    def asymmetric_objects(self) -> tuple[str, ...]:
         """Objects whose every rotation looks different."""
         return tuple(name for name in self.objects if name.startswith("letter") or name in _ASYMMETRIC)
 
     @property
-    def shades(self) -> tuple[str, ...]:
+    def shaded_textures(self) -> tuple[str, ...]:
         """Textures of objects that have a dark variant."""
         return tuple(name for name in self.object_textures if has_dark_variant(name))
 

@@ -11,33 +11,35 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from astra.environments.tabletop.goals import Goal, Placements, Sweeping
-from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, Thing
+from astra.environments.tabletop.goals import Goal, PlacementGoals, SweepGoal
+from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, TableObject
 
 Action = Float32[np.ndarray, "6"]
 """x, y and angle of pose 0, x, y and angle of pose 1."""
 CLEARED = 0.03
-"""Meters within which a thing counts as cleared away."""
+"""Meters within which a obj counts as cleared away."""
 _EDGE = 0.005
-_HALF = 0.014
+_HALF_BLOCK = 0.014
 
 
-def next_action(scene: Scene, goals: Placements | Sweeping) -> Action | None:
+def next_action(scene: Scene, goals: PlacementGoals | SweepGoal) -> Action | None:
     """Return what the expert does now, or None where it knows nothing to do."""
-    if isinstance(goals, Sweeping):
-        return _sweep(scene, goals)
-    waiting = [goal for goal in goals.first if not goals.reached and not goal.met(scene.things[goal.thing], CLEARED)]
-    current = waiting or (goals.open[0] if goals.open else [])
-    return _move(scene, current[0]) if current else None
+    if isinstance(goals, SweepGoal):
+        return _next_sweep(scene, goals)
+    waiting = [
+        goal for goal in goals.to_clear if not goals.reached and not goal.met(scene.objects[goal.index], CLEARED)
+    ]
+    current = waiting or (goals.remaining[0] if goals.remaining else [])
+    return _place(scene, current[0]) if current else None
 
 
-def _move(scene: Scene, goal: Goal) -> Action:
-    """Pick a thing where it is held best and put it where it belongs."""
-    thing = scene.things[goal.thing]
-    turn = 0.0 if goal.angle is None else _shortest(goal.angle - thing.angle, thing.shape.symmetry)
-    start = thing.grasp()
+def _place(scene: Scene, goal: Goal) -> Action:
+    """Pick a obj where it is held best and put it where it belongs."""
+    obj = scene.objects[goal.index]
+    turn = 0.0 if goal.angle is None else _shortest(goal.angle - obj.angle, obj.shape.symmetry)
+    start = obj.grasp_point()
     cos, sin = math.cos(turn), math.sin(turn)
-    right, up = start[0] - thing.x, start[1] - thing.y
+    right, up = start[0] - obj.x, start[1] - obj.y
     end = goal.x + cos * right - sin * up, goal.y + sin * right + cos * up
     return _action(start, end, turn)
 
@@ -51,54 +53,54 @@ def _shortest(turn: float, symmetry: float) -> float:
 def _action(start: tuple[float, float], end: tuple[float, float], turn: float = 0.0) -> Action:
     if turn >= math.pi:
         turn -= 2 * math.pi
-    points = [_inside(*start), _inside(*end)]
+    points = [_clip(*start), _clip(*end)]
     return np.array([*points[0], 0.0, *points[1], turn], dtype=np.float32)
 
 
-def _inside(x: float, y: float) -> tuple[float, float]:
+def _clip(x: float, y: float) -> tuple[float, float]:
     return (
         min(max(x, X_RANGE[0] + _EDGE), X_RANGE[1] - _EDGE),
         min(max(y, Y_RANGE[0] + _EDGE), Y_RANGE[1] - _EDGE),
     )
 
 
-def sweeps_needed(scene: Scene, goals: Sweeping) -> int | None:
+def sweeps_needed(scene: Scene, goals: SweepGoal) -> int | None:
     """Return how many sweeps the expert takes, or None where it does not succeed."""
     trial, copy = scene.copy(), replace(goals)
     for step in range(1, 3 * goals.number + 1):
-        action = _sweep(trial, copy)
+        action = _next_sweep(trial, copy)
         if action is None:
             return None
-        trial.push((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
-        verdict = copy.check(trial.things)
-        if verdict != "going on":
+        trial.sweep((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
+        verdict = copy.check(trial.objects)
+        if verdict != "in progress":
             return step if verdict == "success" else None
     return None
 
 
-def _sweep(scene: Scene, goals: Sweeping) -> Action | None:
+def _next_sweep(scene: Scene, goals: SweepGoal) -> Action | None:
     """Find a sweep that brings one more block in, or one that is followed by such a sweep."""
-    outside = [i for i in goals.blocks if not goals.holds(scene.things[i])]
-    outside.sort(key=lambda i: scene.things[i].x)
+    outside = [i for i in goals.blocks if not goals.contains(scene.objects[i])]
+    outside.sort(key=lambda i: scene.objects[i].x)
     before = len(goals.blocks) - len(outside)
     for index in outside:
-        for end in _slots(goals, scene.things[index]):
-            action = _push(scene.things[index], end)
-            if _try(scene, goals, action, before + 1) is not None:
+        for end in _zone_targets(goals, scene.objects[index]):
+            action = _sweep_to(scene.objects[index], end)
+            if _simulate(scene, goals, action, before + 1) is not None:
                 return action
     for index in outside:
-        for end in _detours(goals, scene.things[index]):
-            action = _push(scene.things[index], end)
-            after = _try(scene, goals, action, before)
+        for end in _detours(goals, scene.objects[index]):
+            action = _sweep_to(scene.objects[index], end)
+            after = _simulate(scene, goals, action, before)
             if after is None:
                 continue
-            for slot in _slots(goals, after.things[index]):
-                if _try(after, goals, _push(after.things[index], slot), before + 1) is not None:
+            for target in _zone_targets(goals, after.objects[index]):
+                if _simulate(after, goals, _sweep_to(after.objects[index], target), before + 1) is not None:
                     return action
     return None
 
 
-def _push(block: Thing, end: tuple[float, float]) -> Action:
+def _sweep_to(block: TableObject, end: tuple[float, float]) -> Action:
     """Sweep a block to a place, both rounded to a grid of centimeters, so that a policy's bins change nothing."""
     return _action((_rounded(block.x), _rounded(block.y)), (_rounded(end[0]), _rounded(end[1])))
 
@@ -108,7 +110,7 @@ def _rounded(place: float) -> float:
     return math.floor(place * 100) / 100 + 0.005
 
 
-def _slots(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
+def _zone_targets(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float, float]]:
     """Yield places in the zone, straight ahead first, not far in first."""
     low, high, left, right = goals.zone
     straight = min(max(block.y, left + 0.04), right - 0.04)
@@ -121,7 +123,7 @@ def _slots(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
             yield high - depth, y
 
 
-def _detours(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
+def _detours(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float, float]]:
     """Yield places beside the line, the near side first, and a little back."""
     side = goals.forbidden[3] + 0.045
     for y in sorted((side, -side), key=lambda y: abs(y - block.y)):
@@ -129,13 +131,13 @@ def _detours(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
             yield x, y
 
 
-def _try(scene: Scene, goals: Sweeping, action: Action, wanted: int) -> Scene | None:
+def _simulate(scene: Scene, goals: SweepGoal, action: Action, wanted: int) -> Scene | None:
     """Return the scene after a sweep, if it fails nothing and leaves so many blocks in the zone."""
     if _crosses(action, goals.forbidden):
         return None
     trial, copy = scene.copy(), replace(goals)
-    trial.push((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
-    verdict = copy.check(trial.things)
+    trial.sweep((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
+    verdict = copy.check(trial.objects)
     return trial if verdict != "failure" and copy.inside == wanted else None
 
 
@@ -143,12 +145,17 @@ def _crosses(action: Action, area: tuple[float, float, float, float]) -> bool:
     """Tell whether the middle of a swept block passes through an area or near it; this spares most of the trials."""
     share = np.linspace(0.0, 1.0, 16)
     x, y = (action[i] + share * (action[i + 3] - action[i]) for i in (0, 1))
-    near = (x > area[0] - _HALF) & (x < area[1] + _HALF) & (y > area[2] - _HALF) & (y < area[3] + _HALF)
+    near = (
+        (x > area[0] - _HALF_BLOCK)
+        & (x < area[1] + _HALF_BLOCK)
+        & (y > area[2] - _HALF_BLOCK)
+        & (y < area[3] + _HALF_BLOCK)
+    )
     return bool(near.any())
 
 
-def steps_needed(scene: Scene, goals: Placements | Sweeping) -> int | None:
+def steps_needed(scene: Scene, goals: PlacementGoals | SweepGoal) -> int | None:
     """Return how many steps the expert takes from here, or None where it does not succeed."""
-    if isinstance(goals, Sweeping):
+    if isinstance(goals, SweepGoal):
         return sweeps_needed(scene, goals)
-    return len(goals.first) + goals.total
+    return len(goals.to_clear) + goals.total

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32
 
 TEXELS = 96
 """Side of an outline in texels."""
-INSIDE = 0.62
+FLOOR_TONE = 0.62
 """Brightness of the floor of a container."""
 
 _U, _V = np.meshgrid(*2 * [(np.arange(TEXELS) + 0.5) / TEXELS - 0.5], indexing="ij")
@@ -41,11 +41,11 @@ class Shape:
     """Smallest rotation that changes nothing, in radians; 0 for a round object."""
     profile: Literal["square", "circle", "other"] = "other"
     """What "the same profile" compares."""
-    walls: bool = False
+    has_walls: bool = False
     """Whether it is a container that stands on the table and stops what slides."""
 
     @cached_property
-    def points(self) -> Float[np.ndarray, "n 2"]:
+    def covered_points(self) -> Float[np.ndarray, "n 2"]:
         """Centers of the covered texels, in meters, in the object's own frame."""
         covered = self.tone > 0
         return np.stack([_U[covered], _V[covered]], axis=1) * np.array(self.size)
@@ -53,17 +53,17 @@ class Shape:
     @cached_property
     def radius(self) -> float:
         """Distance in meters of the farthest covered point from the center."""
-        return float(np.hypot(*self.points.T).max()) + self.size[0] / TEXELS / 2
+        return float(np.hypot(*self.covered_points.T).max()) + self.size[0] / TEXELS / 2
 
     @cached_property
     def hull(self) -> list[tuple[float, float]]:
         """The convex hull, as the farthest covered point in each of 24 directions, in meters."""
         directions = np.arange(24) * 2 * math.pi / 24
-        farthest = (self.points @ np.stack([np.cos(directions), np.sin(directions)])).argmax(axis=0)
-        return [(float(x), float(y)) for x, y in self.points[farthest]]
+        farthest = (self.covered_points @ np.stack([np.cos(directions), np.sin(directions)])).argmax(axis=0)
+        return [(float(x), float(y)) for x, y in self.covered_points[farthest]]
 
     @cached_property
-    def edge(self) -> Float[np.ndarray, "n 2"]:
+    def edge_points(self) -> Float[np.ndarray, "n 2"]:
         """The covered points beside one that is not, in meters."""
         covered = np.pad(self.tone > 0, 1)
         within = covered[:-2, 1:-1] & covered[2:, 1:-1] & covered[1:-1, :-2] & covered[1:-1, 2:]
@@ -71,10 +71,10 @@ class Shape:
         return np.stack([_U[rim], _V[rim]], axis=1) * np.array(self.size)
 
     @cached_property
-    def grasp(self) -> tuple[float, float]:
+    def grasp_point(self) -> tuple[float, float]:
         """Where suction holds best, in the object's own frame: on the object, off its edges, near its center."""
-        inside = self.points[:: max(1, len(self.points) // 2000)]
-        clearance = np.array([np.hypot(*(self.edge - point).T).min() for point in inside])
+        inside = self.covered_points[:: max(1, len(self.covered_points) // 2000)]
+        clearance = np.array([np.hypot(*(self.edge_points - point).T).min() for point in inside])
         x, y = inside[np.argmax(np.minimum(clearance, 0.012) - 0.2 * np.hypot(*inside.T))]
         return float(x), float(y)
 
@@ -120,7 +120,7 @@ def _flower() -> np.ndarray:
 
 
 def _rim(covered: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    return np.where(inside & covered, INSIDE, covered)
+    return np.where(inside & covered, FLOOR_TONE, covered)
 
 
 def _hollow(width: float) -> np.ndarray:
@@ -128,7 +128,7 @@ def _hollow(width: float) -> np.ndarray:
 
 
 def _pallet() -> np.ndarray:
-    return np.where(((_V + 0.5) * 7 % 2 > 1) & (np.abs(_U) < 0.46), INSIDE, 1.0)
+    return np.where(((_V + 0.5) * 7 % 2 > 1) & (np.abs(_U) < 0.46), FLOOR_TONE, 1.0)
 
 
 def _pan() -> np.ndarray:
@@ -172,10 +172,10 @@ _ALL = [
     _shape("ring", 0.128, 0.032, (_RADIUS < 0.5) & (_RADIUS > 0.28), symmetry=0.0, profile="circle"),
     _shape("round", 0.128, 0.032, _RADIUS < 0.5, symmetry=0.0, profile="circle"),
     _shape("star", 0.136, 0.034, _star(), symmetry=2 * math.pi / 5),
-    _shape("bowl", 0.17, 0.05, _rim(_RADIUS < 0.5, _RADIUS < 0.41), symmetry=0.0, profile="circle", walls=True),
-    _shape("pan", (0.16, 0.24), 0.03, _pan(), profile="circle", walls=True),
-    _shape("container", 0.16, 0.05, _rim(_FULL, ~_hollow(0.08)), walls=True, **_BLOCK),
-    _shape("pallet", (0.175, 0.21), 0.035, _pallet(), symmetry=math.pi, profile="square", walls=True),
+    _shape("bowl", 0.17, 0.05, _rim(_RADIUS < 0.5, _RADIUS < 0.41), symmetry=0.0, profile="circle", has_walls=True),
+    _shape("pan", (0.16, 0.24), 0.03, _pan(), profile="circle", has_walls=True),
+    _shape("container", 0.16, 0.05, _rim(_FULL, ~_hollow(0.08)), has_walls=True, **_BLOCK),
+    _shape("pallet", (0.175, 0.21), 0.035, _pallet(), symmetry=math.pi, profile="square", has_walls=True),
     _shape("frame", 0.225, 0.002, _hollow(0.09), **_BLOCK),
     _shape("square", 0.2, 0.002, _hollow(0.05), **_BLOCK),
     _shape("three-sided rectangle for exceeding", (0.27, 0.27), 0.002, _OPEN, profile="square"),

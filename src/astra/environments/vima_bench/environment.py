@@ -21,7 +21,7 @@ import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.object_views import object_views
-from astra.environments.poses import ACTIONS, ActionForm, check_action, normalized, to_quaternions, to_se2
+from astra.environments.poses import ACTIONS, ActionForm, check_action, normalize_quaternions, to_quaternions, to_se2
 from astra.environments.vima_bench.package import vima_bench
 from astra.objects import CROP, ObjectSpec, Pictures
 from astra.trajectory import TrajectorySpec
@@ -190,7 +190,7 @@ class VimaBench(Environment):
             ValueError: if the action is not finite or lies outside the workspace.
         """
         numbers = check_action(action, self.config.actions)
-        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalized(numbers)
+        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalize_quaternions(numbers)
         pose0, pose1 = np.split(numbers.astype(np.float32), 2)
         command = {
             "pose0_position": pose0[:2],
