@@ -157,7 +157,8 @@ def check_pictures(instruction: str, pictures: Pictures) -> None:
     """Check that the pictures of a prompt match its placeholders.
 
     Raises:
-        ValueError: if a placeholder has no picture, a picture has no placeholder, or an array has the wrong shape or type.
+        ValueError: if a placeholder has no picture, a picture has no placeholder, or an array has the wrong shape or
+            type.
     """
     wanted = placeholders(instruction)
     if missing := [name for name in wanted if name not in pictures]:
@@ -180,9 +181,7 @@ def check_pictures(instruction: str, pictures: Pictures) -> None:
                 f"boxes float32 (n, 4) and valid bool (n,) with the same n >= 1; got {got}"
             )
         if not any(parts["valid"].any() for parts in shown.values()):
-            raise ValueError(
-                f"the picture for {name!r} in {instruction!r} has no visible object: all are marked invalid"
-            )
+            raise ValueError(f"the picture for {name!r} in {instruction!r} shows no object: all are marked invalid")
 
 
 def _empty_objects(*shape: int) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@
 
 Source: VIMA (Jiang et al., 2022), its object tokens: the bounding box of the object's segmentation mask, and the crop,
 padded to a square with zeros and resized by area averaging. Objects with fewer than two visible pixels are left out.
-Deviation: a box is the exact extent in pixels (x center, y center, height, width, not rounded down). Resizing is our own
-exact area average, also where a crop is enlarged.
+Deviation: a box is the exact extent in pixels (x center, y center, height, width, not rounded down). Resizing is our
+own exact area average, also where a crop is enlarged.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def object_views(
 ) -> dict[str, np.ndarray]:
     """Return crops (rows, 32, 32, 3), boxes (rows, 4) and valid (rows,) of the objects with these ids, in this order.
 
-    A box is x center, y center, height and width in pixels. Rows of hidden objects, and rows beyond the ids, are zeros and
-    not valid.
+    A box is x center, y center, height and width in pixels. Rows of hidden objects, and rows beyond the ids, are zeros
+    and not valid.
 
     Args:
         frame: RGB image.

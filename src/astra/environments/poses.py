@@ -3,8 +3,8 @@
     se2           x, y, angle            of pose 0, then of pose 1
     quaternion    x, y, qx, qy, qz, qw   of pose 0, then of pose 1
 
-Positions are in meters. Angles are in radians about the vertical axis. The suction gripper picks at pose 0 and places at
-pose 1; the spatula sweeps from pose 0 to pose 1.
+Positions are in meters. Angles are in radians about the vertical axis. The suction gripper picks at pose 0 and places
+at pose 1; the spatula sweeps from pose 0 to pose 1.
 
 Source: section 4.3 of the paper; Jiang et al. 2023, VIMA (the workspace and the numbers of bins).
 """

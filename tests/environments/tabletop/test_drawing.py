@@ -14,8 +14,8 @@ from astra.environments.tabletop.drawing import (
     pixel,
 )
 from astra.environments.tabletop.levels import SEEN_OBJECTS
-from astra.environments.tabletop.scene import TableObject
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 from astra.environments.tabletop.textures import COLD_TEXTURES, COLORS, WARM_TEXTURES, has_dark_variant, texture
 
 

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals, SweepGoal, angle_between
-from astra.environments.tabletop.scene import TableObject
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 
 
 def at(x: float, y: float, shape: str = "heart", angle: float = 0.0, *, fixed: bool = False) -> TableObject:

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop.scene import CUP_RADIUS, STOP_SHORT, Scene, TableObject, distance_to
+from astra.environments.tabletop.scene import CUP_RADIUS, STOP_SHORT, Scene
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject, distance_to
 
 
 def make_object(shape: str, x: float, y: float, angle: float = 0.0) -> TableObject:

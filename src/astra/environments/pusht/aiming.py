@@ -1,4 +1,4 @@
-"""A straight push on the board, and the choice of the best one from where the agent really stands."""
+"""Choose the best straight push from the current state, by simulating candidates."""
 
 import math
 from dataclasses import dataclass
@@ -11,41 +11,41 @@ from astra.environments.pusht.planning import MIN_ERROR_SHARE, PUSH_SPEED, Plann
 from astra.environments.pusht.simulation import Simulation
 
 LEAD = 27.0
-"""Pixels by which an action leads the agent in a push; it moves two fifths of that per timestep."""
+"""Distance in pixels from the agent to its target during a push. The agent moves two fifths of it per timestep."""
 TURNS = tuple(math.radians(degrees) for degrees in (-12, -8, -5, -2.5, 0, 2.5, 5, 8, 12))
-"""Changes of the planned direction that are tried."""
+"""Candidate changes of the planned direction, in radians."""
 EXTRA_DEPTH = 1.25, 6.0
-"""How much deeper than planned a push is tried: times and plus pixels."""
+"""Candidate pushes go deeper than planned: the planned depth times the first number plus the second, in pixels."""
 RESOLUTION = 1.5
-"""Pixels between the depths that are compared."""
+"""Distance in pixels between the depths that are compared."""
 _MAX_TIMESTEPS = 40
 _MIN_MOTION = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class StraightPush:
-    """A push on the board: from where, in which direction, how far."""
+    """Straight motion of the agent on the board."""
 
     start: Float[np.ndarray, "2"]
-    """Where the agent starts, in pixels."""
+    """Start of the agent, in pixels."""
     direction: Float[np.ndarray, "2"]
-    """Unit vector."""
+    """Unit vector of the motion."""
     depth: float
-    """Pixels that the agent travels."""
+    """Distance that the agent travels, in pixels."""
 
     def target(self, agent: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
-        """Return where to pull the agent: ahead of it on the line, at most to the end."""
+        """Return the target position for the next action: ahead of the agent, but not beyond the end of the push."""
         ahead = min(self.traveled(agent) + LEAD, self.depth)
         return np.clip(self.start + ahead * self.direction, 0.0, BOARD)
 
     def traveled(self, agent: Float[np.ndarray, "2"]) -> float:
-        """Return how many pixels of the line lie behind the agent."""
+        """Return the distance from the start to the agent along the push, in pixels."""
         return float((agent - self.start) @ self.direction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcomes:
-    """Where T and agent are at successive depths of a push."""
+    """States of block and agent at increasing depths of a push."""
 
     depths: Float[np.ndarray, " R"]
     blocks: Float[np.ndarray, "R 3"]
@@ -60,10 +60,10 @@ def aim(
     planner: Planner,
     simulation: Simulation,
 ) -> StraightPush | None:
-    """Return the line, near the planned push, after which the goal is nearest; None if none moves the T enough.
+    """Return the push, near the planned one, that leaves the lowest cost to go; None if no push moves the T enough.
 
-    The agent arrives a few pixels beside the place that was planned for, and the table of pushes knows no walls, so
-    lines from the true state are simulated exactly and compared at every depth.
+    The agent arrives a few pixels beside its planned start, and the table of pushes ignores walls. Candidates from the
+    true state are therefore simulated exactly and compared at every depth.
     """
     agent, block = state[:2], state[2:]
     planned = math.atan2(*(to_board(block, push.direction) - block[:2])[::-1])
@@ -90,7 +90,7 @@ def aim(
 def _roll_out(
     line: StraightPush, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
 ) -> _Outcomes:
-    """Simulate a push to its end and return what it does at every depth at which it moves the T."""
+    """Simulate a push to its end, and return the outcomes at the depths at which it has moved the T."""
     simulation.set_state(state, velocity)
     traces = []
     for _ in range(_MAX_TIMESTEPS):
@@ -100,7 +100,7 @@ def _roll_out(
         traces.append(simulation.step_with_trace(*line.target(agent).tolist()))
     states = np.concatenate(traces)
     depths = (states[:, :2] - line.start) @ line.direction
-    # Depths in steps of RESOLUTION, as far as the T is touched.
+    # Keep one depth per RESOLUTION, and only those at which the T has moved.
     new = np.diff(np.floor(depths / RESOLUTION), prepend=0.0) > 0
     new &= keypoint_error(states[:, 2:], state[2:]) > _MIN_MOTION
     return _Outcomes(depths=depths[new], blocks=states[new, 2:], agents=states[new, :2])

@@ -1,4 +1,4 @@
-"""An episode in the making: objects drawn at free places of the table, and the episode's description."""
+"""Sample the layout of an episode: objects at free places of the table, and the episode that they make."""
 
 import math
 from collections.abc import Sequence
@@ -9,35 +9,35 @@ import numpy as np
 
 from astra.environments.tabletop.goals import PlacementGoals, SweepGoal
 from astra.environments.tabletop.levels import Content
-from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, TableObject
 from astra.environments.tabletop.shapes import CONTAINERS, SHAPES
+from astra.environments.tabletop.table_object import X_RANGE, Y_RANGE, TableObject
 
 GAP = 0.01
-"""Meters between the circles around two objects."""
+"""Minimum gap between the bounding circles of two objects, in meters."""
 _CANDIDATES = 48
 
 
 class NoRoomError(Exception):
-    """The table is too full for one more obj; begin again."""
+    """Raised if the table has no room for another object; the layout is then sampled again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """What a placeholder of the prompt shows."""
+    """Content of a placeholder in the prompt."""
 
     objects: tuple[TableObject, ...]
     scene: bool = False
-    """Whether it shows the table with objects at places, or one obj alone."""
+    """Whether it shows a scene of objects on the table instead of a single object."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeSetup:
-    """One episode: the prompt, the table at its beginning, and what is asked for."""
+    """Prompt, initial objects and goals of one episode."""
 
     instruction: str
     """Text with placeholders in braces."""
     pictures: dict[str, Picture]
-    """What each placeholder shows."""
+    """Picture of each placeholder."""
     objects: list[TableObject]
     goals: PlacementGoals | SweepGoal
     tool: Literal["suction", "spatula"] = "suction"
@@ -45,7 +45,7 @@ class EpisodeSetup:
 
 @dataclass(kw_only=True)
 class Layout:
-    """Draws objects onto free places; everything random comes from `random`."""
+    """Sampler that places objects on the table. All random numbers come from `random`."""
 
     random: np.random.Generator
     content: Content
@@ -54,17 +54,17 @@ class Layout:
     """Circles (x, y, radius) that stay free."""
 
     def choose(self, options: Sequence[str], *, excluding: Sequence[str] = ()) -> str:
-        """Draw one of the options that is not among `but`; where nothing else is left, one of those."""
+        """Sample one option that is not in `excluding`; any option if all are excluded."""
         left = [option for option in options if option not in excluding] or list(options)
         return left[int(self.random.integers(len(left)))]
 
     def choose_several(self, options: Sequence[str], number: int) -> list[str]:
-        """Draw different options, and repeat them once there are no more."""
+        """Sample options without replacement; repeat them if there are too few."""
         order: list[str] = [options[int(i)] for i in self.random.permutation(len(options))]
         return [order[i % len(order)] for i in range(number)]
 
     def coin_flip(self, probability: float = 0.5) -> bool:
-        """Toss a coin."""
+        """Return True with the given probability."""
         return bool(self.random.random() < probability)
 
     def add(
@@ -76,7 +76,7 @@ class Layout:
         angle: float | None = None,
         height: float = 0.0,
     ) -> int:
-        """Put a obj onto the table, at a free place where none is given; return its index.
+        """Add an object to the table, at a free place unless `at` is given, and return its index.
 
         Raises:
             NoRoomError: if there is no free place.
@@ -90,9 +90,9 @@ class Layout:
         return len(self.objects) - 1
 
     def add_all(self, looks: Sequence[tuple[str, str] | tuple[str, str, float]]) -> list[int]:
-        """Add objects (shape, texture, height) in random order; return their indices in the order of the looks.
+        """Add objects (shape, texture, height) in random order; return their indices in the order of `looks`.
 
-        Who comes first has more room, so a fixed order would tell by its place which obj is meant.
+        Objects that are added first have more room. A fixed order would reveal the target by its place.
 
         Raises:
             NoRoomError: if there is no free place.
@@ -104,10 +104,10 @@ class Layout:
         return indices
 
     def add_two_by_two(self, shapes: Sequence[str], textures: Sequence[str]) -> list[int]:
-        """Add two shapes in two textures each; return their indices, the first shape in the first texture first.
+        """Add two shapes in two textures each; return the indices, beginning with the first shape in the first texture.
 
-        Each of the four shares its shape with one and its texture with another, so that only both together tell it
-        and nothing but the prompt says which one is meant.
+        Each object shares its shape with one other and its texture with one other. Only both together identify it, and
+        nothing but the prompt reveals the target.
 
         Raises:
             NoRoomError: if there is no free place.
@@ -115,7 +115,7 @@ class Layout:
         return self.add_all([(shape, texture) for shape in shapes[:2] for texture in textures[:2]])
 
     def free_place(self, radius: float, *, apart: float = 0.0) -> tuple[float, float]:
-        """Return the center of a free circle in the workspace, its center `apart` from what is reserved.
+        """Return the center of a free circle in the workspace, at least `apart` meters from reserved centers.
 
         Raises:
             NoRoomError: if none was found.
@@ -133,11 +133,11 @@ class Layout:
         return float(xs[first]), float(ys[first])
 
     def picture(self, index: int) -> Picture:
-        """Show a obj of the table alone, upright."""
+        """Return a picture of an object of the table, single and upright."""
         obj = self.objects[index]
         return single_object(obj.shape.name, obj.texture)
 
 
 def single_object(shape: str, texture: str, *, height: float = 0.0) -> Picture:
-    """Show a obj alone, upright, in the middle."""
+    """Return a picture of a single object, upright and centered."""
     return Picture(objects=(TableObject(shape=SHAPES[shape], texture=texture, x=0.5, y=0.0, height=height),))

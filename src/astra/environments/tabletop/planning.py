@@ -1,7 +1,7 @@
-"""The expert of the tabletop: it knows the goals and where everything is.
+"""Plan the expert's next action from the scene and the goals.
 
-It picks where suction holds best and turns nothing that need not be turned. Sweeps are chosen by trying them in a copy
-of the scene.
+It picks where suction holds best, and turns an object only if its rotation counts. Sweeps are chosen by simulating
+candidates in a copy of the scene.
 """
 
 import math
@@ -12,18 +12,19 @@ import numpy as np
 from jaxtyping import Float32
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals, SweepGoal
-from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, TableObject
+from astra.environments.tabletop.scene import Scene
+from astra.environments.tabletop.table_object import X_RANGE, Y_RANGE, TableObject
 
 Action = Float32[np.ndarray, "6"]
-"""x, y and angle of pose 0, x, y and angle of pose 1."""
+"""x, y and angle of pose 0, then of pose 1."""
 CLEARED = 0.03
-"""Meters within which a obj counts as cleared away."""
+"""Tolerance in meters within which an obstacle counts as cleared away."""
 _EDGE = 0.005
 _HALF_BLOCK = 0.014
 
 
 def next_action(scene: Scene, goals: PlacementGoals | SweepGoal) -> Action | None:
-    """Return what the expert does now, or None where it knows nothing to do."""
+    """Return the expert's next action; None if it has none."""
     if isinstance(goals, SweepGoal):
         return _next_sweep(scene, goals)
     waiting = [
@@ -34,7 +35,7 @@ def next_action(scene: Scene, goals: PlacementGoals | SweepGoal) -> Action | Non
 
 
 def _place(scene: Scene, goal: Goal) -> Action:
-    """Pick a obj where it is held best and put it where it belongs."""
+    """Pick an object where suction holds best, and place it at its goal."""
     obj = scene.objects[goal.index]
     turn = 0.0 if goal.angle is None else _shortest(goal.angle - obj.angle, obj.shape.symmetry)
     start = obj.grasp_point()
@@ -65,7 +66,7 @@ def _clip(x: float, y: float) -> tuple[float, float]:
 
 
 def sweeps_needed(scene: Scene, goals: SweepGoal) -> int | None:
-    """Return how many sweeps the expert takes, or None where it does not succeed."""
+    """Return the expert's number of sweeps; None if it does not succeed."""
     trial, copy = scene.copy(), replace(goals)
     for step in range(1, 3 * goals.number + 1):
         action = _next_sweep(trial, copy)
@@ -79,7 +80,7 @@ def sweeps_needed(scene: Scene, goals: SweepGoal) -> int | None:
 
 
 def _next_sweep(scene: Scene, goals: SweepGoal) -> Action | None:
-    """Find a sweep that brings one more block in, or one that is followed by such a sweep."""
+    """Return a sweep that brings one more block into the zone, or one that makes such a sweep possible."""
     outside = [i for i in goals.blocks if not goals.contains(scene.objects[i])]
     outside.sort(key=lambda i: scene.objects[i].x)
     before = len(goals.blocks) - len(outside)
@@ -101,17 +102,17 @@ def _next_sweep(scene: Scene, goals: SweepGoal) -> Action | None:
 
 
 def _sweep_to(block: TableObject, end: tuple[float, float]) -> Action:
-    """Sweep a block to a place, both rounded to a grid of centimeters, so that a policy's bins change nothing."""
+    """Sweep a block to a place. Both are rounded to a grid of centimeters, so that a policy's bins change nothing."""
     return _action((_rounded(block.x), _rounded(block.y)), (_rounded(end[0]), _rounded(end[1])))
 
 
 def _rounded(place: float) -> float:
-    """Return the middle of the centimeter in which a place lies, as the workspace is cut from whole centimeters."""
+    """Return the center of a coordinate's centimeter; the workspace is a whole number of centimeters."""
     return math.floor(place * 100) / 100 + 0.005
 
 
 def _zone_targets(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float, float]]:
-    """Yield places in the zone, straight ahead first, not far in first."""
+    """Yield targets in the zone: straight ahead first, near the edge first."""
     low, high, left, right = goals.zone
     straight = min(max(block.y, left + 0.04), right - 0.04)
     for depth in (0.035, 0.05, 0.07):
@@ -124,7 +125,7 @@ def _zone_targets(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float,
 
 
 def _detours(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float, float]]:
-    """Yield places beside the line, the near side first, and a little back."""
+    """Yield places beside the line: on the near side first, then farther back."""
     side = goals.forbidden[3] + 0.045
     for y in sorted((side, -side), key=lambda y: abs(y - block.y)):
         for x in (block.x, goals.forbidden[1] + 0.06, goals.forbidden[1] + 0.1):
@@ -132,7 +133,7 @@ def _detours(goals: SweepGoal, block: TableObject) -> Iterator[tuple[float, floa
 
 
 def _simulate(scene: Scene, goals: SweepGoal, action: Action, wanted: int) -> Scene | None:
-    """Return the scene after a sweep, if it fails nothing and leaves so many blocks in the zone."""
+    """Return the scene after a sweep; None if it fails or leaves another number of blocks in the zone than wanted."""
     if _crosses(action, goals.forbidden):
         return None
     trial, copy = scene.copy(), replace(goals)
@@ -142,7 +143,7 @@ def _simulate(scene: Scene, goals: SweepGoal, action: Action, wanted: int) -> Sc
 
 
 def _crosses(action: Action, area: tuple[float, float, float, float]) -> bool:
-    """Tell whether the middle of a swept block passes through an area or near it; this spares most of the trials."""
+    """Whether the center of a swept block passes through an area or near it. This saves most of the simulations."""
     share = np.linspace(0.0, 1.0, 16)
     x, y = (action[i] + share * (action[i + 3] - action[i]) for i in (0, 1))
     near = (
@@ -155,7 +156,7 @@ def _crosses(action: Action, area: tuple[float, float, float, float]) -> bool:
 
 
 def steps_needed(scene: Scene, goals: PlacementGoals | SweepGoal) -> int | None:
-    """Return how many steps the expert takes from here, or None where it does not succeed."""
+    """Return the expert's number of steps from here; None if it does not succeed."""
     if isinstance(goals, SweepGoal):
         return sweeps_needed(scene, goals)
     return len(goals.to_clear) + goals.total

@@ -1,7 +1,7 @@
-"""What a policy on the tabletop is compared with: the oracle, the oracle through bins, and a guess that sees no prompt.
+"""The prompt-blind baseline: it knows everything but the prompt.
 
-The guess knows everything but the prompt: which objects can be moved, where containers and zones are, and what the words
-of a task ask for; it does not know which objects are meant. What a policy scores above it, it has from the prompt.
+It knows which objects can be moved, where containers and zones are, and what kind of action the task needs. It does not
+know which objects the prompt means. A policy that scores higher must have used its prompt.
 """
 
 import math
@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from astra.environments.tabletop.environment import ACTIONS, Tabletop
 from astra.environments.tabletop.goals import SweepGoal
-from astra.environments.tabletop.scene import TableObject
+from astra.environments.tabletop.table_object import TableObject
 from astra.environments.tabletop.tasks.moving import MOTION_POINTS, MOTION_RADIUS
 from astra.environments.tabletop.tasks.turning import DEGREES
 
@@ -20,17 +20,17 @@ _MARGIN = 0.09
 
 
 class PromptBlind:
-    """Does what the task asks for with objects chosen at random."""
+    """Agent that does what the task asks for with objects chosen at random."""
 
     def __init__(self, seed: int) -> None:
-        """Take a seed."""
+        """Take the seed of its choices."""
         self.seed = seed
         self.random = np.random.default_rng(seed)
         self.seeded = False
 
     def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
-        """Return a random action of the task's kind."""
-        if not self.seeded:  # other choices in other tasks, so that their results are independent
+        """Return a random action of the kind that the task needs."""
+        if not self.seeded:  # other random choices in each task, so that results are independent
             self.random = np.random.default_rng(
                 [self.seed, zlib.crc32(f"{environment.level} {environment.task}".encode())]
             )
@@ -66,7 +66,7 @@ class PromptBlind:
 
 
 def _pick_and_place(obj: TableObject, place: tuple[float, float], turn: float = 0.0) -> Float[np.ndarray, "6"]:
-    """Pick a obj and put its center at a place, turned."""
+    """Pick an object, and place its center at a position, turned."""
     start = obj.grasp_point()
     right, up = start[0] - obj.x, start[1] - obj.y
     cos, sin = math.cos(turn), math.sin(turn)

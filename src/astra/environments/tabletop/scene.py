@@ -1,7 +1,7 @@
-"""Things on the tabletop and what suction and spatula do to them, with contact physics by pymunk.
+"""The tabletop scene: the effect of suction and spatula on objects, with contact physics by pymunk.
 
-The plane of the table is simulated; height is kept as what rests on what. Every contact is solved in a new space, so
-that an outcome depends on the poses alone.
+Only the plane of the table is simulated. Heights follow from what rests on what. Every contact is solved in a new
+space, so an outcome depends on the poses alone.
 
 Source: the workspace and the two tools are VIMA-Bench's (Jiang et al., 2022); the physics is ours.
 """
@@ -9,100 +9,39 @@ Source: the workspace and the two tools are VIMA-Bench's (Jiang et al., 2022); t
 import math
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from astra.environments.tabletop.shapes import TEXELS, Shape
+from astra.environments.tabletop.table_object import TableObject, distance_to
 
-X_RANGE, Y_RANGE = (0.25, 0.75), (-0.5, 0.5)
-"""The workspace in meters: x grows towards the viewer, y to the right."""
 CUP_RADIUS = 0.02
-"""Suction holds what lies within this distance of its point, in meters. Our own choice."""
+"""Radius in meters within which suction holds an object. Our choice."""
 BLADE_WIDTH = 0.06
-"""Meters. Our own choice: VIMA-Bench's spatula is a mesh."""
+"""Meters. Our choice: VIMA-Bench's spatula is a mesh."""
 RUN_UP, STOP_SHORT = 0.03, 0.02
-"""Meters that the blade starts before pose 0, and stops before pose 1. VIMA-Bench: 0.02 and 0.05 for its blade."""
+"""Distances in meters by which the blade starts before pose 0 and stops before pose 1. VIMA-Bench: 0.02 and 0.05."""
 CONTAINER_FLOOR = 0.008
-"""Height in meters of what lies in a container with walls."""
+"""Height in meters of an object inside a container with walls."""
 _MM = 1000.0
 _SUBSTEP, _SPEED = 0.01, 250.0
 _CHECK_EVERY = 6
 
 
-@dataclass(kw_only=True)
-class TableObject:
-    """One object on the table."""
-
-    shape: Shape
-    texture: str
-    x: float = 0.0
-    """Meters."""
-    y: float = 0.0
-    """Meters."""
-    angle: float = 0.0
-    """Radians, counterclockwise as seen from above."""
-    height: float = 0.0
-    """Meters; 0 takes the shape's own."""
-    fixed: bool = False
-    """Whether it cannot be moved."""
-    z: float = 0.0
-    """Meters above the table."""
-    support: int | None = None
-    """The index of what it rests on or in; None is the table."""
-
-    def __post_init__(self) -> None:
-        """Take the shape's height where none is given."""
-        self.height = self.height or self.shape.height
-
-    def to_world(self, local: tuple[float, float]) -> tuple[float, float]:
-        """Return where a point of the object's own frame is, in meters."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
-        return self.x + cos * local[0] - sin * local[1], self.y + sin * local[0] + cos * local[1]
-
-    def to_local(self, x: float, y: float) -> tuple[float, float]:
-        """Return a point in the object's own frame."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
-        return cos * (x - self.x) + sin * (y - self.y), -sin * (x - self.x) + cos * (y - self.y)
-
-    def grasp_point(self) -> tuple[float, float]:
-        """Return where suction holds best; it does not turn with a round object, whose angle cannot be seen."""
-        if self.shape.symmetry:
-            return self.to_world(self.shape.grasp_point)
-        return self.x, self.y + math.hypot(*self.shape.grasp_point)
-
-    def hull_corners(self) -> Float[np.ndarray, "n 2"]:
-        """Return the corners of the convex hull, in meters."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
-        return np.array(self.shape.hull) @ np.array([[cos, sin], [-sin, cos]]) + np.array([self.x, self.y])
-
-
-def distance_to(obj: TableObject, x: float, y: float) -> float:
-    """Return the distance in meters from a point to an object as seen from above, 0 on the object."""
-    across, along = obj.to_local(x, y)
-    size_x, size_y = obj.shape.size
-    if abs(across) < size_x / 2 and abs(along) < size_y / 2:
-        texel = int((across / size_x + 0.5) * TEXELS), int((along / size_y + 0.5) * TEXELS)
-        if obj.shape.tone[texel] > 0:
-            return 0.0
-    return float(np.hypot(*(obj.shape.edge_points - np.array([across, along])).T).min())
-
-
 class Scene:
-    """The objects on the table, changed by whole picks and sweeps."""
+    """Objects on the table, changed by whole picks and sweeps."""
 
     def __init__(self, objects: list[TableObject]) -> None:
         self.objects = objects
 
     def copy(self) -> "Scene":
-        """Return a scene of its own with the same objects."""
+        """Return an independent copy of the scene."""
         return Scene([copy(obj) for obj in self.objects])
 
     def settle(self) -> None:
-        """Take note of which objects begin inside a container."""
+        """Set the support of objects that start inside a container."""
         for index, obj in enumerate(self.objects):
             holders = [
                 other for other, place in enumerate(self.objects) if place.fixed and self._contains_center(other, obj)
@@ -112,11 +51,11 @@ class Scene:
                 self._update_height(index)
 
     def resting_on(self, index: int) -> list[int]:
-        """Return the objects that rest on or in this one, directly."""
+        """Return the indices of the objects that rest directly on or in this one."""
         return [other for other, obj in enumerate(self.objects) if obj.support == index]
 
     def grasped_at(self, x: float, y: float) -> int | None:
-        """Return what suction holds at a point: the topmost movable obj under the cup, or nothing."""
+        """Return the index of the object that suction holds at a point: the topmost movable one, or None."""
         found = [
             (-obj.z, distance_to(obj, x, y), index)
             for index, obj in enumerate(self.objects)
@@ -126,7 +65,7 @@ class Scene:
         return min(held)[2] if held else None
 
     def pick_and_place(self, start: tuple[float, float], end: tuple[float, float], turn: float) -> int | None:
-        """Pick at one point, put down at another, turned; return what was moved, if anything was there."""
+        """Pick at one point and place at another, turned; return the index of the moved object, or None."""
         index = self.grasped_at(*start)
         if index is None:
             return None
@@ -143,7 +82,7 @@ class Scene:
         return index
 
     def drop(self, index: int) -> None:
-        """Let a obj come to rest where it is: in a container, on what its center is over, or beside what it hits."""
+        """Let an object come to rest: in a container, on an object under its center, or beside what it hits."""
         obj = self.objects[index]
         obj.support, obj.z = None, 0.0
         near = [other for other in range(len(self.objects)) if other != index and self._touches(index, other)]
@@ -168,7 +107,7 @@ class Scene:
         end: tuple[float, float],
         watch: Callable[[list[TableObject]], None] | None = None,
     ) -> None:
-        """Sweep the blade from one point to another; `watch` sees the objects every few millimeters."""
+        """Sweep the blade from one point to another. `watch` is called with the objects every few millimeters."""
         along = np.array(end) - np.array(start)
         length = float(np.hypot(*along))
         if length < 1e-6:
@@ -203,7 +142,7 @@ class Scene:
         self._read_poses(bodies)
 
     def _space(self, only_near: int | None = None) -> tuple[Any, dict[int, Any]]:
-        """Build a space of what lies on the table and of the walls of containers, in the order of the objects."""
+        """Build a space of the objects on the table and the walls of containers, in the order of the objects."""
         pymunk = require_pymunk()
         space = pymunk.Space()
         space.damping = 0.0  # sliding stops at once, as on a rough table
@@ -274,7 +213,7 @@ class Scene:
 
 
 def _overlap(one: Float[np.ndarray, "n 2"], two: Float[np.ndarray, "m 2"]) -> bool:
-    """Tell whether two convex outlines overlap: no edge of either separates them."""
+    """Whether two convex outlines overlap: no edge of either separates them."""
     for a, b in ((one, two), (two, one)):
         edges = np.roll(a, -1, axis=0) - a
         normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)
@@ -290,7 +229,7 @@ def _wrapped(angle: float) -> float:
 
 @cache
 def require_pymunk() -> Any:
-    """Return pymunk.
+    """Return the module pymunk.
 
     Raises:
         ValueError: if it is not installed.
@@ -298,5 +237,7 @@ def require_pymunk() -> Any:
     try:
         import pymunk
     except ImportError as error:
-        raise ValueError(f"the tabletop needs pymunk: pip install '.[tabletop]' in Astra's folder ({error})") from error
+        raise ValueError(
+            f"the tabletop needs pymunk ({error}); run pip install '.[tabletop]' in Astra's folder"
+        ) from error
     return pymunk

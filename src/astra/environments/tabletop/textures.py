@@ -1,6 +1,6 @@
-"""Textures of the tabletop by VIMA-Bench's names: plain colors and patterns, each computed as a small picture.
+"""Textures of the tabletop objects, by VIMA-Bench's names: plain colors and patterns, computed as small images.
 
-Source: the names and the two sets are VIMA-Bench's (Jiang et al., 2022, its partition files); the pictures are our own.
+Source: the names and the two sets are VIMA-Bench's (Jiang et al., 2022, its partition files); the images are our own.
 """
 
 import colorsys
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 TEXELS = 48
-"""Side of a texture in texels; it covers the bounding square of an object."""
+"""Height and width of a texture in texels; it covers the bounding square of an object."""
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (255, 87, 89),
@@ -22,7 +22,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "cyan": (118, 183, 178),
     "olive": (128, 128, 0),
 }
-"""The plain colors, RGB."""
+"""Plain colors, RGB."""
 
 WARM_TEXTURES = (
     "red",
@@ -45,7 +45,7 @@ WARM_TEXTURES = (
     "yellow paisley",
     "green paisley",
 )
-"""VIMA-Bench's first set: dragged objects wear it in training, containers at L2."""
+"""VIMA-Bench's first set: textures of movable objects in training, and of containers at L2."""
 COLD_TEXTURES = (
     "blue",
     "purple",
@@ -68,22 +68,22 @@ COLD_TEXTURES = (
     "blue swirl",
     "blue paisley",
 )
-"""VIMA-Bench's second set: containers wear it in training, dragged objects at L2."""
+"""VIMA-Bench's second set: textures of containers in training, and of movable objects at L2."""
 DARKENED_BY = 0.3
-"""What the dark variant of a texture loses of its value, as in VIMA-Bench."""
+"""Decrease of the value (HSV) in the dark variant of a texture, as in VIMA-Bench."""
 
 Texture = Float[np.ndarray, "48 48 3"]
 _U, _V = np.meshgrid(*2 * [(np.arange(TEXELS) + 0.5) / TEXELS], indexing="ij")
 
 
 def has_dark_variant(name: str) -> bool:
-    """Tell whether VIMA-Bench has a dark variant of this texture."""
+    """Whether VIMA-Bench has a dark variant of this texture."""
     return name in COLORS or (" and " in name) or name.endswith("swirl")
 
 
 @cache
 def texture(name: str) -> UInt8[np.ndarray, "48 48 3"]:
-    """Return the picture of a texture; "dark NAME" is the darker variant.
+    """Return the image of a texture; "dark NAME" is the darker variant.
 
     Raises:
         ValueError: if there is no such texture.

@@ -1,7 +1,7 @@
 """Tasks with an adjective that the prompt defines by examples: novel_adj, novel_adj_and_noun.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022): taller, shorter, darker or lighter, by three examples; heights are
-scaled by 0.3 to 0.4 and by 2 more.
+scaled by a factor between 0.3 and 0.4, and by that factor plus 2.
 """
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals
@@ -10,19 +10,19 @@ from astra.environments.tabletop.shapes import SHAPES
 from astra.environments.tabletop.tasks.putting import NOUNS
 
 ADJECTIVES = ("daxer", "blicker", "modier", "kobar")
-"""Words without a meaning, as in VIMA-Bench."""
+"""Invented words, as in VIMA-Bench."""
 NEUTRAL = "plastic"
-"""The texture in which the prompt shows what the adjective is about, so that only the examples tell which one."""
+"""Texture of the target in the prompt, so that only the examples show which variant is meant."""
 _EXAMPLES = 3
 
 
 def novel_adj(layout: Layout) -> EpisodeSetup:
-    """Of two objects that differ in one respect, the one that is more so, or less so."""
+    """Set up an episode: of two objects, put the one that the adjective describes into a container."""
     return _setup(layout, with_nouns=False)
 
 
 def novel_adj_and_noun(layout: Layout) -> EpisodeSetup:
-    """The same, the object and the container being called by words that the prompt defines."""
+    """Set up novel_adj with names for object and container that the prompt defines."""
     return _setup(layout, with_nouns=True)
 
 
@@ -33,7 +33,7 @@ def _setup(layout: Layout, *, with_nouns: bool) -> EpisodeSetup:
     high = low + 2.0
 
     def variant(shape: str, texture: str, more: bool) -> tuple[str, float]:
-        """Return texture and height of the one that is more so, or less so."""
+        """Return texture and height of an object with more, or less, of the property."""
         first = more == more_is_first
         if about_height:
             return texture, SHAPES[shape].height * (high if first else low)

@@ -1,10 +1,10 @@
 """Tasks that move objects to places: rearrange, rearrange_then_restore, follow_order, follow_motion.
 
-A obj begins at least 0.2 m from where it goes, so that nothing is done before it is done.
+Every object starts at least 0.2 m from its goal, so that no goal is reached at the start.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022); rotation does not count in them.
-Deviation: there are always three objects or more on the table to choose from, and what moves keeps its rotation, so that
-demonstrations show nothing that is not asked for.
+Deviation: there are always at least three objects to choose from, and moved objects keep their rotation, so that
+demonstrations show only what the prompt asks for.
 """
 
 import math
@@ -12,29 +12,29 @@ from dataclasses import replace
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals
 from astra.environments.tabletop.layout import EpisodeSetup, Layout, Picture
-from astra.environments.tabletop.scene import TableObject
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 
 APART = 0.2
-"""Least distance in meters between a start and any goal: twice the tolerance."""
+"""Minimum distance in meters between a start and any goal: twice the tolerance."""
 CONFLICTS = 0.5
-"""How often a distractor stands where something is to go. Source: VIMA-Bench."""
+"""Probability that a distractor stands at a goal. Source: VIMA-Bench."""
 MOTION_RADIUS, MOTION_POINTS = 0.19, 5
-"""The polygon along which a motion goes. Source: VIMA-Bench."""
+"""Polygon along which a motion goes. Source: VIMA-Bench."""
 
 
 def rearrange(layout: Layout) -> EpisodeSetup:
-    """One to three objects to where a picture shows them."""
+    """Set up an episode: move one to three objects to where a picture shows them."""
     return _rearrangement(layout, restore=False)
 
 
 def rearrange_then_restore(layout: Layout) -> EpisodeSetup:
-    """The same, and then back to where they were."""
+    """Set up rearrange, and then back to the start."""
     return _rearrangement(layout, restore=True)
 
 
 def follow_order(layout: Layout) -> EpisodeSetup:
-    """Two moves between three stacks, in the order that three pictures show."""
+    """Set up an episode: two moves between three stacks, in the order that three pictures show."""
     content = layout.content
     shape, other_shape = layout.choose_several(content.objects, 2)
     textures = layout.choose_several(content.object_textures, 3)
@@ -61,7 +61,7 @@ def follow_order(layout: Layout) -> EpisodeSetup:
 
 
 def follow_motion(layout: Layout) -> EpisodeSetup:
-    """Two moves of one obj along a pentagon, as three pictures show."""
+    """Set up an episode: two moves of one object along a pentagon, as three pictures show."""
     content = layout.content
     shape, texture = layout.choose(content.objects), layout.choose(content.object_textures)
     circle = [2 * math.pi * i / MOTION_POINTS for i in range(MOTION_POINTS)]
@@ -120,7 +120,7 @@ def _rearrangement(layout: Layout, *, restore: bool) -> EpisodeSetup:
         shown.append(TableObject(shape=kind, texture=textures[index], x=x, y=y, angle=float(angles[index])))
     blocked = int(layout.random.integers(number)) if number < 3 and layout.coin_flip(CONFLICTS) else None
     found = [0, 0, 0]
-    for index in layout.random.permutation(3):  # in random order, so that no place tells what is meant
+    for index in layout.random.permutation(3):  # in random order, so that places do not reveal the targets
         at = places[blocked] if blocked is not None and index == number else None
         at = at or layout.free_place(SHAPES[shapes[index]].radius, apart=APART)
         angle = float(angles[index]) if index < number else None

@@ -1,26 +1,27 @@
-"""Tasks of putting into a container: visual_manipulation, scene_understanding, novel_noun, same_shape, same_texture.
+"""Tasks that put objects into a container, chosen by pictures, names, a scene, shape or texture.
 
-Distractors share the shape or the texture of what is meant, so that only both together tell it; and they play the same
-part on the table, so that nothing but the prompt tells what is meant.
+These are visual_manipulation, scene_understanding, novel_noun, same_shape and same_texture. Distractors share the shape
+or the texture of the target, so that only both together identify it. All objects have the same role on the table, so
+that nothing but the prompt reveals the target.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022); numbers of distractors are ours.
 """
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals
 from astra.environments.tabletop.layout import EpisodeSetup, Layout, Picture
-from astra.environments.tabletop.scene import TableObject
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 
 NOUNS = ("dax", "blicket", "wug", "zup")
-"""Words without a meaning, as in VIMA-Bench."""
+"""Invented words, as in VIMA-Bench."""
 SAME_TOLERANCE = 0.125
 """Meters. Source: VIMA-Bench's same_texture and same_shape."""
 BOWL_TOLERANCE = 0.0875
-"""Meters: the same for bowls."""
+"""Meters, for bowls in these two tasks."""
 
 
 def visual_manipulation(layout: Layout) -> EpisodeSetup:
-    """One object into one container, among similar ones of both."""
+    """Set up an episode: put one object into one container, among similar objects and containers."""
     target, container, distractors = _one_of_many(layout)
     return EpisodeSetup(
         instruction="Put the {dragged_obj} into the {base_obj}.",
@@ -31,7 +32,7 @@ def visual_manipulation(layout: Layout) -> EpisodeSetup:
 
 
 def novel_noun(layout: Layout) -> EpisodeSetup:
-    """The same with words that the prompt defines."""
+    """Set up visual_manipulation with names for object and container that the prompt defines."""
     target, container, distractors = _one_of_many(layout)
     noun, place = layout.choose_several(NOUNS, 2)
     meanings = [f"This is a {noun} {{dragged_obj}}.", f"This is a {place} {{base_obj}}."]
@@ -46,7 +47,7 @@ def novel_noun(layout: Layout) -> EpisodeSetup:
 
 
 def scene_understanding(layout: Layout) -> EpisodeSetup:
-    """The object of a texture in a picture of another scene, into the container of a texture."""
+    """Set up an episode: put an object, shown in a scene and named by texture, into a container named by texture."""
     content = layout.content
     shape, other_shape = layout.choose_several(content.objects, 2)
     texture, other_texture = layout.choose_several(content.object_textures, 2)
@@ -67,7 +68,7 @@ def scene_understanding(layout: Layout) -> EpisodeSetup:
 
 
 def same_shape(layout: Layout) -> EpisodeSetup:
-    """All objects with the outline of one of two containers, round or square, into it."""
+    """Set up an episode: put all objects with the profile of one of two containers, round or square, into it."""
     content = layout.content
     container_shape = layout.choose(content.containers)
     profile = SHAPES[container_shape].profile
@@ -86,7 +87,7 @@ def same_shape(layout: Layout) -> EpisodeSetup:
 
 
 def same_texture(layout: Layout) -> EpisodeSetup:
-    """All objects with the texture of one of two containers into it."""
+    """Set up an episode: put all objects with the texture of one of two containers into it."""
     content = layout.content
     textures, shapes = layout.choose_several(content.object_textures, 2), layout.choose_several(content.objects, 2)
     container, other = layout.add_all([(layout.choose(content.containers), texture) for texture in textures])
@@ -107,7 +108,7 @@ def _all_into(layout: Layout, what: str, targets: list[int], container: int, dis
 
 
 def _one_of_many(layout: Layout) -> tuple[int, int, list[int]]:
-    """Add an object and three that share shape or texture, a container and one that shares either with it."""
+    """Add an object with three that share its shape or texture, and a container with one that shares either."""
     content = layout.content
     container_shape, texture = layout.choose(content.containers), layout.choose(content.container_textures)
     if layout.coin_flip():

@@ -1,23 +1,23 @@
 """Tasks that need memory: manipulate_old_neighbor, pick_in_order_then_restore.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022), its grids, directions and tolerances.
-Deviation: the rows of manipulate_old_neighbor are 0.16 m apart, not 0.125 m, because our outlines would touch.
+Deviation: the rows of manipulate_old_neighbor are 0.16 m apart instead of 0.125 m, because our outlines would touch.
 """
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals
 from astra.environments.tabletop.layout import EpisodeSetup, Layout
 
 DIRECTIONS = {"north": (-1, 0), "south": (1, 0), "west": (0, -1), "east": (0, 1)}
-"""Rows and columns of the grid, as seen from above: north is up, away from the viewer."""
+"""Steps in rows and columns of the grid, as seen from above; north points up, away from the viewer."""
 ROWS, COLUMNS = (0.34, 0.5, 0.66), (-0.25, 0.0)
-"""Where the grid of neighbors is, x and y in meters."""
+"""x of the rows and y of the columns of the grid of neighbors, in meters."""
 RESTORE_TOLERANCE = 0.05
 """Meters. Source: VIMA-Bench."""
 _PLACE = (0.5, 0.25)
 
 
 def manipulate_old_neighbor(layout: Layout) -> EpisodeSetup:
-    """An object into a container, then what was beside it before."""
+    """Set up an episode: put an object into a container, then the object that was next to it."""
     content = layout.content
     cells = [(row, column) for row in range(3) for column in range(2)]
     row, column = cells[int(layout.random.integers(len(cells)))]
@@ -57,7 +57,7 @@ def manipulate_old_neighbor(layout: Layout) -> EpisodeSetup:
 
 
 def pick_in_order_then_restore(layout: Layout) -> EpisodeSetup:
-    """An object through two of six containers that differ in texture, and back into its own."""
+    """Set up an episode: move an object through two of six containers, and back into its own."""
     content = layout.content
     spots = [(x, y) for x in (0.375, 0.625) for y in (-0.25, 0.0, 0.25)]
     order = [spots[i] for i in layout.random.permutation(len(spots))]

@@ -1,29 +1,31 @@
 """Tasks that sweep small blocks into a zone: sweep_without_exceeding, sweep_without_touching.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022): a rectangle that is open towards the viewer, one to three blocks
-of each of two textures, a line that no block may touch, inside the rectangle or in front of it; also sizes and places.
-Deviation: blocks begin at least 0.045 m apart, and scenes that the oracle cannot solve are drawn anew.
+of each of two textures, and a line that no block may touch, inside the rectangle or in front of it; also sizes and
+places.
+Deviation: blocks start at least 0.045 m apart, and scenes that the expert cannot solve are sampled again.
 """
 
 import math
 
 from astra.environments.tabletop.goals import SweepGoal
 from astra.environments.tabletop.layout import EpisodeSetup, Layout, NoRoomError, single_object
-from astra.environments.tabletop.scene import X_RANGE
+from astra.environments.tabletop.table_object import X_RANGE
 
 NUMBERS = {"any": 1, "one": 1, "two": 2, "three": 3}
-"""Words for how many; "all" is how many there are. As in VIMA-Bench, any means one."""
+"""Words for numbers of blocks. "all" is added for all blocks. As in VIMA-Bench, "any" means one."""
 PILES = ((-0.22, -0.04), (0.03, 0.21))
-"""Least and largest y of the two piles, in meters."""
+"""Minimum and maximum y of the two piles, in meters."""
 PILE_X = (0.57, 0.73)
+"""Minimum and maximum x of the piles, in meters."""
 BETWEEN = 0.045
-"""Least distance between two blocks, in meters."""
+"""Minimum distance between two blocks, in meters."""
 _LONG_SIDE = 0.27
 _SHOWN_LARGER = 0.07
 
 
 def sweep_without_exceeding(layout: Layout) -> EpisodeSetup:
-    """Some blocks into the rectangle, not as far as the line inside it."""
+    """Set up an episode: sweep some blocks into the rectangle, but not as far as the line inside it."""
     x = X_RANGE[0] + 0.16
     line = x + (float(layout.random.uniform(0.25, 0.6)) - 0.5) * _LONG_SIDE
     half = _LONG_SIDE / 2
@@ -32,7 +34,7 @@ def sweep_without_exceeding(layout: Layout) -> EpisodeSetup:
 
 
 def sweep_without_touching(layout: Layout) -> EpisodeSetup:
-    """Some blocks into the rectangle, around the line in front of it."""
+    """Set up an episode: sweep some blocks into the rectangle, around the line in front of it."""
     x, deep, wide = X_RANGE[0] + 0.14, 0.172, 0.3
     zone = (x - deep / 2, x + deep / 2, -wide / 2, wide / 2)
     return _setup(layout, x, x + deep / 2 + 0.02, 0.1875, zone, "touching")

@@ -1,4 +1,4 @@
-"""Tasks that turn objects where they are: rotate, twist.
+"""Tasks that turn objects in place: rotate, twist.
 
 Source: the tasks of VIMA-Bench (Jiang et al., 2022): clockwise, by 30 to 150 degrees in steps of 30.
 """
@@ -7,22 +7,22 @@ import math
 
 from astra.environments.tabletop.goals import Goal, PlacementGoals
 from astra.environments.tabletop.layout import EpisodeSetup, Layout, Picture
-from astra.environments.tabletop.scene import TableObject
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 
 DEGREES = (30, 60, 90, 120, 150)
-"""Angles, clockwise."""
+"""Clockwise angles."""
 TWIST_TOLERANCE = 0.05
 """Meters. Source: VIMA-Bench."""
 _EXAMPLES = 3
 
 
 def rotate(layout: Layout) -> EpisodeSetup:
-    """One object by an angle in words, among similar ones."""
+    """Set up an episode: turn one of several similar objects by an angle given in words."""
     content = layout.content
     shapes = layout.choose_several(content.asymmetric_objects, 2)
     textures = layout.choose_several(content.object_textures, 4)
-    if shapes[0] == shapes[1]:  # only one such object is held out for L3
+    if shapes[0] == shapes[1]:  # L3 has only one asymmetric object
         target, *distractors = layout.add_all([(shapes[0], texture) for texture in textures])
     else:
         target, *distractors = layout.add_two_by_two(shapes, textures)
@@ -36,7 +36,7 @@ def rotate(layout: Layout) -> EpisodeSetup:
 
 
 def twist(layout: Layout) -> EpisodeSetup:
-    """All objects of a texture by an angle that three pairs of pictures show."""
+    """Set up an episode: turn all objects of a texture by the angle that three pairs of pictures show."""
     content = layout.content
     texture, *others = layout.choose_several(content.object_textures, 4)
     number = int(layout.random.integers(1, 3))
