@@ -14,7 +14,7 @@ def trained(folder: Path, **training: Any) -> Path:
     from astra.datasets import DatasetWriter, Episode
     from astra.experiments.experiment import Experiment, run_training
     from astra.policies.astra import AstraConfig
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     chance = np.random.default_rng(0)
     with DatasetWriter(folder / "data", fps=5.0) as writer:

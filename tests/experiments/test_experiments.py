@@ -22,7 +22,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     from astra.experiments import EXPERIMENTS
     from astra.policies.astra import AstraConfig
     from astra.storage.config_json import from_json, to_json
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     made = EXPERIMENTS[name].make()
     assert from_json(AstraConfig, to_json(made.policy)) == made.policy

@@ -12,7 +12,8 @@ from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy
 from astra.suites.config import EvaluationConfig
-from astra.training.train import TrainingConfig, train
+from astra.training.config import TrainingConfig
+from astra.training.train import train
 from astra.trajectory import TrajectorySpec
 
 
