@@ -12,7 +12,8 @@ from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy
 from astra.suites.config import EvaluationConfig
-from astra.training.train import TrainingConfig, train
+from astra.training.config import TrainingConfig
+from astra.training.train import train
 from astra.trajectory import TrajectorySpec
 
 
@@ -35,24 +36,6 @@ class Experiment:
     """How it is trained."""
     rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
     """What is played every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """An experiment's entry in the list that `astra experiments` shows."""
-
-    make: Callable[[], Experiment]
-    row: str
-    """The paper's row that it stands for, or what it is for."""
-    scale: str
-    """cpu, or paper for the settings that the paper prints."""
-    hours: str
-    """Hours of training to expect, and on what."""
-
-    @property
-    def note(self) -> str:
-        """The first line of its lab note."""
-        return (self.make.__doc__ or "").strip().splitlines()[0]
 
 
 def run_training(
