@@ -37,24 +37,6 @@ class Experiment:
     """What is played every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """An experiment's entry in the list that `astra experiments` shows."""
-
-    make: Callable[[], Experiment]
-    row: str
-    """The paper's row that it stands for, or what it is for."""
-    scale: str
-    """cpu, or paper for the settings that the paper prints."""
-    hours: str
-    """Hours of training to expect, and on what."""
-
-    @property
-    def note(self) -> str:
-        """The first line of its lab note."""
-        return (self.make.__doc__ or "").strip().splitlines()[0]
-
-
 def run_training(
     experiment: Experiment,
     run_folder: Path,
