@@ -97,6 +97,6 @@ def test_missing_weights_are_refused_and_never_left_random(save_image_model: Cal
         make("vit", folder)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path):
+def test_a_missing_folder_is_reported(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="no pretrained model"):
         make("vit", str(tmp_path / "nowhere"))

@@ -113,7 +113,7 @@ def test_a_view_without_any_visible_object_is_read(tokenizer: ObjectTokenizer, v
     assert not tokens.any()
 
 
-def test_bad_objects_are_told(tokenizer: ObjectTokenizer, views: dict[str, Objects]):
+def test_bad_objects_are_reported(tokenizer: ObjectTokenizer, views: dict[str, Objects]):
     with pytest.raises(ValueError, match=r"no objects of the view 'front'; the policy reads top, front, the data show"):
         tokenizer({"top": views["top"]})
     with pytest.raises(ValueError, match="got 4 objects per view, but the policy has room for 3"):

@@ -138,7 +138,7 @@ def test_encoders_that_read_text_only_say_so(
         LanguageConfig(pretrained=save_text_model(kind), max_tokens=16).build(spec, tiny_statistics, WIDTH)
 
 
-def test_what_does_not_fit_is_told(words: LanguageTokenizer, objects: ObjectTokenizer):
+def test_what_does_not_fit_is_reported(words: LanguageTokenizer, objects: ObjectTokenizer):
     with pytest.raises(ValueError, match=r"has the placeholder \{base_obj\}, but there is no picture for it"):
         PromptPictures.stack(INSTRUCTIONS[:1], [{"dragged_obj": picture(1, 0)}])
     with pytest.raises(ValueError, match=r"a picture for 'scene', but the instruction 'stop now' has no placeholder"):

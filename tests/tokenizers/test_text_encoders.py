@@ -106,7 +106,7 @@ def test_more_tokens_than_the_encoder_reads_are_refused(
         config.build(tiny_spec, tiny_statistics, 8)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path, tiny_spec: TrajectorySpec, tiny_statistics: Statistics):
+def test_a_missing_folder_is_reported(tmp_path: Path, tiny_spec: TrajectorySpec, tiny_statistics: Statistics):
     with pytest.raises(FileNotFoundError, match=r"no pretrained model .*nowhere"):
         LanguageConfig(pretrained=str(tmp_path / "nowhere")).build(tiny_spec, tiny_statistics, 8)
 

@@ -67,7 +67,7 @@ def test_an_empty_instruction_has_no_tokens(words: Words):
     assert words(["", "push"])[1].tolist() == [[False], [True]]
 
 
-def test_words_that_the_data_set_lacks_are_told_once():
+def test_words_that_the_dataset_lacks_are_reported_once():
     words = Words(INSTRUCTIONS, width=6, max_tokens=32)
     with pytest.warns(UserWarning, match=r"never read the words cup, AWAY, .* instructions of \d+ words"):
         words(["push the cup AWAY"])

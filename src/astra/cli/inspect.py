@@ -18,7 +18,7 @@ from astra.cli.inspect_tabletop import tabletop
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.datasets import LeRobotDataset, describe
-from astra.datasets.lerobot.metadata import by_readability
+from astra.datasets.lerobot.metadata import readable_and_video_columns
 from astra.policies.checkpoint import load_policy, policy_folder
 from astra.policies.sizes import SIZES, trunk_parameters
 
@@ -97,7 +97,7 @@ def dataset(folder: tyro.conf.Positional[Path]) -> None:
     Args:
         folder: the dataset.
     """
-    readable, videos = by_readability(folder)
+    readable, videos = readable_and_video_columns(folder)
     facts = describe(LeRobotDataset.open(folder, readable if videos else None))
     _print_facts([*facts, *((column, "video, which cannot be read yet") for column in videos)])
 
