@@ -105,7 +105,9 @@ def test_a_damaged_frame_is_named(dataset_folder: Path) -> None:
         return with_column(table, "observation.image", pa.array(values, table.schema.field("observation.image").type))
 
     edit_rows(dataset_folder, spoil)
-    with pytest.raises(ValueError, match=r"column 'observation\.image', episode 3, timestep 1: .* not a complete image"):
+    with pytest.raises(
+        ValueError, match=r"column 'observation\.image', episode 3, timestep 1: .* not a complete image"
+    ):
         LeRobotDataset.open(dataset_folder)
 
 
