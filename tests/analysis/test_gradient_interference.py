@@ -66,7 +66,7 @@ def test_pulls_are_those_of_both_losses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("noise", "resolved"), [(3.0, True), (300.0, False)])
-def test_the_drift_and_its_direction_are_told_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
+def test_the_drift_and_its_direction_are_reported_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
     """A mean over batches would tell a cosine near 0 here, because the noise in it is at right angles."""
     from astra.analysis.gradient_interference import GROUPS, _pull
 

@@ -100,9 +100,9 @@ def dataset(folder: tyro.conf.Positional[Path]) -> None:
         folder: folder of the dataset.
     """
     from astra.datasets import LeRobotDataset, describe
-    from astra.datasets.lerobot.metadata import by_readability
+    from astra.datasets.lerobot.metadata import readable_and_video_columns
 
-    readable, videos = by_readability(folder)
+    readable, videos = readable_and_video_columns(folder)
     facts = describe(LeRobotDataset.open(folder, readable if videos else None))
     _print_facts([*facts, *((column, "video, which cannot be read yet") for column in videos)])
 

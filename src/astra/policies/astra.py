@@ -26,7 +26,7 @@ from astra.policies.action_heads import behavior_cloning
 from astra.policies.autoregression import choose_action, outputs_before_actions
 from astra.policies.policy import Losses
 from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy, SequenceState, reset_envs
-from astra.tokenizers.relative_actions import measured_from
+from astra.tokenizers.relative_actions import relative_action_spec
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -85,7 +85,7 @@ class Astra(SequencePolicy[AstraState]):
             statistics,
             measured=None
             if config.reference_state is None
-            else measured_from(config.reference_state, spec, statistics),
+            else relative_action_spec(config.reference_state, spec, statistics),
             causal_segments=causal_segments(config),
         )
         queries = torch.randn(config.chunk_size * self.sizes.action, config.width) * init_std(config.width)

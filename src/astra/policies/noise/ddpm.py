@@ -110,4 +110,4 @@ class DDPM(Noise):
             noisy = self.scheduler.step(noise, step, noisy, generator=list(generators), return_dict=False)[0]
         values = self.low + (noisy.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
         values = torch.where(actions.binary, torch.where(noisy >= 0, self.high, self.low), values)
-        return torch.where(actions.varies, values, actions.denormalise(actions.normalize(actions.mean)))
+        return torch.where(actions.varies, values, actions.denormalize(actions.normalize(actions.mean)))

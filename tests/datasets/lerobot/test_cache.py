@@ -23,7 +23,7 @@ def test_the_cache_is_made_once(dataset_folder: Path) -> None:
     assert not list(dataset_folder.rglob("unfinished*"))
 
 
-def test_a_changed_data_set_gets_a_new_cache_and_loses_the_old(dataset_folder: Path) -> None:
+def test_a_changed_dataset_gets_a_new_cache_and_loses_the_old(dataset_folder: Path) -> None:
     LeRobotDataset.open(dataset_folder)
     first = caches(dataset_folder / "cache")
     path = dataset_folder / "data/chunk-000/file-000.parquet"
@@ -59,7 +59,7 @@ def test_a_failure_leaves_no_cache_of_the_column(dataset_folder: Path) -> None:
     assert caches(dataset_folder) == {}
 
 
-def test_where_the_data_set_cannot_be_written_the_cache_lies_elsewhere(
+def test_where_the_dataset_cannot_be_written_the_cache_lies_elsewhere(
     dataset_folder: Path, episodes: list[Episode], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (dataset_folder / "cache").write_text("a file in the place of the folder")

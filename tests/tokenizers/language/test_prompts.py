@@ -1,4 +1,4 @@
-"""Words and pictures in one prompt, in reading order; what does not fit is told."""
+"""WordTokenizer and pictures in one prompt, in reading order; what does not fit is told."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 
 from astra.objects import ObjectSpec, PromptPictures, placeholders
 from astra.tokenizers.language.config import LanguageConfig, LanguageTokenizer
-from astra.tokenizers.language.words import Words
+from astra.tokenizers.language.words import WordTokenizer
 from astra.tokenizers.vision.objects import ObjectConfig, ObjectTokenizer
 from astra.trajectory import Statistics, TrajectorySpec
 
@@ -61,7 +61,7 @@ def test_placeholders_are_named_once_in_reading_order():
 
 
 def test_placeholders_are_no_words(words: LanguageTokenizer):
-    assert isinstance(words, Words)
+    assert isinstance(words, WordTokenizer)
     assert sorted(words.tokenizer.get_vocab()) == sorted(
         ["[PAD]", "[UNK]", "put", "the", "into", ".", "follow", "stop", "now"]
     )
@@ -69,7 +69,7 @@ def test_placeholders_are_no_words(words: LanguageTokenizer):
 
 
 def test_a_prompt_is_words_and_objects_in_reading_order(words: LanguageTokenizer, objects: ObjectTokenizer):
-    assert isinstance(words, Words)
+    assert isinstance(words, WordTokenizer)
     assert words.picture is not None
     instructions, pictures = stacked(0, 1, 2)
     assert pictures is not None
@@ -85,7 +85,7 @@ def test_a_prompt_is_words_and_objects_in_reading_order(words: LanguageTokenizer
 
 
 def test_a_placeholder_that_is_named_twice_shows_its_picture_twice(words: LanguageTokenizer, objects: ObjectTokenizer):
-    assert isinstance(words, Words)
+    assert isinstance(words, WordTokenizer)
     text = "put {dragged_obj} into {dragged_obj}"
     pictures = PromptPictures.stack([text], [{"dragged_obj": picture(1, 0)}])
     tokens, valid = words([text], pictures, objects)
@@ -134,11 +134,11 @@ def test_gradients_reach_the_objects_through_a_frozen_t5(
 def test_encoders_that_read_text_only_say_so(
     kind: str, spec: TrajectorySpec, tiny_statistics: Statistics, save_text_model: Callable[[str], str]
 ):
-    with pytest.raises(ValueError, match="reads text only: take a T5, or words of the dataset"):
+    with pytest.raises(ValueError, match="encodes text only: use a T5, or words of the dataset"):
         LanguageConfig(pretrained=save_text_model(kind), max_tokens=16).build(spec, tiny_statistics, WIDTH)
 
 
-def test_what_does_not_fit_is_told(words: LanguageTokenizer, objects: ObjectTokenizer):
+def test_what_does_not_fit_is_reported(words: LanguageTokenizer, objects: ObjectTokenizer):
     with pytest.raises(ValueError, match=r"has the placeholder \{base_obj\}, but there is no picture for it"):
         PromptPictures.stack(INSTRUCTIONS[:1], [{"dragged_obj": picture(1, 0)}])
     with pytest.raises(ValueError, match=r"a picture for 'scene', but the instruction 'stop now' has no placeholder"):
@@ -151,10 +151,10 @@ def test_what_does_not_fit_is_told(words: LanguageTokenizer, objects: ObjectToke
     with pytest.raises(ValueError, match="give every picture in every view"):
         PromptPictures.stack(INSTRUCTIONS[:2], [one_view, PICTURES[1]])
     many = PromptPictures.stack(["{scene}"], [{"scene": picture(5, 0)}])
-    with pytest.raises(ValueError, match="a prompt pictures 5 objects, but the policy was made for at most 4"):
+    with pytest.raises(ValueError, match="a prompt pictures 5 objects, but the policy was built for at most 4"):
         words(["{scene}"], many, objects)
     with pytest.raises(ValueError, match="has 33 tokens, but max_tokens is 32"):
         words(["stop " * 33], None, objects)
-    alone = Words(["stop now"], WIDTH, 32)
-    with pytest.raises(ValueError, match="the policy was made for prompts of words alone"):
+    alone = WordTokenizer(["stop now"], WIDTH, 32)
+    with pytest.raises(ValueError, match="the policy was built for prompts of words only"):
         alone(*stacked(0), objects)

@@ -1,4 +1,4 @@
-"""Datasets that are not whole: one clear message, and nothing changed on disk."""
+"""Damaged datasets: one clear message, and nothing changed on disk."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import LeRobotDataset
-from astra.datasets.lerobot.metadata import by_readability
+from astra.datasets.lerobot.metadata import readable_and_video_columns
 
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -51,17 +51,17 @@ def test_a_truncated_file_is_named(dataset_folder: Path, file: str, share: float
         LeRobotDataset.open(dataset_folder)
 
 
-def test_a_folder_that_is_no_data_set_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is no LeRobotDataset"):
+def test_a_folder_that_is_no_dataset_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="is not a LeRobotDataset"):
         LeRobotDataset.open(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_lies_where_a_data_set_is_expected_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: make it with astra collect"):
+def test_what_lies_where_a_dataset_is_expected_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: create it with astra collect"):
         LeRobotDataset.open(tmp_path / "nowhere")
     (tmp_path / "run/checkpoints").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"run holds a policy, not demonstrations"):
+    with pytest.raises(FileNotFoundError, match=r"run contains a policy, not a dataset"):
         LeRobotDataset.open(tmp_path / "run")
 
 
@@ -76,12 +76,12 @@ def test_video_columns_can_be_left_out_but_not_read(dataset_folder: Path) -> Non
     with pytest.raises(ValueError, match=r"observation\.image as video, which cannot be read yet"):
         LeRobotDataset.open(dataset_folder)
     assert LeRobotDataset.open(dataset_folder, columns={"observation.state"}).spec.images == {}
-    readable, videos = by_readability(dataset_folder)
+    readable, videos = readable_and_video_columns(dataset_folder)
     assert videos == ["observation.image"]
     assert LeRobotDataset.open(dataset_folder, readable).spec.images == {}
 
 
-def test_an_unknown_column_is_told_with_the_known_ones(dataset_folder: Path) -> None:
+def test_an_unknown_column_is_reported_with_the_known_ones(dataset_folder: Path) -> None:
     with pytest.raises(ValueError, match=r"no column observation\.depth; it has observation\.state"):
         LeRobotDataset.open(dataset_folder, columns={"observation.depth"})
 
@@ -105,29 +105,31 @@ def test_a_damaged_frame_is_named(dataset_folder: Path) -> None:
         return with_column(table, "observation.image", pa.array(values, table.schema.field("observation.image").type))
 
     edit_rows(dataset_folder, spoil)
-    with pytest.raises(ValueError, match=r"column 'observation\.image', episode 3, timestep 1: .* not a whole image"):
+    with pytest.raises(
+        ValueError, match=r"column 'observation\.image', episode 3, timestep 1: .* not a complete image"
+    ):
         LeRobotDataset.open(dataset_folder)
 
 
-def test_missing_rows_are_told(dataset_folder: Path) -> None:
+def test_missing_rows_are_reported(dataset_folder: Path) -> None:
     edit_rows(dataset_folder, lambda table: table.slice(0, 20))
     with pytest.raises(ValueError, match="ends after 20 of 24 rows"):
         LeRobotDataset.open(dataset_folder)
 
 
-def test_rows_in_the_wrong_place_are_told(dataset_folder: Path) -> None:
+def test_rows_in_the_wrong_place_are_reported(dataset_folder: Path) -> None:
     edit_rows(dataset_folder, lambda table: table.slice(1))
     with pytest.raises(ValueError, match="lacks rows of its episodes"):
         LeRobotDataset.open(dataset_folder)
 
 
-def test_a_missing_column_is_told(dataset_folder: Path) -> None:
+def test_a_missing_column_is_reported(dataset_folder: Path) -> None:
     edit_rows(dataset_folder, lambda table: table.drop_columns(["action"]))
-    with pytest.raises(ValueError, match="has no column action; it has"):
+    with pytest.raises(ValueError, match="has no column action; its columns are"):
         LeRobotDataset.open(dataset_folder)
 
 
-def test_a_column_of_another_width_is_told(dataset_folder: Path) -> None:
+def test_a_column_of_another_width_is_reported(dataset_folder: Path) -> None:
     wider = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(24 * 3, np.float32)), 3)
     edit_rows(dataset_folder, lambda table: with_column(table, "action", wider))
     with pytest.raises(ValueError, match="column 'action': got 3 values per row, but"):
@@ -136,9 +138,9 @@ def test_a_column_of_another_width_is_told(dataset_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "message"),
-    [("total_episodes", "hold 4"), ("total_frames", "add up to 24"), ("total_tasks", "holds 2 instructions")],
+    [("total_episodes", "have 4"), ("total_frames", "add up to 24"), ("total_tasks", "has 2 instructions")],
 )
-def test_counts_that_contradict_each_other_are_told(dataset_folder: Path, count: str, message: str) -> None:
+def test_counts_that_contradict_each_other_are_reported(dataset_folder: Path, count: str, message: str) -> None:
     edit_info(dataset_folder, lambda info: info.update({count: info[count] + 1}))
     with pytest.raises(ValueError, match=message):
         LeRobotDataset.open(dataset_folder)

@@ -93,7 +93,7 @@ def test_episodes_tell_their_rows_and_statistics(dataset_folder: Path, episodes:
 def test_episodes_are_written_a_few_at_a_time(
     dataset_folder: Path, tmp_path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astra.datasets.lerobot.episode_file.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("astra.datasets.lerobot.tables.ROWS_PER_BATCH", 3)
     write(tmp_path / "few", episodes)
     file = pq.ParquetFile(tmp_path / "few" / EPISODES)
     assert file.num_row_groups == 2
@@ -135,7 +135,7 @@ def test_names_and_bounds_of_actions_come_back(tmp_path: Path, make_episode: Mak
     assert info["features"]["action"]["names"] == ["x", "grip"]
 
 
-def test_large_data_sets_are_split_over_files(
+def test_large_datasets_are_split_over_files(
     tmp_path: Path, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("astra.datasets.lerobot.tables.MEGABYTES_PER_FILE", 0)
@@ -180,7 +180,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path, make_episode: Make) -> N
     assert list((tmp_path / "deep").iterdir()) == []
 
 
-def test_a_data_set_without_episodes_is_not_written(tmp_path: Path) -> None:
+def test_a_dataset_without_episodes_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no episode"):
         write(tmp_path / "data", [])
     assert list(tmp_path.iterdir()) == []
@@ -193,7 +193,7 @@ def test_episodes_that_do_not_fit_are_refused_by_name(tmp_path: Path, make_episo
     for episodes, message in [
         ((first, wider), r"episode 1, column 'action': got the shape \[3\]"),
         ((first, other, broken), "episode 2, column 'action': NaN"),
-        ((first, make_episode(1, camera=True)), "only one side has observation.image"),
+        ((first, make_episode(1, camera=True)), "the difference is observation.image"),
         ((replace(first, fps=10.0),), "episode 0 has 10.0 timesteps per second, but the dataset 5.0"),
     ]:
         with pytest.raises(ValueError, match=message):

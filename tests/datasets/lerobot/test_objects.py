@@ -96,7 +96,7 @@ def test_equal_prompts_are_stored_once(tmp_path: Path, pictured: list[Episode]):
     dataset = LeRobotDataset.open(write(tmp_path / "data", pictured))
     assert dataset.prompts is not None
     assert dataset.prompts.of_episode.tolist() == [0, 1, -1, 0, 2, -1]
-    assert dict(describe(dataset))["prompts with pictures"] == "3, of 2 to 2 objects"
+    assert dict(describe(dataset))["prompts with pictures"] == "3, with 2 to 2 objects each"
 
 
 def test_a_batch_holds_the_objects_and_pictures_of_its_windows(tmp_path: Path, pictured: list[Episode]):
@@ -219,7 +219,7 @@ def test_a_bad_column_of_objects_is_named(tmp_path: Path, pictured: list[Episode
         r"view 'top' lack the column observation.objects.top.crops": change(crops, None),
         r"crops'.*float32 of shape.*expected uint8": change(crops, episode.columns[crops].astype(np.float32)),
         r"boxes'.*expected float32 of shape \(timesteps, objects, 4\)": change(boxes, episode.columns[boxes][..., 0]),
-        r"all views need room for the same number of objects": change(boxes, episode.columns[boxes][:, :2]),
+        r"all views need arrays of the same number of objects": change(boxes, episode.columns[boxes][:, :2]),
     }
     for message, bad in wrong.items():
         with pytest.raises(ValueError, match=message):
@@ -227,12 +227,12 @@ def test_a_bad_column_of_objects_is_named(tmp_path: Path, pictured: list[Episode
 
 
 def test_a_view_of_unknown_size_is_refused(tmp_path: Path, pictured: list[Episode]):
-    with pytest.raises(ValueError, match=r"view 'front', whose size is not known.*it knows top"):  # noqa: SIM117
+    with pytest.raises(ValueError, match=r"view 'front', whose size is unknown.*it got top"):  # noqa: SIM117
         with DatasetWriter(tmp_path / "data", fps=1.0, views={"top": (128, 256)}) as writer:
             writer.add(pictured[0])
 
 
-def test_damaged_prompts_are_told(tmp_path: Path, pictured: list[Episode]):
+def test_damaged_prompts_are_reported(tmp_path: Path, pictured: list[Episode]):
     folder = write(tmp_path / "data", pictured)
     path = folder / "meta/prompts.parquet"
     whole = pq.read_table(path)
@@ -241,7 +241,7 @@ def test_damaged_prompts_are_told(tmp_path: Path, pictured: list[Episode]):
         pq.write_table(table, path)
 
     spoil(whole.slice(0, 2))
-    with pytest.raises(ValueError, match=r"episode 4, .* but prompt 2 of 2 has none; copy the dataset again"):
+    with pytest.raises(ValueError, match=r"episode 4, .* but prompt 2 of 2 has none; copy the whole dataset again"):
         LeRobotDataset.open(folder)
     spoil(whole.drop_columns(["front.boxes"]))
     with pytest.raises(ValueError, match=r"prompts.parquet has no column front.boxes"):
@@ -251,7 +251,7 @@ def test_damaged_prompts_are_told(tmp_path: Path, pictured: list[Episode]):
     with pytest.raises(ValueError, match=r"prompt 0, view 'top': got 100 numbers of crops, expected 6144"):
         LeRobotDataset.open(folder)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"prompts.parquet is not a whole parquet file"):
+    with pytest.raises(ValueError, match=r"prompts.parquet is not a valid parquet file"):
         LeRobotDataset.open(folder)
     path.unlink()
     with pytest.raises(ValueError, match=r"has placeholders, but the episodes have no prompt_index"):

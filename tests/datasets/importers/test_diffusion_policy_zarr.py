@@ -61,24 +61,24 @@ def read(store: Path, columns: dict[str, str] = COLUMNS) -> None:
     list(read_diffusion_policy_zarr(store, instruction="push", columns=columns))
 
 
-def test_a_store_that_is_not_there_or_not_whole_is_told(store: Path) -> None:
+def test_a_store_that_is_not_there_or_not_whole_is_reported(store: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read(store / "nowhere")
     with pytest.raises(ValueError, match="no array 'data/reward'"):
         read(store, columns={"reward": "observation.reward", **COLUMNS})
     (store / "data/state/2.0").unlink()
-    with pytest.raises(ValueError, match="'data/state' has 4 of 5 chunks"):
+    with pytest.raises(ValueError, match="'data/state' has 4 of 5 zarr chunks"):
         read(store)
 
 
-def test_a_damaged_chunk_is_told(store: Path) -> None:
+def test_a_damaged_chunk_is_reported(store: Path) -> None:
     chunk = store / "data/action/1.0"
     chunk.write_bytes(chunk.read_bytes()[:9])
-    with pytest.raises(ValueError, match=r"array 'action', episode 0: a chunk is damaged"):
+    with pytest.raises(ValueError, match=r"array 'action', episode 0: a zarr chunk is damaged"):
         read(store)
 
 
-def test_a_truncated_archive_is_told(store: Path) -> None:
+def test_a_truncated_archive_is_reported(store: Path) -> None:
     archive = store.with_suffix(".tar")
     with tarfile.open(archive, "w") as tar:
         tar.add(store, arcname="buffer.zarr")

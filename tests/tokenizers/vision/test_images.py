@@ -122,9 +122,9 @@ def test_the_small_encoder_is_small():
     [
         ({"encoder": "resnet", "tokens": "patches"}, "a resnet has no patches"),
         ({"encoder": "small", "pretrained": "somewhere"}, "the small encoder has no pretrained weights"),
-        ({"encoder": "vit", "image_size": (64, 100), "patch_size": 32}, "no multiple of images.patch_size=32"),
+        ({"encoder": "vit", "image_size": (64, 100), "patch_size": 32}, "not a multiple of images.patch_size=32"),
         ({"encoder": "small", "image_size": 36, "patch_size": 12}, "merges patches of 4 pixels two by two"),
-        ({"encoder": "mae", "image_size": (32, 64)}, "an mae places its patches in a square"),
+        ({"encoder": "mae", "image_size": (32, 64)}, "an mae needs square images"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str):
@@ -183,7 +183,7 @@ def test_a_policy_in_double_precision_keeps_its_frozen_encoder(save_image_model:
 
 
 def test_freezing_random_weights_is_refused():
-    with pytest.raises(ValueError, match=r"images.frozen=True would freeze a vit of random weights"):
+    with pytest.raises(ValueError, match=r"images.frozen=True would freeze a vit with random weights"):
         ImageConfig(encoder="vit", frozen=True)
 
 

@@ -113,10 +113,10 @@ def test_a_view_without_any_visible_object_is_read(tokenizer: ObjectTokenizer, v
     assert not tokens.any()
 
 
-def test_bad_objects_are_told(tokenizer: ObjectTokenizer, views: dict[str, Objects]):
-    with pytest.raises(ValueError, match=r"no objects of the view 'front'; the policy reads top, front, the data show"):
+def test_bad_objects_are_reported(tokenizer: ObjectTokenizer, views: dict[str, Objects]):
+    with pytest.raises(ValueError, match=r"objects of the view 'front' are missing: the policy expects top, front, got"):
         tokenizer({"top": views["top"]})
-    with pytest.raises(ValueError, match="got 4 objects per view, but the policy has room for 3"):
-        tokenizer(views, room=3)
+    with pytest.raises(ValueError, match="got 4 objects per view, but the policy was built for at most 3"):
+        tokenizer(views, max_objects=3)
     with pytest.raises(ValueError, match="objects need a view and room for one object"):
         ObjectSpec(views={}, max_objects=1)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
-from astra.datasets.lerobot.png import decode_image
+from astra.datasets.lerobot.layout import decode_image
 
 Make = Callable[..., Episode]
 
@@ -79,7 +79,7 @@ def test_a_split_leaves_something_to_train_on(dataset: LeRobotDataset) -> None:
         dataset.split_episodes(0.99, seed=0)
 
 
-def test_a_data_set_that_lerobot_opens_is_read(tmp_path: Path, shared_data: Path) -> None:
+def test_a_dataset_that_lerobot_opens_is_read(tmp_path: Path, shared_data: Path) -> None:
     folder = tmp_path / "sample"
     shutil.copytree(shared_data / "lerobot_v3_pusht2task_sample", folder)
     dataset = LeRobotDataset.open(folder)
