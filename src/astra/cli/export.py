@@ -7,7 +7,6 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
-from astra.policies.astra import Astra
 from astra.policies.checkpoint import load_policy
 from astra.serving.control_step import ControlStep
 from astra.serving.export import (
@@ -51,12 +50,7 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if the policy cannot be exported, or a program differs from it.
     """
     chosen = parse(Export, "export", arguments)
-    policy = load_policy(chosen.checkpoint)
-    if not isinstance(policy, Astra):
-        raise ValueError(
-            f"only Astra can be exported, this is a {type(policy).__name__}: run it by astra.policies.checkpoint"
-            ".load_policy"
-        )
+    policy = load_policy(chosen.checkpoint).exportable()
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MOST_PROMPTS:
         raise ValueError(
