@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from astra.augmentation.state_noise import with_state_noise
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import Policy
 from astra.storage.config_json import from_json
 from astra.training.config import TrainingConfig
 from astra.training.objective import Objective
@@ -67,7 +68,7 @@ class Pull:
 class Opened:
     """A run as it was at a checkpoint: its weights in training, not their average."""
 
-    policy: SequencePolicy
+    policy: Policy[Any]
     contrastive: ContrastiveDynamics
     training: TrainingConfig
     update: int
@@ -88,7 +89,6 @@ def open_run(checkpoint: Path) -> Opened:
     if training.contrastive is None:
         raise ValueError(f"{checkpoint} did not learn by contrast: give a run that was trained with --contrast")
     policy = load_policy(folder)
-    assert isinstance(policy, SequencePolicy)
     weights = folder / "training_state" / "weights.safetensors"
     fill(policy, {**policy.state_dict(), **load_tensors(weights)}, str(weights))
     contrastive = ContrastiveDynamics(training.contrastive, policy)

@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from astra.attention.segments import split
 from astra.augmentation.pictures import AugmentationConfig, augmented
 from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
-from astra.policies.policy import Policy
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
 
@@ -103,30 +101,30 @@ class ContrastiveDynamics(nn.Module):
 
     def __init__(self, config: ContrastiveConfig, policy: Policy[Any]) -> None:
         super().__init__()
-        if not isinstance(policy, SequencePolicy):
-            raise ValueError(
-                f"contrastive dynamics learning encodes whole trajectories, which a {type(policy).__name__} cannot; "
-                f"take a policy over one sequence, such as Astra, or set training.contrastive to None"
-            )
         self.config = config
-        self.head = TrajectoryHead(policy.config.width, config.projection, config.pooling)
-        self.perturb = ActionPerturbation(policy, config.action_noise)
+        encoder = policy.trajectory_encoder()
+        self.head = TrajectoryHead(encoder.width, config.projection, config.pooling)
+        self.perturb = ActionPerturbation(encoder, config.action_noise)
 
     def forward(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast
+        self, policy: Policy[Any], trajectory: Trajectory, contrast: Contrast
     ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         """Compute L_CDL of a batch, and detached means to log. Source: Eq. 2."""
-        perturbed = self.perturb(trajectory.actions)
+        perturbed, encoder = self.perturb(trajectory.actions), policy.trajectory_encoder()
         if self.config.checkpointing and torch.is_grad_enabled():
-            embeddings = checkpoint(self.embed, policy, trajectory, contrast, perturbed, use_reentrant=False)
+            embeddings = checkpoint(self.embed, encoder, trajectory, contrast, perturbed, use_reentrant=False)
             assert isinstance(embeddings, Tensor)
         else:
-            embeddings = self.embed(policy, trajectory, contrast, perturbed)
+            embeddings = self.embed(encoder, trajectory, contrast, perturbed)
         loss, metrics = info_nce(embeddings, temperature=self.config.temperature, normalize=self.config.normalize)
-        return loss, {"contrastive_loss": loss.detach(), **metrics, **self._changed_bins(policy, trajectory, perturbed)}
+        return loss, {
+            "contrastive_loss": loss.detach(),
+            **metrics,
+            **self._changed_bins(encoder, trajectory, perturbed),
+        }
 
     def embed(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, perturbed: Float[Tensor, "B _ N"]
+        self, policy: TrajectoryEncoder, trajectory: Trajectory, contrast: Contrast, perturbed: Float[Tensor, "B _ N"]
     ) -> Float[Tensor, "A C F"]:
         """Encode anchors, positives and negatives in one pass, and embed each.
 
@@ -151,9 +149,7 @@ class ContrastiveDynamics(nn.Module):
             mixed = replace(mixed, actions=mixed.actions - _at(reference.repeat(2, 1, 1), actions) + other)
         prompts = self._prompts(policy, trajectory, contrast, C)
         placed = _at(tokens, states), exists.flatten(0, 1)[states]
-        laid_out = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)
-        encoded = policy.read(laid_out, context_out=True)
-        _, last = split(encoded, policy.sizes.state, policy.sizes.action)
+        _, last = policy.encode(mixed, states=placed, prompts=prompts)
         return self.head(last, rows).unflatten(0, (A, C))
 
     def _seen(self, trajectory: Trajectory, contrast: Contrast) -> Trajectory:
@@ -174,17 +170,15 @@ class ContrastiveDynamics(nn.Module):
             return seen
         return augmented(seen, self.config.augmentation, after=contrast.originals, together=True)
 
-    def _prompts(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, C: int
-    ) -> tuple[Tensor, Tensor, Int64[Tensor, " R"]]:
+    def _prompts(self, policy: TrajectoryEncoder, trajectory: Trajectory, contrast: Contrast, C: int) -> PromptTokens:
         first = list(contrast.first_prompts)
         pictures = None if trajectory.pictures is None else trajectory.pictures[first]
         instructions = tuple(trajectory.instructions[row] for row in first)
-        prompt, valid = policy.language(instructions, pictures, policy.states.objects)
-        return prompt, valid, contrast.prompts.repeat_interleave(C)
+        prompt, valid = policy.prompt_tokens(instructions, pictures)
+        return PromptTokens(tokens=prompt, valid=valid, index=contrast.prompts.repeat_interleave(C))
 
     def _changed_bins(
-        self, policy: SequencePolicy, trajectory: Trajectory, perturbed: Float[Tensor, "B _ N"]
+        self, policy: TrajectoryEncoder, trajectory: Trajectory, perturbed: Float[Tensor, "B _ N"]
     ) -> Mapping[str, Float[Tensor, ""]]:
         """Give the share of actions, of the dimensions that are perturbed, whose bin is another."""
         if not isinstance(policy.actions, DiscreteActions):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import TrajectoryEncoder
 from astra.tokenizers.actions import DiscreteActions
 
 
@@ -21,7 +21,7 @@ class ActionPerturbation(nn.Module):
     high: Tensor
     periodic: Tensor
 
-    def __init__(self, policy: SequencePolicy, share: float) -> None:
+    def __init__(self, policy: TrajectoryEncoder, share: float) -> None:
         """Find the noise's scale.
 
         Args:
@@ -31,9 +31,7 @@ class ActionPerturbation(nn.Module):
         super().__init__()
         spec, actions = policy.spec.actions, policy.actions
         still = ~actions.varies | torch.tensor(spec.binary, device=actions.varies.device)
-        measured_from = getattr(policy.config, "reference_state", None)
-        measured = policy.statistics.relative_actions[measured_from] if measured_from else policy.statistics.actions
-        std = measured.std.to(still.device)
+        std = policy.action_statistics.std.to(still.device)
         bin_width = actions.bin_width if isinstance(actions, DiscreteActions) else torch.zeros_like(std)
         deviation = torch.maximum(share * std, bin_width)
         self.register_buffer("deviation", deviation.masked_fill(still, 0.0), persistent=False)
