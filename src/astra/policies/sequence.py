@@ -286,19 +286,21 @@ class SequencePolicy(Policy[State]):
         T, L, C = tokens.num_timesteps, tokens.prompts.tokens.shape[1], tokens.context.shape[1]
         Q, device = tokens.num_queries, tokens.context.device
         shape = (L, self.sizes.state, self.sizes.action, T, Q)
-        limits = dict(actions=tokens.num_actions, window=self.config.window, causal_segments=self.causal_segments)
-        rows, columns, allowed = split_mask(*shape, **limits)
+        actions, window, causal = tokens.num_actions, self.config.window, self.causal_segments
+        rows, columns, allowed = split_mask(*shape, actions=actions, window=window, causal_segments=causal)
         rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
         if Q:  # only the rows of the queries that are computed
             computed = C + Q * torch.arange(T, device=device)[:, None] + tokens.query_slots
             kept = torch.cat([torch.arange(C, device=device), computed.flatten()])
             rows, allowed = rows.select(kept), allowed[kept]
+        asked = len(tokens.query_slots)
+        blocks = row_blocks_of(*shape, actions=actions, window=window, causal_segments=causal, asked=asked)
         valid = torch.cat([tokens.prompts.valid[tokens.prompts.index], tokens.context_valid], dim=1)
         return SequenceMask(
             rows=rows,
             columns=columns,
             allowed=allowed[None] if valid.all() else allowed & valid[:, None, :],
-            row_blocks=row_blocks_of(*shape, **limits, asked=len(tokens.query_slots)),
+            row_blocks=blocks,
         )
 
     def model_inputs(self, tokens: SequenceTokens, mask: SequenceMask) -> ModelInputs:

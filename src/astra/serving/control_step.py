@@ -44,7 +44,7 @@ class ControlStep(nn.Module):
         self.timesteps = _check_timesteps(policy, timesteps)
         sizes, window = policy.sizes, policy.config.window
         check_control_steps(
-            sizes, window, len(policy.queries), self.timesteps if window is None else 2 * self.timesteps + 1
+            sizes, window, len(self.queries), self.timesteps if window is None else 2 * self.timesteps + 1
         )
         ring = [segment_ids(Kind.STATE, sizes.state), segment_ids(Kind.ACTION, sizes.action)]
         ids = concatenate(segment_ids(Kind.PROMPT, sizes.prompt), *(ring * self.timesteps))
