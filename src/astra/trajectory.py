@@ -91,6 +91,8 @@ class TrajectorySpec:
     """Timesteps per second."""
     objects: ObjectSpec | None = None
     """The objects, where they are seen one by one; None: they are not."""
+    suite: str = ""
+    """Name of the benchmark suite in which policies are measured; empty: not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

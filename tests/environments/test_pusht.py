@@ -65,7 +65,7 @@ def test_sets_states_exactly() -> None:
     environment.reset(seed=0)
     environment.set_state(STATE)
     np.testing.assert_allclose(environment.state(), STATE, atol=1e-9)
-    environment.step(environment.neutral_action())
+    environment.step(environment.no_op_action())
     np.testing.assert_allclose(environment.state(), STATE, atol=1e-3)
 
 
@@ -122,7 +122,7 @@ def test_goal_of_one_episode_is_forgotten_at_the_next() -> None:
     for instruction, goal in GOAL_POSES.items():
         environment.reset(seed=0, options={"goal": goal})
         assert environment.instruction == instruction
-        *_, info = environment.step(environment.neutral_action())
+        *_, info = environment.step(environment.no_op_action())
         np.testing.assert_allclose(info["goal_pose"], goal)
     environment.reset(seed=0)
     assert environment.goal == CENTER
@@ -152,7 +152,7 @@ def test_frames_show_the_goal() -> None:
 def test_truncates_after_max_timesteps() -> None:
     environment = PushTConfig(max_timesteps=3).build()
     environment.reset(seed=0)
-    ends = [environment.step(environment.neutral_action())[2:4] for _ in range(3)]
+    ends = [environment.step(environment.no_op_action())[2:4] for _ in range(3)]
     assert ends == [(False, False), (False, False), (False, True)]
 
 

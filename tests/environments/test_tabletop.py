@@ -125,7 +125,7 @@ def test_nothing_is_done_at_the_start_or_by_doing_nothing(task: str) -> None:
     for seed in range(2):
         environment.reset(seed=seed, options={"task": task})
         before = [(thing.x, thing.y, thing.angle) for thing in environment.scene.things]
-        *_, info = environment.step(environment.neutral_action())
+        *_, info = environment.step(environment.no_op_action())
         assert not info["is_success"]
         assert [(thing.x, thing.y, thing.angle) for thing in environment.scene.things] == before
 

@@ -69,7 +69,7 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
             assert (boxes[:, 0] < width).all()
             assert (boxes[:, 1] < height).all()
         with pytest.raises(ValueError, match="outside the workspace"):
-            environment.step(environment.neutral_action() + 1)
+            environment.step(environment.no_op_action() + 1)
         solved = environment.step(VimaOracle(3).act(environment))
         assert solved[2]
         assert solved[4]["is_success"]
@@ -80,7 +80,7 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
             np.testing.assert_array_equal(again[name], values)
         for name, shown in environment.prompt_pictures.items():
             np.testing.assert_array_equal(shown["top"]["crops"], pictures[name]["top"]["crops"])
-        _, _, done, _, info = environment.step(environment.neutral_action())
+        _, _, done, _, info = environment.step(environment.no_op_action())
         assert not done
         assert not info["is_success"]
     finally:

@@ -132,7 +132,7 @@ def _play(environment: Tabletop, agent: str, level: str, task: str, seed: int) -
     expert = {"oracle": Oracle, "oracle in bins": BinnedOracle, "guess": Guess}.get(agent)
     player = expert(seed) if expert else None
     for step in range(1, environment.max_timesteps + 1):
-        action = player.act(environment) if player else environment.neutral_action()
+        action = player.act(environment) if player else environment.no_op_action()
         *_, terminated, truncated, info = environment.step(action)
         if terminated or truncated:
             return bool(info["is_success"]), step

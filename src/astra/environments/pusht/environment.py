@@ -167,7 +167,7 @@ class PushT(Environment):
         """Render as `frame` does."""
         return self.frame()
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return the agent's own position: it stays where it is."""
         return np.asarray(self.simulator.agent.position, dtype=np.float32)
 

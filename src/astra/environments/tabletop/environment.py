@@ -187,9 +187,9 @@ class Tabletop(Environment):
     def expert_action(self) -> np.ndarray:
         """Return what the oracle does now; where it knows nothing to do, the neutral action."""
         action = next_action(self.scene, self.problem.goals)
-        return self.neutral_action() if action is None else action
+        return self.no_op_action() if action is None else action
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return an action in a corner of the workspace, where nothing lies: it moves nothing."""
         return np.array([X_RANGE[0], Y_RANGE[0], 0.0, X_RANGE[0], Y_RANGE[0], 0.0], dtype=np.float32)
 

@@ -220,7 +220,7 @@ class VimaBench(Environment):
         """Render both views, one above the other."""
         return np.concatenate([self._seen["rgb"][view].transpose(1, 2, 0) for view in VIEWS])
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return the action that picks and places at the same corner, where nothing lies."""
         low = np.array(ACTIONS["se2"].low)
         low[[2, 5]] = 0.0

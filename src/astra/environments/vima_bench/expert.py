@@ -18,7 +18,7 @@ class VimaOracle:
     def act(self, environment: VimaBench) -> np.ndarray:
         """Give the next action; where the oracle has none, the one that does nothing."""
         action = environment.oracle_action()
-        return environment.neutral_action() if action is None else action
+        return environment.no_op_action() if action is None else action
 
 
 @dataclass(frozen=True, kw_only=True)
