@@ -13,6 +13,9 @@ from pathlib import Path
 from astra.cli.parse import parse
 from astra.suites.config import EvaluationConfig
 
+SCORE = "reward"
+"""Score in the last line: the mean over episodes of the largest min(coverage / 0.95, 1)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
@@ -45,14 +48,15 @@ def run(arguments: Sequence[str]) -> None:
     import torch
     from rich.console import Console
 
-    from astra.demonstrations.pusht import CollectConfig, collect_pusht
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.pusht.suite import SUITE
     from astra.evaluation.report import write_report
     from astra.evaluation.result_table import result_line, result_table
     from astra.experiments.experiment import Experiment, run_training
     from astra.experiments.pusht import small_policy, small_training
     from astra.policies.checkpoint import load_policy
     from astra.storage.provenance import code_version
-    from astra.suites.pusht_evaluation import SCORE, evaluate_pusht
+    from astra.suites.evaluate_suite import evaluate_suite
 
     started = time.monotonic()
     share = min(1.0, demo.minutes / 5)
@@ -61,7 +65,7 @@ def run(arguments: Sequence[str]) -> None:
     if not dataset.exists():
         episodes = max(10, round(demo.episodes * share))
         print(f"1/4  collecting {episodes} demonstrations of the expert")
-        collect_pusht(CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
+        collect(SUITE, CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
 
     print(f"2/4  training Astra for {demo.minutes:g} minutes")
     training = replace(small_training(demo.minutes), threads=demo.workers, validation_every=300, checkpoint_every=300)
@@ -77,14 +81,15 @@ def run(arguments: Sequence[str]) -> None:
         num_envs=max(1, min(50, episodes // (2 * demo.workers))),
         workers=demo.workers,
     )
-    of_others = replace(of_policy, episodes=min(episodes, demo.reference_episodes), agents=("floor", "expert"))
+    of_others = replace(of_policy, episodes=min(episodes, demo.reference_episodes), agents=("no-op", "expert"))
     evaluations = {}
     for config in (of_policy, of_others):
-        evaluations |= evaluate_pusht(policy, demo.output / "eval", config, {"code_version": code_version()})
+        provenance = {"code_version": code_version()}
+        evaluations |= evaluate_suite(policy, SUITE, demo.output / "eval", config, provenance=provenance)
 
     print("4/4  writing the report")
     report = write_report(demo.output)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes in total; report: {report}")
     summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
     Console().print(result_table(summaries))
-    print(result_line(SCORE, summaries["policy"], summaries["floor"], summaries["expert"]))
+    print(result_line(SCORE, summaries["policy"], summaries["no-op"], summaries["expert"]))

@@ -13,7 +13,7 @@ from astra.trajectory import TrajectorySpec
 def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each once it is written.
 
-    If the sources recommend different action bins, those of the first are kept.
+    If the sources recommend different action bins, those of the first are kept, and so is the suite of the first.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -29,7 +29,12 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
     views = first.objects.views if first.objects else None
     max_pictured = max(dataset.spec.objects.max_pictured if dataset.spec.objects else 0 for dataset in datasets)
     with DatasetWriter(
-        destination, fps=first.fps, actions=first.actions, views=views, max_pictured=max_pictured
+        destination,
+        fps=first.fps,
+        actions=first.actions,
+        views=views,
+        max_pictured=max_pictured,
+        suite=first.suite,
     ) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):
@@ -39,11 +44,11 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
 
 
 def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
-    """Return the fields in which two specs differ, apart from instructions, bins and `max_pictured`."""
+    """Return the fields in which two specs differ, apart from instructions, bins, suite and `max_pictured`."""
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
         objects = None if of.objects is None else replace(of.objects, max_pictured=1)
-        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()))
+        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()), suite="")
 
     one, two = compared(spec), compared(other)
     return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]
