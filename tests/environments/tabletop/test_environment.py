@@ -29,9 +29,7 @@ def play(environment: Tabletop, seed: int, task: str, level: str, *, bins: bool 
 def test_passes_the_checks_of_gymnasium() -> None:
     for frames in (False, True):
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=".*symmetric and normalized space"
-            )  # meters are what actions mean
+            warnings.filterwarnings("ignore", message=".*symmetric and normalized space")  # actions are in meters
             warnings.filterwarnings("ignore", message=".*not having a spec")
             check_env(TabletopConfig(frames=frames).build())
 
@@ -47,7 +45,7 @@ def test_levels_have_the_tasks_of_vima_bench() -> None:
     assert set(TASKS) == set(TRAINING_TASKS) | set(HELD_OUT_TASKS)
 
 
-def test_equal_seeds_give_equal_episodes_bit_for_bit() -> None:
+def test_equal_seeds_give_bitwise_equal_episodes() -> None:
     def episode(environment: Tabletop, task: str) -> list[np.ndarray]:
         seen, _ = environment.reset(seed=5, options={"task": task})
         pictures = [
@@ -87,7 +85,7 @@ def test_the_expert_solves_every_task_of_every_level(level: str, task: str) -> N
 
 
 @pytest.mark.parametrize(("level", "task"), [pair for pair in EVERY if pair[0] in ("L2", "L4")])
-def test_actions_cut_into_bins_solve_every_task(level: str, task: str) -> None:
+def test_the_expert_in_bins_solves_every_task(level: str, task: str) -> None:
     assert play(TabletopConfig().build(), 1, task, level, bins=True)[0]
 
 
@@ -101,7 +99,7 @@ def test_the_expert_solves_98_of_100_episodes_and_as_many_in_bins(level: str, ta
 
 
 @pytest.mark.parametrize(("level", "task"), EVERY)
-def test_an_episode_shows_what_its_level_allows(level: str, task: str) -> None:
+def test_an_episode_contains_only_what_its_level_allows(level: str, task: str) -> None:
     environment, content = TabletopConfig().build(), content_of(level, task)
     for seed in range(2):
         observation, _ = environment.reset(seed=seed, options={"task": task, "level": level})
@@ -121,7 +119,7 @@ def test_an_episode_shows_what_its_level_allows(level: str, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", TRAINING_TASKS)
-def test_nothing_is_done_at_the_start_or_by_doing_nothing(task: str) -> None:
+def test_no_task_is_solved_at_the_start_or_by_the_no_op_action(task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(2):
         environment.reset(seed=seed, options={"task": task})
@@ -145,7 +143,7 @@ def test_the_first_step_alone_never_succeeds(task: str) -> None:
         assert not any(successes)
 
 
-def test_putting_the_look_alike_fails() -> None:
+def test_placing_a_distractor_fails() -> None:
     environment = TabletopConfig().build()
     environment.reset(seed=0, options={"task": "visual_manipulation"})
     action = environment.expert_action()
@@ -157,7 +155,7 @@ def test_putting_the_look_alike_fails() -> None:
     assert not info["is_success"]
 
 
-def test_rows_tell_nothing_about_which_object_is_meant() -> None:
+def test_the_order_of_objects_does_not_reveal_the_target() -> None:
     environment, rows = TabletopConfig().build(), []
     for seed in range(40):
         environment.reset(seed=seed, options={"task": "visual_manipulation"})
@@ -168,7 +166,7 @@ def test_rows_tell_nothing_about_which_object_is_meant() -> None:
 
 
 @pytest.mark.parametrize("task", ["visual_manipulation", "scene_understanding", "novel_noun", "rotate"])
-def test_nothing_on_the_table_tells_which_object_is_meant(task: str) -> None:
+def test_nothing_on_the_table_reveals_the_target(task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(3):
         environment.reset(seed=seed, options={"task": task})
@@ -205,7 +203,7 @@ def test_refuses_actions_outside_the_workspace() -> None:
         environment.step(np.array([0.5, 0.0, 0.0, 0.5, 0.6, 0.0]))
 
 
-def test_unknown_tasks_levels_and_options_name_the_known_ones() -> None:
+def test_unknown_tasks_levels_and_options_list_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no level 'L5'; the levels are train, L1"):
         TabletopConfig(level="L5").build()
     with pytest.raises(ValueError, match="no task 'juggle'; the tasks of L1 are visual_manipulation"):
@@ -227,7 +225,7 @@ def test_a_missing_simulator_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("level", "task"), [pair for pair in EVERY if pair[0] in ("L3", "L4")])
-def test_the_prompt_blind_baseline_acts_within_the_workspace_and_equally_for_equal_seeds(level: str, task: str) -> None:
+def test_the_prompt_blind_baseline_stays_in_the_workspace_and_is_equal_for_equal_seeds(level: str, task: str) -> None:
     environment = TabletopConfig().build()
     for seed in range(2):
         actions = []
@@ -238,7 +236,7 @@ def test_the_prompt_blind_baseline_acts_within_the_workspace_and_equally_for_equ
         assert np.array_equal(*actions)
 
 
-def test_centers_of_bins_lie_within_half_a_bin() -> None:
+def test_bin_centers_lie_within_half_a_bin() -> None:
     action = np.array([0.25, 0.5, -math.pi, 0.7499, -0.333, 0.0], dtype=np.float32)
     moved = binned(action)
     assert (np.abs(moved - action) < [0.0051, 0.0051, 0.0437, 0.0051, 0.0051, 0.0437]).all()
