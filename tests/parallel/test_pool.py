@@ -65,7 +65,7 @@ def test_environment_of_this_process_is_as_before(monkeypatch: pytest.MonkeyPatc
 def test_a_pool_without_workers_is_refused() -> None:
     from astra.parallel.pool import pool
 
-    with pytest.raises(ValueError, match="at least one worker, got 0"), pool(0):
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"), pool(0):
         pass
 
 

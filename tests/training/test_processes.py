@@ -17,12 +17,12 @@ from astra.policies.checkpoint import load_policy, load_tensors
 
 HERE = Path(__file__).parent
 FOLDERS = [str(HERE), str(HERE.parent / "evaluation")]
-"""Of the policy and the world that `launched` uses."""
+"""Folders of the policy and the environment that `launched` imports."""
 
 
 @pytest.fixture(scope="module")
 def script() -> Iterator[ModuleType]:
-    """`launched`, as this process would do it alone."""
+    """Import `launched`, for a run of this process alone."""
     with pytest.MonkeyPatch.context() as patch:
         for folder in FOLDERS:
             patch.syspath_prepend(folder)
@@ -31,7 +31,7 @@ def script() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which two processes did everything in `launched`."""
+    """Run everything in `launched` in two processes, and return their folder."""
     folder = tmp_path_factory.mktemp("two")
     for name in ("begun-by-one", "begun-by-one-sharded"):
         script.interrupt(folder / name)
@@ -52,20 +52,20 @@ def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     try:
         for rank, process in enumerate(started):
-            said, _ = process.communicate(timeout=240)
-            (folder / f"said.{rank}").write_text(said)
+            output, _ = process.communicate(timeout=240)
+            (folder / f"output.{rank}").write_text(output)
     finally:
         for process in started:
             process.kill()
-    assert (folder / "odd.1").exists(), (folder / "said.0").read_text() + (folder / "said.1").read_text()
-    assert "Warning" not in (folder / "said.0").read_text()
+    assert (folder / "odd.1").exists(), (folder / "output.0").read_text() + (folder / "output.1").read_text()
+    assert "Warning" not in (folder / "output.0").read_text()
     (folder / "codes").write_text(" ".join(str(process.returncode) for process in started))
     return folder
 
 
 @pytest.fixture(scope="module")
 def one(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which this process did the same alone."""
+    """Run the same in this process alone, and return the folder."""
     folder = tmp_path_factory.mktemp("one")
     script.run(folder / "whole")
     script.run(folder / "astra", script.ASTRA)
@@ -141,7 +141,7 @@ def test_two_processes_evaluate_like_one(one: Path, two: Path) -> None:
     assert here["seeds"] == there["seeds"] == [0, 1, 2, 3, 4]
     assert here["episodes"] == there["episodes"]
     assert here["per_task"] == there["per_task"]
-    assert [(two / said).read_text() for said in ("share.0", "share.1")] == ["[0, 1, 2]", "[3, 4]"]
+    assert [(two / output).read_text() for output in ("share.0", "share.1")] == ["[0, 1, 2]", "[3, 4]"]
 
 
 def test_an_error_of_one_process_is_raised_in_all(two: Path) -> None:
@@ -157,7 +157,7 @@ def test_an_error_of_one_process_is_raised_in_all(two: Path) -> None:
 
 
 def test_a_process_that_fails_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:
-    assert "the disk of this process is gone" in (two / "said.1").read_text()
+    assert "the disk of this process is gone" in (two / "output.1").read_text()
     assert (two / "codes").read_text() == "1 1"
 
 

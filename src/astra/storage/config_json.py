@@ -73,7 +73,9 @@ def _dataclass(annotation: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(annotation)
     known = {field.name for field in dataclasses.fields(annotation)}
     if unknown := sorted(value.keys() - known - {"kind"}):
-        raise ValueError(f"{where}: {name} has no field {', '.join(unknown)}; was this written by another version?")
+        raise ValueError(
+            f"{where}: {name} has no field {', '.join(unknown)}; was it written by another version of Astra?"
+        )
     needed = {
         field.name
         for field in dataclasses.fields(annotation)
