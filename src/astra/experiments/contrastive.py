@@ -1,4 +1,4 @@
-"""Contrastive dynamics learning (CDL) on the tabletop's short tasks, beside behavior cloning and as pretraining.
+"""Contrastive dynamics learning (CDL) on the tabletop's short tasks, with behavior cloning and as pretraining.
 
 All use the dataset of `tabletop-short`. `astra compare table4` measures what each part contributes.
 """
@@ -14,7 +14,7 @@ PRETRAINING = "runs/tabletop-pretraining"
 
 
 def tabletop_contrastive() -> Experiment:
-    """As tabletop-short, with contrastive dynamics learning beside behavior cloning.
+    """As tabletop-short, with contrastive dynamics learning in addition to behavior cloning.
 
     An update takes about twice as long.
     """

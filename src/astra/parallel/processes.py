@@ -45,8 +45,8 @@ def everywhere(action: Callable[[], R]) -> list[R]:
         result = action()
     except (Exception, KeyboardInterrupt) as own:
         error = own
-    told = None if error is None else f"{type(error).__name__}: {error}"
-    outcomes = gather_object([(result, told)])
+    failure_text = None if error is None else f"{type(error).__name__}: {error}"
+    outcomes = gather_object([(result, failure_text)])
     if error is not None:
         raise error
     for process, (_, failure) in enumerate(outcomes):
