@@ -44,8 +44,13 @@ def gradient_interference(
     drawn = batches_of(run, opened, split.training(opened), batches)
     parts, metrics = pulls(run, track(drawn, "gradients", batches, transient=True, disable=format == "json"))
     if format == "json":
-        told = {"update": run.update, "batches": batches, "parts": [asdict(part) for part in parts], "metrics": metrics}
-        print(json.dumps(told, indent=2))
+        result = {
+            "update": run.update,
+            "batches": batches,
+            "parts": [asdict(part) for part in parts],
+            "metrics": metrics,
+        }
+        print(json.dumps(result, indent=2))
         return
     table = Table("part", "cloning", "contrast", "share of contrast", "cosine of means", box=SIMPLE_HEAD)
     for part in parts:
