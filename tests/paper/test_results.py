@@ -76,7 +76,7 @@ def test_every_training_has_a_loss_to_draw(results: Path) -> None:
 
 
 def test_every_table_is_what_its_runs_say(results: Path) -> None:
-    from astra.cli.compare import command_of
+    from astra.cli.comparison import command_of
     from astra.paper import TABLES
     from astra.paper.rendering import as_csv, markdown
     from astra.paper.report import make_report
