@@ -7,8 +7,8 @@ from astra.profiling.shapes import Shape
 
 def test_the_minimum_operations_of_a_contrast_by_hand() -> None:
     tiny = Shape(L=1, M=1, N=1, T=1, B=1, layers=1, heads=1, width=1)
-    # Three candidates: keys and values of two tokens (4 each), the rest of one action (20), which attends to three tokens (4
-    # each); the prompt has keys and values. Three times: forward once and backward twice.
+    # Three candidates: keys and values of two tokens (4 each), the rest of one action (20), which attends to three
+    # tokens (4 each). The prompt has keys and values. All three times: forward once and backward twice.
     once = 3 * (2 * 4 + 20 + 3 * 4) + 4
     assert minimum_contrast_operations(tiny, replace(EVERY_ANCHOR, negatives=1)) == 3 * once
 
