@@ -16,8 +16,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from astra.analysis.split import check_fits
-from astra.augmentation.object_order import with_objects_in_any_order
-from astra.augmentation.state_noise import with_state_noise
+from astra.augmentation.object_order import shuffle_objects
+from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
@@ -112,8 +112,8 @@ def batches_of(
     for _ in range(count):
         size = min(run.training.batch_size, len(windows))
         drawn = windows.batch(chance.choice(len(windows), size, replace=False))
-        drawn = with_state_noise(drawn, run.policy.statistics, run.training.state_noise)
-        yield with_objects_in_any_order(drawn) if run.training.shuffle_objects else drawn
+        drawn = add_state_noise(drawn, run.policy.statistics, run.training.state_noise)
+        yield shuffle_objects(drawn) if run.training.shuffle_objects else drawn
 
 
 def pulls(run: Opened, batches: Iterable[Trajectory], seed: int = 0) -> tuple[list[Pull], Mapping[str, float]]:

@@ -17,9 +17,9 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from astra.augmentation.object_order import with_objects_in_any_order
+from astra.augmentation.object_order import shuffle_objects
 from astra.augmentation.pictures import AugmentationConfig
-from astra.augmentation.state_noise import with_state_noise
+from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
@@ -245,11 +245,11 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * factor
             batches = [
-                with_state_noise(train_windows.batch(part), statistics, config.state_noise)
+                add_state_noise(train_windows.batch(part), statistics, config.state_noise)
                 for part in by_length(train_windows, next(order), config.gradient_accumulation_steps)
             ]
             if config.shuffle_objects:
-                batches = list(map(with_objects_in_any_order, batches))
+                batches = list(map(shuffle_objects, batches))
             contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
             norm = _update(accelerator, objective, optimizer, batches, contrasts, config.gradient_clip, means)
             ema.update(policy)

@@ -114,7 +114,9 @@ def test_a_view_without_any_visible_object_is_read(tokenizer: ObjectTokenizer, v
 
 
 def test_bad_objects_are_reported(tokenizer: ObjectTokenizer, views: dict[str, Objects]):
-    with pytest.raises(ValueError, match=r"objects of the view 'front' are missing: the policy expects top, front, got"):
+    with pytest.raises(
+        ValueError, match=r"objects of the view 'front' are missing: the policy expects top, front, got"
+    ):
         tokenizer({"top": views["top"]})
     with pytest.raises(ValueError, match="got 4 objects per view, but the policy was built for at most 3"):
         tokenizer(views, max_objects=3)
