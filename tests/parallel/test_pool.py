@@ -1,4 +1,4 @@
-"""The same tasks on this machine's processes and on a Ray cluster, of one machine here."""
+"""Tasks on processes of this machine and on a Ray cluster, here of one machine."""
 
 import importlib.util
 import operator
@@ -19,7 +19,7 @@ PLACES = [pytest.param(None, id="here"), pytest.param("auto", id="ray", marks=ne
 
 @pytest.fixture(scope="module")
 def _ray_cluster() -> Iterator[None]:
-    """A Ray cluster of two workers."""
+    """Start a Ray cluster of two workers."""
     import ray  # pyright: ignore[reportMissingImports]
 
     with pytest.MonkeyPatch.context() as patch:

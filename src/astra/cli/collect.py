@@ -4,10 +4,6 @@ from collections.abc import Sequence
 
 from astra.cli.names import choose
 from astra.cli.parse import parse
-from astra.datasets import LeRobotDataset
-from astra.demonstrations.pusht import CollectConfig, collect_pusht
-from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
-from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
 
 ENVIRONMENTS = {
     "pusht": "Push-T, by sampling pushes in a copy of the simulator",
@@ -27,6 +23,12 @@ def run(arguments: Sequence[str]) -> None:
     name = choose(arguments, "environment with an expert", usage, ENVIRONMENTS)
     if name is None:
         return
+
+    from astra.datasets import LeRobotDataset
+    from astra.demonstrations.pusht import CollectConfig, collect_pusht
+    from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
+    from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
+
     rest = arguments[1:]
     match name:
         case "pusht":

@@ -5,18 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 from rich.console import Console
 
 from astra.cli.parse import parse
-from astra.evaluation.result_table import group_table, result_table
-from astra.parallel.processes import is_main_process
-from astra.policies.checkpoint import load_policy, policy_folder
-from astra.policies.policy import Policy
-from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
-from astra.suites.evaluate_suite import evaluate_policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +35,20 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if it is damaged or does not fit a simulator, or the simulator has no such level, task or agent.
     """
     chosen = parse(Evaluate, "evaluate", arguments)
-    torch.set_num_threads(1)  # batches of a few slots gain nothing from more
-    policy = change_decoding(load_policy(chosen.checkpoint), chosen.temperature, chosen.n_action_steps)
+
+    import torch
+
+    from astra.evaluation.result_table import group_table, result_table
+    from astra.parallel.processes import is_main_process
+    from astra.policies.checkpoint import load_policy, policy_folder
+    from astra.storage.provenance import code_version
+    from astra.suites.evaluate_suite import evaluate_policy
+
+    torch.set_num_threads(1)  # small batches gain nothing from more
+    policy = load_policy(chosen.checkpoint)
+    changes = {"temperature": chosen.temperature, "n_action_steps": chosen.n_action_steps}
+    if changes := {name: value for name, value in changes.items() if value is not None}:
+        policy.decode_with(replace(policy.decoding, **changes))
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
     provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
     folder = chosen.output or chosen.checkpoint / "eval"
@@ -53,17 +58,3 @@ def run(arguments: Sequence[str]) -> None:
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
             Console().print(table)
         print(f"results: {folder}")
-
-
-def change_decoding(policy: Policy[Any], temperature: float | None, n_action_steps: int | None) -> Policy[Any]:
-    """Let a policy act in another way than it was saved with.
-
-    Raises:
-        ValueError: if the plan is not that long.
-    """
-    changes = {"temperature": temperature, "n_action_steps": n_action_steps}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if not changes:
-        return policy
-    policy.decode_with(replace(policy.decoding, **changes))
-    return policy

@@ -7,7 +7,7 @@ AgentName = Literal["policy", "floor", "expert", "swapped", "shuffled", "blank"]
 MAX_TIMESTEPS = 200
 NO_SIMULATOR = (
     "astra evaluate knows Push-T, the tabletop and VIMA-Bench; for a simulator of your own see "
-    "docs/add-an-environment.md, without one look at astra inspect choices RUN"
+    "docs/add-an-environment.md, without one look at astra inspect open-loop RUN"
 )
 """What to do where no environment fits a policy."""
 
