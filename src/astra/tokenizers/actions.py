@@ -60,7 +60,6 @@ class DiscreteActions(nn.Module):
     rows: Tensor
     periodic: Tensor
     varies: Tensor
-    std: Tensor
     only_bin: Tensor
 
     def __init__(self, config: DiscreteActionsConfig, spec: TrajectorySpec, statistics: Statistics, width: int) -> None:
@@ -92,7 +91,6 @@ class DiscreteActions(nn.Module):
         self.register_buffer("rows", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("periodic", torch.tensor(spec.actions.periodic), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
-        self.register_buffer("std", statistics.actions.std.clone(), persistent=False)
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
         self.embedding = nn.Embedding(sum(numbers), width)
@@ -179,7 +177,6 @@ class ContinuousActions(nn.Module):
     scale: Tensor
     varies: Tensor
     mean: Tensor
-    std: Tensor
 
     def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> None:
         """Build the embedding.
@@ -200,7 +197,6 @@ class ContinuousActions(nn.Module):
         self.register_buffer("scale", torch.where(binary, high - low, statistics.actions.std), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("mean", statistics.actions.mean.clone(), persistent=False)
-        self.register_buffer("std", statistics.actions.std.clone(), persistent=False)
         self.direction = nn.Parameter(torch.empty(N, width).normal_(std=init_std(width)))
         self.offset = nn.Parameter(torch.empty(N, width).normal_(std=init_std(width)))
 
