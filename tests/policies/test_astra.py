@@ -51,8 +51,8 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
     """The head's outputs of a full forward, (B, T, H, N, K)."""
     steps = torch.arange(policy.config.chunk_size)
-    inputs = policy.lay_out_asking(trajectory, steps).inputs
-    outputs = policy.transformer(*inputs, context_out=False)
+    inputs = policy.query_inputs(trajectory, steps)
+    outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
 
 
@@ -280,7 +280,7 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
     ("options", "message"),
     [
         (dict(positions="learned", window=3), "window needs positions='relative'"),
-        (dict(chunk_size=2, decoding=3), "between 1 and the horizon 2, got 3"),
+        (dict(chunk_size=2, decoding=3), "between 1 and the chunk size 2, got 3"),
         (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
         (dict(reference_state="observation.hand"), "from 'observation.hand'; .* observation.state"),
     ],
@@ -300,5 +300,5 @@ def test_too_few_actions_for_the_horizon_are_refused(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     policy = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
-    with pytest.raises(ValueError, match="needs 6 actions, got 3"):
+    with pytest.raises(ValueError, match="need 6 actions, got 3"):
         policy.loss(sample(tiny_spec, B=1, T=3))

@@ -33,8 +33,8 @@ def policy(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Astra":
 
 
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
-    inputs = policy.lay_out_asking(trajectory, torch.arange(1)).inputs
-    outputs = policy.transformer(*inputs, context_out=False)
+    inputs = policy.query_inputs(trajectory, torch.arange(1))
+    outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, 1, policy.sizes.action)))
 
 

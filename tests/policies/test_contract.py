@@ -158,7 +158,7 @@ def test_the_last_actions_are_learned_from_the_first_states_unless_a_window_hide
     for shown in (trajectory.states, states):
         torch.manual_seed(0)  # of the noise of diffusion
         costs.append(policy.loss(replace(trajectory, states=shown, action_valid=last)).behavior_cloning)
-    assert torch.equal(*costs) == (getattr(policy.config, "window", None) is not None)
+    assert torch.equal(*costs) == (policy.config.window is not None)
 
 
 def test_acting_batched_equals_acting_alone(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:

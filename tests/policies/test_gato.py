@@ -100,20 +100,20 @@ def test_an_action_is_as_likely_as_its_dimensions_one_after_the_other(
     for t in range(3):
         _, state = gato.act(state, at(trajectory, t))
     one_by_one = torch.stack(scores, dim=1).unflatten(1, (3, 5))
-    from astra.policies.autoregression import outputs_before_actions
+    from astra.policies.readout import outputs_before_dimensions
 
-    together = gato.head.loss(gato.head(outputs_before_actions(gato, trajectory)), chosen)
+    together = gato.head.loss(gato.head(outputs_before_dimensions(gato, trajectory)), chosen)
     torch.testing.assert_close(one_by_one, together, rtol=0, atol=1e-4)
 
 
 def test_a_later_dimension_depends_on_an_earlier_one(gato: "Gato", spec: "TrajectorySpec") -> None:
-    from astra.policies.autoregression import outputs_before_actions
+    from astra.policies.readout import outputs_before_dimensions
 
     trajectory = sample(spec, T=2)
     actions = trajectory.actions.clone()
     actions[:, 0, 1] = -actions[:, 0, 1] + 0.5
-    before = outputs_before_actions(gato, trajectory)
-    after = outputs_before_actions(gato, replace(trajectory, actions=actions))
+    before = outputs_before_dimensions(gato, trajectory)
+    after = outputs_before_dimensions(gato, replace(trajectory, actions=actions))
     assert torch.equal(after[:, 0, :2], before[:, 0, :2])
     assert ((after - before)[:, 0, 2:].abs().amax((1, 2)) > 1e-4).all()
 

@@ -67,7 +67,7 @@ def test_five_hundred_steps_with_resets_equal_the_full_forward(
     for slot, start, end, instruction in episodes:
         trajectory = part(source, slot, start, end, instruction)
         with torch.no_grad():
-            inputs = policy.lay_out_asking(trajectory, torch.arange(1)).inputs
-            outputs = policy.transformer(*inputs, context_out=False)
+            inputs = policy.query_inputs(trajectory, torch.arange(1))
+            outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
             expected = policy.head(outputs.unflatten(1, (end - start, 1, policy.sizes.action)))
         torch.testing.assert_close(seen[slot : slot + 1, start:end], expected, rtol=0, atol=1e-5)

@@ -196,5 +196,5 @@ def test_data_without_cameras_or_with_pictured_prompts_are_refused(
     with pytest.raises(ValueError, match="no camera"):
         build(tiny_spec, tiny_statistics)
     pictured = ObjectSpec(views={"top": (64, 64)}, max_objects=2, max_pictured=2)
-    with pytest.raises(ValueError, match="words alone"):
+    with pytest.raises(ValueError, match="words only"):
         build(replace(spec, objects=pictured), tiny_statistics)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import Policy
 from astra.storage.config_json import from_json
 from astra.training.config import TrainingConfig
 from astra.training.objective import Objective
@@ -67,7 +68,7 @@ class GradientInterference:
 class ContrastiveRun:
     """Contrastive run at a checkpoint, with the weights in training, not their EMA."""
 
-    policy: SequencePolicy
+    policy: Policy[Any]
     contrastive: ContrastiveDynamics
     training: TrainingConfig
     update: int
@@ -89,7 +90,6 @@ def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
     if training.contrastive is None:
         raise ValueError(f"{checkpoint} was trained without a contrastive loss: give a run trained with --contrast")
     policy = load_policy(folder)
-    assert isinstance(policy, SequencePolicy)
     weights = state / "weights.safetensors"
     fill(policy, {**policy.state_dict(), **load_tensors(weights)}, str(weights))
     contrastive = ContrastiveDynamics(training.contrastive, policy)

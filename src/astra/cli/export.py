@@ -41,7 +41,6 @@ def run(arguments: Sequence[str]) -> None:
     """
     chosen = parse(Export, "export", arguments)
 
-    from astra.policies.astra import Astra
     from astra.policies.checkpoint import load_policy
     from astra.serving.control_step import ControlStep
     from astra.serving.export import (
@@ -54,12 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     )
     from astra.storage.atomic import atomic_folder
 
-    policy = load_policy(chosen.checkpoint)
-    if not isinstance(policy, Astra):
-        raise ValueError(
-            f"only Astra can be exported, got {type(policy).__name__}: load it with "
-            "astra.policies.checkpoint.load_policy instead"
-        )
+    policy = load_policy(chosen.checkpoint).exportable()
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MAX_PROMPTS:
         raise ValueError(

@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from astra.attention.segments import split
 from astra.augmentation.pictures import AugmentationConfig, augment
 from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
-from astra.policies.policy import Policy
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
 
@@ -104,35 +102,35 @@ class ContrastiveDynamics(nn.Module):
         policy: Policy whose encoder is trained; no reference to it is kept.
 
     Raises:
-        ValueError: if the policy is not a `SequencePolicy`, the kind that can encode whole trajectories.
+        ValueError: if the policy cannot encode whole trajectories.
     """
 
     def __init__(self, config: ContrastiveConfig, policy: Policy[Any]) -> None:
         super().__init__()
-        if not isinstance(policy, SequencePolicy):
-            raise ValueError(
-                f"contrastive dynamics learning encodes whole trajectories, which a {type(policy).__name__} cannot: "
-                f"use a policy over one token sequence, such as Astra, or set training.contrastive to None"
-            )
         self.config = config
-        self.head = TrajectoryHead(policy.config.width, config.projection, config.pooling)
-        self.perturb = ActionPerturbation(policy, config.action_noise)
+        encoder = policy.trajectory_encoder()
+        self.head = TrajectoryHead(encoder.width, config.projection, config.pooling)
+        self.perturb = ActionPerturbation(encoder, config.action_noise)
 
     def forward(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast
+        self, policy: Policy[Any], trajectory: Trajectory, contrast: Contrast
     ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
         """Compute L_CDL of a batch, and detached means to log. Source: Eq. 2."""
-        perturbed = self.perturb(trajectory.actions)
+        perturbed, encoder = self.perturb(trajectory.actions), policy.trajectory_encoder()
         if self.config.checkpointing and torch.is_grad_enabled():
-            embeddings = checkpoint(self.embed, policy, trajectory, contrast, perturbed, use_reentrant=False)
+            embeddings = checkpoint(self.embed, encoder, trajectory, contrast, perturbed, use_reentrant=False)
             assert isinstance(embeddings, Tensor)
         else:
-            embeddings = self.embed(policy, trajectory, contrast, perturbed)
+            embeddings = self.embed(encoder, trajectory, contrast, perturbed)
         loss, metrics = info_nce(embeddings, temperature=self.config.temperature, normalize=self.config.normalize)
-        return loss, {"contrastive_loss": loss.detach(), **metrics, **self._changed_bins(policy, trajectory, perturbed)}
+        return loss, {
+            "contrastive_loss": loss.detach(),
+            **metrics,
+            **self._changed_bins(encoder, trajectory, perturbed),
+        }
 
     def embed(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, perturbed: Float[Tensor, "B _ N"]
+        self, encoder: TrajectoryEncoder, trajectory: Trajectory, contrast: Contrast, perturbed: Float[Tensor, "B _ N"]
     ) -> Float[Tensor, "A candidates F"]:
         """Encode anchors, positives and negatives in one pass, and embed each.
 
@@ -142,7 +140,7 @@ class ContrastiveDynamics(nn.Module):
         A, num_candidates, T = contrast.states.shape
         real = trajectory.valid & trajectory.action_valid[:, :T]
         seen = self._seen(trajectory, contrast)
-        tokens, exists = policy.state_tokens(seen)
+        tokens, exists = encoder.state_tokens(seen)
         states, actions = contrast.states.flatten(0, 1), contrast.actions.flatten(0, 1)
         rows = real[contrast.anchors].repeat_interleave(num_candidates, 0)
         mixed = Trajectory(
@@ -153,14 +151,12 @@ class ContrastiveDynamics(nn.Module):
             actions=_at(torch.cat([trajectory.actions[:, :T], perturbed[:, :T]]), actions),
             action_valid=rows,
         )
-        if (reference := policy.reference(trajectory)) is not None and (other := policy.reference(mixed)) is not None:
+        if (reference := encoder.reference(trajectory)) is not None and (other := encoder.reference(mixed)) is not None:
             # An action stays relative to its own state: relative to another it would lie outside its range.
             mixed = replace(mixed, actions=mixed.actions - _at(reference.repeat(2, 1, 1), actions) + other)
-        prompts = self._prompts(policy, trajectory, contrast, num_candidates)
+        prompts = self._prompts(encoder, trajectory, contrast, num_candidates)
         placed = _at(tokens, states), exists.flatten(0, 1)[states]
-        laid_out = policy.lay_out(mixed, actions=T, states=placed, prompts=prompts)
-        encoded = policy.read(laid_out, context_out=True)
-        _, last = split(encoded, policy.sizes.state, policy.sizes.action)
+        _, last = encoder.encode(mixed, states=placed, prompts=prompts)
         return self.head(last, rows).unflatten(0, (A, num_candidates))
 
     def _seen(self, trajectory: Trajectory, contrast: Contrast) -> Trajectory:
@@ -182,26 +178,26 @@ class ContrastiveDynamics(nn.Module):
         return augment(seen, self.config.augmentation, after=contrast.originals, together=True)
 
     def _prompts(
-        self, policy: SequencePolicy, trajectory: Trajectory, contrast: Contrast, num_candidates: int
-    ) -> tuple[Tensor, Tensor, Int64[Tensor, " R"]]:
+        self, encoder: TrajectoryEncoder, trajectory: Trajectory, contrast: Contrast, num_candidates: int
+    ) -> PromptTokens:
         first = list(contrast.first_prompts)
         pictures = None if trajectory.pictures is None else trajectory.pictures[first]
         instructions = tuple(trajectory.instructions[row] for row in first)
-        prompt, valid = policy.language(instructions, pictures, policy.states.objects)
-        return prompt, valid, contrast.prompts.repeat_interleave(num_candidates)
+        prompt, valid = encoder.prompt_tokens(instructions, pictures)
+        return PromptTokens(tokens=prompt, valid=valid, index=contrast.prompts.repeat_interleave(num_candidates))
 
     def _changed_bins(
-        self, policy: SequencePolicy, trajectory: Trajectory, perturbed: Float[Tensor, "B _ N"]
+        self, encoder: TrajectoryEncoder, trajectory: Trajectory, perturbed: Float[Tensor, "B _ N"]
     ) -> Mapping[str, Float[Tensor, ""]]:
         """Compute the share of perturbed action dimensions whose bin changed."""
-        if not isinstance(policy.actions, DiscreteActions):
+        if not isinstance(encoder.actions, DiscreteActions):
             return {}
         T = trajectory.num_timesteps
         before, after = trajectory.actions[:, :T], perturbed[:, :T]
-        if (reference := policy.reference(trajectory)) is not None:
+        if (reference := encoder.reference(trajectory)) is not None:
             before, after = before - reference, after - reference
         counted = (trajectory.valid & trajectory.action_valid[:, :T])[..., None] & (self.perturb.deviation > 0)
-        changed = (policy.actions.bins(before) != policy.actions.bins(after)) & counted
+        changed = (encoder.actions.bins(before) != encoder.actions.bins(after)) & counted
         return {"bins_changed": changed.sum() / counted.sum().clamp(min=1)}
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.policies.sequence import SequencePolicy
+from astra.policies.policy import TrajectoryEncoder
 from astra.tokenizers.actions import DiscreteActions
 
 
@@ -21,19 +21,20 @@ class ActionPerturbation(nn.Module):
     high: Tensor
     periodic: Tensor
 
-    def __init__(self, policy: SequencePolicy, share: float) -> None:
+    def __init__(self, encoder: TrajectoryEncoder, share: float) -> None:
         """Compute the scale of the noise.
 
         Args:
-            policy: Policy whose bounds, bins and varying dimensions decide the noise.
+            encoder: Policy whose bounds, bins and varying dimensions decide the noise.
             share: Standard deviation of the noise, as a share of that of the data.
         """
         super().__init__()
-        spec, actions = policy.spec.actions, policy.actions
+        spec, actions = encoder.spec.actions, encoder.actions
         device = actions.varies.device
         constant = ~actions.varies | torch.tensor(spec.binary, device=device)
-        bin_width = actions.bin_width if isinstance(actions, DiscreteActions) else torch.zeros_like(actions.std)
-        deviation = torch.maximum(share * actions.std, bin_width)
+        std = encoder.action_statistics.std.to(device)
+        bin_width = actions.bin_width if isinstance(actions, DiscreteActions) else torch.zeros_like(std)
+        deviation = torch.maximum(share * std, bin_width)
         self.register_buffer("deviation", deviation.masked_fill(constant, 0.0), persistent=False)
         self.register_buffer("low", torch.tensor(spec.low, device=device), persistent=False)
         self.register_buffer("high", torch.tensor(spec.high, device=device), persistent=False)

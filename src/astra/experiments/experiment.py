@@ -10,7 +10,7 @@ from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
-from astra.policies.policy import Policy
+from astra.policies.policy import Policy, PolicyConfig
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
 from astra.training.train import train
@@ -59,24 +59,24 @@ def run_training(
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder, or no simulator fits the rollouts.
     """
-    columns, reads = experiment.observations or None, experiment.policy.states.reads
+    policy: PolicyConfig = experiment.policy
+    columns, reads = experiment.observations or None, policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
     evaluate = None
     if experiment.training.evaluate_every is not None:
         evaluate = _rollouts(experiment.rollouts, dataset.spec, run_folder / "rollouts")
-    features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
-    chunk_size = getattr(experiment.policy, "chunk_size", 1)  # baselines predict one action and measure it from nothing
+    features = main_first(lambda: frozen_features(dataset, policy.states.images))
     windows = partial(
         Windows,
         dataset,
         timesteps=experiment.training.timesteps,
-        chunk_size=chunk_size,
+        chunk_size=policy.chunk_size,
         stride=experiment.stride,
         features=features,
     )
     return train(
-        experiment.policy,
+        policy,
         experiment.training,
         windows(training),
         windows(held_out or training),
@@ -84,8 +84,8 @@ def run_training(
         statistics=compute_statistics(
             dataset,
             training,
-            reference_state=getattr(experiment.policy, "reference_state", None),
-            chunk_size=chunk_size,
+            reference_state=policy.reference_state,
+            chunk_size=policy.chunk_size,
         ),
         resume=resume,
         shard=shard,

@@ -18,7 +18,6 @@ from astra.evaluation.pictures.attention_maps import attention_maps
 from astra.evaluation.pictures.mask import mask_picture
 from astra.evaluation.pictures.style import write_figure
 from astra.parallel.processes import in_main
-from astra.policies.astra import Astra
 from astra.policies.policy import Policy
 from astra.suites.config import NO_SIMULATOR, EvaluationConfig
 from astra.trajectory import Observation, Trajectory, TrajectorySpec
@@ -63,8 +62,7 @@ def evaluate_pusht(
             num_videos=config.videos,
             provenance={"max_timesteps": config.max_timesteps, **(provenance or {})},
         )
-    if isinstance(policy, Astra) and policy.queries is not None:
-        in_main(lambda: draw_attention(policy, environment, goals[0], folder))
+    in_main(lambda: draw_attention(policy, environment, goals[0], folder))
     return evaluations
 
 
@@ -90,14 +88,16 @@ def fitting_environment(spec: TrajectorySpec, max_timesteps: int) -> PushTConfig
     )
 
 
-def draw_attention(policy: Astra, environment: PushTConfig, goal: Pose, folder: Path) -> None:
-    """Draw the mask and the attention maps over the first timesteps of an episode. Source: Figures 7 and 8."""
+def draw_attention(policy: Policy[Any], environment: PushTConfig, goal: Pose, folder: Path) -> None:
+    """Draw the mask and the attention maps of the first timesteps, if there are any. Source: Figures 7 and 8."""
     with closing(replace(environment, max_timesteps=DRAWN_TIMESTEPS).build()) as pusht:
         trajectory = play_alone(policy, pusht, goal)
-    maps, rows, columns = policy.attention_maps(trajectory)
-    visible = maps[0][0].sum(0) > 0
-    write_figure(mask_picture(visible, rows, columns), folder / "mask.png")
-    write_figure(attention_maps(maps, rows, columns), folder / "attention.png")
+    maps = policy.attention_maps(trajectory)
+    if maps is None:
+        return
+    visible = maps.weights[0][0].sum(0) > 0
+    write_figure(mask_picture(visible, maps.rows, maps.columns), folder / "mask.png")
+    write_figure(attention_maps(maps.weights, maps.rows, maps.columns), folder / "attention.png")
 
 
 def play_alone(policy: Policy[Any], environment: PushT, goal: Pose) -> Trajectory:
@@ -107,7 +107,7 @@ def play_alone(policy: Policy[Any], environment: PushT, goal: Pose) -> Trajector
     observed: list[Observation] = []
     actions: list[torch.Tensor] = []
     ended = False
-    device = next(policy.parameters()).device
+    device = policy.device
     action = torch.zeros(1, len(policy.spec.actions), device=device)
     while not ended:
         observation = Observation(

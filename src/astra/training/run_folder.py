@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astra.policies.checkpoint import check_format
 from astra.storage.atomic import atomic_folder, sync, write_atomic
 from astra.storage.provenance import code_version, machine
 
@@ -44,6 +45,8 @@ class RunFolder:
         """
         config = self.path / "config.json"
         if config.exists():
+            if (newest := self.newest()) is not None:
+                check_format(newest / "policy" / "config.json")
             self._check_identity(config, identity)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
