@@ -1,4 +1,4 @@
-"""The gradients of cloning and of the contrast beside it."""
+"""Gradients of behavior cloning and of the contrastive loss."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 
 
 def trained(folder: Path, **training: Any) -> Path:
-    """A run of two updates on six episodes of two instructions."""
+    """Train a run for two updates on six episodes of two instructions."""
     from astra.datasets import DatasetWriter, Episode
     from astra.experiments.experiment import Experiment, run_training
     from astra.policies.astra import AstraConfig
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_both_losses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("noise", "resolved"), [(3.0, True), (300.0, False)])
 def test_the_drift_and_its_direction_are_reported_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
-    """A mean over batches would tell a cosine near 0 here, because the noise in it is at right angles."""
+    """A plain mean over batches would give a cosine near 0 here, because the noise in it is orthogonal."""
     from astra.analysis.gradient_interference import GROUPS, _interference
 
     chance, count, W = torch.Generator().manual_seed(0), 64, 2000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> "LeRobotDataset":
-    """Four episodes whose first action is the first state, and whose second dimension never changes."""
+    """Write four episodes whose first action is the first state, and whose second dimension never changes."""
     from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 
     first = np.array([-0.9, -0.4, 0.1, 0.6], np.float32)
@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> "LeRobotDataset":
 
 
 def made(dataset: "LeRobotDataset", act: Callable[[torch.Tensor], Sequence[float]]) -> "Policy[Any]":
-    """A policy that learned nothing and acts as it is told to."""
+    """Build an untrained policy whose actions are given by a function."""
     from astra.datasets import compute_statistics
     from astra.policies.astra import AstraConfig
 

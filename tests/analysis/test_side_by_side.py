@@ -14,7 +14,7 @@ from astra.evaluation.report import write_report
 
 
 def info(outcomes: str, first_seed: int = 0) -> dict[str, Any]:
-    """Give the part of an eval_info.json that is read; + is solved."""
+    """Build the part of an eval_info.json that is used; + is a solved episode."""
     episodes = [
         {
             "episode": number,

@@ -8,7 +8,7 @@ from tests.contrastive_dynamics.made import moves
 
 
 def numbered(*shape: int) -> Objects:
-    """Give objects whose crops and boxes tell their place in the list."""
+    """Build objects whose crops and boxes encode their place in the list."""
     number = torch.arange(shape[-1]).expand(shape)
     return Objects(
         crops=number[..., None, None, None].expand(*shape, 32, 32, 3).to(torch.uint8),
