@@ -41,7 +41,7 @@ class Line(Environment):
         info = self._info()
         return self._observation(), info["scores"]["near"], info["is_success"], self.clock == self.max_timesteps, info
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Stand still."""
         return np.zeros(1)
 

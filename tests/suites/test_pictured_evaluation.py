@@ -114,7 +114,7 @@ def test_the_expert_of_vima_bench_solves_tasks_of_two_levels_in_one_environment(
     world = vima_bench_world("se2", 8)
     config = EvaluationConfig(episodes=1, tasks=("rotate", "sweep_without_touching"), levels=("L2", "L4"))
     cases = cases_of(chosen_cells(world, config), config)
-    cases = [type(case)(seed=case.seed, options={**case.options, "oracle": True}, group=case.group) for case in cases]
+    cases = [type(case)(seed=case.seed, options={**case.options, "expert": True}, group=case.group) for case in cases]
     results = rollout(ExpertAgent(world.make_expert), VimaBenchConfig().build, cases, num_envs=1)
     assert [(result.group, result.task, result.success) for result in results] == [
         ("L2", "rotate", True),

@@ -40,7 +40,7 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
         """Render the world for a video: uint8, height x width x 3."""
         raise NotImplementedError
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return the action that does nothing now; the floor of every evaluation repeats it."""
         raise NotImplementedError
 

@@ -82,7 +82,7 @@ class NoOp(Agent):
 
     def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
         """Return each environment's neutral action."""
-        return np.stack([np.asarray(env.environment.neutral_action(), np.float64) for env in envs])
+        return np.stack([np.asarray(env.environment.no_op_action(), np.float64) for env in envs])
 
 
 @runtime_checkable

@@ -3,10 +3,10 @@
 from astra.environments.poses import ACTIONS as POSES
 from astra.environments.poses import ActionForm
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, TabletopConfig
+from astra.environments.tabletop.expert import TabletopExpert
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.environments.tabletop.prompt_blind import Oracle
 from astra.environments.vima_bench.environment import VimaBenchConfig, tasks_of
-from astra.environments.vima_bench.expert import VimaOracle
+from astra.environments.vima_bench.expert import VimaExpert
 from astra.suites.config import NO_SIMULATOR
 from astra.suites.pictured_evaluation import World
 from astra.trajectory import TrajectorySpec
@@ -18,7 +18,7 @@ def tabletop_world(*, frames: bool = False) -> World:
         name="tabletop",
         build=TabletopConfig(frames=frames).build,
         tasks_of=TASKS_OF_LEVELS.__getitem__,
-        make_expert=Oracle,
+        make_expert=TabletopExpert,
     )
 
 
@@ -28,8 +28,8 @@ def vima_bench_world(form: ActionForm, max_objects: int) -> World:
         name="VIMA-Bench",
         build=VimaBenchConfig(actions=form, max_objects=max_objects).build,
         tasks_of=lambda level: tuple(tasks_of(level)),
-        make_expert=VimaOracle,
-        expert_options={"oracle": True},
+        make_expert=VimaExpert,
+        expert_options={"expert": True},
         one_at_a_time=True,
     )
 
