@@ -137,7 +137,9 @@ def test_behavior_cloning_starts_from_pretrained_weights(linear: ModuleType, tmp
 
 
 def test_a_batch_that_is_too_small_is_refused_before_training(linear: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="leaves 2 in each micro-batch: raise batch_size, or lower accumulate"):
+    with pytest.raises(
+        ValueError, match="micro-batches of 2 trajectories: raise batch_size, or lower gradient_accumulation_steps"
+    ):
         run(linear, tmp_path / "run", batch_size=8, gradient_accumulation_steps=4)
 
 

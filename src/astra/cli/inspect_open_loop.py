@@ -33,18 +33,18 @@ def open_loop(
     """
     import torch
 
-    from astra.analysis.open_loop import first_choices
-    from astra.analysis.split import open_for, split_of
+    from astra.analysis.open_loop import open_loop_error
+    from astra.analysis.split import open_dataset, read_split
     from astra.policies.checkpoint import load_policy
 
     torch.set_num_threads(1)
     if episodes < 1:
         raise ValueError(f"--episodes must be at least 1, got {episodes}")
     policy = load_policy(checkpoint)
-    split = split_of(checkpoint)
-    opened = open_for(policy, dataset or split.dataset)
+    split = read_split(checkpoint)
+    opened = open_dataset(policy, dataset or split.dataset)
     used = split.held_out(opened)[:episodes]
-    result = first_choices(policy, opened, used, within)
+    result = open_loop_error(policy, opened, used, within)
     if format == "json":
         rows = [
             {"name": each.name, "error": each.error, "near": [each.near.value, each.near.low, each.near.high]}

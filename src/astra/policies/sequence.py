@@ -33,7 +33,7 @@ from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, Tra
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
-from astra.tokenizers.relative_actions import measured_from
+from astra.tokenizers.relative_actions import relative_action_spec
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -163,7 +163,7 @@ class SequencePolicy(Policy[State]):
         width, N = config.width, len(spec.actions)
         action_space = spec, statistics
         if config.reference_state is not None:
-            action_space = measured_from(config.reference_state, spec, statistics)
+            action_space = relative_action_spec(config.reference_state, spec, statistics)
         self.action_statistics = action_space[1].actions
         self.language = config.language.build(spec, statistics, width)
         self.states = config.states.build(spec, statistics, width)
