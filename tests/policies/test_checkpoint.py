@@ -132,6 +132,17 @@ def test_damage_is_told(
         load_policy(tmp_path / "policy")
 
 
+def test_a_policy_from_before_the_renaming_is_refused(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    change_config(
+        tmp_path / "policy", format=1, code_version="0.1.0 (abc)", config={"kind": "AstraConfig", "horizon": 1}
+    )
+    with pytest.raises(
+        ValueError, match=r"format 1, but .*Train the policy again, or use .* wrote it \(0.1.0 \(abc\)\)"
+    ):
+        load_policy(tmp_path / "policy")
+
+
 def test_weights_of_another_architecture_are_told(
     astra: Astra, tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path
 ) -> None:

@@ -35,7 +35,8 @@ def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options
     from astra.policies import POLICIES
 
     kind, more = VARIANTS[name]
-    policy = POLICIES[kind](layers=2, heads=2, width=32, **more, **options).build(spec, statistics).eval()
+    options = dict(layers=2, heads=2, width=32) | more | options
+    policy = POLICIES[kind](**options).build(spec, statistics).eval()
     with torch.no_grad():
         for part, parameter in policy.named_parameters():
             if part.startswith("head") or "ages" in part or "gates" in part:
