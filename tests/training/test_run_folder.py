@@ -71,7 +71,7 @@ def test_a_run_from_before_the_renaming_is_refused(tmp_path: Path) -> None:
         (checkpoint / "policy").mkdir()
         written = {"format": 1, "policy": "astra", "config": {}, "spec": {}, "code_version": "0.1.0"}
         (checkpoint / "policy" / "config.json").write_text(json.dumps(written))
-    with pytest.raises(ValueError, match="format 1, but .*Train the policy again"):
+    with pytest.raises(ValueError, match=r"format 1, but .*Train the policy again"):
         run.claim({"policy": {"kind": "AstraConfig", "chunk_size": 1}}, {})
 
 
