@@ -14,7 +14,7 @@ def trained(folder: Path, **training: Any) -> Path:
     from astra.datasets import DatasetWriter, Episode
     from astra.experiments.experiment import Experiment, run_training
     from astra.policies.astra import AstraConfig
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     chance = np.random.default_rng(0)
     with DatasetWriter(folder / "data", fps=5.0) as writer:
@@ -66,7 +66,7 @@ def test_pulls_are_those_of_both_losses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("noise", "resolved"), [(3.0, True), (300.0, False)])
-def test_the_drift_and_its_direction_are_told_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
+def test_the_drift_and_its_direction_are_reported_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
     """A mean over batches would tell a cosine near 0 here, because the noise in it is at right angles."""
     from astra.analysis.gradient_interference import GROUPS, _pull
 
@@ -97,14 +97,14 @@ def test_the_command_tells_them_and_what_it_cannot_look_at(tmp_path: Path, capsy
 
     with_contrast = trained(tmp_path / "contrast", contrastive=ContrastiveConfig())
     capsys.readouterr()
-    run(["contrast", str(with_contrast), "--batches", "8"])
+    run(["gradient-interference", str(with_contrast), "--batches", "8"])
     told = capsys.readouterr().out
     assert "Update 2, 8 batches of 5" in told
     assert "alpha = 0.1" in told
     with pytest.raises(ValueError, match="at least 8"):
-        run(["contrast", str(with_contrast), "--batches", "0"])
+        run(["gradient-interference", str(with_contrast), "--batches", "0"])
     (with_contrast / "config.json").rename(tmp_path / "config.json")
     with pytest.raises(FileNotFoundError, match="a policy without its run"):
-        run(["contrast", str(with_contrast)])
+        run(["gradient-interference", str(with_contrast)])
     with pytest.raises(ValueError, match="did not learn by contrast"):
-        run(["contrast", str(trained(tmp_path / "cloning"))])
+        run(["gradient-interference", str(trained(tmp_path / "cloning"))])

@@ -42,7 +42,7 @@ def made(dataset: "LeRobotDataset", act: Callable[[torch.Tensor], Sequence[float
     return policy
 
 
-def test_choices_are_told_by_distance_and_by_the_share_that_is_near(dataset: "LeRobotDataset") -> None:
+def test_choices_are_reported_by_distance_and_by_the_share_that_is_near(dataset: "LeRobotDataset") -> None:
     from astra.analysis.open_loop import first_choices
 
     low, high = dataset.spec.actions.low[0], dataset.spec.actions.high[0]
@@ -92,7 +92,7 @@ def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobo
 @pytest.mark.parametrize(
     ("validation", "trained", "message"), [(0.25, 2, "would have trained on 3"), (0, 4, "held out")]
 )
-def test_only_the_data_set_of_the_training_tells_unseen_episodes(
+def test_only_the_dataset_of_the_training_tells_unseen_episodes(
     dataset: "LeRobotDataset", validation: float, trained: int, message: str
 ) -> None:
     from astra.analysis.split import Split

@@ -59,7 +59,7 @@ def test_light_is_bounded_and_the_same_for_all_objects_of_a_view() -> None:
     assert (dark - 60).abs().max() <= 0.2 * 67.5 + 25.5 + 1
 
 
-def test_the_first_trajectories_stay_where_so_many_are_told() -> None:
+def test_the_first_trajectories_stay_where_so_many_are_reported() -> None:
     trajectory = replace(
         with_objects(moves(4)), images={"camera": torch.arange(8).to(torch.uint8).expand(4, 4, 3, 8, 8)}
     )

@@ -60,7 +60,7 @@ def test_params_as_json_hold_the_papers_sizes(capsys: pytest.CaptureFixture[str]
         (["mask2"], "did you mean 'mask'"),
         (["dataset", "nowhere"], "nowhere"),
         (["checkpoint", "nowhere"], "nowhere"),
-        ([], "say what"),
+        ([], "no thing to inspect was given"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

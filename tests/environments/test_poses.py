@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.poses import QUATERNION_ACTIONS, SE2_ACTIONS, check_action, normalized, to_quaternions, to_se2
+from astra.environments.poses import (
+    QUATERNION_ACTIONS,
+    SE2_ACTIONS,
+    check_action,
+    normalize_quaternions,
+    to_quaternions,
+    to_se2,
+)
 
 
 def test_an_action_in_se2_survives_quaternions():
@@ -22,9 +29,9 @@ def test_a_quaternion_and_its_opposite_are_the_same_turn():
 def test_quaternions_of_any_length_are_brought_to_length_one():
     twelve = to_quaternions(np.array([0.5, 0.1, 2.0, 0.3, -0.2, -1.0]))
     stretched = (twelve.reshape(2, 6) * [1, 1, 0.3, 0.3, 0.3, 0.3]).reshape(12)
-    np.testing.assert_allclose(normalized(stretched), twelve, atol=1e-12)
+    np.testing.assert_allclose(normalize_quaternions(stretched), twelve, atol=1e-12)
     zeros = (twelve.reshape(2, 6) * [1, 1, 0, 0, 0, 0]).reshape(12)
-    assert normalized(zeros).reshape(2, 6)[:, 2:].tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
+    assert normalize_quaternions(zeros).reshape(2, 6)[:, 2:].tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
 
 
 def test_an_action_outside_the_workspace_is_refused():

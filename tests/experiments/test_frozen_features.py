@@ -42,7 +42,7 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
     from astra.policies.astra import AstraConfig
     from astra.tokenizers.states import StateConfig
     from astra.tokenizers.vision.images import ImageConfig
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     images = ImageConfig(encoder="vit", image_size=32, pretrained=encoder, frozen=True)
     made = module.Experiment(

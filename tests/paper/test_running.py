@@ -1,5 +1,6 @@
 """Runs of a tiny table, from the plan to the small files."""
 
+import gzip
 import json
 import shutil
 import signal
@@ -49,12 +50,15 @@ def finished(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(world: ModuleType, finished: Path) -> None:
+    from astra.evaluation.kept import read_kept
+
     for run in plan_of(world, finished):
         kept = sorted(path.name for path in run.results.iterdir())
-        assert kept == ["config.json", "eval_info.json", "metrics.jsonl"]
-        texts = [path.read_text() for path in run.results.iterdir()]
+        assert kept == ["config.json", "episodes.json.gz", "eval_info.json", "metrics.jsonl"]
+        contents = [path.read_bytes() for path in run.results.iterdir()]
+        texts = [(gzip.decompress(each) if each[:2] == b"\x1f\x8b" else each).decode() for each in contents]
         assert not any(str(finished) in text or str(Path.cwd()) in text for text in texts)
-        info = json.loads((run.results / "eval_info.json").read_text())
+        info = read_kept(run.results)
         assert [episode["seed"] for episode in info["episodes"]] == [100_000, 100_001]
         assert json.loads((run.results / "config.json").read_text())["training"]["seed"] == 0
 
@@ -95,6 +99,7 @@ def test_results_of_another_budget_are_refused(world: ModuleType, finished: Path
 
 
 def test_an_unfinished_training_goes_on_to_the_same_weights(world: ModuleType, finished: Path, tmp_path: Path) -> None:
+    from astra.evaluation.kept import read_kept
     from astra.paper.one_run import carry_out
 
     (run,) = plan_of(world, finished, rows=("astra",))
@@ -107,7 +112,7 @@ def test_an_unfinished_training_goes_on_to_the_same_weights(world: ModuleType, f
     carry_out(again)
     files = ["checkpoints/000004/policy/model.safetensors"]
     assert all((again.folder / name).read_bytes() == (run.folder / name).read_bytes() for name in files)
-    scores = [json.loads((each.results / "eval_info.json").read_text())["episodes"] for each in (run, again)]
+    scores = [read_kept(each.results)["episodes"] for each in (run, again)]
     assert scores[0] == scores[1]
 
 

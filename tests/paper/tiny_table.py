@@ -12,7 +12,7 @@ from astra.paper.table import Column, Demonstrations, Row, Settings, Table
 from astra.policies.astra import AstraConfig
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 
 def write_demonstrations(folder: Path) -> Path:
@@ -41,7 +41,9 @@ def settings() -> Settings:
             validation_every=2,
             checkpoint_every=2,
         ),
-        evaluation=EvaluationConfig(episodes=2, agents=("policy",), max_timesteps=3, num_envs=2),
+        suite="pusht",
+        options={"max_timesteps": 3},
+        evaluation=EvaluationConfig(episodes=2, agents=("policy",), num_envs=2),
         minutes=0.1,
         measuring_minutes=0.1,
     )

@@ -20,8 +20,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run of `astra train mean-action` on two short demonstrations; the policy stays listed during the tests."""
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
-    from astra.experiments import EXPERIMENTS
-    from astra.experiments.experiment import Named
+    from astra.experiments import EXPERIMENTS, NamedExperiment
+    from astra.lazy_function import LazyFunction
     from astra.policies import POLICIES
 
     folder = tmp_path_factory.mktemp("added")
@@ -31,7 +31,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(folder)
         added = importlib.import_module("added_policy")
         patch.setitem(POLICIES, "mean-action", added.MeanActionConfig)
-        named = Named(make=added.mean_action, row="an example", scale="cpu", hours="0.01 on one core")
+        make = LazyFunction("added_policy", "mean_action")
+        named = NamedExperiment(make=make, row="an example", scale="cpu", hours="0.01 on one core")
         patch.setitem(EXPERIMENTS, "mean-action", named)
         data, run = folder / "data", folder / "run"
         collect = ("--episodes", "2", "--near-goal", "1", "--workers", "1", "--output", str(data))

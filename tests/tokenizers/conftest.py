@@ -32,9 +32,9 @@ def save_text_model(tmp_path: Path, instructions: tuple[str, str]) -> Callable[[
     """Write a whole t5, clip or bert, of which the text encoder is a part, and its tokenizer; give the folder."""
     import transformers as hf
 
-    from astra.tokenizers.language.words import word_tokenizer
+    from astra.tokenizers.language.words import build_vocabulary
 
-    words = word_tokenizer(instructions)
+    words = build_vocabulary(instructions)
     vocabulary = words.get_vocab_size()
 
     def t5() -> hf.PreTrainedModel:

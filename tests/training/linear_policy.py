@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.windows import Windows
 from astra.policies.policy import Losses, Policy, PolicyConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
 SPEC = TrajectorySpec(

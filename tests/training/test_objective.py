@@ -5,7 +5,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from astra.training.objective import Cost, Means, Objective
+from astra.training.objective import Cost, MetricMeans, Objective
 from astra.training.validation import validate
 
 
@@ -14,18 +14,18 @@ def cost(loss: float, count: int) -> Cost:
 
 
 def test_means_are_weighted_by_valid_entries() -> None:
-    means = Means()
+    means = MetricMeans()
     means.add(cost(1.0, 30))
     means.add(cost(5.0, 10))
-    assert means.take() == {"loss": pytest.approx(2.0)}
+    assert means.pop() == {"loss": pytest.approx(2.0)}
 
 
-def test_means_begin_anew_after_they_were_taken() -> None:
-    means = Means()
+def test_means_start_again_after_they_were_taken() -> None:
+    means = MetricMeans()
     means.add(cost(1.0, 30))
-    means.take()
+    means.pop()
     means.add(cost(7.0, 2))
-    assert means.take() == {"loss": pytest.approx(7.0)}
+    assert means.pop() == {"loss": pytest.approx(7.0)}
 
 
 def test_the_objective_is_behavior_cloning_with_the_metrics_of_the_policy(linear: ModuleType) -> None:

@@ -86,8 +86,8 @@ def test_two_updates_and_two_resumed_equal_four_straight_bit_for_bit(linear: Mod
 def test_the_order_of_data_after_resume_is_that_of_a_straight_run(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run")
     state = json.loads((tmp_path / "run/checkpoints/last/training_state/state.json").read_text())
-    assert state["order"]["position"] == 4 * 6
-    assert state["budget"]["update"] == state["average_updates"] == 4
+    assert state["sampler"]["position"] == 4 * 6
+    assert state["budget"]["update"] == state["ema_updates"] == 4
 
 
 def test_validation_and_evaluation_do_not_change_the_training(linear: ModuleType, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_settings_that_cannot_be_trained_with_are_told(linear: ModuleType, wrong
 
 
 def test_windows_of_another_length_are_told(linear: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="windows of 5 timesteps for timesteps=7"):
+    with pytest.raises(ValueError, match="windows of 5 timesteps for training.timesteps=7"):
         run(linear, tmp_path / "run", timesteps=7)
 
 

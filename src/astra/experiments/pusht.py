@@ -20,7 +20,7 @@ from astra.policies.sizes import astra_19m, astra_small
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 CONTEXT = 50
 """Timesteps that the large policies read and are trained on."""

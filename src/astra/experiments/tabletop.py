@@ -18,7 +18,7 @@ from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.objects import ObjectConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 WORDS = 64
 LONGEST = 6

@@ -1,6 +1,5 @@
 """What the finished runs of a row say: their small files in results/, read back."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.kept import read_kept
 from astra.paper.table import Column
 
 
@@ -47,11 +47,10 @@ def read_row(folder: Path) -> Measured | None:
     """
     episodes = {}
     for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
-        path = run / FILE_NAME
         try:
-            episodes[int(run.name)] = json.loads(path.read_text())["episodes"]
-        except (OSError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is damaged ({error!r}): remove {run} to run it again") from error
+            episodes[int(run.name)] = read_kept(run)["episodes"]
+        except (OSError, EOFError, KeyError, ValueError) as error:
+            raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
     return Measured(folder=folder, episodes=episodes) if episodes else None
 
 

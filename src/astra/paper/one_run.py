@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -22,14 +22,16 @@ from typing import Any
 
 import torch
 
+from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
 from astra.policies.checkpoint import load_policy
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
-from astra.suites.evaluate_suite import evaluate_policy
+from astra.suites.evaluate_suite import evaluate_suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Run:
     seed: int
     experiment: Experiment
     evaluation: EvaluationConfig
+    options: Mapping[str, Any]
+    """Options of the suite that differ from those that fit the policy."""
     folder: Path
     """Of the training."""
     results: Path
@@ -112,7 +116,9 @@ def carry_out(run: Run) -> None:
         policy = load_policy(run.folder)
         provenance: dict[str, Any] = {"code_version": code_version(), "table": run.table, "row": run.row}
         provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
-        evaluate_policy(policy, run.folder / "eval", run.evaluation, provenance)
+        suite = suite_of(policy.spec)
+        options = replace(suite.options_for(policy.spec), **run.options)
+        evaluate_suite(policy, suite, run.folder / "eval", run.evaluation, options=options, provenance=provenance)
         keep(run)
 
 
@@ -125,28 +131,9 @@ def keep(run: Run) -> None:
         (partial / "config.json").write_text(json.dumps(without_folders(config), indent=2) + "\n")
         (partial / "metrics.jsonl").write_text((run.folder / "metrics.jsonl").read_text())
         for path in sorted((run.folder / "eval").rglob(FILE_NAME)):
-            target = partial / path.relative_to(run.folder / "eval")
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(one_line_each(without_folders(without_words(json.loads(path.read_text())))))
-
-
-def without_words(info: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of an evaluation what the seeds say too: what each episode was told, its video, and sums by task."""
-    told = {"instruction", "environment_instruction", "video_path"}
-    episodes = [{name: value for name, value in each.items() if name not in told} for each in info["episodes"]]
-    return {name: value for name, value in info.items() if name not in ("per_task", "seeds")} | {"episodes": episodes}
-
-
-def one_line_each(info: Mapping[str, Any]) -> str:
-    """Write JSON with one line for each field, and for each item of a list."""
-    fields = [f"{json.dumps(name)}: {_lines(value)}" for name, value in info.items()]
-    return "{\n" + ",\n".join(fields) + "\n}\n"
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(json.dumps(item) for item in value) + "\n]"
-    return json.dumps(value)
+            target = partial / path.parent.relative_to(run.folder / "eval")
+            target.mkdir(exist_ok=True)
+            write_kept(without_folders(json.loads(path.read_text())), target)
 
 
 def without_folders(value: Any) -> Any:

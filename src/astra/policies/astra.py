@@ -115,7 +115,7 @@ class Astra(SequencePolicy[AstraState]):
         slots = _query_slots(steps, self.sizes.action)
         # The last action comes after all queries, and a window of 1 holds no action.
         num_actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
-        tokens = self.tokenize(trajectory, num_actions=num_actions, queries=self.queries[slots], query_slots=slots)
+        tokens = self.tokenize(trajectory, num_actions=num_actions, queries=self.queries, query_slots=slots)
         return self.model_inputs(tokens, self.attention_mask(tokens))
 
     # ---- Acting

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from astra.attention.kernels.batch import RowBlock
-from astra.attention.kernels.row_blocks import row_blocks_of
-from astra.attention.masks import additive, may_attend, split_mask
+from astra.attention import masks
+from astra.attention.kernels.row_blocks import RowBlock, row_blocks_of
+from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, interleave, segment_ids, split
 from astra.attention.transformer import SharedPrompt, Transformer, TrunkBlock
@@ -88,16 +88,16 @@ class SequenceTokens:
     """State and action tokens of all timesteps."""
     context_valid: Bool[Tensor, "B context"]
     """True for real tokens, False for padding and hidden objects."""
-    queries: Float[Tensor, "Q D"]
-    """Action queries of one timestep; all timesteps and trajectories share them."""
-    query_slots: Int[Tensor, " Q"]
-    """Place of each query inside its segment."""
+    queries: Float[Tensor, "asked D"]
+    """Action queries that are computed at each timestep; all timesteps and trajectories share them."""
+    query_slots: Int[Tensor, " asked"]
+    """Place of each of them inside its segment."""
+    num_queries: int
+    """Q, queries of a whole query segment, whether they are computed or not."""
     num_timesteps: int
     """T, timesteps with a state."""
     num_actions: int
-    """Timesteps with an action segment in the context: T or T - 1."""
-    action_size: int
-    """Tokens of an action segment: N, or 0 without actions."""
+    """Timesteps with an action segment in the context: T, T - 1 or 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ class SequencePolicy(Policy[State]):
         states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
         prompts: PromptTokens | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
-        query_slots: Int[Tensor, " Q"] | None = None,
+        query_slots: Int[Tensor, " asked"] | None = None,
     ) -> SequenceTokens:
         """Step 1: Compute the tokens of prompts and context.
 
@@ -255,12 +255,11 @@ class SequencePolicy(Policy[State]):
             num_actions: Timesteps whose action is in the context: T or T - 1, or 0 if nothing attends to actions.
             states: Result of `state_tokens`, if the caller has it already.
             prompts: Result of `distinct_prompts`, if the caller has it already.
-            queries: Action queries of one timestep; None for none.
-            query_slots: Place of each query inside its segment.
+            queries: All action queries of one timestep; None for none.
+            query_slots: Those that are computed, by their place in the segment; None for all.
         """
         (B, T), device = trajectory.valid.shape, trajectory.valid.device
-        # Without actions, action segments have no tokens.
-        N, num_actions = (0, T) if num_actions == 0 else (self.sizes.action, num_actions)
+        N = self.sizes.action if num_actions else 0
         prompts = self.distinct_prompts(trajectory) if prompts is None else prompts
         executed, reference = trajectory.actions[:, :T], self.reference(trajectory)
         action_tokens = self.action_tokens(executed if reference is None else executed - reference)[:, :, :N]
@@ -269,32 +268,39 @@ class SequencePolicy(Policy[State]):
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         length = T * self.sizes.state + num_actions * N
         context = interleave(state_tokens, action_tokens)[:, :length]
+        queries = context.new_zeros(0, context.shape[-1]) if queries is None else queries
+        query_slots = torch.arange(len(queries), device=device) if query_slots is None else query_slots
         return SequenceTokens(
             prompts=prompts,
             context=context,
             context_valid=interleave(state_valid, action_valid)[:, :length],
-            queries=context.new_zeros(0, context.shape[-1]) if queries is None else queries,
-            query_slots=torch.arange(0, device=device) if query_slots is None else query_slots,
+            queries=queries[query_slots],
+            query_slots=query_slots,
+            num_queries=len(queries),
             num_timesteps=T,
             num_actions=num_actions,
-            action_size=N,
         )
 
     def attention_mask(self, tokens: SequenceTokens) -> SequenceMask:
         """Step 2: Decide which tokens may attend to which."""
-        T, M, N, Q = tokens.num_timesteps, self.sizes.state, tokens.action_size, len(tokens.query_slots)
-        L, actions, device = tokens.prompts.tokens.shape[1], tokens.num_actions, tokens.context.device
-        rows, columns, allowed = split_mask(
-            L, M, N, T, Q, window=self.config.window, actions=actions, causal_segments=self.causal_segments
-        )
+        T, L, C = tokens.num_timesteps, tokens.prompts.tokens.shape[1], tokens.context.shape[1]
+        Q, device = tokens.num_queries, tokens.context.device
+        shape = (L, self.sizes.state, self.sizes.action, T, Q)
+        actions, window, causal = tokens.num_actions, self.config.window, self.causal_segments
+        rows, columns, allowed = split_mask(*shape, actions=actions, window=window, causal_segments=causal)
         rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
-        slots = torch.cat([rows.slot[: tokens.context.shape[1]], tokens.query_slots.repeat(T)])
+        if Q:  # only the rows of the queries that are computed
+            computed = C + Q * torch.arange(T, device=device)[:, None] + tokens.query_slots
+            kept = torch.cat([torch.arange(C, device=device), computed.flatten()])
+            rows, allowed = rows.select(kept), allowed[kept]
+        asked = len(tokens.query_slots)
+        blocks = row_blocks_of(*shape, actions=actions, window=window, causal_segments=causal, asked=asked)
         valid = torch.cat([tokens.prompts.valid[tokens.prompts.index], tokens.context_valid], dim=1)
         return SequenceMask(
-            rows=TokenIds(rows.kind, rows.timestep, slots),
+            rows=rows,
             columns=columns,
             allowed=allowed[None] if valid.all() else allowed & valid[:, None, :],
-            row_blocks=row_blocks_of(L, M, N, T, Q, actions=actions),
+            row_blocks=blocks,
         )
 
     def model_inputs(self, tokens: SequenceTokens, mask: SequenceMask) -> ModelInputs:
@@ -315,7 +321,8 @@ class SequencePolicy(Policy[State]):
     def shared_prompt(self, prompts: PromptTokens) -> SharedPrompt:
         """Add positions to prompts, each of which attends only to itself."""
         ids = segment_ids(Kind.PROMPT, prompts.tokens.shape[1]).to(prompts.tokens.device)
-        allowed = may_attend(ids, ids, causal_segments=self.causal_segments) & prompts.valid[:, None, :]
+        allowed = masks.may_attend(ids, ids, window=self.config.window, causal_segments=self.causal_segments)
+        allowed = allowed & prompts.valid[:, None, :]
         return SharedPrompt(
             self.add_positions(prompts.tokens, ids), self.additive_mask(allowed, ids, ids), prompts.index
         )

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from astra.attention import masks
 from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, split_mask, trajectory_mask
-from astra.attention.segments import Kind, interleave, sequence_ids
+from astra.attention.reference import DenseTransformer
+from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids
 from astra.attention.transformer import SharedPrompt, Transformer
-from astra.profiling.naive import dense_forward
 from astra.profiling.shapes import Shape
 
 
@@ -33,12 +34,18 @@ def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     return sequence, allowed, is_query
 
 
+def prompt_mask(shape: Shape) -> Tensor:
+    """Return the additive mask inside a prompt."""
+    ids = segment_ids(Kind.PROMPT, shape.L)
+    return additive(masks.may_attend(ids, ids), torch.float32)[None, None]
+
+
 def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
     """Make our trunk, and what gives the outputs of its queries by the split kernel."""
     prompt, states, queries, actions = tokens(shape)
     context = interleave(states, actions)[:, : -shape.N]
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
+    shared = SharedPrompt(prompt, prompt_mask(shape), None)
     mask = additive(allowed, torch.float32)[None, None]
     row_blocks = row_blocks_of(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
@@ -81,11 +88,11 @@ def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu
 
 
 def naive_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Make our trunk in the naive form: every token has Q, K and V, and one dense mask says who reads whom."""
+    """Make our trunk in the naive form: every token has Q, K and V, under one dense mask."""
     sequence, allowed, is_query = dense(shape)
     mask = additive(allowed, torch.float32)[None, None]
-    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
-    return trunk, lambda: dense_forward(trunk, sequence, mask)[:, is_query]
+    trunk = DenseTransformer.like(Transformer(layers=shape.layers, heads=shape.heads, width=shape.width))
+    return trunk, lambda: trunk(sequence, mask)[:, is_query]
 
 
 def x_transformers_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:

@@ -12,14 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from astra.attention.cache import SegmentCache
-from astra.attention.kernels.batch import SharedPrompt
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive, split_mask, trajectory_mask
 from astra.attention.positions import RelativePositions, SegmentSizes
+from astra.attention.reference import DenseTransformer
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
-from astra.attention.transformer import Transformer
-from astra.profiling.contenders import hugging_face_gpt2, tokens
-from astra.profiling.naive import dense_forward
+from astra.attention.transformer import SharedPrompt, Transformer
+from astra.profiling.contenders import hugging_face_gpt2, prompt_mask, tokens
 from astra.profiling.shapes import Shape
 
 Step = Callable[[], Tensor]
@@ -101,7 +100,8 @@ def full_recompute_step(trunk: Transformer, shape: Shape) -> Step:
     prompt, states, queries, actions = tokens(replace(shape, B=1))
     sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
     mask = additive(trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N), torch.float32)[None, None]
-    return lambda: dense_forward(trunk, sequence, mask)[:, -2 * shape.N : -shape.N]
+    dense = DenseTransformer.like(trunk)
+    return lambda: dense(sequence, mask)[:, -2 * shape.N : -shape.N]
 
 
 def last_queries_recompute_step(trunk: Transformer, shape: Shape) -> Step:
@@ -111,7 +111,7 @@ def last_queries_recompute_step(trunk: Transformer, shape: Shape) -> Step:
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     wanted = torch.cat([allowed[: context.shape[1]], allowed[-shape.N :]])
     mask = additive(wanted, torch.float32)[None, None]
-    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
+    shared = SharedPrompt(prompt, prompt_mask(shape), None)
     return lambda: trunk(shared, context, queries[:, -1], mask, context_out=False)
 
 
