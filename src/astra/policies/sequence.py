@@ -33,7 +33,7 @@ from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, Tra
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
-from astra.tokenizers.relative_actions import measured_from
+from astra.tokenizers.relative_actions import relative_action_spec
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -88,9 +88,9 @@ class SequenceTokens:
     """State and action tokens of all timesteps."""
     context_valid: Bool[Tensor, "B context"]
     """True for real tokens, False for padding and hidden objects."""
-    queries: Float[Tensor, "asked D"]
+    queries: Float[Tensor, "computed D"]
     """Action queries that are computed at each timestep; all timesteps and trajectories share them."""
-    query_slots: Int[Tensor, " asked"]
+    query_slots: Int[Tensor, " computed"]
     """Place of each of them inside its segment."""
     num_queries: int
     """Q, queries of a whole query segment, whether they are computed or not."""
@@ -163,7 +163,7 @@ class SequencePolicy(Policy[State]):
         width, N = config.width, len(spec.actions)
         action_space = spec, statistics
         if config.reference_state is not None:
-            action_space = measured_from(config.reference_state, spec, statistics)
+            action_space = relative_action_spec(config.reference_state, spec, statistics)
         self.action_statistics = action_space[1].actions
         self.language = config.language.build(spec, statistics, width)
         self.states = config.states.build(spec, statistics, width)
@@ -246,7 +246,7 @@ class SequencePolicy(Policy[State]):
         states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
         prompts: PromptTokens | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
-        query_slots: Int[Tensor, " asked"] | None = None,
+        query_slots: Int[Tensor, " computed"] | None = None,
     ) -> SequenceTokens:
         """Step 1: Compute the tokens of prompts and context.
 
