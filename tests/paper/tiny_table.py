@@ -9,7 +9,7 @@ from astra.datasets import DatasetWriter, Episode
 from astra.environments.pusht.environment import observe_state
 from astra.environments.pusht.geometry import CENTER, instruction_for
 from astra.paper.table import Column, Demonstrations, Row, Settings, Table
-from astra.policies.sequence import SequenceConfig
+from astra.policies.astra import AstraConfig
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.training.config import TrainingConfig
@@ -30,7 +30,7 @@ def settings() -> Settings:
     return Settings(
         environment="a tiny Push-T",
         demonstrations=Demonstrations(name="tiny", command="(made by the test)", collect=write_demonstrations),
-        shared=SequenceConfig(window=1, soft_labels=1.0, actions=DiscreteActionsConfig(bins=8)),
+        shared=AstraConfig(window=1, soft_labels=1.0, actions=DiscreteActionsConfig(bins=8)),
         trunks={name: {"layers": 1, "heads": 1, "width": 16} for name in ("astra-small", "gato-small")},
         training=TrainingConfig(
             updates=4,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.windows import Windows
-from astra.policies.policy import Losses, Policy
+from astra.policies.policy import Losses, Policy, PolicyConfig
 from astra.training.config import TrainingConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
@@ -23,7 +23,7 @@ TIMESTEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
+class LinearConfig(PolicyConfig):
     width: int = 8
     dropout: float = 0.2
 

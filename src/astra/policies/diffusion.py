@@ -206,12 +206,12 @@ def noisy_mask(
     x = noisy & (rows.kind == Kind.QUERY)[:, None]
     own = x & (columns.timestep == rows.timestep[:, None]) & (columns.slot <= rows.slot[:, None])
     allowed = own | rule(rows, columns)
-    # When acting, noisy tokens stand in the place of the action: they must attend to the same tokens.
+    # When acting, noisy tokens replace the action tokens: they must attend to the same tokens.
     queries = rows.select(rows.kind == Kind.QUERY)
     acting = TokenIds(torch.full_like(queries.kind, Kind.ACTION), queries.timestep, queries.slot)
     before = columns.order < queries.order[:, None]
     differs = (before & rule(acting, columns)) != rule(queries, columns)
-    problem = "treats {row} and the action token in its place differently, as to {column}"
+    problem = "lets {row} and the action token that it replaces attend differently to {column}"
     refuse(differs, queries, columns, "a noisy token stands for its action token", problem)
     same = acting.timestep == acting.timestep[:, None]
     differs = same & (rule(acting, acting) != (acting.slot <= acting.slot[:, None]))

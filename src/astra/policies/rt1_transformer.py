@@ -50,7 +50,7 @@ class RT1Block(nn.Module):
 
 
 class RT1Transformer(nn.Module):
-    """Blocks over a few frames of m tokens, with N action tokens at the frames asked for.
+    """Blocks over a few frames of m tokens, with N action tokens after each predicting frame.
 
     Deviation: a norm before the heads, as in all policies here.
     """
@@ -84,16 +84,18 @@ class RT1Transformer(nn.Module):
             for layer in (block.out, block.feed_forward):
                 nn.init.normal_(layer.weight, std=init_std(width) / (2 * layers) ** 0.5)
 
-    def forward(self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
-        """Return the outputs of the action tokens at the frames asked for, numbered from the first frame given."""
+    def forward(self, frames: Float[Tensor, "B W m D"], predicting: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
+        """Return the outputs of the action tokens after the predicting frames, which are numbered from 0."""
         W, m, N, device = frames.shape[1], self.frame_tokens, self.action_tokens, frames.device
         starts = (m + N) * torch.arange(W, device=device)[:, None]
         of_frames = self.positions(starts + torch.arange(m, device=device))
-        of_actions = self.positions((m + N) * asked[..., None] + m + torch.arange(N, device=device))
+        of_actions = self.positions((m + N) * predicting[..., None] + m + torch.arange(N, device=device))
         frame_rows = (self.inputs(frames) + of_frames).flatten(1, 2)
         rows = torch.cat([frame_rows, of_actions.flatten(1, 2)], dim=1)
         number = torch.arange(W * m, device=device)
-        last = torch.cat([number.expand(len(frames), -1), ((asked + 1) * m - 1).repeat_interleave(N, dim=1)], dim=1)
+        last = torch.cat(
+            [number.expand(len(frames), -1), ((predicting + 1) * m - 1).repeat_interleave(N, dim=1)], dim=1
+        )
         mask = (number <= last[..., None])[:, None]
         for block in self.blocks:
             rows = block(rows, W * m, mask)

@@ -88,9 +88,9 @@ class SequenceTokens:
     """State and action tokens of all timesteps."""
     context_valid: Bool[Tensor, "B context"]
     """True for real tokens, False for padding and hidden objects."""
-    queries: Float[Tensor, "asked D"]
+    queries: Float[Tensor, "computed D"]
     """Action queries that are computed at each timestep; all timesteps and trajectories share them."""
-    query_slots: Int[Tensor, " asked"]
+    query_slots: Int[Tensor, " computed"]
     """Place of each of them inside its segment."""
     num_queries: int
     """Q, queries of a whole query segment, whether they are computed or not."""
@@ -246,7 +246,7 @@ class SequencePolicy(Policy[State]):
         states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
         prompts: PromptTokens | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
-        query_slots: Int[Tensor, " asked"] | None = None,
+        query_slots: Int[Tensor, " computed"] | None = None,
     ) -> SequenceTokens:
         """Step 1: Compute the tokens of prompts and context.
 

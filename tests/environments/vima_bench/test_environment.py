@@ -134,6 +134,8 @@ def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
     from astra.datasets import LeRobotDataset
     from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
 
+    from astra.datasets import LeRobotDataset
+
     tasks = ("visual_manipulation", "sweep_without_exceeding")
     folder = collect_vima_bench(
         CollectVimaBenchConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2, actions="quaternion")
