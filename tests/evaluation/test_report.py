@@ -52,7 +52,9 @@ def test_the_report_holds_everything_and_refers_to_nothing(run: Path) -> None:
     assert html.count("<tr><td>") == 2 + 3 + 6 + 3  # results, by instruction, episodes of the policy and the no-op
 
 
-def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_op_baseline_are_shown(run: Path) -> None:
+def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_op_baseline_are_shown(
+    run: Path,
+) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", write_report(run).read_text(), re.DOTALL)
     seen = [("success" in text, re.findall(r"<strong>([\w-]+)</strong>, seed (\d)", text)[0]) for text in captions]
     assert seen == [
