@@ -41,7 +41,7 @@ def test_the_report_holds_everything_and_refers_to_nothing(run: Path) -> None:
     report = write_report(run)
     assert report == run / "report.html"
     html = report.read_text()
-    for section in ("Results", "By instruction", "Episodes", "Film strips", "Training", "Attention", "What was run"):
+    for section in ("Results", "By instruction", "Episodes", "Film strips", "Training", "Attention", "Run"):
         assert f"<h2>{section}" in html
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", html)
     assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', html))
@@ -64,7 +64,7 @@ def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_
         (False, ("policy", "4")),
         (False, ("no-op", "0")),
     ]
-    assert "told “left” where the goal is “right”" in captions[2]
+    assert "instruction “left”, but the goal is “right”" in captions[2]
 
 
 def test_what_a_run_lacks_is_left_out(run: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tabletop's controls, measured: oracle, oracle in bins, guess without the prompt, doing nothing; and speed."""
+"""The tabletop's controls, measured: expert, expert in bins, prompt-blind baseline and no-op baseline; and speed."""
 
 import json
 import os
@@ -12,13 +12,14 @@ from rich.progress import track
 
 from astra.environments.environment import EnvironmentObservation
 from astra.environments.tabletop.environment import Tabletop, TabletopConfig
+from astra.environments.tabletop.expert import BinnedExpert, TabletopExpert
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.environments.tabletop.prompt_blind import BinnedOracle, Guess, Oracle
+from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
 from astra.storage.atomic import write_atomic
 
-AGENTS: tuple[str, ...] = ("oracle", "oracle in bins", "guess", "nothing")
+AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 """Who is measured."""
 
 
@@ -44,11 +45,11 @@ class Row:
     task: str
     episodes: int
     steps: float
-    """Steps that the oracle takes, mean."""
+    """Mean number of the expert's steps."""
     successes: dict[str, int]
     """Episodes that succeeded, by agent."""
     demonstrations_per_second: float
-    """The oracle's episodes, crops included, per second of processor time of one core."""
+    """The expert's episodes, crops included, per second of processor time of one core."""
 
 
 def measure_controls(config: ControlsConfig) -> list[Row]:
@@ -98,12 +99,12 @@ def save_controls(rows: Sequence[Row], path: Path) -> None:
 
 def _measure(level: str, task: str, episodes: int, seed: int) -> Row:
     environment = TabletopConfig().build()
-    _play(environment, "oracle", level, task, seed)  # outlines and textures are drawn at their first use
+    _play(environment, "expert", level, task, seed)  # outlines and textures are drawn at their first use
     successes, steps = dict.fromkeys(AGENTS, 0), 0
     begun = time.process_time()
     for number in range(seed, seed + episodes):
-        solved, taken = _play(environment, "oracle", level, task, number)
-        successes["oracle"] += solved
+        solved, taken = _play(environment, "expert", level, task, number)
+        successes["expert"] += solved
         steps += taken
     seconds = time.process_time() - begun
     unseen = _Unseen(TabletopConfig())
@@ -129,7 +130,7 @@ class _Unseen(Tabletop):
 
 def _play(environment: Tabletop, agent: str, level: str, task: str, seed: int) -> tuple[bool, int]:
     environment.reset(seed=seed, options={"task": task, "level": level})
-    expert = {"oracle": Oracle, "oracle in bins": BinnedOracle, "guess": Guess}.get(agent)
+    expert = {"expert": TabletopExpert, "expert in bins": BinnedExpert, "prompt-blind": PromptBlind}.get(agent)
     player = expert(seed) if expert else None
     for step in range(1, environment.max_timesteps + 1):
         action = player.act(environment) if player else environment.no_op_action()

@@ -76,8 +76,8 @@ SUITE = Suite(
     training_level="train",
     controls=("shuffled", "blank"),
     max_envs=1,
-    make_expert=expert.VimaOracle,
-    expert_reset={"oracle": True},
+    make_expert=expert.VimaExpert,
+    expert_reset={"expert": True},
     demonstrate=demonstrate,
     equal_shares=True,
 )

@@ -3,15 +3,24 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.tabletop.drawing import NOTHING, PIXELS_PER_METER, SIDE, SLANT, TABLE, draw, halved, pixel
+from astra.environments.tabletop.drawing import (
+    FORESHORTENING,
+    NO_OBJECT,
+    PIXELS_PER_METER,
+    SIDE_BRIGHTNESS,
+    TABLE,
+    downsample,
+    draw,
+    pixel,
+)
 from astra.environments.tabletop.levels import SEEN_OBJECTS
-from astra.environments.tabletop.scene import Thing
 from astra.environments.tabletop.shapes import SHAPES
+from astra.environments.tabletop.table_object import TableObject
 from astra.environments.tabletop.textures import COLD_TEXTURES, COLORS, WARM_TEXTURES, has_dark_variant, texture
 
 
-def thing(shape: str, x: float = 0.5, y: float = 0.0, **more: float) -> Thing:
-    return Thing(shape=SHAPES[shape], texture="red", x=x, y=y, **more)  # pyright: ignore[reportArgumentType]
+def make_object(shape: str, x: float = 0.5, y: float = 0.0, **more: float) -> TableObject:
+    return TableObject(shape=SHAPES[shape], texture="red", x=x, y=y, **more)  # pyright: ignore[reportArgumentType]
 
 
 def extent(segmentation: np.ndarray, index: int) -> tuple[int, int, int, int]:
@@ -20,7 +29,7 @@ def extent(segmentation: np.ndarray, index: int) -> tuple[int, int, int, int]:
 
 
 def test_from_above_an_object_has_its_size_and_place() -> None:
-    frame, segmentation = draw([thing("block", 0.4, 0.25)], "top")
+    frame, segmentation = draw([make_object("block", 0.4, 0.25)], "top")
     top, bottom, left, right = extent(segmentation, 0)
     row, column = pixel(0.4, 0.25, 0.0, "top")
     side = 0.07 * PIXELS_PER_METER
@@ -28,37 +37,37 @@ def test_from_above_an_object_has_its_size_and_place() -> None:
         [row - side / 2, row + side / 2, column - side / 2, column + side / 2], abs=1
     )
     assert (frame[segmentation == 0] == COLORS["red"]).all()
-    assert (frame[segmentation == NOTHING] == TABLE).all()
+    assert (frame[segmentation == NO_OBJECT] == TABLE).all()
 
 
 def test_from_the_front_depth_is_shorter_and_height_shows_a_darker_side() -> None:
-    frame, segmentation = draw([thing("block")], "front")
+    frame, segmentation = draw([make_object("block")], "front")
     top, bottom, left, right = extent(segmentation, 0)
     side = 0.07 * PIXELS_PER_METER
     assert right - left == pytest.approx(side, abs=1)
-    assert bottom - top == pytest.approx(2 * side * SLANT, abs=1.5)  # its depth and its height
+    assert bottom - top == pytest.approx(2 * side * FORESHORTENING, abs=1.5)  # its depth and its height
     column = frame[top:bottom, (left + right) // 2, 0].astype(float)
     assert column[1] == COLORS["red"][0]
-    assert column[-2] == pytest.approx(SIDE * COLORS["red"][0], abs=1)
+    assert column[-2] == pytest.approx(SIDE_BRIGHTNESS * COLORS["red"][0], abs=1)
 
 
-def test_half_a_frame_is_its_mean_over_squares_of_two_by_two_pixels() -> None:
+def test_downsample_averages_squares_of_two_by_two_pixels() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (128, 256, 3), dtype=np.uint8)
     means = frame.reshape(64, 2, 128, 2, 3).mean(axis=(1, 3))
-    assert np.array_equal(halved(frame), np.floor(means + 0.5))
-    assert (halved(np.full((128, 256, 3), 255, np.uint8)) == 255).all()
+    assert np.array_equal(downsample(frame), np.floor(means + 0.5))
+    assert (downsample(np.full((128, 256, 3), 255, np.uint8)) == 255).all()
 
 
-def test_taller_things_differ_from_the_front_only() -> None:
-    short, tall = thing("round", height=0.01), thing("round", height=0.08)
+def test_height_is_visible_only_from_the_front() -> None:
+    short, tall = make_object("round", height=0.01), make_object("round", height=0.08)
     assert np.array_equal(draw([short], "top")[0], draw([tall], "top")[0])
     assert not np.array_equal(draw([short], "front")[0], draw([tall], "front")[0])
 
 
 @pytest.mark.parametrize("name", SEEN_OBJECTS)
-def test_turning_by_its_symmetry_changes_nothing_and_by_half_of_it_does(name: str) -> None:
+def test_a_shape_is_unchanged_by_its_symmetry_but_not_by_half_of_it(name: str) -> None:
     def mask(angle: float) -> np.ndarray:
-        return draw([thing(name, angle=angle)], "top")[1] == 0
+        return draw([make_object(name, angle=angle)], "top")[1] == 0
 
     symmetry = SHAPES[name].symmetry
     whole = mask(0.2).sum()
@@ -70,7 +79,7 @@ def test_turning_by_its_symmetry_changes_nothing_and_by_half_of_it_does(name: st
 
 def test_a_positive_angle_turns_counterclockwise_as_seen_from_above() -> None:
     def tip(angle: float) -> np.ndarray:
-        segmentation = draw([thing("letter T", angle=angle)], "top")[1]
+        segmentation = draw([make_object("letter T", angle=angle)], "top")[1]
         row, column = pixel(0.5, 0.0, 0.0, "top")
         places = np.argwhere(segmentation == 0) + 0.5 - (row, column)
         return places.mean(axis=0)  # the bar of a T is heavier than the foot of its stem
@@ -83,14 +92,14 @@ def test_a_positive_angle_turns_counterclockwise_as_seen_from_above() -> None:
     assert abs(row) < 1
 
 
-def test_near_things_hide_far_ones_and_upper_ones_lower_ones() -> None:
-    far, near = thing("block", 0.45), thing("block", 0.54)
+def test_near_objects_hide_far_ones_and_upper_ones_hide_lower_ones() -> None:
+    far, near = make_object("block", 0.45), make_object("block", 0.54)
     alone = (draw([far], "front")[1] == 0).sum()
-    for things in ([far, near], [near, far]):
-        segmentation = draw(things, "front")[1]
-        index = things.index(far)
+    for objects in ([far, near], [near, far]):
+        segmentation = draw(objects, "front")[1]
+        index = objects.index(far)
         assert (segmentation == index).sum() < alone
-    below, above = thing("round"), thing("block")
+    below, above = make_object("round"), make_object("block")
     above.support, above.z = 0, below.height
     segmentation = draw([below, above], "top")[1]
     assert segmentation[int(pixel(0.5, 0, 0, "top")[0]), int(pixel(0.5, 0, 0, "top")[1])] == 1
@@ -98,13 +107,13 @@ def test_near_things_hide_far_ones_and_upper_ones_lower_ones() -> None:
 
 def test_a_frame_is_hollow_and_a_bowl_is_not() -> None:
     row, column = (int(value) for value in pixel(0.5, 0.0, 0.0, "top"))
-    assert draw([thing("frame")], "top")[1][row, column] == NOTHING
-    assert draw([thing("bowl")], "top")[1][row, column] == 0
+    assert draw([make_object("frame")], "top")[1][row, column] == NO_OBJECT
+    assert draw([make_object("bowl")], "top")[1][row, column] == 0
 
 
-def test_things_at_the_edge_are_cut_and_things_outside_are_not_drawn() -> None:
-    frame, segmentation = draw([thing("round", 0.25, -0.53), thing("round", 2.0, 0.0)], "top")
-    assert 0 < (segmentation == 0).sum() < (draw([thing("round")], "top")[1] == 0).sum()
+def test_objects_are_clipped_at_the_edge_and_not_drawn_outside() -> None:
+    frame, segmentation = draw([make_object("round", 0.25, -0.53), make_object("round", 2.0, 0.0)], "top")
+    assert 0 < (segmentation == 0).sum() < (draw([make_object("round")], "top")[1] == 0).sum()
     assert not (segmentation == 1).any()
     assert frame.shape == (128, 256, 3)
 
@@ -124,6 +133,6 @@ def test_dark_textures_are_darker() -> None:
     assert texture("dark red and blue polka dot").mean() < texture("red and blue polka dot").mean() - 30
 
 
-def test_an_unknown_texture_names_the_known_ones() -> None:
+def test_an_unknown_texture_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no texture 'plaid'; known are red, green"):
         texture("plaid")

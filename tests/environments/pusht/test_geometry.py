@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from astra.environments.pusht.geometry import CENTER, compose, instruction_for, into, keypoints, out_of
+from astra.environments.pusht.geometry import CENTER, compose, instruction_for, keypoints, to_block_frame, to_board
 
 
 def test_keypoints_of_a_turned_t() -> None:
@@ -12,12 +12,12 @@ def test_keypoints_of_a_turned_t() -> None:
     np.testing.assert_allclose(points[6], (100 - 120, 215), atol=1e-9)
 
 
-def test_frames_are_each_others_inverse() -> None:
+def test_to_board_and_to_block_frame_are_inverse() -> None:
     random = np.random.default_rng(0)
     poses, points = random.normal(size=(5, 3)), random.normal(size=(5, 2))
-    np.testing.assert_allclose(into(poses, out_of(poses, points)), points)
+    np.testing.assert_allclose(to_block_frame(poses, to_board(poses, points)), points)
     change = random.normal(size=(5, 3))
-    np.testing.assert_allclose(out_of(compose(poses, change), points), out_of(poses, out_of(change, points)))
+    np.testing.assert_allclose(to_board(compose(poses, change), points), to_board(poses, to_board(change, points)))
 
 
 def test_every_goal_has_an_instruction() -> None:

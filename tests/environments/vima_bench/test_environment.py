@@ -1,4 +1,4 @@
-"""VIMA-Bench: against the real package where it is installed; what is told where it is not."""
+"""VIMA-Bench: tests against the package if it is installed, and the message if it is not."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from astra.environments.vima_bench.environment import VIEWS, VimaBenchConfig, tasks_of
-from astra.environments.vima_bench.expert import VimaOracle, demonstrate
+from astra.environments.vima_bench.expert import VimaExpert, demonstrate
 from astra.environments.vima_bench.package import is_installed, vima_bench
 from astra.objects import placeholders
 
@@ -17,7 +17,7 @@ needs_vima_bench = pytest.mark.skipif(
 )
 
 
-def test_a_missing_package_is_an_error_that_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "vima_bench"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "vima_bench.env", None)
@@ -30,7 +30,7 @@ def test_a_missing_package_is_an_error_that_says_where_to_get_it(monkeypatch: py
     assert "kornia" not in sys.modules
 
 
-def test_an_unknown_level_is_told_with_those_that_exist():
+def test_an_unknown_level_lists_the_known_ones():
     with pytest.raises(ValueError, match="no level 'L5'; it has train, L1, L2, L3, L4"):
         tasks_of("L5")
 
@@ -45,7 +45,7 @@ def test_the_levels_have_the_tasks_of_the_paper():
 
 
 @needs_vima_bench
-def test_the_package_is_left_as_it_was():
+def test_the_import_restores_gym_and_kornia():
     vima_bench()
     assert "kornia" not in sys.modules
     assert "gym" not in sys.modules
@@ -57,12 +57,12 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
     try:
         with pytest.raises(ValueError, match="one environment per process"):
             VimaBenchConfig().build()
-        first, info = environment.reset(seed=3, options={"oracle": True})
+        first, info = environment.reset(seed=3, options={"expert": True})
         assert info["is_success"] is False
         assert environment.observation_space.contains(first)
         assert set(environment.prompt_pictures) == set(placeholders(environment.instruction))
         pictures = environment.prompt_pictures
-        assert environment.max_timesteps == environment.oracle_steps + 2
+        assert environment.max_timesteps == environment.expert_steps + 2
         for view, (height, width) in VIEWS.items():
             boxes = first[f"observation.objects.{view}.boxes"][first[f"observation.objects.{view}.valid"]]
             assert len(boxes) > 0
@@ -70,7 +70,7 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
             assert (boxes[:, 1] < height).all()
         with pytest.raises(ValueError, match="outside the workspace"):
             environment.step(environment.no_op_action() + 1)
-        solved = environment.step(VimaOracle(3).act(environment))
+        solved = environment.step(VimaExpert(3).act(environment))
         assert solved[2]
         assert solved[4]["is_success"]
         assert environment.frame().shape == (256, 256, 3)
@@ -88,14 +88,14 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
 
 
 @needs_vima_bench
-def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
-    """The package numbers the goal first and what is moved second."""
+def test_the_order_of_objects_does_not_reveal_their_role():
+    """The package numbers the goal first and the target second."""
     environment = VimaBenchConfig(task="visual_manipulation").build()
     try:
         places = []
         for seed in range(12):
-            observation, _ = environment.reset(seed=seed, options={"oracle": True})
-            x, y = VimaOracle(seed).act(environment)[:2]
+            observation, _ = environment.reset(seed=seed, options={"expert": True})
+            x, y = VimaExpert(seed).act(environment)[:2]
             boxes = observation["observation.objects.top.boxes"]
             distances = np.hypot(boxes[:, 0] - 256 * (y + 0.5), boxes[:, 1] - 128 * (x - 0.25) / 0.5)
             valid = observation["observation.objects.top.valid"].astype(bool)
@@ -106,7 +106,7 @@ def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
 
 
 @needs_vima_bench
-def test_oracle_demonstrations_also_succeed_from_the_centers_of_bins():
+def test_expert_demonstrations_also_succeed_from_the_centers_of_bins():
     import torch
 
     from astra.tokenizers.actions import DiscreteActionsConfig
@@ -130,7 +130,7 @@ def test_oracle_demonstrations_also_succeed_from_the_centers_of_bins():
 
 @needs_vima_bench
 @pytest.mark.slow
-def test_demonstrations_are_collected_in_processes_and_read(tmp_path: Path):
+def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
     from astra.datasets import LeRobotDataset
     from astra.demonstrations.collect import CollectConfig, collect
     from astra.environments.vima_bench.suite import SUITE, VimaBenchOptions
