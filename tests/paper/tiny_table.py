@@ -12,7 +12,7 @@ from astra.paper.table import Column, Demonstrations, Row, Settings, Table
 from astra.policies.sequence import SequenceConfig
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 
 def write_demonstrations(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The same tasks on this machine's processes and on a Ray cluster, of one machine here."""
+"""Tasks on processes of this machine and on a Ray cluster, here of one machine."""
 
 import importlib.util
 import operator
@@ -19,7 +19,7 @@ PLACES = [pytest.param(None, id="here"), pytest.param("auto", id="ray", marks=ne
 
 @pytest.fixture(scope="module")
 def _ray_cluster() -> Iterator[None]:
-    """A Ray cluster of two workers."""
+    """Start a Ray cluster of two workers."""
     import ray  # pyright: ignore[reportMissingImports]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +65,7 @@ def test_environment_of_this_process_is_as_before(monkeypatch: pytest.MonkeyPatc
 def test_a_pool_without_workers_is_refused() -> None:
     from astra.parallel.pool import pool
 
-    with pytest.raises(ValueError, match="at least one worker, got 0"), pool(0):
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"), pool(0):
         pass
 
 

@@ -1,10 +1,10 @@
 """`astra benchmark WHAT`: speed and memory as ratios against peers, in one run."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -12,25 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.cli.parse import parse
-from astra.evaluation.pictures.style import write_figure
-from astra.profiling.contrast import benchmark_contrast
-from astra.profiling.figures import growth_figure
-from astra.profiling.inference import benchmark_inference
-from astra.profiling.loading import benchmark_loading
-from astra.profiling.memory import benchmark_memory
-from astra.profiling.processes import benchmark_processes
-from astra.profiling.shapes import Measurement, Ratio, Shape
-from astra.profiling.training import benchmark_training
+from astra.lazy_function import LazyFunction
+from astra.profiling.shapes import Measurement, Shape
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
-BENCHMARKS: dict[What, Callable[[Shape, int], Measurement]] = {
-    "training": benchmark_training,
-    "inference": benchmark_inference,
-    "memory": benchmark_memory,
-    "loading": lambda shape, rounds: _of_own_sizes(shape, benchmark_loading(rounds)),
-    "processes": lambda shape, rounds: _of_own_sizes(shape, [benchmark_processes(rounds)]),
-    "contrast": benchmark_contrast,
+BENCHMARKS: dict[What, LazyFunction] = {
+    name: LazyFunction(f"astra.profiling.{name}", f"benchmark_{name}") for name in get_args(What)
 }
+OWN_SIZES: tuple[What, ...] = ("loading", "processes")
+"""Benchmarks that do not use the sizes of the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +44,11 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parse(Benchmark, "benchmark", arguments)
     if chosen.rounds < 1:
         raise ValueError(f"--rounds must be at least 1, got {chosen.rounds}")
-    found = BENCHMARKS[chosen.what](chosen.shape, chosen.rounds)
+    found = _measure(chosen)
     if chosen.figures is not None and found.curves:
+        from astra.evaluation.pictures.style import write_figure
+        from astra.profiling.figures import growth_figure
+
         figure = growth_figure(found.curves, f"{chosen.what}, Astra (19M)")
         write_figure(figure, chosen.figures / f"{chosen.what}.png")
     if chosen.format == "json":
@@ -71,6 +64,12 @@ def run(arguments: Sequence[str]) -> None:
         console.print(note)
 
 
-def _of_own_sizes(shape: Shape, ratios: list[Ratio]) -> Measurement:
-    notes = [] if shape == Shape() else ["this benchmark has sizes of its own: those of the command line were not used"]
-    return Measurement(ratios=ratios, curves=[], notes=notes)
+def _measure(chosen: Benchmark) -> Measurement:
+    benchmark = BENCHMARKS[chosen.what]
+    if chosen.what not in OWN_SIZES:
+        return benchmark(chosen.shape, chosen.rounds)
+    found = benchmark(chosen.rounds)
+    notes = (
+        [] if chosen.shape == Shape() else ["this benchmark has its own sizes and ignores those of the command line"]
+    )
+    return Measurement(ratios=found if isinstance(found, list) else [found], curves=[], notes=notes)

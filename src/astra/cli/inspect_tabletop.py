@@ -3,10 +3,6 @@
 import os
 from pathlib import Path
 
-from astra.environments.tabletop.environment import TabletopConfig
-from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
-
 
 def tabletop(
     *,
@@ -28,6 +24,10 @@ def tabletop(
     Raises:
         ValueError: if there is no such level, or options do not go together.
     """
+    from astra.environments.tabletop.environment import TabletopConfig
+    from astra.environments.tabletop.levels import TASKS_OF_LEVELS
+    from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
+
     if output is not None and not controls:
         raise ValueError("--output takes the results of the controls: say of how many episodes, by --controls")
     levels = (level,) if level else ("L1", "L2", "L3", "L4")

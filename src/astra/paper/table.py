@@ -16,7 +16,7 @@ from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES, trunk_parameters
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 Scale = Literal["cpu", "paper"]
 Sees = Literal["image", "patches", "objects"]

@@ -107,7 +107,7 @@ def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio
 
 def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Trajectory], None]:
     policy = config.build(dataset.spec, compute_statistics(dataset)).train()
-    ema = EMA(policy, ceiling=0.999, power=0.75)
+    ema = EMA(policy, max_decay=0.999, power=0.75)
     optimizer = build_optimizer(policy, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
 
     def update(trajectory: Trajectory) -> None:

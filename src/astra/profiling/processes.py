@@ -20,7 +20,8 @@ import numpy as np
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.policies.sizes import astra_19m
 from astra.profiling.shapes import Ratio
-from astra.training.train import TrainingConfig, train
+from astra.training.config import TrainingConfig
+from astra.training.train import train
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 L, M, N, T, B = 16, 4, 7, 20, 16
