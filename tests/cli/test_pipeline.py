@@ -54,9 +54,9 @@ def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
 
-    agents = ("--agents", "policy", "swapped", "floor")
+    agents = ("--agents", "policy", "swapped", "no-op")
     sizes = ("--episodes", "4", "--max-timesteps", "6", "--num-envs", "2", "--videos", "1")
-    assert main(["evaluate", str(run_folder), *agents, *sizes]) == 0
+    assert main(["evaluate", str(run_folder), "--suite", "pusht", *agents, *sizes]) == 0
     assert "swapped" in capsys.readouterr().out
     info = json.loads((run_folder / "eval" / "eval_info.json").read_text())
     assert info["overall"]["n_episodes"] == 4
@@ -81,7 +81,7 @@ def test_a_policy_for_another_robot_is_refused(tmp_path: Path, capsys: pytest.Ca
 
     data = write_demonstrations(tmp_path / "data", actions=3)
     assert main(["train", "own-data", "--dataset", str(data), "--output", str(tmp_path / "run"), *TINY]) == 0
-    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1"]) == 2
+    assert main(["evaluate", str(tmp_path / "run"), "--suite", "pusht", "--episodes", "1"]) == 2
     assert "3 action dimensions" in capsys.readouterr().err
 
 
@@ -91,7 +91,7 @@ def test_a_missing_simulator_is_refused_with_its_install_command(
     from astra.cli.main import main
 
     monkeypatch.setitem(sys.modules, "gym_pusht.envs.pusht", None)
-    assert main(["evaluate", str(run_folder), "--episodes", "1"]) == 2
+    assert main(["evaluate", str(run_folder), "--suite", "pusht", "--episodes", "1"]) == 2
     assert "pip install '.[pusht]'" in capsys.readouterr().err
 
 

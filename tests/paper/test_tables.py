@@ -209,12 +209,13 @@ def test_settings_name_only_fields_of_their_sizes() -> None:
 def test_a_policy_of_few_tasks_has_room_for_the_prompts_of_all(tmp_path: Path) -> None:
     pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
     from astra.datasets import LeRobotDataset
-    from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
+    from astra.demonstrations.collect import CollectConfig, collect
     from astra.environments.tabletop.environment import TabletopConfig
+    from astra.environments.tabletop.suite import SUITE
     from astra.experiments.tabletop import SHORT_TASKS
     from astra.paper.table1 import cpu
 
-    collect_tabletop(TabletopCollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
+    collect(SUITE, CollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
     objects = LeRobotDataset.open(tmp_path / "few").spec.objects
     assert objects is not None
     environment = TabletopConfig().build()

@@ -83,7 +83,8 @@ def test_a_cluster_without_ray_is_refused_with_what_to_install() -> None:
 def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.datasets import LeRobotDataset
-    from astra.demonstrations.pusht import CollectConfig, collect_pusht
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.pusht.suite import SUITE, PushTDemonstrationOptions
     from astra.evaluation.episode import Case
     from astra.evaluation.rollout import rollout
 
@@ -95,6 +96,6 @@ def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, mon
         assert one.seed == other.seed
         np.testing.assert_allclose(one.actions, other.actions)
 
-    config = CollectConfig(episodes=2, output=tmp_path / "data", near_goal=1.0, cluster="auto")
-    dataset = LeRobotDataset.open(collect_pusht(config))
+    config = CollectConfig(episodes=2, output=tmp_path / "data", cluster="auto")
+    dataset = LeRobotDataset.open(collect(SUITE, config, PushTDemonstrationOptions(near_goal=1.0)))
     assert len(dataset) == 2

@@ -60,8 +60,7 @@ def run_training(
 
     Raises:
         FileNotFoundError: if there are no demonstrations.
-        ValueError: if they are damaged, or do not fit the policy or the run folder, or rollouts are asked for and no
-            suite is named or fits.
+        ValueError: if they are damaged, or do not fit the policy or the run folder, or no suite fits the rollouts.
     """
     policy: PolicyConfig = experiment.policy
     columns, reads = experiment.observations or None, policy.states.reads
