@@ -106,6 +106,8 @@ class TrajectorySpec:
     """Timesteps per second."""
     objects: ObjectSpec | None = None
     """Views and limits of object-centric observations; None if there are none."""
+    suite: str = ""
+    """Name of the benchmark suite that measures policies; empty if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ def run(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "walk"
     cases = [*NOBODY_FAILS, *TOLD_WRONG]
     evaluate(world.Walker(), world.Line, cases, folder=folder / "eval", num_videos=6)
-    evaluate(NoOp(), world.Line, NOBODY_FAILS, folder=folder / "eval/floor", name="floor", num_videos=2)
+    evaluate(NoOp(), world.Line, NOBODY_FAILS, folder=folder / "eval/no-op", name="no-op", num_videos=2)
     ids = context_ids(3, 2, 2, 2)
     write_figure(mask_picture(may_attend(ids, ids), ids, ids), folder / "eval/mask.png")
     config = {
@@ -49,18 +49,20 @@ def test_the_report_holds_everything_and_refers_to_nothing(run: Path) -> None:
     assert '<th>hours</th><td class="break">1.25</td>' in html
     assert "&lt;wide&gt;" in html
     assert "<wide>" not in html
-    assert html.count("<tr><td>") == 2 + 3 + 6 + 3  # results, by instruction, episodes of the policy and the floor
+    assert html.count("<tr><td>") == 2 + 3 + 6 + 3  # results, by instruction, episodes of the policy and the no-op
 
 
-def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_floor_are_shown(run: Path) -> None:
+def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_op_baseline_are_shown(
+    run: Path,
+) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", write_report(run).read_text(), re.DOTALL)
-    seen = [("success" in text, re.findall(r"<strong>(\w+)</strong>, seed (\d)", text)[0]) for text in captions]
+    seen = [("success" in text, re.findall(r"<strong>([\w-]+)</strong>, seed (\d)", text)[0]) for text in captions]
     assert seen == [
         (True, ("policy", "0")),
         (True, ("policy", "1")),
         (False, ("policy", "3")),
         (False, ("policy", "4")),
-        (False, ("floor", "0")),
+        (False, ("no-op", "0")),
     ]
     assert "instruction “left”, but the goal is “right”" in captions[2]
 

@@ -41,7 +41,9 @@ def settings() -> Settings:
             validation_every=2,
             checkpoint_every=2,
         ),
-        evaluation=EvaluationConfig(episodes=2, agents=("policy",), max_timesteps=3, num_envs=2),
+        suite="pusht",
+        options={"max_timesteps": 3},
+        evaluation=EvaluationConfig(episodes=2, agents=("policy",), num_envs=2),
         minutes=0.1,
         measuring_minutes=0.1,
     )

@@ -7,13 +7,14 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from astra.environments.pusht.geometry import GOAL_POSES
-from astra.evaluation.episode import Case, EpisodeResult
+from astra.environments.suite import find_suite
+from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.pictures.style import write_figure
 from astra.evaluation.pictures.videos import Frame, film_strip, write_video
@@ -22,8 +23,7 @@ from astra.evaluation.rollout import rollout
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder, write_atomic
-from astra.suites.pusht_evaluation import fitting_environment
-from astra.suites.tabletop_evaluation import world_of
+from astra.suites.evaluate_suite import cases_again, options_again
 
 GAP = 8
 """White columns between the two pictures."""
@@ -44,11 +44,16 @@ class Measured:
 
         Raises:
             FileNotFoundError: if there is no policy, or it was not measured.
+            ValueError: if it was measured by an older version.
         """
         file = run / "eval" / FILE_NAME
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: measure the policy first, with astra evaluate {run}")
         info = json.loads(file.read_text())
+        if not {"suite", "options"} <= info.keys():
+            raise ValueError(
+                f"{file} was written by an older version: measure the policy again, with astra evaluate {run}"
+            )
         policy = load_policy(run)
         told = {name: info[name] for name in ("temperature", "n_action_steps") if name in info}
         policy.decode_with(replace(policy.decoding, **told))
@@ -57,13 +62,11 @@ class Measured:
 
     def play(self, rows: Sequence[Mapping[str, Any]]) -> list[EpisodeResult]:
         """Play episodes of its evaluation again, with their frames."""
-        spec = self.policy.spec
-        if spec.objects is None:
-            build, num_envs = fitting_environment(spec, self.info["max_timesteps"]).build, len(rows)
-        else:
-            world = world_of(spec)
-            build, num_envs = world.build, 1 if world.one_at_a_time else len(rows)
-        return rollout(self.policy, build, [_case(row) for row in rows], num_envs=num_envs, title=self.label)
+        suite = find_suite(self.info["suite"])
+        options = options_again(suite, self.info)
+        cases = [replace(case, record=True) for case in cases_again(suite, options, rows)]
+        num_envs = min(len(rows), suite.max_envs or len(rows))
+        return rollout(self.policy, partial(suite.build, options), cases, num_envs=num_envs, title=self.label)
 
 
 def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
@@ -152,12 +155,3 @@ def _keep(
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row.get("group", ""), row["task"], row["seed"], row["environment_instruction"], row["instruction"]
-
-
-def _case(row: Mapping[str, Any]) -> Case:
-    """Make the case of an episode that was played before."""
-    if "group" in row:
-        options: dict[str, Any] = {"level": row["group"], "task": row["task"]}
-    else:
-        options = {"goal": GOAL_POSES[row["environment_instruction"]]}
-    return Case(seed=row["seed"], options=options, group=row.get("group", ""), record=True)

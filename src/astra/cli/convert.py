@@ -1,4 +1,4 @@
-"""`astra convert FORMAT SOURCE DESTINATION`: bring demonstrations of another format into the native one."""
+"""`astra convert FORMAT SOURCE DESTINATION`: convert demonstrations of another format to a dataset."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
 from astra.datasets.merging import merge
-from astra.demonstrations.pusht import convert_pusht_zarr
+from astra.demonstrations.convert import convert_pusht_zarr
 from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
 
@@ -23,14 +23,14 @@ def diffusion_policy_zarr(
     fps: float = 10.0,
     columns: dict[str, str] | None = None,
 ) -> Path:
-    """Convert a replay buffer of diffusion-policy, array by array.
+    """Convert a replay buffer of diffusion-policy.
 
     Args:
-        source: the zarr store, a folder or a .tar file.
-        destination: folder that the dataset becomes.
-        instruction: what the demonstrators did.
-        fps: timesteps per second.
-        columns: column by array, such as `state observation.state action action img observation.image`.
+        source: Zarr store, a folder or a .tar file.
+        destination: Folder of the new dataset.
+        instruction: Instruction of all episodes.
+        fps: Timesteps per second.
+        columns: Column of each array, such as `state observation.state action action img observation.image`.
     """
     chosen = columns or {"state": "observation.state", "action": "action"}
     with DatasetWriter(destination, fps=fps) as writer:
@@ -46,13 +46,13 @@ def pusht_zarr(
     goal: Literal["center", "lower-right"] = "center",
     mirror: bool = False,
 ) -> Path:
-    """Convert human Push-T demonstrations to what our Push-T environment observes.
+    """Convert human Push-T demonstrations to the observations of our Push-T environment.
 
     Args:
-        source: the zarr store, a folder or a .tar file.
-        destination: folder that the dataset becomes.
-        goal: which goal was demonstrated.
-        mirror: add the mirror image of every episode.
+        source: Zarr store, a folder or a .tar file.
+        destination: Folder of the new dataset.
+        goal: Goal that was demonstrated.
+        mirror: Add the mirror image of every episode.
     """
     return convert_pusht_zarr(
         source, destination, goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
@@ -64,12 +64,12 @@ def lerobot(
     *,
     output: Path,
 ) -> Path:
-    """Merge datasets of the native format, which were collected in parts.
+    """Merge datasets that were collected in parts.
 
     Args:
-        sources: the datasets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
-            advise, those of the first are kept.
-        output: folder that the dataset becomes.
+        sources: Datasets (LeRobotDataset v3.0) with equal columns and actions. The numbers of bins and the suite are
+            those of the first.
+        output: Folder of the new dataset.
     """
     total = sum(len(LeRobotDataset.open(source)) for source in sources)
     for _ in track(merge(sources, output), description="episodes", total=total, transient=True):

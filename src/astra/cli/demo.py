@@ -6,8 +6,7 @@ from rich.console import Console
 
 from astra.cli.parse import parse
 from astra.evaluation.result_table import result_line, result_table
-from astra.experiments.demo import Demo, run_demo
-from astra.suites.pusht_evaluation import SCORE
+from astra.experiments.demo import SCORE, Demo, run_demo
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -20,4 +19,4 @@ def run(arguments: Sequence[str]) -> None:
     evaluations = run_demo(demo)
     summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
     Console().print(result_table(summaries))
-    print(result_line(SCORE, summaries["policy"], summaries["floor"], summaries["expert"]))
+    print(result_line(SCORE, summaries["policy"], summaries["no-op"], summaries["expert"]))

@@ -13,7 +13,8 @@ from astra.trajectory import TrajectorySpec
 def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each when it is written.
 
-    Where sources advise other bins for actions, as two benchmarks may do, those of the first are kept.
+    Where sources advise other bins for actions, as two benchmarks may do, those of the first are kept, and so
+    is the suite of the first.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -26,7 +27,9 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
             raise ValueError(f"{source} and {sources[0]} differ in {', '.join(differing)}: only equal ones are merged")
     views = first.objects.views if first.objects else None
     room = max(dataset.spec.objects.max_pictured if dataset.spec.objects else 0 for dataset in datasets)
-    with DatasetWriter(destination, fps=first.fps, actions=first.actions, views=views, max_pictured=room) as writer:
+    with DatasetWriter(
+        destination, fps=first.fps, actions=first.actions, views=views, max_pictured=room, suite=first.suite
+    ) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):
                 episode = dataset.episode(index)
@@ -35,11 +38,11 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
 
 
 def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
-    """Name what two specs have different, but for instructions, bins and the most objects that a prompt shows."""
+    """Name what differs in two specs, except instructions, bins, suite and the most objects that a prompt shows."""
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
         objects = None if of.objects is None else replace(of.objects, max_pictured=1)
-        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()))
+        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()), suite="")
 
     one, two = compared(spec), compared(other)
     return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]

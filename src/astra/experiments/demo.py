@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from astra.demonstrations.pusht import CollectConfig, collect_pusht
+from astra.demonstrations.collect import CollectConfig, collect
+from astra.environments.pusht.suite import SUITE
 from astra.evaluation.evaluate import Evaluation
 from astra.evaluation.report import write_report
 from astra.experiments.experiment import Experiment, run_training
@@ -19,7 +20,10 @@ from astra.experiments.pusht import small_policy, small_training
 from astra.policies.checkpoint import load_policy
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
-from astra.suites.pusht_evaluation import evaluate_pusht
+from astra.suites.evaluate_suite import evaluate_suite
+
+SCORE = "reward"
+"""Score that is compared: the mean over episodes of the largest min(coverage / 0.95, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,7 @@ class Demo:
     """Unseen starts on which the policy is measured, told the right goal and the other one, half of them for each goal;
     fewer when the training is shorter than five minutes."""
     reference_episodes: int = 50
-    """Of those, how many floor and expert play too."""
+    """Of those, how many the no-op baseline and the expert play too."""
     workers: int = os.cpu_count() or 1
     """Processes that collect and measure."""
 
@@ -54,7 +58,7 @@ def run_demo(demo: Demo) -> dict[str, Evaluation]:
     if not dataset.exists():
         episodes = max(10, round(demo.episodes * share))
         print(f"1/4  {episodes} demonstrations of the expert")
-        collect_pusht(CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
+        collect(SUITE, CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
     print(f"2/4  training Astra for {demo.minutes:g} minutes")
     training = replace(small_training(demo.minutes), threads=demo.workers, validation_every=300, checkpoint_every=300)
     experiment = Experiment(dataset=dataset, policy=small_policy(), training=training)
@@ -68,10 +72,11 @@ def run_demo(demo: Demo) -> dict[str, Evaluation]:
         num_envs=max(1, min(50, episodes // (2 * demo.workers))),
         workers=demo.workers,
     )
-    beside = replace(told, episodes=min(episodes, demo.reference_episodes), agents=("floor", "expert"))
+    beside = replace(told, episodes=min(episodes, demo.reference_episodes), agents=("no-op", "expert"))
     evaluations = {}
     for config in (told, beside):
-        evaluations |= evaluate_pusht(policy, demo.output / "eval", config, {"code_version": code_version()})
+        origin = {"code_version": code_version()}
+        evaluations |= evaluate_suite(policy, SUITE, demo.output / "eval", config, provenance=origin)
     print("4/4  writing the report")
     report = write_report(demo.output)
     print(f"{(time.monotonic() - begun) / 60:.1f} minutes in all; report: {report}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.environments.suite import Suite, suite_of
 from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
@@ -33,8 +34,11 @@ class Experiment:
     """The policy: an `astra.policies.policy.PolicyConfig` that says in `states` how states are read."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is trained."""
+    suite: str = ""
+    """Suite in which the policy is measured, a name or MODULE:FUNCTION; empty: the one that the dataset names."""
     rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
-    """What is played every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
+    """Episodes that are played every `training.evaluate_every` updates; their seeds differ from those of `astra
+    evaluate`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +72,18 @@ def run_training(
     Raises:
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder, or rollouts are asked for and no
-            simulator fits.
+            suite is named or fits.
     """
     columns, reads = experiment.observations or None, experiment.policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
+    suite = suite_of(dataset.spec, experiment.suite) if experiment.suite else None
+    if suite is not None:
+        dataset = replace(dataset, spec=replace(dataset.spec, suite=suite.name))
     training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
     evaluate = None
     if experiment.training.evaluate_every is not None:
-        evaluate = _rollouts(experiment.rollouts, dataset.spec, run_folder / "rollouts")
+        suite = suite or suite_of(dataset.spec)
+        evaluate = _rollouts(suite, experiment.rollouts, dataset.spec, run_folder / "rollouts")
     features = main_first(lambda: frozen_features(dataset, experiment.policy.states.images))
     chunk_size = getattr(experiment.policy, "chunk_size", 1)  # baselines predict one action and measure it from nothing
     windows = partial(
@@ -111,15 +119,15 @@ def run_training(
 
 
 def _rollouts(
-    config: EvaluationConfig, spec: TrajectorySpec, folder: Path
+    suite: Suite, config: EvaluationConfig, spec: TrajectorySpec, folder: Path
 ) -> Callable[[Policy[Any]], dict[str, float]]:
-    """Make what measures a policy in training; the newest results stay in the folder."""
-    from astra.suites.evaluate_suite import check_measurable, evaluate_policy  # which loads simulators
+    """Return a function that measures a policy during training; the newest results stay in the folder."""
+    from astra.suites.evaluate_suite import evaluate_suite
 
-    check_measurable(spec)
+    suite.spec(suite.options_for(spec))  # so that errors come before the training
 
     def evaluate(policy: Policy[Any]) -> dict[str, float]:
-        summary = evaluate_policy(policy, folder, replace(config, agents=("policy",)))["policy"].summary
+        summary = evaluate_suite(policy, suite, folder, replace(config, agents=("policy",)))["policy"].summary
         return {"success": summary.success.value, **{name: score.value for name, score in summary.scores.items()}}
 
     return evaluate

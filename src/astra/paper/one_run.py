@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME
 from astra.experiments.experiment import Experiment, run_training
 from astra.policies.checkpoint import load_policy
@@ -29,7 +30,7 @@ from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
-from astra.suites.evaluate_suite import evaluate_policy
+from astra.suites.evaluate_suite import evaluate_suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Run:
     seed: int
     experiment: Experiment
     evaluation: EvaluationConfig
+    options: Mapping[str, Any]
+    """Options of the suite that differ from those that fit the policy."""
     folder: Path
     """Of the training."""
     results: Path
@@ -112,7 +115,9 @@ def carry_out(run: Run) -> None:
         policy = load_policy(run.folder)
         provenance: dict[str, Any] = {"code_version": code_version(), "table": run.table, "row": run.row}
         provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
-        evaluate_policy(policy, run.folder / "eval", run.evaluation, provenance)
+        suite = suite_of(policy.spec)
+        options = replace(suite.options_for(policy.spec), **run.options)
+        evaluate_suite(policy, suite, run.folder / "eval", run.evaluation, options=options, provenance=provenance)
         keep(run)
 
 

@@ -107,6 +107,7 @@ def plan(
             seed=seed,
             experiment=experiment_of(row, scale, budgets[row.key], seed, folders.data),
             evaluation=settings.evaluation,
+            options=settings.options,
             folder=folder_of_runs(table, row, folders.runs / name) / str(seed),
             results=folder_of_runs(table, row, folders.results / name) / str(seed),
         )

@@ -106,6 +106,10 @@ class Settings:
     """By the name of a size, fields of it that differ here, such as {"astra-small": {"layers": 3}}."""
     training: TrainingConfig
     """Of every row; the seed is the run's."""
+    suite: str
+    """Name of the suite in which every row is measured."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the suite that differ from those that fit the policy."""
     evaluation: EvaluationConfig
     """Of every row, with the same episodes."""
     observations: tuple[str, ...] = ()
@@ -254,6 +258,7 @@ def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: P
         dataset=data / settings.demonstrations.name,
         observations=settings.observations,
         validation=settings.validation,
+        suite=settings.suite,
         stride=settings.stride,
         policy=policy_of(row, scale, settings),
         training=training_of(row, settings, seed),

@@ -12,8 +12,9 @@ first seed of the others had been seen: Gato* that chooses all dimensions of an 
 from dataclasses import replace
 from pathlib import Path
 
-from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
+from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
+from astra.environments.tabletop.suite import SUITE, TabletopOptions
 from astra.experiments.tabletop import LONGEST, SHORT_TASKS, TOP, tabletop_short, vima_bench
 from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
 from astra.suites.config import EvaluationConfig
@@ -61,6 +62,7 @@ def cpu() -> Settings:
         shared=replace(experiment.policy, states=StateConfig(images=IMAGES)),
         trunks=TRUNKS,
         training=experiment.training,
+        suite=SUITE.name,
         evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*SHORT_TASKS, *TASKS_OF_LEVELS["L4"])),
         observations=OBSERVATIONS,
         stride=experiment.stride,
@@ -70,10 +72,9 @@ def cpu() -> Settings:
 
 
 def collect_demonstrations(folder: Path) -> Path:
-    """Let the oracle demonstrate the tasks."""
-    return collect_tabletop(
-        TabletopCollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS, frames=True)
-    )
+    """Let the expert demonstrate the tasks."""
+    config = CollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS)
+    return collect(SUITE, config, TabletopOptions(frames=True))
 
 
 def paper() -> Settings:
@@ -88,6 +89,7 @@ def paper() -> Settings:
         ),
         shared=experiment.policy,
         training=experiment.training,
+        suite="vima-bench",
         evaluation=EvaluationConfig(episodes=100, agents=("policy",)),
         stride=LONGEST,
         minutes=60.0,  # the upper end of what `python -m astra.profiling.cost` estimates

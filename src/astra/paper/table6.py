@@ -35,6 +35,7 @@ def cpu() -> Settings:
         demonstrations=DEMONSTRATIONS,
         shared=replace(small_policy(), decoding=DECODING),
         training=replace(small_training(MINUTES), updates=UPDATES, max_minutes=None),
+        suite="pusht",
         evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",)),
         minutes=MINUTES,
         measuring_minutes=MEASURING_MINUTES,
@@ -51,6 +52,7 @@ def paper() -> Settings:
         shared=experiment.policy,
         trunks={size: {"positions": "relative"} for size in sizes},
         training=experiment.training,
+        suite="pusht",
         evaluation=EvaluationConfig(episodes=30, agents=("policy",)),
         minutes=16.0,  # the upper end of what `python -m astra.profiling.cost` estimates
         measuring_minutes=5.0,

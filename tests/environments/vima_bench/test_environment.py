@@ -131,8 +131,9 @@ def test_expert_demonstrations_also_succeed_from_the_centers_of_bins():
 @needs_vima_bench
 @pytest.mark.slow
 def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
-    from astra.datasets import LeRobotDataset
     from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
+
+    from astra.datasets import LeRobotDataset
 
     tasks = ("visual_manipulation", "sweep_without_exceeding")
     folder = collect_vima_bench(

@@ -70,6 +70,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
         objects=_object_spec(folder, info, views_of(wanted), features, max(map(len, pictured), default=0)),
         instructions=tuple(sorted(set(instructions))),
         fps=float(info["fps"]),
+        suite=str(info.get(layout.OWN_KEY, {}).get("suite", "")),
     )
     places = dict.fromkeys(zip(episodes["data/chunk_index"], episodes["data/file_index"], strict=True))
     return Metadata(

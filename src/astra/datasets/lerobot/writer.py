@@ -42,6 +42,7 @@ class DatasetWriter:
         views: Height and width in pixels of the views of objects, by name; needed where there are objects.
         max_pictured: Objects that a prompt may show, for which policies shall have room; at least as many as the
             episodes' prompts show.
+        suite: Name of the benchmark suite in which policies are measured; empty: not known.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -56,6 +57,7 @@ class DatasetWriter:
         robot_type: str | None = None,
         views: Mapping[str, tuple[int, int]] | None = None,
         max_pictured: int = 0,
+        suite: str = "",
     ) -> None:
         self.folder = Path(folder)
         if self.folder.exists():
@@ -65,6 +67,7 @@ class DatasetWriter:
         self._robot_type = robot_type
         self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
         self._max_pictured = max_pictured
+        self._suite = suite
         self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
         self._data_files = DataFiles(self._building)
         self._prompts = PromptFile(self._building)
@@ -234,4 +237,6 @@ class DatasetWriter:
             own["views"] = {name: list(size) for name, size in self._views.items()}
         if self._max_pictured:
             own["max_pictured"] = self._max_pictured
+        if self._suite:
+            own["suite"] = self._suite
         return {**info, layout.OWN_KEY: own} if own else info

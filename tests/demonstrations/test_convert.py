@@ -5,14 +5,14 @@ import pytest
 
 
 def test_mirroring_twice_changes_nothing() -> None:
-    from astra.demonstrations.pusht import mirrored
+    from astra.demonstrations.convert import mirrored
 
     states = np.random.default_rng(0).uniform(0, 512, (5, 5))
     np.testing.assert_allclose(mirrored(mirrored(states)), states)
 
 
 def test_central_goal_is_its_own_mirror_image_and_the_other_is_not() -> None:
-    from astra.demonstrations.pusht import mirrored
+    from astra.demonstrations.convert import mirrored
     from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
     def image(goal: tuple[float, float, float]) -> np.ndarray:
@@ -26,7 +26,7 @@ def test_central_goal_is_its_own_mirror_image_and_the_other_is_not() -> None:
 def test_mirrored_actions_cover_the_goal_as_the_demonstrated_ones_do(shared_data: Path) -> None:
     """The board, the walls and the T are symmetric: replayed open loop, both reach the same coverage."""
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
-    from astra.demonstrations.pusht import mirrored
+    from astra.demonstrations.convert import mirrored
     from astra.environments.pusht.environment import PushTConfig
     from astra.environments.pusht.geometry import BOARD
 
@@ -49,7 +49,7 @@ def test_human_demonstrations_become_what_the_environment_observes(shared_data: 
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     pytest.importorskip("zarr", reason="needs the extra `zarr`")
     from astra.datasets import LeRobotDataset
-    from astra.demonstrations.pusht import convert_pusht_zarr
+    from astra.demonstrations.convert import convert_pusht_zarr
     from astra.environments.pusht.environment import PushTConfig
 
     store = shared_data / "pusht" / "pusht_cchi_v7_replay.zarr.tar"
@@ -59,6 +59,7 @@ def test_human_demonstrations_become_what_the_environment_observes(shared_data: 
     offered = PushTConfig().build().spec_of_trajectories
     assert dict(dataset.spec.states) == dict(offered.states)
     assert dataset.spec.actions == offered.actions
+    assert dataset.spec.suite == "pusht"
     first = np.load(shared_data / "pusht" / "pusht_cchi_v7_lowdim.npz")["state"][0]
     observation, _ = PushTConfig().build().reset(seed=0, options={"state": first})
     for name, values in observation.items():
@@ -66,26 +67,8 @@ def test_human_demonstrations_become_what_the_environment_observes(shared_data: 
 
 
 def test_goal_that_is_not_its_own_mirror_image_cannot_be_mirrored(tmp_path: Path) -> None:
-    from astra.demonstrations.pusht import convert_pusht_zarr
+    from astra.demonstrations.convert import convert_pusht_zarr
     from astra.environments.pusht.geometry import LOWER_RIGHT
 
     with pytest.raises(ValueError, match="not its own mirror image"):
         convert_pusht_zarr(tmp_path, tmp_path / "out", goal=LOWER_RIGHT, mirror=True)
-
-
-@pytest.mark.slow
-@pytest.mark.simulator
-def test_workers_change_nothing_in_the_collected_data(tmp_path: Path) -> None:
-    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
-    from astra.datasets import LeRobotDataset
-    from astra.demonstrations.pusht import CollectConfig, collect_pusht
-
-    collected = [
-        LeRobotDataset.open(
-            collect_pusht(CollectConfig(episodes=3, output=tmp_path / str(workers), near_goal=1.0, workers=workers))
-        )
-        for workers in (1, 2)
-    ]
-    assert collected[0].instructions == collected[1].instructions
-    for name, values in collected[0].columns.items():
-        np.testing.assert_array_equal(values, collected[1].columns[name])
