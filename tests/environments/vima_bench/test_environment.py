@@ -135,8 +135,6 @@ def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
     from astra.demonstrations.collect import CollectConfig, collect
     from astra.environments.vima_bench.suite import SUITE, VimaBenchOptions
 
-    from astra.datasets import LeRobotDataset
-
     tasks = ("visual_manipulation", "sweep_without_exceeding")
     config = CollectConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2)
     folder = collect(SUITE, config, VimaBenchOptions(actions="quaternion"))
