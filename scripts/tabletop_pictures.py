@@ -1,4 +1,7 @@
-"""Draw the pictures of docs/tabletop.md: every task with its prompt, the levels, and what a policy sees."""
+"""Draw the pictures of docs/tabletop.md: every task with its prompt, the levels, and the observations.
+
+Run it as `python scripts/tabletop_pictures.py docs/images/tabletop`.
+"""
 
 import io
 import sys
@@ -11,7 +14,7 @@ from astra.environments.object_views import CROP
 from astra.environments.tabletop.drawing import HEIGHT, VIEWS, WHITE, WIDTH, draw, pixel
 from astra.environments.tabletop.environment import Tabletop, TabletopConfig
 from astra.environments.tabletop.levels import HELD_OUT_TASKS, TRAINING_TASKS
-from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, enlarged, set_in_lines
+from astra.evaluation.prompt_picture import INK, MARGIN, PAPER, draw_in_lines, enlarged
 from astra.objects import PLACEHOLDER
 from astra.storage.atomic import write_atomic
 
@@ -19,7 +22,7 @@ ARROW = (220, 30, 30)
 
 
 def write_tabletop_pictures(folder: Path, *, seed: int = 3) -> list[Path]:
-    """Write the pictures and give their paths."""
+    """Write the pictures, and return their paths."""
     environment = TabletopConfig().build()
     pictures = {
         "tasks-1": _stack([_task(environment, task, "L1", seed) for task in TRAINING_TASKS[:7]]),
@@ -41,7 +44,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Image:
-    """Draw one episode: its task and prompt on the left, both views with the oracle's first action on the right."""
+    """Draw one episode: task and prompt on the left, both views with the expert's first action on the right."""
     environment.reset(seed=seed, options={"task": task, "level": level})
     width, views = 470, 2 * WIDTH + 3 * MARGIN
     prompt = _prompt(environment, width)
@@ -50,7 +53,7 @@ def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Imag
     sheet.paste(prompt, (0, 30))
     action = environment.expert_action().tolist()
     for number, view in enumerate(VIEWS):
-        frame = Image.fromarray(draw(environment.scene.things, view)[0])
+        frame = Image.fromarray(draw(environment.scene.objects, view)[0])
         ends = [pixel(action[i], action[i + 1], 0.02, view)[::-1] for i in (0, 3)]
         pen = ImageDraw.Draw(frame)
         pen.line([*ends[0], *ends[1]], fill=ARROW, width=1)
@@ -61,27 +64,27 @@ def _task(environment: Tabletop, task: str, level: str, seed: int) -> Image.Imag
 
 
 def _prompt(environment: Tabletop, width: int) -> Image.Image:
-    """Set a prompt with its pictures in lines: objects as the crops that a policy sees, scenes as whole frames."""
+    """Draw a prompt in lines: single objects as the crops that a policy sees, scenes as frames."""
     pieces: list[str | Image.Image] = []
-    for number, part in enumerate(PLACEHOLDER.split(environment.instruction)):  # words and placeholders in turn
+    for number, part in enumerate(PLACEHOLDER.split(environment.instruction)):  # words and placeholders alternate
         if number % 2 == 0:
             pieces += part.split()
             continue
-        shown = environment.problem.pictures[part]
+        shown = environment.setup.pictures[part]
         if shown.scene:
-            frame = draw(shown.things, "top")[0]
+            frame = draw(shown.objects, "top")[0]
             pieces.append(Image.fromarray(frame).resize((76, 38), Image.Resampling.BOX))
         else:
             pieces.append(enlarged(environment.prompt_pictures[part]["top"]["crops"][0]))
-    return set_in_lines(pieces, width)
+    return draw_in_lines(pieces, width)
 
 
 def _tokens(environment: Tabletop, seed: int) -> Image.Image:
-    """Draw both views with the boxes of the objects, and below each the crops, row by row."""
+    """Draw both views with bounding boxes, and the crops below."""
     observation, _ = environment.reset(seed=seed, options={"task": "scene_understanding", "level": "L1"})
     scale, columns = 2, []
     for view in VIEWS:
-        frame = Image.fromarray(draw(environment.scene.things, view)[0]).resize(
+        frame = Image.fromarray(draw(environment.scene.objects, view)[0]).resize(
             (WIDTH * scale, HEIGHT * scale), Image.Resampling.NEAREST
         )
         pen = ImageDraw.Draw(frame)
@@ -116,4 +119,6 @@ def _stack(sheets: list[Image.Image]) -> Image.Image:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/tabletop_pictures.py FOLDER")
     print("\n".join(str(path) for path in write_tabletop_pictures(Path(sys.argv[1]))))

@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from astra.trajectory import Statistics, TrajectorySpec
+from scripts.source_map import PAGE, render
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
@@ -36,7 +39,7 @@ def resolve(symbol: str) -> object:
 def test_symbols_exist(page: Path) -> None:
     text = page.read_text()
     symbols = set(re.findall(r"[`\[](astra(?:\.\w+)+)[`\]]", text) + re.findall(r"^::: (\S+)", text, re.MULTILINE))
-    for symbol in sorted(symbols):
+    for symbol in sorted(symbol for symbol in symbols if not symbol.endswith(".py")):
         resolve(symbol)
 
 
@@ -52,6 +55,39 @@ def test_links_lead_to_files(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     targets = [target for target in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in target]
     assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+def commands() -> list[str]:
+    """Return every distinct `astra ...` line in the code blocks of all pages, continued lines joined."""
+    found: list[str] = []
+    for page in TEXTS:
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL):
+            found += [line.split(" # ")[0].strip() for line in block.replace("\\\n", " ").splitlines()]
+    return [command for command in dict.fromkeys(found) if command.startswith("astra ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_and_their_options_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from astra.cli.main import main
+
+    arguments = shlex.split(command)[1:]
+    shown = arguments[:1] if arguments[0] == "evaluate" else arguments  # with a run, its help needs the run's folder
+    with pytest.raises(SystemExit) as stopped:
+        sys.exit(main([*shown, "--help"]))
+    assert not stopped.value.code
+    explained = capsys.readouterr().out
+    assert not [option for option in arguments if option.startswith("--") and option not in explained]
+
+
+def test_the_command_line_page_has_a_section_for_every_command() -> None:
+    from astra.cli.main import COMMANDS
+
+    text = (REPOSITORY / "docs/cli.md").read_text()
+    assert set(re.findall(r"^## `astra ([a-z]+)", text, flags=re.MULTILINE)) == set(COMMANDS)
+
+
+def test_the_source_map_is_up_to_date() -> None:
+    assert PAGE.read_text() == render(), "run python scripts/source_map.py"
 
 
 def test_every_page_is_in_the_navigation() -> None:

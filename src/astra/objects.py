@@ -1,10 +1,10 @@
-"""Objects seen one by one, and the pictures of objects that stand in prompts.
+"""Object-centric observations, and the pictures of objects in prompts.
 
-    put the {dragged_obj} into the {base_obj} .          the instruction: words and placeholders
+    put the {dragged_obj} into the {base_obj} .          instruction: words and placeholders
              |                  |
-             o_1                o_2                      its pictures: objects, each in every view
+             o_1                o_2                      pictures: objects, each in every view
 
-An object is a crop of 32 x 32 pixels and a box. In a state it may be hidden or gone, and is then marked invalid.
+An object is a crop of 32 x 32 pixels and a bounding box. An object that is hidden or absent is marked invalid.
 
 Source: section 4.3 of the paper; Jiang et al. 2023, VIMA.
 """
@@ -19,58 +19,58 @@ from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 CROP = 32
-"""Height and width in pixels of an object's crop."""
+"""Height and width of an object's crop, in pixels."""
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-"""A place for pictures in an instruction: "put the {dragged_obj} into the {base_obj}"."""
+"""Placeholder for pictures in an instruction, as in "put the {dragged_obj} into the {base_obj}"."""
 
 Pictures = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
-"""The pictures of one prompt in plain arrays: placeholder -> view -> `crops` uint8 (n, 32, 32, 3), `boxes` float32
-(n, 4), `valid` bool (n,); n = 1 where one object is pictured, more where a scene is."""
+"""Pictures of one prompt in plain arrays: placeholder -> view -> `crops` uint8 (n, 32, 32, 3), `boxes` float32 (n, 4),
+`valid` bool (n,). n is 1 for a single object and more for a scene."""
 
 
 def placeholders(instruction: str) -> tuple[str, ...]:
-    """Name an instruction's placeholders in reading order, each once."""
+    """Return the names of an instruction's placeholders in reading order, without repetition."""
     return tuple(dict.fromkeys(PLACEHOLDER.findall(instruction)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectSpec:
-    """How objects are seen, in states and in the pictures of prompts."""
+    """Views and limits of the objects in states and in the pictures of prompts."""
 
     views: Mapping[str, tuple[int, int]]
-    """Height and width in pixels of each view, by name, such as {"top": (128, 256), "front": (128, 256)}."""
+    """Height and width of each view in pixels, by name, such as {"top": (128, 256), "front": (128, 256)}."""
     max_objects: int
-    """O, the largest number of objects in a state; 0: states show none, prompts alone do."""
+    """O, the largest number of objects in a state; 0 if only prompts show objects."""
     max_pictured: int = 0
-    """P, the largest number of objects pictured in one prompt; 0: prompts are words alone."""
+    """P, the largest number of objects pictured in one prompt; 0 if prompts are text only."""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check that there are views and objects.
 
         Raises:
-            ValueError: if there is no view or no object.
+            ValueError: if there is no view, or no object in states or prompts.
         """
         if not self.views or min(self.max_objects, self.max_pictured) < 0 or self.max_objects + self.max_pictured < 1:
             raise ValueError(
-                f"objects need a view and room for one object at least, got the views {dict(self.views)}, "
-                f"max_objects {self.max_objects} and max_pictured {self.max_pictured}"
+                f"objects need a view and room for one object in states or prompts, got "
+                f"views={dict(self.views)}, max_objects={self.max_objects}, max_pictured={self.max_pictured}"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objects:
-    """Objects in one view: what each looks like, where it is, and whether it can be seen at all."""
+    """Objects in one view: their appearance, position and visibility."""
 
     crops: UInt8[Tensor, "*B O 32 32 3"]
-    """Each object cut out, RGB, 0 to 255."""
+    """Crop of each object, RGB, 0 to 255."""
     boxes: Float[Tensor, "*B O 4"]
-    """x and y of the center, height and width, in pixels of the view."""
+    """Bounding boxes: x and y of the center, height and width, in pixels of the view."""
     valid: Bool[Tensor, "*B O"]
-    """False where an object is hidden or there is none; nothing else is read there."""
+    """Whether each object is visible. Crops and boxes of invalid objects are ignored."""
 
     def to(self, device: torch.device | str) -> "Objects":
-        """Move to a device."""
+        """Copy the objects to a device."""
         return Objects(
             crops=self.crops.to(device, non_blocking=True),
             boxes=self.boxes.to(device, non_blocking=True),
@@ -78,25 +78,25 @@ class Objects:
         )
 
     def __getitem__(self, index: Shaped[Tensor, "..."] | list[int] | slice) -> "Objects":
-        """Pick along the first dimension."""
+        """Select along the first dimension."""
         return Objects(crops=self.crops[index], boxes=self.boxes[index], valid=self.valid[index])
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptPictures:
-    """The pictures in B prompts, padded to P objects; a prompt without pictures is all padding."""
+    """Pictures of B prompts, padded to P objects. A prompt without pictures is all padding."""
 
     views: Mapping[str, Objects]
-    """(B, P) objects per view, in the reading order of the prompts."""
+    """Objects by view, (B, P), in the reading order of the prompts."""
     placeholder: Int64[Tensor, "B P"]
-    """Number of the placeholder, in the prompt's reading order, that an object fills; -1: padding."""
+    """Index of the placeholder that each object belongs to, in reading order; -1 marks padding."""
 
     @classmethod
     def stack(cls, instructions: Sequence[str], pictures: Sequence[Pictures]) -> "PromptPictures | None":
-        """Lay the pictures of several prompts side by side; None where no prompt has any.
+        """Stack the pictures of several prompts into one batch; None if no prompt has pictures.
 
         Raises:
-            ValueError: if a placeholder has no picture, a picture no placeholder, or views or forms differ.
+            ValueError: if a placeholder has no picture, a picture has no placeholder, or views or array shapes differ.
         """
         for instruction, pictured in zip(instructions, pictures, strict=True):
             check_pictures(instruction, pictured)
@@ -110,13 +110,13 @@ class PromptPictures:
             for shown in prompt:
                 if set(shown) != set(views):
                     raise ValueError(
-                        f"the pictures of {instruction!r} show the views {', '.join(shown)}, other pictures of the "
-                        f"batch show {', '.join(views)}: give every picture in every view"
+                        f"a picture of {instruction!r} has the views {', '.join(shown)}, but other pictures of the "
+                        f"batch have {', '.join(views)}: give every picture in every view"
                     )
         counts = [[len(shown[views[0]]["valid"]) for shown in prompt] for prompt in rows]
         most = max(map(sum, counts))
         placeholder = np.full((len(rows), most), -1)
-        stacked = {view: _no_objects(len(rows), most) for view in views}
+        stacked = {view: _empty_objects(len(rows), most) for view in views}
         for row, (prompt, sizes) in enumerate(zip(rows, counts, strict=True)):
             placeholder[row, : sum(sizes)] = np.repeat(np.arange(len(sizes)), sizes)
             for view, parts in stacked.items():
@@ -132,20 +132,20 @@ class PromptPictures:
         )
 
     def to(self, device: torch.device | str) -> "PromptPictures":
-        """Move to a device."""
+        """Copy the pictures to a device."""
         return PromptPictures(
             views={name: view.to(device) for name, view in self.views.items()},
             placeholder=self.placeholder.to(device, non_blocking=True),
         )
 
     def __getitem__(self, index: Shaped[Tensor, "..."] | list[int]) -> "PromptPictures":
-        """Pick prompts."""
+        """Select prompts."""
         return PromptPictures(
             views={name: view[index] for name, view in self.views.items()}, placeholder=self.placeholder[index]
         )
 
     def contents(self) -> list[bytes]:
-        """Give each prompt's pictures as bytes, which are equal where the pictures are."""
+        """Return each prompt's pictures as bytes, to find equal prompts."""
         parts = [self.placeholder]
         for view in self.views.values():
             parts += [view.crops, view.boxes, view.valid]
@@ -154,10 +154,11 @@ class PromptPictures:
 
 
 def check_pictures(instruction: str, pictures: Pictures) -> None:
-    """Compare the pictures of a prompt with its placeholders.
+    """Check that the pictures of a prompt match its placeholders.
 
     Raises:
-        ValueError: if a placeholder has no picture, a picture has no placeholder, or an array has the wrong form.
+        ValueError: if a placeholder has no picture, a picture has no placeholder, or an array has the wrong shape or
+            type.
     """
     wanted = placeholders(instruction)
     if missing := [name for name in wanted if name not in pictures]:
@@ -168,7 +169,7 @@ def check_pictures(instruction: str, pictures: Pictures) -> None:
     if unused := [name for name in pictures if name not in wanted]:
         raise ValueError(
             f"there is a picture for {unused[0]!r}, but the instruction {instruction!r} has no placeholder "
-            f"{{{unused[0]}}}: write it where the picture belongs, or leave the picture out"
+            f"{{{unused[0]}}}: add the placeholder or remove the picture"
         )
     for name, shown in pictures.items():
         n = max((len(parts.get("valid", ())) for parts in shown.values()), default=0)
@@ -177,13 +178,13 @@ def check_pictures(instruction: str, pictures: Pictures) -> None:
         if n == 0 or any(parts != form for parts in got.values()):
             raise ValueError(
                 f"the picture for {name!r} in {instruction!r} needs, in each view, crops uint8 (n, {CROP}, {CROP}, 3), "
-                f"boxes float32 (n, 4) and valid bool (n,) of the same n >= 1; got {got}"
+                f"boxes float32 (n, 4) and valid bool (n,) with the same n >= 1; got {got}"
             )
         if not any(parts["valid"].any() for parts in shown.values()):
             raise ValueError(f"the picture for {name!r} in {instruction!r} shows no object: all are marked invalid")
 
 
-def _no_objects(*shape: int) -> dict[str, np.ndarray]:
+def _empty_objects(*shape: int) -> dict[str, np.ndarray]:
     return {
         "crops": np.zeros((*shape, CROP, CROP, 3), np.uint8),
         "boxes": np.zeros((*shape, 4), np.float32),

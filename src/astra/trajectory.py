@@ -1,18 +1,32 @@
-"""The one data type: a trajectory of a prompt, states and actions, with validity.
+"""The data types that all packages share: a batch of trajectories, one observation, and their description.
+
+A trajectory is a prompt, followed by a state and an action at each timestep. Each of these parts is a segment, and each
+segment is one or more tokens:
 
     p_1 ... p_L | s_1,1 ... s_M,1 | a_1,1 ... a_N,1 | ... | s_1,T ... s_M,T | a_1,T ... a_N,T
       prompt         state t=1          action t=1              state t=T         action t=T
 
-Letters, with one meaning in the whole project:
+Letters have one meaning in the whole project:
 
-    B  batch                          N  action tokens (= action dimensions) per timestep
-    T  timesteps                      H  heads of attention
-    A  timesteps of actions, A >= T   K  bins of a discrete action dimension
-    L  prompt tokens                  D  width of a token
-    M  state tokens per timestep      V  cameras
-    S  tokens in a sequence           W  attention window, in timesteps
+    B  batch
+    T  timesteps with a state
+    A  timesteps with an action: T, or T + C - 1 if action chunks are loaded
+    C  chunk size: actions in an action chunk
+    L  prompt tokens
+    M  state tokens per timestep
+    N  action tokens per timestep, one for each action dimension
+    S  tokens in the sequence
+    D  width of a token
+    H  attention heads
+    W  attention window, in timesteps
+    K  bins of a discrete action dimension
+    V  cameras
+    O  objects in one view of a state
+    P  objects pictured in one prompt
+    J  negatives in contrastive dynamics learning
 
-`timestep` is time inside a trajectory, `update` a step of the optimizer, `episode` one rollout.
+A timestep is time inside a trajectory. An update is one step of the optimizer. An episode is one rollout or one
+demonstration.
 
 Source: section 3.1 and appendix A.1 of the paper.
 """
@@ -28,31 +42,32 @@ from torch import Tensor
 from astra.objects import Objects, ObjectSpec, PromptPictures
 
 Modality = Literal["vectors", "images", "objects"]
-"""The parts of a state: its vectors, camera frames, and objects seen one by one."""
+"""Kind of observation: state vectors, camera images, or object-centric observations."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActionSpec:
-    """What one action is: a name, bounds and a kind for each of its N dimensions."""
+    """Names, bounds and kinds of the N action dimensions."""
 
     names: tuple[str, ...]
-    """One name per dimension, for plots and error messages."""
+    """Name of each dimension, for plots and error messages."""
     low: tuple[float, ...]
-    """Smallest value per dimension, in the environment's own unit."""
+    """Smallest value of each dimension, in the environment's unit."""
     high: tuple[float, ...]
-    """Largest value per dimension, in the environment's own unit."""
+    """Largest value of each dimension, in the environment's unit."""
     binary: tuple[bool, ...] = ()
-    """True where a dimension has two values only, such as a gripper; empty: none has."""
+    """Whether each dimension has only two values, as a gripper has; empty means that none does."""
     periodic: tuple[bool, ...] = ()
-    """True where both bounds are the same value, as an angle's -pi and pi are; empty: none is."""
+    """Whether each dimension wraps around, as an angle from -pi to pi does; empty means that none does."""
     bins: tuple[int, ...] = ()
-    """Bins into which the benchmark cuts each dimension; empty: it names none, and the policy chooses."""
+    """Number of bins that the benchmark prescribes for each dimension; empty leaves the choice to the policy."""
 
     def __post_init__(self) -> None:
-        """Check that all dimensions are described.
+        """Check that every dimension is described.
 
         Raises:
-            ValueError: if the tuples differ in length, a bound is not below the other, or there are too few bins.
+            ValueError: if the tuples differ in length, a lower bound is not below its upper bound, or a dimension has
+                fewer than 2 bins.
         """
         for kind in ("binary", "periodic"):
             if not getattr(self, kind):
@@ -60,83 +75,87 @@ class ActionSpec:
         lengths = {len(self.names), len(self.low), len(self.high), len(self.binary), len(self.periodic)}
         if len(lengths) != 1 or len(self.bins) not in (0, len(self.names)):
             raise ValueError(
-                f"an action needs one name, bound and kind per dimension, got {len(self.names)} names, "
-                f"{len(self.low)} lower bounds, {len(self.high)} upper bounds, {len(self.binary)} and "
-                f"{len(self.periodic)} kinds and {len(self.bins)} numbers of bins (which may be none)"
+                f"every field of an ActionSpec needs one value per action dimension, got {len(self.names)} names, "
+                f"{len(self.low)} low, {len(self.high)} high, {len(self.binary)} binary, {len(self.periodic)} periodic "
+                f"and {len(self.bins)} bins (binary, periodic and bins may be left empty)"
             )
         if self.bins and min(self.bins) < 2:
-            raise ValueError(f"every action dimension needs at least 2 bins, got {self.bins}")
+            raise ValueError(f"every action dimension needs at least 2 bins, got bins={self.bins}")
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             if not low < high:
                 raise ValueError(f"action dimension {name!r} needs low < high, got {low} and {high}")
 
     def __len__(self) -> int:
-        """Count the dimensions, N."""
+        """Return N, the number of action dimensions."""
         return len(self.names)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySpec:
-    """What the trajectories of a dataset or an environment hold; policies are built from it."""
+    """Description of the trajectories of a dataset or environment. Policies are built from it."""
 
     states: Mapping[str, int]
-    """Length of each state vector, by name: {"state": 2, "environment_state": 16}."""
+    """Length of each state vector by name, such as {"observation.state": 2}."""
     actions: ActionSpec
-    """The action dimensions."""
+    """Action dimensions."""
     images: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Height and width in pixels of each camera's RGB frames, by name."""
+    """Height and width in pixels of each camera's RGB images, by name."""
     instructions: tuple[str, ...] = ()
-    """The distinct instructions with their placeholders, sorted; the word-level vocabulary is made from them."""
+    """Distinct instructions with their placeholders, sorted. The vocabulary of words is built from them."""
     fps: float = 10.0
     """Timesteps per second."""
     objects: ObjectSpec | None = None
-    """The objects, where they are seen one by one; None: they are not."""
+    """Views and limits of object-centric observations; None if there are none."""
+    suite: str = ""
+    """Name of the benchmark suite in which policies are measured; empty if unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """A batch of B trajectories, padded to T timesteps; padding is told by `valid` and never read."""
+    """Batch of B trajectories, padded to T timesteps. `valid` marks the padding, which nothing attends to."""
 
     instructions: tuple[str, ...]
-    """The B prompts in words, with placeholders where pictures stand."""
+    """Text of each prompt, with a placeholder for each picture."""
     states: Mapping[str, Float[Tensor, "B T _"]]
-    """State vectors by name, in the environment's own units."""
+    """State vectors by name, in the environment's units."""
     images: Mapping[str, UInt8[Tensor, "B T 3 _ _"]]
-    """Frames by camera, RGB, 0 to 255."""
+    """RGB images by camera, 0 to 255."""
     features: Mapping[str, Float[Tensor, "B T _"]] = field(default_factory=dict)
-    """What a frozen encoder made of a camera's frames, which are left out then."""
+    """Features of a frozen image encoder by camera. Such a camera is left out of `images`."""
     valid: Bool[Tensor, "B T"]
-    """True where a timestep holds a real state; padding comes last."""
+    """Whether each timestep has a real state. Padding comes last."""
     actions: Float[Tensor, "B A N"]
-    """Actions in the environment's own units; A > T where a horizon of future actions is loaded."""
+    """Actions in the environment's units. A > T if action chunks reach beyond the last state."""
     action_valid: Bool[Tensor, "B A"]
-    """True where an action is real."""
+    """Whether each action is real."""
     objects: Mapping[str, Objects] = field(default_factory=dict)
-    """(B, T, O) objects by view."""
+    """Objects by view, (B, T, O)."""
     pictures: PromptPictures | None = None
-    """The pictures of the prompts; None where all B prompts are words alone."""
+    """Pictures of the prompts; None if all B prompts are text only."""
     episodes: Int64[Tensor, " B"] | None = None
-    """Numbers that tell which trajectories are of one episode; None: each is of another."""
+    """Episode number of each trajectory; None if no two trajectories come from the same episode."""
 
     def __post_init__(self) -> None:
-        """Check what the types cannot say.
+        """Check what the types cannot express.
 
         Raises:
-            ValueError: if the batch sizes differ or there are fewer actions than states.
+            ValueError: if batch sizes differ, or there are fewer actions than states.
         """
         B, T = self.valid.shape
         if len(self.instructions) != B:
-            raise ValueError(f"got {len(self.instructions)} instructions for {B} trajectories")
+            raise ValueError(f"got {len(self.instructions)} instructions for {B} trajectories, expected one for each")
         if self.actions.shape[1] < T:
-            raise ValueError(f"got {self.actions.shape[1]} actions for {T} states")
+            raise ValueError(f"got {self.actions.shape[1]} actions for {T} states, expected at least {T}")
         for name, view in self.objects.items():
             if view.valid.shape[:2] != (B, T):
-                raise ValueError(f"view {name!r} has objects of shape {tuple(view.valid.shape)}, expected {(B, T)} x O")
+                raise ValueError(
+                    f"objects of view {name!r} have shape {tuple(view.valid.shape)}, expected ({B}, {T}, O)"
+                )
         if self.pictures is not None and len(self.pictures.placeholder) != B:
-            raise ValueError(f"got pictures of {len(self.pictures.placeholder)} prompts for {B} trajectories")
+            raise ValueError(f"got the pictures of {len(self.pictures.placeholder)} prompts, expected {B}")
 
     def to(self, device: torch.device | str) -> "Trajectory":
-        """Move every tensor to a device."""
+        """Copy the trajectory to a device."""
         return replace(
             self,
             states={name: value.to(device, non_blocking=True) for name, value in self.states.items()},
@@ -151,7 +170,7 @@ class Trajectory:
         )
 
     def distinct_prompts(self) -> tuple[list[int], list[int]]:
-        """Number the distinct prompts: where each stands first in the batch, and which one each trajectory has."""
+        """Return the first row of each distinct prompt, and the number of each trajectory's distinct prompt."""
         pictures = [b""] * len(self.instructions) if self.pictures is None else self.pictures.contents()
         first: dict[tuple[str, bytes], int] = {}
         prompts = list(zip(self.instructions, pictures, strict=True))
@@ -162,39 +181,42 @@ class Trajectory:
 
     @property
     def num_timesteps(self) -> int:
-        """T, the number of timesteps with a state, padding included."""
+        """T, the number of timesteps with a state, including padding."""
         return self.valid.shape[1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What B slots of a rollout see at one timestep, and the action that each executed before it."""
+    """Observations of B environments at one timestep, with the action that each executed before."""
 
     states: Mapping[str, Float[Tensor, "B _"]]
-    """State vectors by name, in the environment's own units."""
+    """State vectors by name, in the environment's units."""
     images: Mapping[str, UInt8[Tensor, "B 3 _ _"]]
-    """Frames by camera, RGB, 0 to 255."""
+    """RGB images by camera, 0 to 255."""
     previous_action: Float[Tensor, "B N"]
-    """The action that was executed; not read where a slot is at its first timestep."""
+    """Action executed at the previous timestep; ignored at the first timestep of an episode."""
     objects: Mapping[str, Objects] = field(default_factory=dict)
-    """(B, O) objects by view."""
+    """Objects by view, (B, O)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorStatistics:
-    """Statistics of one state vector or of the actions, per dimension, over the training episodes."""
+    """Statistics of a state vector or of the actions, per dimension, over the training episodes."""
 
-    mean: Float[Tensor, " D"]
-    std: Float[Tensor, " D"]
-    min: Float[Tensor, " D"]
-    max: Float[Tensor, " D"]
+    mean: Float[Tensor, " size"]
+    std: Float[Tensor, " size"]
+    min: Float[Tensor, " size"]
+    max: Float[Tensor, " size"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Statistics by which a policy normalizes; they travel with its checkpoint."""
+    """Statistics with which a policy normalizes its inputs and actions. Its checkpoint includes them."""
 
     states: Mapping[str, VectorStatistics]
+    """Statistics of each state vector, by name."""
     actions: VectorStatistics
+    """Statistics of the absolute actions."""
     relative_actions: Mapping[str, VectorStatistics] = field(default_factory=dict)
-    """For the state vector from which actions are measured, if any: the actions of a horizon less that vector."""
+    """Statistics of the relative actions by the name of their reference, a state vector: each action of a chunk minus
+    that vector. Empty for absolute actions."""

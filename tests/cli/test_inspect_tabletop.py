@@ -23,8 +23,8 @@ def test_measures_the_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str
     options = ["--controls", "1", "--level", "L4", "--workers", "1", "--output", str(path)]
     assert main(["inspect", "tabletop", *options]) == 0
     rows = json.loads(path.read_text())
-    assert [row["successes"]["oracle"] for row in rows] == [1, 1, 1, 1]
-    assert [row["successes"]["nothing"] for row in rows] == [0, 0, 0, 0]
+    assert [row["successes"]["expert"] for row in rows] == [1, 1, 1, 1]
+    assert [row["successes"]["no-op"] for row in rows] == [0, 0, 0, 0]
     assert "| L4 | all |" in capsys.readouterr().out
 
 

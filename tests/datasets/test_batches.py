@@ -54,9 +54,9 @@ def test_epochs_and_seeds_differ() -> None:
 
 def test_the_state_of_another_order_is_refused() -> None:
     state = BatchSampler(10, 2, seed=1).state_dict()
-    with pytest.raises(ValueError, match="num_items=10, but now num_items=11"):
+    with pytest.raises(ValueError, match="num_items=10, but this run has num_items=11"):
         BatchSampler(11, 2, seed=1).load_state_dict(state)
-    with pytest.raises(ValueError, match="seed=1, but now seed=2"):
+    with pytest.raises(ValueError, match="seed=1, but this run has seed=2"):
         BatchSampler(10, 2, seed=2).load_state_dict(state)
 
 

@@ -19,7 +19,7 @@ def test_whole_episodes_pass(make_episode: Make) -> None:
     assert len(make_episode(0, length=3)) == 3
 
 
-def test_cameras_are_told_by_their_names() -> None:
+def test_cameras_are_reported_by_their_names() -> None:
     assert is_camera("observation.image")
     assert is_camera("observation.images.wrist")
     assert not is_camera("observation.image_features")

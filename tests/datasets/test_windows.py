@@ -14,7 +14,7 @@ SLOW_FIXTURE = settings(max_examples=60, deadline=None, suppress_health_check=[H
 
 
 def window_by_hand(dataset: LeRobotDataset, episode: int, start: int, T: int, chunk_size: int) -> Trajectory:
-    """One window, made timestep by timestep."""
+    """Build one window timestep by timestep."""
     columns = dataset.episode(episode).columns
     A = T + chunk_size - 1
     length = len(columns["action"])
@@ -68,7 +68,7 @@ def test_one_timestep_makes_every_frame_a_window(dataset: LeRobotDataset) -> Non
     assert torch.equal(batch.actions[:, 0], torch.from_numpy(np.array(dataset.columns["action"])))
 
 
-def test_a_batch_is_not_a_view_of_the_data_set(dataset: LeRobotDataset) -> None:
+def test_a_batch_is_not_a_view_of_the_dataset(dataset: LeRobotDataset) -> None:
     windows = Windows(dataset, timesteps=2)
     windows.batch(np.arange(3)).actions.zero_()
     assert windows.batch(np.arange(3)).actions.abs().sum() > 0
@@ -82,5 +82,5 @@ def test_sizes_are_at_least_one(dataset: LeRobotDataset, timesteps: int, chunk_s
 
 @pytest.mark.parametrize("chosen", [[], [4], [-1]])
 def test_episodes_exist(dataset: LeRobotDataset, chosen: list[int]) -> None:
-    with pytest.raises(ValueError, match="expected some of 0 to 3"):
+    with pytest.raises(ValueError, match="each from 0 to 3"):
         Windows(dataset, chosen, timesteps=1)

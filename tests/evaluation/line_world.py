@@ -41,7 +41,7 @@ class Line(Environment):
         info = self._info()
         return self._observation(), info["scores"]["near"], info["is_success"], self.clock == self.max_timesteps, info
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Stand still."""
         return np.zeros(1)
 
@@ -62,12 +62,51 @@ class Line(Environment):
         return {"is_success": distance < 0.45, "scores": {"near": max(0.0, 1 - distance / 4)}}
 
 
-class Walker(Policy[Any]):
-    """Walks towards the goal that it is told, with noise of each slot's own generator, and keeps what it was shown."""
+class Chain(Line):
+    """Goals one after the other: the instruction changes when one is reached, and the world goes on."""
 
-    def __init__(self, step: float = 0.4) -> None:
-        """Make the policy."""
+    max_timesteps = 40
+    task = "chain"
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[EnvironmentObservation, dict[str, Any]]:
+        """Start near the middle with the first of the goals in the option `chain`."""
+        self.chain = list((options or {}).get("chain", (2.0, -2.0, 2.0)))
+        self.solved = 0
+        observation, info = super().reset(seed=seed, options={"goal": self.chain[0]})
+        self.task = "chain"
+        return observation, self._outcome(info)
+
+    def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
+        """Move by the action; go on to the next goal where one is reached."""
+        observation, reward, reached, truncated, info = super().step(action)
+        self.solved += reached
+        if reached and self.solved < len(self.chain):
+            self.goal = self.chain[self.solved]
+            self.instruction = "right" if self.goal > 0 else "left"
+        return observation, reward, self.solved == len(self.chain), truncated, self._outcome(info)
+
+    def _outcome(self, info: dict[str, Any]) -> dict[str, Any]:
+        return {"is_success": self.solved == len(self.chain), "scores": {"solved": self.solved}}
+
+
+class Brief(Line):
+    """Succeeds when the goal is reached, but the episode goes on: success at the end is another matter."""
+
+    def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
+        """Move by the action, without an early end."""
+        observation, reward, _, truncated, info = super().step(action)
+        return observation, reward, False, truncated, info
+
+
+class Walker(Policy[Any]):
+    """Walks to the goal of its instruction, with noise of each environment's generator; keeps its observations."""
+
+    def __init__(self, step: float = 0.4, history: int = Line.max_timesteps) -> None:
+        """Make the policy; a longer history is an error."""
         super().__init__()
+        self.history = history
         self.spec = SPEC
         vector = VectorStatistics(mean=torch.zeros(1), std=torch.ones(1), min=-torch.ones(1), max=torch.ones(1))
         self.statistics = Statistics(states={"observation.state": vector}, actions=vector)
@@ -79,22 +118,22 @@ class Walker(Policy[Any]):
         raise NotImplementedError
 
     def start(self, instructions: Any, seeds: Any, pictures: Any = None) -> Any:
-        """Remember direction, generator and clock of each slot."""
+        """Remember direction, generator and clock of each environment."""
         return [_Memory(*pair) for pair in zip(instructions, seeds, strict=True)]
 
     def reset(self, state: Any, where: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any = None) -> Any:
-        """Begin anew where told."""
+        """Reset where told."""
         new = iter([_Memory(*pair) for pair in zip(instructions, seeds, strict=True)])
-        restarted = [next(new) if again else memory for memory, again in zip(state, where, strict=True)]
+        after = [next(new) if again else memory for memory, again in zip(state, where, strict=True)]
         assert next(new, None) is None
-        return restarted
+        return after
 
     def act(self, state: Any, observation: Observation) -> tuple[Float[Tensor, "B N"], Any]:
         """Step towards the goal."""
         assert not torch.is_grad_enabled()
         assert not self.training
         self.shown.append(observation)
-        return torch.stack([memory.walk(self.step) for memory in state]), state
+        return torch.stack([memory.walk(self.step, self.history) for memory in state]), state
 
 
 class _Memory:
@@ -103,9 +142,9 @@ class _Memory:
         self.generator = torch.Generator().manual_seed(seed)
         self.clock = 0
 
-    def walk(self, step: Tensor) -> Tensor:
+    def walk(self, step: Tensor, history: int) -> Tensor:
         self.clock += 1
-        assert self.clock <= Line.max_timesteps, "a history outgrew an episode"
+        assert self.clock <= history, "a history outgrew an episode"
         return self.direction * step + 0.1 * torch.randn(1, generator=self.generator)
 
 

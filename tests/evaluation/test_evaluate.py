@@ -68,14 +68,14 @@ def test_a_swapped_control_tells_what_was_asked_and_what_was_told(world: ModuleT
 
 def test_the_terminal_shows_agents_beside_each_other(world: ModuleType, tmp_path: Path) -> None:
     policy = evaluate(world.Walker(), world.Line, CASES, folder=tmp_path).summary
-    floor = evaluate(NoOp(), world.Line, CASES, folder=tmp_path / "floor", name="floor").summary
+    no_op = evaluate(NoOp(), world.Line, CASES, folder=tmp_path / "no-op", name="no-op").summary
     expert = evaluate(ExpertAgent(world.Guide), world.Line, CASES, folder=tmp_path / "expert", name="expert").summary
-    line = result_line("near", policy, floor, expert)
+    line = result_line("near", policy, no_op, expert)
     assert line.startswith(f"RESULT score={policy.scores['near'].value:.2f} [")
     assert line.endswith(f"expert={expert.scores['near']}")
     assert line.count("[") == 3
     terminal = io.StringIO()
-    Console(width=80, file=terminal).print(result_table({"policy": policy, "floor": floor}))
+    Console(width=80, file=terminal).print(result_table({"policy": policy, "no-op": no_op}))
     assert "1.00 [0.57, 1.00]" in terminal.getvalue()
 
 

@@ -42,7 +42,7 @@ def policy() -> Astra:
     return policy
 
 
-def test_results_do_not_depend_on_the_number_of_slots(policy: Astra):
+def test_results_do_not_depend_on_the_number_of_environments(policy: Astra):
     cases = [Case(seed=seed) for seed in range(4)]
     alone, together = (rollout(policy, make, cases, num_envs=num_envs) for num_envs in (1, 3))
     for a, b in zip(alone, together, strict=True):
@@ -59,8 +59,8 @@ def test_a_case_may_show_other_pictures_or_another_prompt(policy: Astra, monkeyp
         return start(instructions, seeds, pictures)
 
     monkeypatch.setattr(policy, "start", listen)
-    slot = RolloutEnv(make(), 0, Case(seed=0))
-    own, instruction = slot.pictures, slot.instruction
+    env = RolloutEnv(make(), 0, Case(seed=0))
+    own, instruction = env.pictures, env.instruction
     blank = {
         name: {view: {**parts, "crops": np.zeros_like(parts["crops"])} for view, parts in views.items()}
         for name, views in own.items()
@@ -89,8 +89,8 @@ def test_a_case_may_show_other_pictures_or_another_prompt(policy: Astra, monkeyp
 
 
 def test_a_view_that_the_environment_does_not_show_is_named(policy: Astra):
-    agent, slot = PolicyAgent(policy), RolloutEnv(make(), 0, Case(seed=0))
-    agent.start([slot])
-    del slot.observation["observation.objects.front.boxes"]
+    agent, env = PolicyAgent(policy), RolloutEnv(make(), 0, Case(seed=0))
+    agent.start([env])
+    del env.observation["observation.objects.front.boxes"]
     with pytest.raises(ValueError, match=r"reads observation.objects.front.boxes, but the environment shows only"):
-        agent.act([slot])
+        agent.act([env])

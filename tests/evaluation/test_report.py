@@ -23,7 +23,7 @@ def run(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "walk"
     cases = [*NOBODY_FAILS, *TOLD_WRONG]
     evaluate(world.Walker(), world.Line, cases, folder=folder / "eval", num_videos=6)
-    evaluate(NoOp(), world.Line, NOBODY_FAILS, folder=folder / "eval/floor", name="floor", num_videos=2)
+    evaluate(NoOp(), world.Line, NOBODY_FAILS, folder=folder / "eval/no-op", name="no-op", num_videos=2)
     ids = context_ids(3, 2, 2, 2)
     write_figure(mask_picture(may_attend(ids, ids), ids, ids), folder / "eval/mask.png")
     config = {
@@ -41,7 +41,7 @@ def test_the_report_holds_everything_and_refers_to_nothing(run: Path) -> None:
     report = write_report(run)
     assert report == run / "report.html"
     html = report.read_text()
-    for section in ("Results", "By instruction", "Episodes", "Film strips", "Training", "Attention", "What was run"):
+    for section in ("Results", "By instruction", "Episodes", "Film strips", "Training", "Attention", "Run"):
         assert f"<h2>{section}" in html
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", html)
     assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', html))
@@ -49,20 +49,22 @@ def test_the_report_holds_everything_and_refers_to_nothing(run: Path) -> None:
     assert '<th>hours</th><td class="break">1.25</td>' in html
     assert "&lt;wide&gt;" in html
     assert "<wide>" not in html
-    assert html.count("<tr><td>") == 2 + 3 + 6 + 3  # results, by instruction, episodes of the policy and the floor
+    assert html.count("<tr><td>") == 2 + 3 + 6 + 3  # results, by instruction, episodes of the policy and the no-op
 
 
-def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_floor_are_shown(run: Path) -> None:
+def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_op_baseline_are_shown(
+    run: Path,
+) -> None:
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", write_report(run).read_text(), re.DOTALL)
-    seen = [("success" in text, re.findall(r"<strong>(\w+)</strong>, seed (\d)", text)[0]) for text in captions]
+    seen = [("success" in text, re.findall(r"<strong>([\w-]+)</strong>, seed (\d)", text)[0]) for text in captions]
     assert seen == [
         (True, ("policy", "0")),
         (True, ("policy", "1")),
         (False, ("policy", "3")),
         (False, ("policy", "4")),
-        (False, ("floor", "0")),
+        (False, ("no-op", "0")),
     ]
-    assert "told “left” where the goal is “right”" in captions[2]
+    assert "instruction “left”, but the goal is “right”" in captions[2]
 
 
 def test_what_a_run_lacks_is_left_out(run: Path, tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ def test_results_do_not_depend_on_the_number_of_environments(world: ModuleType, 
     assert_same(rollout(world.Walker(), world.Line, CASES, num_envs=num_envs), alone)
 
 
-def test_one_call_of_the_policy_serves_all_slots(world: ModuleType) -> None:
+def test_one_call_of_the_policy_serves_all_environments(world: ModuleType) -> None:
     policy = world.Walker()
     results = rollout(policy, world.Line, CASES, num_envs=9)
     assert len(policy.shown) == max(result.timesteps for result in results)
 
 
-def test_slots_without_a_case_begin_anew_before_their_history_outgrows_an_episode(world: ModuleType) -> None:
+def test_environments_without_a_case_reset_the_agent_before_its_history_outgrows_an_episode(world: ModuleType) -> None:
     # Two failing episodes of 12 timesteps beside one that ends early: 20 timesteps of waiting, and no assertion.
     cases = [CASES[0], Case(seed=1, instruction="left"), Case(seed=2, instruction="left")]
     results = rollout(world.Walker(), world.Line, [*cases, Case(seed=3, instruction="left")], num_envs=3)
@@ -55,7 +55,7 @@ def test_a_swapped_instruction_reaches_the_policy_and_reverses_what_it_does(worl
     assert swapped.actions.sum() < -3
 
 
-def test_the_policy_is_shown_columns_as_tensors_and_what_was_executed(world: ModuleType) -> None:
+def test_the_policy_observes_columns_as_tensors_and_the_executed_action(world: ModuleType) -> None:
     policy = world.Walker(step=0.95)  # some noisy steps are longer than the bound of 1
     (result,) = rollout(policy, world.Line, CASES[:1])
     first, second = policy.shown[:2]
@@ -67,6 +67,66 @@ def test_the_policy_is_shown_columns_as_tensors_and_what_was_executed(world: Mod
     assert first.previous_action.tolist() == [[0]]
     assert second.previous_action.numpy() == pytest.approx(result.actions[:1])
     assert result.actions.max() <= 1
+
+
+CHAINS = [
+    Case(seed=seed, options={"chain": chain})
+    for seed, chain in enumerate([(2.0, -2.0, 2.0), (-2.0,), (-2.0, 2.0), (2.0, -2.0), (2.0,)])
+]
+
+
+def test_a_new_instruction_resets_the_agent_while_the_world_goes_on(world: ModuleType) -> None:
+    policy = world.Walker()
+    (result,) = rollout(policy, world.Chain, CHAINS[:1])
+    assert result.success
+    assert result.scores == {"solved": 3}
+    assert result.instruction == result.environment_instruction == "right, then left, then right"
+    assert result.actions.shape == (result.timesteps, 1)
+    assert result.timesteps > world.Line.max_timesteps  # the policy asserts that no history is that long
+    # The world goes on: the positions are those of all actions one after the other.
+    start, _ = world.Chain().reset(seed=0)
+    positions = start["observation.state"] + np.cumsum(result.actions, axis=0)
+    seen = torch.cat([observation.states["observation.state"] for observation in policy.shown])
+    np.testing.assert_allclose(seen[1:, 0], positions[:-1, 0], atol=1e-5)
+    # The history is empty after a change: the previous action is zero, as at the reset.
+    turns = np.flatnonzero(np.diff(np.sign(result.actions[:, 0])) != 0) + 1
+    assert len(turns) == 2
+    previous = torch.cat([observation.previous_action for observation in policy.shown])[:, 0]
+    assert np.flatnonzero(previous.numpy() == 0).tolist() == [0, *turns]
+
+
+@pytest.mark.parametrize("num_envs", [2, 3, 5])
+def test_chains_of_several_environments_are_those_of_one(world: ModuleType, num_envs: int) -> None:
+    alone = rollout(world.Walker(), world.Chain, CHAINS, num_envs=1)  # no history is longer than one goal takes
+    assert all(result.success for result in alone)
+    assert len({result.instruction for result in alone}) == len(CHAINS)
+    assert_same(rollout(world.Walker(history=40), world.Chain, CHAINS, num_envs=num_envs), alone)
+
+
+def test_an_agent_with_another_instruction_keeps_it_through_a_chain(world: ModuleType) -> None:
+    case = Case(seed=0, options={"chain": (2.0, -2.0)}, instruction="right")
+    (result,) = rollout(world.Walker(history=40), world.Chain, [case])
+    assert (result.instruction, result.environment_instruction) == ("right", "right, then left")
+    assert not result.success
+
+
+def test_an_expert_is_made_anew_for_each_instruction(world: ModuleType) -> None:
+    made: list[int] = []
+
+    def make(seed: int) -> object:
+        made.append(seed)
+        return world.Guide(seed)
+
+    results = rollout(ExpertAgent(make), world.Chain, CHAINS, num_envs=2)
+    assert all(result.success for result in results)
+    assert sorted(set(made)) == list(range(5))
+    assert len(made) >= 3 + 1 + 2 + 2 + 1
+
+
+def test_success_counts_at_any_timestep_or_at_the_last_one(world: ModuleType) -> None:
+    once, at_end = rollout(world.Walker(), world.Brief, [Case(seed=0), Case(seed=0, success_at_end=True)])
+    assert once.timesteps == at_end.timesteps == 12
+    assert (once.success, at_end.success) == (True, False)
 
 
 def test_scores_are_maxima_over_the_episode_with_its_reset(world: ModuleType) -> None:
@@ -84,7 +144,7 @@ def test_frames_are_kept_where_the_case_asks(world: ModuleType) -> None:
     assert other.frames == ()
 
 
-def test_the_floor_fails_and_the_expert_succeeds(world: ModuleType) -> None:
+def test_the_no_op_baseline_fails_and_the_expert_succeeds(world: ModuleType) -> None:
     assert not any(result.success for result in rollout(NoOp(), world.Line, CASES))
     results = rollout(ExpertAgent(world.Guide), world.Line, CASES, num_envs=2)
     assert all(result.success for result in results)
@@ -103,7 +163,7 @@ def test_a_column_that_the_environment_does_not_show_is_named(world: ModuleType)
         rollout(policy, world.Line, CASES[:1])
 
 
-def test_no_cases_no_results_and_no_slots_is_an_error(world: ModuleType) -> None:
+def test_no_cases_give_no_results_and_no_environments_are_an_error(world: ModuleType) -> None:
     assert rollout(NoOp(), world.Line, []) == []
     with pytest.raises(ValueError, match="at least one environment and one worker, got 0 and 1"):
         rollout(NoOp(), world.Line, CASES, num_envs=0)

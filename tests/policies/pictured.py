@@ -76,7 +76,7 @@ def rows(trajectory: "Trajectory", b: slice, until: int | None = None) -> "Traje
 
 
 def at(trajectory: "Trajectory", t: int) -> "Observation":
-    """What a rollout that takes the trajectory's actions sees at timestep t."""
+    """Return the observation at timestep t of a rollout that executes the trajectory's actions."""
     from astra.trajectory import Observation
 
     objects = {

@@ -148,7 +148,7 @@ def test_waves_of_an_angle_close_and_those_of_a_position_do_not():
 
 
 def test_fourier_heads_find_positions_that_plain_heads_do_not():
-    """Neighboring bins share what they learn: a position seen at every fifth bin is found between them too."""
+    """Neighboring bins share weights, so that a head over many bins learns faster."""
     from astra.policies.action_heads import build_head
     from astra.tokenizers.actions import DiscreteActionsConfig
     from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics

@@ -1,4 +1,4 @@
-"""Astra: what the loss counts, what acting reads, and that all ways of computing agree."""
+"""Astra: its loss, its actions, and the equality of all ways to compute them."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ VARIANTS = {
     "chunk_size": dict(chunk_size=3),
     "continuous": dict(actions="continuous"),
     "soft labels": dict(soft_labels=1.0),
-    "measured from the state": dict(reference_state="observation.state", chunk_size=2),
+    "relative actions": dict(reference_state="observation.state", chunk_size=2),
 }
 
 
@@ -49,15 +49,15 @@ def sample(spec: "TrajectorySpec", B: int, T: int, H: int = 1, seed: int = 0) ->
 
 
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
-    """The head's outputs of a full forward, (B, T, H, N, K)."""
+    """Return the head's outputs of a full forward pass, (B, T, C, N, K)."""
     steps = torch.arange(policy.config.chunk_size)
-    inputs = policy.lay_out_asking(trajectory, steps).inputs
-    outputs = policy.transformer(*inputs, context_out=False)
+    inputs = policy.query_inputs(trajectory, steps)
+    outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, len(steps), policy.sizes.action)))
 
 
 def roll(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
-    """What acting decides, step by step, when it sees a trajectory: (B, T, N)."""
+    """Return the actions that a rollout chooses for the observations of a trajectory: (B, T, N)."""
     from astra.trajectory import Observation
 
     state = policy.start(trajectory.instructions, range(len(trajectory.instructions)))
@@ -99,56 +99,56 @@ def test_cache_grows_past_its_first_capacity(tiny_spec: "TrajectorySpec", tiny_s
 
 
 @pytest.mark.parametrize("name", ["relative", "window", "learned"])
-def test_slots_reset_at_different_times_equal_rollouts_of_their_own(
+def test_environments_reset_at_different_times_equal_separate_rollouts(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     from astra.policies.decoding import Decoding
     from astra.trajectory import Observation
 
     policy = configure(**VARIANTS[name], decoding=Decoding(temperature=1.0)).build(tiny_spec, tiny_statistics).eval()
-    resets = [(3, 0), (4, 2), (6, 1), (6, 2)]  # before which timestep, which slot
+    resets = [(3, 0), (4, 2), (6, 1), (6, 2)]  # timestep of the reset, environment
     T = 9
     source = sample(tiny_spec, B=3, T=T)
     instructions = list(source.instructions)
     state = policy.start(instructions, [10, 11, 12])
-    begun, seeds, acted = [0, 0, 0], [10, 11, 12], []
+    started, seeds, acted = [0, 0, 0], [10, 11, 12], []
 
-    def alone(slot: int, start: int, end: int, seed: int, instruction: str) -> torch.Tensor:
+    def alone(env: int, start: int, end: int, seed: int, instruction: str) -> torch.Tensor:
         own = policy.start([instruction], [seed])
         actions = []
         for t in range(start, end):
-            states = {key: values[slot : slot + 1, t] for key, values in source.states.items()}
-            previous = source.actions[slot : slot + 1, t - 1]
+            states = {key: values[env : env + 1, t] for key, values in source.states.items()}
+            previous = source.actions[env : env + 1, t - 1]
             action, own = policy.act(own, Observation(states=states, images={}, previous_action=previous))
             actions.append(action[0])
         return torch.stack(actions)
 
     segments = []
     for t in range(T):
-        now = [slot for when, slot in resets if when == t]
-        for slot in now:
-            segments.append((slot, begun[slot], t, seeds[slot], instructions[slot]))
-            begun[slot], seeds[slot], instructions[slot] = t, 100 + t + slot, tiny_spec.instructions[(t + slot) % 2]
+        now = [env for when, env in resets if when == t]
+        for env in now:
+            segments.append((env, started[env], t, seeds[env], instructions[env]))
+            started[env], seeds[env], instructions[env] = t, 100 + t + env, tiny_spec.instructions[(t + env) % 2]
         if now:
             marked = torch.zeros(3, dtype=torch.bool)
             marked[now] = True
-            slots = marked.nonzero()[:, 0].tolist()
-            state = policy.reset(state, marked, [instructions[s] for s in slots], [seeds[s] for s in slots])
+            envs = marked.nonzero()[:, 0].tolist()
+            state = policy.reset(state, marked, [instructions[s] for s in envs], [seeds[s] for s in envs])
         states = {key: values[:, t] for key, values in source.states.items()}
         action, state = policy.act(
             state, Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
         )
         acted.append(action)
-    segments += [(slot, begun[slot], T, seeds[slot], instructions[slot]) for slot in range(3)]
+    segments += [(env, started[env], T, seeds[env], instructions[env]) for env in range(3)]
     together = torch.stack(acted, dim=1)
     assert len(segments) == 7
-    for slot, start, end, seed, instruction in segments:
-        torch.testing.assert_close(together[slot, start:end], alone(slot, start, end, seed, instruction))
+    for env, start, end, seed, instruction in segments:
+        torch.testing.assert_close(together[env, start:end], alone(env, start, end, seed, instruction))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_padding_changes_no_loss(name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
-    """Timesteps after the end, whatever numbers they hold, and the prompt of a neighbor."""
+    """Padding is timesteps after the end, with any numbers, and the padded prompt."""
     policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval()
     H = policy.config.chunk_size
     short = sample(tiny_spec, B=1, T=3, H=H)
@@ -184,7 +184,7 @@ def test_batched_equals_single(
 
 
 @pytest.mark.parametrize("name", ["learned", "relative", "window", "window of one"])
-def test_prediction_reads_no_future_and_not_its_own_action(
+def test_a_prediction_depends_neither_on_the_future_nor_on_its_own_action(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     policy = configure(**VARIANTS[name]).build(tiny_spec, tiny_statistics).eval().double()
@@ -219,7 +219,7 @@ def test_encoding_does_not_depend_on_the_queries(tiny_spec: "TrajectorySpec", ti
     assert before[1].shape == (2, 3, 5, 32)
 
 
-def test_sampled_horizon_trains_on_some_steps_and_is_the_full_loss_on_average(
+def test_a_sampled_chunk_trains_some_actions_and_is_the_full_loss_on_average(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     full = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
@@ -228,27 +228,27 @@ def test_sampled_horizon_trains_on_some_steps_and_is_the_full_loss_on_average(
     some.load_state_dict(full.state_dict())
     trajectory = sample(tiny_spec, B=2, T=3, H=4)
     costs = torch.stack([some.loss(trajectory).behavior_cloning.detach() for _ in range(40)])
-    assert len(costs.unique()) == 4  # one for each step of the horizon, exactly
+    assert len(costs.unique()) == 4  # one for each action of the chunk
     torch.testing.assert_close(costs.unique().mean(), full.loss(trajectory).behavior_cloning.detach())
 
 
-def test_plan_is_followed_for_as_long_as_told(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+def test_a_chunk_is_executed_for_n_action_steps(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     from astra.policies.decoding import Decoding
 
     config = configure(chunk_size=3, decoding=Decoding(n_action_steps=2))
     policy = config.build(tiny_spec, tiny_statistics).eval()
     torch.nn.init.normal_(policy.head.weight)
     trajectory = sample(tiny_spec, B=2, T=5, H=3)
-    plans = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), 0.0, []).unflatten(0, (2, 5))
-    expected = torch.stack([plans[:, 0, 0], plans[:, 0, 1], plans[:, 2, 0], plans[:, 2, 1], plans[:, 4, 0]], dim=1)
+    chunks = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), 0.0, []).unflatten(0, (2, 5))
+    expected = torch.stack([chunks[:, 0, 0], chunks[:, 0, 1], chunks[:, 2, 0], chunks[:, 2, 1], chunks[:, 4, 0]], dim=1)
     torch.testing.assert_close(roll(policy, trajectory), expected)
 
 
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])
-def test_actions_measured_from_the_state_move_with_it(
+def test_relative_actions_move_with_their_reference_state(
     actions: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    """A policy that reads no state: what it predicts lies at the same distance from every state, but for the grip."""
+    """With constant state tokens, absolute actions move with the reference state, except the grip."""
     options = {} if actions == "discrete" else dict(actions=actions)
     policy = (
         configure(reference_state="observation.state", window=1, **options).build(tiny_spec, tiny_statistics).eval()
@@ -272,15 +272,15 @@ def test_actions_measured_from_the_state_move_with_it(
 def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     policy = configure().build(tiny_spec, tiny_statistics).eval()
     trajectory = sample(tiny_spec, B=1, T=2)
-    told = [predictions(policy, replace(trajectory, instructions=(text,))) for text in tiny_spec.instructions]
-    assert not torch.allclose(told[0], told[1])
+    predicted = [predictions(policy, replace(trajectory, instructions=(text,))) for text in tiny_spec.instructions]
+    assert not torch.allclose(predicted[0], predicted[1])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (dict(positions="learned", window=3), "window needs positions='relative'"),
-        (dict(chunk_size=2, decoding=3), "between 1 and the horizon 2, got 3"),
+        (dict(chunk_size=2, decoding=3), "between 1 and the chunk size 2, got 3"),
         (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
         (dict(reference_state="observation.hand"), "from 'observation.hand'; .* observation.state"),
     ],
@@ -296,9 +296,7 @@ def test_contradicting_options_are_refused(
         configure(**options).build(tiny_spec, tiny_statistics)
 
 
-def test_too_few_actions_for_the_horizon_are_refused(
-    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
-) -> None:
+def test_too_few_actions_for_a_chunk_are_refused(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     policy = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
-    with pytest.raises(ValueError, match="needs 6 actions, got 3"):
+    with pytest.raises(ValueError, match="need 6 actions, got 3"):
         policy.loss(sample(tiny_spec, B=1, T=3))

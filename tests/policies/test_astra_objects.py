@@ -1,4 +1,4 @@
-"""Astra on objects and pictured prompts: hidden objects change nothing, and all ways of computing agree."""
+"""Astra with objects and pictured prompts: hidden objects change nothing, and all ways to compute agree."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +33,8 @@ def policy(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Astra":
 
 
 def predictions(policy: "Astra", trajectory: "Trajectory") -> torch.Tensor:
-    inputs = policy.lay_out_asking(trajectory, torch.arange(1)).inputs
-    outputs = policy.transformer(*inputs, context_out=False)
+    inputs = policy.query_inputs(trajectory, torch.arange(1))
+    outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
     return policy.head(outputs.unflatten(1, (trajectory.num_timesteps, 1, policy.sizes.action)))
 
 
@@ -43,7 +43,7 @@ def test_a_policy_counts_its_tokens(policy: "Astra") -> None:
     assert policy.sizes.prompt == 32 + 2 * 3
 
 
-def test_what_a_hidden_object_holds_changes_nothing(policy: "Astra", spec: "TrajectorySpec") -> None:
+def test_crops_and_boxes_of_hidden_objects_change_nothing(policy: "Astra", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     assert trajectory.pictures is not None
 
@@ -66,7 +66,7 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Astra", spec: "Traj
     assert torch.equal(policy.loss(changed).behavior_cloning, policy.loss(trajectory).behavior_cloning)
 
 
-def test_what_a_seen_object_shows_changes_the_prediction(policy: "Astra", spec: "TrajectorySpec") -> None:
+def test_crops_and_boxes_of_visible_objects_change_the_prediction(policy: "Astra", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     base = predictions(policy, trajectory)
     for view, shown in trajectory.objects.items():
@@ -78,7 +78,7 @@ def test_what_a_seen_object_shows_changes_the_prediction(policy: "Astra", spec: 
             assert ((predictions(policy, changed) - base).abs() > 1e-4).any()
 
 
-def test_what_a_prompt_pictures_changes_its_own_trajectory_only(policy: "Astra", spec: "TrajectorySpec") -> None:
+def test_a_picture_in_a_prompt_changes_only_its_own_trajectory(policy: "Astra", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     assert trajectory.pictures is not None
     top = trajectory.pictures.views["top"]

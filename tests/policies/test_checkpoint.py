@@ -98,9 +98,13 @@ def drop_statistics(folder: Path) -> None:
     [
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "lacks config.json"),
         (lambda f: (f / "statistics.safetensors").unlink(), FileNotFoundError, "lacks statistics.safetensors"),
-        (lambda f: (f / "config.json").write_text("{"), ValueError, "is no description of a policy"),
-        (lambda f: change_config(f, policy="gato9"), ValueError, "a policy 'gato9', known are: .*astra"),
-        (lambda f: change_config(f, format=99), ValueError, "has format 99, this Astra .* reads 1"),
+        (lambda f: (f / "config.json").write_text("{"), ValueError, "is not valid JSON of a policy"),
+        (lambda f: change_config(f, policy="gato9"), ValueError, "a policy 'gato9', but known are astra"),
+        (
+            lambda f: change_config(f, format=99),
+            ValueError,
+            r"has format 99, but Astra .* reads format 2: update Astra",
+        ),
         (lambda f: change_config(f, config={"kind": "B"}), ValueError, "expected an object with kind 'AstraConfig'"),
         (lambda f: truncate(f / "model.safetensors"), ValueError, r"model.safetensors is damaged or cut short"),
         (lambda f: truncate(f / "statistics.safetensors"), ValueError, r"statistics.safetensors is damaged"),
@@ -119,7 +123,7 @@ def drop_statistics(folder: Path) -> None:
         ),
     ],
 )
-def test_damage_is_told(
+def test_damaged_files_are_refused(
     astra: Astra, tmp_path: Path, damage: Callable[[Path], object], error: type[Exception], message: str
 ) -> None:
     save_policy(astra, tmp_path / "policy")
@@ -128,7 +132,18 @@ def test_damage_is_told(
         load_policy(tmp_path / "policy")
 
 
-def test_weights_of_another_architecture_are_told(
+def test_a_policy_from_before_the_renaming_is_refused(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    change_config(
+        tmp_path / "policy", format=1, code_version="0.1.0 (abc)", config={"kind": "AstraConfig", "horizon": 1}
+    )
+    with pytest.raises(
+        ValueError, match=r"format 1, but .*Train the policy again, or use .* wrote it \(0.1.0 \(abc\)\)"
+    ):
+        load_policy(tmp_path / "policy")
+
+
+def test_weights_of_another_architecture_are_refused(
     astra: Astra, tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path
 ) -> None:
     save_policy(astra, tmp_path / "one")
@@ -138,6 +153,6 @@ def test_weights_of_another_architecture_are_told(
         load_policy(tmp_path / "other")
 
 
-def test_a_folder_without_policy_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no policy: expected config.json, model.safetensors"):
         load_policy(tmp_path)

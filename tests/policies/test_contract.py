@@ -1,7 +1,7 @@
-"""What every policy must do, whatever is inside: one test for all of them.
+"""The contract that every policy keeps, tested for all of them.
 
-A new policy needs an entry in `CONFIGS`; its own file of tests holds what is special about it. RT-1, which reads
-cameras and no objects, does all of it there.
+A new policy needs an entry in `CONFIGS`; its own test file tests the rest. RT-1, which sees cameras and no objects, has
+all of its tests in its own file.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "diffusion, window": ("diffusion", dict(denoising_steps=4, window=2, transition="absorbing")),
     "diffusion, continuous": ("diffusion", dict(denoising_steps=4, actions="continuous")),
 }
-"""The policy's name in `POLICIES`, and what differs from its defaults."""
+"""Name of the policy in `POLICIES`, and the options that differ from its defaults."""
 
 
 def configure(name: str) -> "PolicyConfig":
@@ -69,7 +69,7 @@ def policy(request: pytest.FixtureRequest, spec: "TrajectorySpec", tiny_statisti
 
 
 def sharpen(policy: "Policy[Any]") -> None:
-    """Make weights large enough that what is read shows in what comes out, biases of positions too."""
+    """Make weights and position biases so large that inputs clearly change outputs."""
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if name.startswith("head") or "ages" in name:
@@ -77,7 +77,7 @@ def sharpen(policy: "Policy[Any]") -> None:
 
 
 def roll(policy: "Policy[Any]", trajectory: "Trajectory", seed: int = 0) -> torch.Tensor:
-    """What acting decides, step by step, when it sees a trajectory: (B, T, N); where have seeds from `seed` on."""
+    """Return the actions that a rollout chooses for a trajectory's observations, (B, T, N); seeds count from `seed`."""
     seeds = range(seed, seed + len(trajectory.instructions))
     state = policy.start(trajectory.instructions, seeds, trajectory.pictures)
     chosen = []
@@ -88,7 +88,7 @@ def roll(policy: "Policy[Any]", trajectory: "Trajectory", seed: int = 0) -> torc
 
 
 def cost_of_each(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
-    """The loss of each trajectory alone."""
+    """Return the loss of each trajectory alone."""
     B = len(trajectory.instructions)
     return torch.stack([policy.loss(rows(trajectory, slice(b, b + 1))).behavior_cloning for b in range(B)])
 
@@ -121,7 +121,7 @@ def test_padding_changes_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") 
     )
 
 
-def test_what_a_hidden_object_holds_changes_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+def test_crops_and_boxes_of_hidden_objects_change_nothing(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     changed = {}
     for name, view in trajectory.objects.items():
@@ -134,7 +134,7 @@ def test_what_a_hidden_object_holds_changes_nothing(policy: "Policy[Any]", spec:
     assert torch.equal(roll(policy, spoiled), roll(policy, trajectory))
 
 
-def test_acting_reads_no_future(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+def test_acting_does_not_depend_on_the_future(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec, T=4)
     base = roll(policy, trajectory)
     generator = torch.Generator().manual_seed(5)
@@ -158,7 +158,7 @@ def test_the_last_actions_are_learned_from_the_first_states_unless_a_window_hide
     for shown in (trajectory.states, states):
         torch.manual_seed(0)  # of the noise of diffusion
         costs.append(policy.loss(replace(trajectory, states=shown, action_valid=last)).behavior_cloning)
-    assert torch.equal(*costs) == (getattr(policy.config, "window", None) is not None)
+    assert torch.equal(*costs) == (policy.config.window is not None)
 
 
 def test_acting_batched_equals_acting_alone(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
@@ -169,7 +169,7 @@ def test_acting_batched_equals_acting_alone(policy: "Policy[Any]", spec: "Trajec
         torch.testing.assert_close(alone, together[b : b + 1], rtol=0, atol=1e-4)
 
 
-def test_a_restarted_slot_acts_like_a_fresh_one_and_leaves_the_others_alone(
+def test_a_reset_environment_acts_like_a_new_one_and_leaves_the_others_unchanged(
     policy: "Policy[Any]", spec: "TrajectorySpec"
 ) -> None:
     trajectory = sample(spec)
@@ -208,7 +208,7 @@ def test_a_policy_is_saved_and_loaded(policy: "Policy[Any]", spec: "TrajectorySp
 
 
 LEARNED = [name for name, (_, options) in CONFIGS.items() if not {"window", "actions"} & set(options)]
-"""Without those whose loss is of drawn Gaussian noise; their own tests fix it."""
+"""Configurations whose loss has no Gaussian noise; the others have their own tests."""
 
 
 @pytest.mark.parametrize("name", LEARNED)

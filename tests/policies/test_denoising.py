@@ -1,4 +1,4 @@
-"""Noise on actions: what is trained finds a known distribution again, and steps are what they should be."""
+"""Noise on actions: training recovers a known distribution, and each step has the right statistics."""
 
 import sys
 from typing import TYPE_CHECKING, Any, Literal

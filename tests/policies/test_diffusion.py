@@ -1,4 +1,4 @@
-"""Diffusion: who reads the noisy tokens, and that acting is what was trained."""
+"""Diffusion: what attends to noisy tokens, and the equality of acting and training."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options
 
 
 @pytest.mark.parametrize("name", ["discrete", "continuous"])
-def test_noisy_tokens_are_read_by_later_dimensions_of_their_own_action_alone(
+def test_only_later_dimensions_of_the_same_action_attend_to_noisy_tokens(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     policy = build(name, tiny_spec, tiny_statistics).eval()
@@ -48,7 +48,9 @@ def test_noisy_tokens_are_read_by_later_dimensions_of_their_own_action_alone(
     assert ((before - after)[:, 1, 2:].abs().amax(-1) > 1e-6).all()
 
 
-def test_an_action_is_not_read_while_it_is_made(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+def test_noisy_tokens_do_not_attend_to_their_own_clean_action(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
     policy = build("discrete", tiny_spec, tiny_statistics).eval()
     trajectory, other = sample(tiny_spec, B=2, T=3), sample(tiny_spec, B=2, T=3, seed=1)
     step = torch.full((2, 3), 4)
@@ -87,10 +89,10 @@ def test_cached_denoising_equals_the_full_forward(
 
 
 @pytest.mark.parametrize("name", ["discrete", "continuous"])
-def test_one_batch_is_learned_and_drawn_again(
+def test_one_batch_is_learned_and_sampled_again(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    """Under fixed noise, the loss falls to a twentieth; what is drawn is what was shown."""
+    """Under fixed noise the loss falls to a twentieth, and sampled actions equal the demonstrated ones."""
     policy = build(name, tiny_spec, tiny_statistics)
     trajectory = sample(tiny_spec, B=2, T=2)
     many = repeated(trajectory, 8)  # so that an update sees more than one noise of each action

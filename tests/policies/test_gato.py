@@ -1,4 +1,4 @@
-"""Gato: what its likelihood is made of, and that Astra without its two ideas is Gato."""
+"""Gato: its likelihood, and the equality with Astra without its two ideas."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def test_an_action_is_as_likely_as_its_dimensions_one_after_the_other(
     chosen = trajectory.actions
 
     def follow(predicted: torch.Tensor, *_: object) -> torch.Tensor:
-        """Choose what the trajectory holds, and note how likely it was."""
+        """Choose the trajectory's action and record its likelihood."""
         nonlocal dimension
         t, n = divmod(dimension, 5)
         cost = gato.head.loss(predicted[:, 0], chosen[:, t])
@@ -100,26 +100,26 @@ def test_an_action_is_as_likely_as_its_dimensions_one_after_the_other(
     for t in range(3):
         _, state = gato.act(state, at(trajectory, t))
     one_by_one = torch.stack(scores, dim=1).unflatten(1, (3, 5))
-    from astra.policies.autoregression import outputs_before_actions
+    from astra.policies.readout import outputs_before_dimensions
 
-    together = gato.head.loss(gato.head(outputs_before_actions(gato, trajectory)), chosen)
+    together = gato.head.loss(gato.head(outputs_before_dimensions(gato, trajectory)), chosen)
     torch.testing.assert_close(one_by_one, together, rtol=0, atol=1e-4)
 
 
 def test_a_later_dimension_depends_on_an_earlier_one(gato: "Gato", spec: "TrajectorySpec") -> None:
-    from astra.policies.autoregression import outputs_before_actions
+    from astra.policies.readout import outputs_before_dimensions
 
     trajectory = sample(spec, T=2)
     actions = trajectory.actions.clone()
     actions[:, 0, 1] = -actions[:, 0, 1] + 0.5
-    before = outputs_before_actions(gato, trajectory)
-    after = outputs_before_actions(gato, replace(trajectory, actions=actions))
+    before = outputs_before_dimensions(gato, trajectory)
+    after = outputs_before_dimensions(gato, replace(trajectory, actions=actions))
     assert torch.equal(after[:, 0, :2], before[:, 0, :2])
     assert ((after - before)[:, 0, 2:].abs().amax((1, 2)) > 1e-4).all()
 
 
 def test_the_tokens_of_a_choice_do_not_outlive_the_executed_action(gato: "Gato", spec: "TrajectorySpec") -> None:
-    """What was executed counts, whatever was chosen."""
+    """Only the executed action counts, not the chosen one."""
     trajectory = sample(spec, T=3)
     state = gato.start(trajectory.instructions, range(3), trajectory.pictures)
     _, state = gato.act(state, at(trajectory, 0))

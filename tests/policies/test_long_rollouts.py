@@ -1,4 +1,4 @@
-"""Acting with the cache equals the full forward over hundreds of steps, while slots begin anew at random."""
+"""Acting with the cache equals the full forward pass over hundreds of steps with random resets."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 STEPS = 500
 
 
-def part(source: "Trajectory", slot: int, start: int, end: int, instruction: str) -> "Trajectory":
+def part(source: "Trajectory", env: int, start: int, end: int, instruction: str) -> "Trajectory":
     from astra.trajectory import Trajectory
 
     return Trajectory(
         instructions=(instruction,),
-        states={name: values[slot : slot + 1, start:end] for name, values in source.states.items()},
+        states={name: values[env : env + 1, start:end] for name, values in source.states.items()},
         images={},
-        valid=source.valid[slot : slot + 1, start:end],
-        actions=source.actions[slot : slot + 1, start:end],
-        action_valid=source.action_valid[slot : slot + 1, start:end],
+        valid=source.valid[env : env + 1, start:end],
+        actions=source.actions[env : env + 1, start:end],
+        action_valid=source.action_valid[env : env + 1, start:end],
     )
 
 
@@ -38,7 +38,7 @@ def test_five_hundred_steps_with_resets_equal_the_full_forward(
     torch.nn.init.normal_(policy.relative.ages)
     low, high = torch.tensor(tiny_spec.actions.low), torch.tensor(tiny_spec.actions.high)
     source = Trajectory(
-        instructions=tuple(tiny_spec.instructions[slot % 2] for slot in range(B)),
+        instructions=tuple(tiny_spec.instructions[env % 2] for env in range(B)),
         states={name: torch.randn(B, STEPS, size) for name, size in tiny_spec.states.items()},
         images={},
         valid=torch.ones(B, STEPS, dtype=torch.bool),
@@ -46,28 +46,28 @@ def test_five_hundred_steps_with_resets_equal_the_full_forward(
         action_valid=torch.ones(B, STEPS, dtype=torch.bool),
     )
     state = policy.start(source.instructions, [0] * B)
-    begun, instructions = [0] * B, list(source.instructions)
+    started, instructions = [0] * B, list(source.instructions)
     episodes: list[tuple[int, int, int, str]] = []
     acted = []
     for t in range(STEPS):
         resets = torch.rand(B) < 0.02
         if t and resets.any():
-            for slot in resets.nonzero()[:, 0].tolist():
-                episodes.append((slot, begun[slot], t, instructions[slot]))
-                begun[slot], instructions[slot] = t, tiny_spec.instructions[t % 2]
-            chosen = [instructions[slot] for slot in resets.nonzero()[:, 0].tolist()]
+            for env in resets.nonzero()[:, 0].tolist():
+                episodes.append((env, started[env], t, instructions[env]))
+                started[env], instructions[env] = t, tiny_spec.instructions[t % 2]
+            chosen = [instructions[env] for env in resets.nonzero()[:, 0].tolist()]
             state = policy.reset(state, resets, chosen, [t] * len(chosen))
         states = {name: values[:, t] for name, values in source.states.items()}
         observation = Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
         acted.append(policy.predict(state, observation))
     seen = torch.stack([step for step in acted if step is not None], dim=1)
     assert seen.shape[1] == STEPS
-    episodes += [(slot, begun[slot], STEPS, instructions[slot]) for slot in range(B)]
+    episodes += [(env, started[env], STEPS, instructions[env]) for env in range(B)]
     assert len(episodes) > 10
-    for slot, start, end, instruction in episodes:
-        trajectory = part(source, slot, start, end, instruction)
+    for env, start, end, instruction in episodes:
+        trajectory = part(source, env, start, end, instruction)
         with torch.no_grad():
-            inputs = policy.lay_out_asking(trajectory, torch.arange(1)).inputs
-            outputs = policy.transformer(*inputs, context_out=False)
+            inputs = policy.query_inputs(trajectory, torch.arange(1))
+            outputs = policy.transformer(inputs.prompt, inputs.context, inputs.queries, inputs.mask, context_out=False)
             expected = policy.head(outputs.unflatten(1, (end - start, 1, policy.sizes.action)))
-        torch.testing.assert_close(seen[slot : slot + 1, start:end], expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(seen[env : env + 1, start:end], expected, rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""RT-1: what it reads, what it refuses, and that acting is what was trained."""
+"""RT-1: its inputs, what it refuses, and the equality of acting and training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ def policy(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "RT1":
 
 
 def build(spec: "TrajectorySpec", statistics: "Statistics", **options: Any) -> "RT1":
-    """A tiny one of three frames, whose FiLM layers and head are large enough to show in what comes out."""
+    """Build a tiny RT-1 of three frames, whose FiLM layers and head clearly change the outputs."""
     from astra.policies.rt1 import RT1Config
 
     size: dict[str, Any] = dict(layers=2, heads=2, head_width=8, width=16, history=3, frame_tokens=2, image_size=32)
@@ -89,7 +89,7 @@ def roll(policy: "Policy[Any]", trajectory: "Trajectory") -> torch.Tensor:
 
 
 def outputs(policy: "RT1", trajectory: "Trajectory", monkeypatch: pytest.MonkeyPatch) -> torch.Tensor:
-    """What the head reads in training, (B, T, N, D)."""
+    """Return the inputs of the head in training, (B, T, N, D)."""
     seen: list[torch.Tensor] = []
     head = policy.head.forward
     with monkeypatch.context() as patch:
@@ -108,7 +108,7 @@ def test_acting_equals_training_within_and_beyond_the_history(
     torch.testing.assert_close(alone, expected[1:2])
 
 
-def test_each_action_reads_the_last_frames_and_the_instruction_and_nothing_else(
+def test_each_action_depends_only_on_the_last_frames_and_the_instruction(
     policy: "RT1", spec: "TrajectorySpec", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trajectory = sample(spec)
@@ -139,7 +139,7 @@ def test_padding_changes_nothing(policy: "RT1", spec: "TrajectorySpec") -> None:
     assert int(one.count) == int(other.count) == 3 * 4 * 5
 
 
-def test_a_slot_begins_anew_alone(policy: "RT1", spec: "TrajectorySpec") -> None:
+def test_one_environment_is_reset_alone(policy: "RT1", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
     expected, first = roll(policy, trajectory), cut(trajectory, slice(1, 2), 1)
     state = policy.start(trajectory.instructions, range(3))
@@ -196,5 +196,5 @@ def test_data_without_cameras_or_with_pictured_prompts_are_refused(
     with pytest.raises(ValueError, match="no camera"):
         build(tiny_spec, tiny_statistics)
     pictured = ObjectSpec(views={"top": (64, 64)}, max_objects=2, max_pictured=2)
-    with pytest.raises(ValueError, match="words alone"):
+    with pytest.raises(ValueError, match="words only"):
         build(replace(spec, objects=pictured), tiny_statistics)

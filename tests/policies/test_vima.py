@@ -1,4 +1,4 @@
-"""VIMA and Flamingo: acting equals the full forward, and the prompt is heard in the way each has."""
+"""VIMA and Flamingo: acting equals the full forward pass, and the prompt reaches the actions."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **options
     from astra.policies import POLICIES
 
     kind, more = VARIANTS[name]
-    policy = POLICIES[kind](layers=2, heads=2, width=32, **more, **options).build(spec, statistics).eval()
+    options = dict(layers=2, heads=2, width=32) | more | options
+    policy = POLICIES[kind](**options).build(spec, statistics).eval()
     with torch.no_grad():
         for part, parameter in policy.named_parameters():
             if part.startswith("head") or "ages" in part or "gates" in part:
@@ -91,7 +92,7 @@ def test_a_prediction_depends_on_prompt_state_and_past_actions_and_not_on_its_ow
     assert changed[1:].max() < 1e-5
 
 
-def test_slots_begin_anew_one_by_one_and_the_cache_stays_as_short_as_the_window(
+def test_environments_are_reset_one_by_one_and_the_cache_stays_as_short_as_the_window(
     spec: "TrajectorySpec", tiny_statistics: "Statistics", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = build("vima, window", spec, tiny_statistics)
@@ -102,12 +103,12 @@ def test_slots_begin_anew_one_by_one_and_the_cache_stays_as_short_as_the_window(
     decode = policy.head.decode
     monkeypatch.setattr(policy.head, "decode", lambda scores, *rest: (seen.append(scores), decode(scores, *rest))[1])
     state = policy.start(trajectory.instructions, range(3), trajectory.pictures)
-    # What slots 0 and 2 see from timestep 3 on is what they saw from the first on.
+    # From timestep 3 on, environments 0 and 2 see the same as from timestep 0 on.
     for t in range(6):
         if t == 3:
             again = [trajectory.instructions[b] for b in (0, 2)]
-            slots = torch.tensor([True, False, True])
-            state = policy.reset(state, slots, again, [0, 2], trajectory.pictures[[0, 2]])
+            where = torch.tensor([True, False, True])
+            state = policy.reset(state, where, again, [0, 2], trajectory.pictures[[0, 2]])
         now, before = at(trajectory, t), at(trajectory, t - 3 if t >= 3 else t)
         parts = {name: (now.states[name], before.states[name]) for name in now.states}
         middle = torch.tensor([False, True, False])
@@ -131,8 +132,8 @@ def test_slots_begin_anew_one_by_one_and_the_cache_stays_as_short_as_the_window(
         _, state = policy.act(state, observation)
     acted = torch.cat(seen, dim=1)
     torch.testing.assert_close(acted[1], full[1], rtol=1e-5, atol=1e-5)
-    for slot in (0, 2):
-        torch.testing.assert_close(acted[slot], full[slot, [0, 1, 2, 0, 1, 2]], rtol=1e-5, atol=1e-5)
+    for env in (0, 2):
+        torch.testing.assert_close(acted[env], full[env, [0, 1, 2, 0, 1, 2]], rtol=1e-5, atol=1e-5)
     assert state.cache.valid.shape[1] == 2 * (policy.sizes.state + 1)
 
 

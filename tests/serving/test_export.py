@@ -1,4 +1,4 @@
-"""What is exported is the policy: the step, the torch.export program, the file."""
+"""The control step, the torch.export program and the ONNX file equal the policy."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learned": dict(positions="learned"),
     "window": dict(window=3, chunk_size=2),
     "window of one": dict(window=1),
-    "measured from the state": dict(reference_state="observation.state"),
+    "relative actions": dict(reference_state="observation.state"),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from astra.objects import Objects, ObjectSpec, PromptPictures
-from astra.tokenizers.language.words import Words
+from astra.tokenizers.language.words import WordTokenizer
 from astra.tokenizers.states import StateConfig, StateTokenizer
 from astra.tokenizers.vision.images import ImageConfig
 from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
@@ -86,7 +86,7 @@ def test_cameras_alone_are_enough(spec: TrajectorySpec, tiny_statistics: Statist
 
 
 def test_a_spec_without_states_is_refused(tiny_spec: TrajectorySpec, tiny_statistics: Statistics):
-    with pytest.raises(ValueError, match="at least one state vector or camera"):
+    with pytest.raises(ValueError, match="at least one state vector, camera or object"):
         CONFIG.build(replace(tiny_spec, states={}), tiny_statistics, WIDTH)
 
 
@@ -149,7 +149,7 @@ def test_pictured_objects_stay_tokens_where_states_show_none(
         states = replace(CONFIG, reads=("images",)).build(shown, tiny_statistics, WIDTH)
         assert states.num_tokens == 1
         assert states(trajectory)[0].shape == (2, 3, 1, WIDTH)
-        words = Words(shown.instructions, WIDTH, 8, objects)
+        words = WordTokenizer(shown.instructions, WIDTH, 8, objects)
         pictures = PromptPictures(views=some_objects(1, 1), placeholder=torch.zeros(1, 1, dtype=torch.long))
         prompt, valid = words(shown.instructions, pictures, states.objects)
         assert prompt.shape == (1, 4, WIDTH)
@@ -167,5 +167,5 @@ def test_without_pictures_in_prompts_a_policy_of_images_has_no_encoder_of_object
 def test_what_the_data_do_not_show_cannot_be_read(
     reads: tuple[Modality, ...], spec: TrajectorySpec, tiny_statistics: Statistics
 ):
-    with pytest.raises(ValueError, match=r"states.reads=.*but the data shows vectors and images"):
+    with pytest.raises(ValueError, match=r"states.reads=.*but the data has vectors and images"):
         replace(CONFIG, reads=reads).build(spec, tiny_statistics, WIDTH)

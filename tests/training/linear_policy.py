@@ -1,4 +1,4 @@
-"""A policy that can be checked by hand, with one of everything that training treats in its own way; and its data."""
+"""Policy and data for tests of training: small enough to check by hand, with every kind of parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.windows import Windows
-from astra.policies.policy import Losses, Policy
-from astra.training.train import TrainingConfig
+from astra.policies.policy import Losses, Policy, PolicyConfig
+from astra.training.config import TrainingConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
 SPEC = TrajectorySpec(
@@ -23,7 +23,7 @@ TIMESTEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
+class LinearConfig(PolicyConfig):
     width: int = 8
     dropout: float = 0.2
 

@@ -1,39 +1,38 @@
-"""`astra collect ENVIRONMENT --episodes N --output DIR`: demonstrations by the expert, in the native format."""
+"""`astra collect SUITE --episodes N --output DIR`: let the expert of a suite demonstrate."""
 
 from collections.abc import Sequence
+from dataclasses import make_dataclass
+from typing import Annotated, Any
+
+import tyro
 
 from astra.cli.names import choose
 from astra.cli.parse import parse
-from astra.datasets import LeRobotDataset
-from astra.demonstrations.pusht import CollectConfig, collect_pusht
-from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
-from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
+from astra.environments import suite_notes
 
-ENVIRONMENTS = {
-    "pusht": "Push-T, by sampling pushes in a copy of the simulator",
-    "tabletop": "the lookalike of VIMA-Bench, by an oracle that knows the goals",
-    "vima-bench": "VIMA-Bench, where it is installed, by its own oracle",
-}
+USAGE = "astra collect SUITE --episodes N --output DIR [--option value ...]; SUITE --help lists the options"
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        ValueError: if there is no such environment, or it is not installed.
+        ValueError: if there is no such suite, or it is not installed.
         FileExistsError: if the output exists.
     """
-    usage = "astra collect ENVIRONMENT --episodes N --output DIR"
-    name = choose(arguments, "environment with an expert", usage, ENVIRONMENTS)
+    own = bool(arguments) and ":" in arguments[0]
+    name = arguments[0] if own else choose(arguments, "suite", USAGE, suite_notes())
     if name is None:
         return
-    rest = arguments[1:]
-    match name:
-        case "pusht":
-            folder = collect_pusht(parse(CollectConfig, f"collect {name}", rest))
-        case "tabletop":
-            folder = collect_tabletop(parse(TabletopCollectConfig, f"collect {name}", rest))
-        case _:
-            folder = collect_vima_bench(parse(CollectVimaBenchConfig, f"collect {name}", rest))
-    dataset = LeRobotDataset.open(folder)
-    print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")
+    from astra.datasets import LeRobotDataset
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.suite import find_suite
+
+    suite = find_suite(name)
+    parts: list[tuple[str, Any]] = [
+        ("collecting", Annotated[CollectConfig, tyro.conf.arg(name="")]),
+        ("options", Annotated[suite.demonstration_options or suite.options, tyro.conf.arg(name="")]),
+    ]
+    chosen: Any = parse(make_dataclass("Collect", parts), f"collect {name}", arguments[1:])
+    dataset = LeRobotDataset.open(collect(suite, chosen.collecting, chosen.options))
+    print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {dataset.folder}")

@@ -1,4 +1,4 @@
-"""`astra convert FORMAT SOURCE DESTINATION`: bring demonstrations of another format into the native one."""
+"""`astra convert FORMAT SOURCE DESTINATION`: convert demonstrations of another format to a dataset."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,10 +9,6 @@ from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
-from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
-from astra.datasets.merging import merge
-from astra.demonstrations.pusht import convert_pusht_zarr
-from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
 
 def diffusion_policy_zarr(
@@ -23,15 +19,17 @@ def diffusion_policy_zarr(
     fps: float = 10.0,
     columns: dict[str, str] | None = None,
 ) -> Path:
-    """Convert a replay buffer of diffusion-policy, array by array.
+    """Convert a replay buffer of diffusion-policy.
 
     Args:
-        source: the zarr store, a folder or a .tar file.
-        destination: folder that the dataset becomes.
-        instruction: what the demonstrators did.
-        fps: timesteps per second.
-        columns: column by array, such as `state observation.state action action img observation.image`.
+        source: Zarr store, a folder or a .tar file.
+        destination: Folder of the new dataset.
+        instruction: Instruction of all episodes.
+        fps: Timesteps per second.
+        columns: Column of each array, such as `state observation.state action action img observation.image`.
     """
+    from astra.datasets import DatasetWriter, read_diffusion_policy_zarr
+
     chosen = columns or {"state": "observation.state", "action": "action"}
     with DatasetWriter(destination, fps=fps) as writer:
         for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
@@ -46,14 +44,17 @@ def pusht_zarr(
     goal: Literal["center", "lower-right"] = "center",
     mirror: bool = False,
 ) -> Path:
-    """Convert human Push-T demonstrations to what our Push-T environment observes.
+    """Convert human Push-T demonstrations to the observations of our Push-T environment.
 
     Args:
-        source: the zarr store, a folder or a .tar file.
-        destination: folder that the dataset becomes.
-        goal: which goal was demonstrated.
-        mirror: add the mirror image of every episode.
+        source: Zarr store, a folder or a .tar file.
+        destination: Folder of the new dataset.
+        goal: Goal that was demonstrated.
+        mirror: Add the mirror image of every episode.
     """
+    from astra.demonstrations.convert import convert_pusht_zarr
+    from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
+
     return convert_pusht_zarr(
         source, destination, goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
     )
@@ -64,13 +65,16 @@ def lerobot(
     *,
     output: Path,
 ) -> Path:
-    """Merge datasets of the native format, which were collected in parts.
+    """Merge datasets that were collected in parts.
 
     Args:
-        sources: the datasets, LeRobotDataset v3.0, with equal columns and actions; of the numbers of bins that they
-            advise, those of the first are kept.
-        output: folder that the dataset becomes.
+        sources: Datasets (LeRobotDataset v3.0) with equal columns and actions. The numbers of bins and the suite are
+            those of the first.
+        output: Folder of the new dataset.
     """
+    from astra.datasets import LeRobotDataset
+    from astra.datasets.merging import merge
+
     total = sum(len(LeRobotDataset.open(source)) for source in sources)
     for _ in track(merge(sources, output), description="episodes", total=total, transient=True):
         pass
@@ -92,10 +96,12 @@ def run(arguments: Sequence[str]) -> None:
         FileExistsError: if the destination exists.
         FileNotFoundError: if the source is missing.
     """
-    notes = {name: first_line(convert) for name, convert in FORMATS.items()}
+    notes = {name: first_line(convert.__doc__) for name, convert in FORMATS.items()}
     name = choose(arguments, "format", "astra convert FORMAT SOURCE DESTINATION", notes)
     if name is None:
         return
+    from astra.datasets import LeRobotDataset
+
     folder = parse(FORMATS[name], f"convert {name}", arguments[1:])
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

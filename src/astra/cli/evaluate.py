@@ -1,36 +1,35 @@
-"""`astra evaluate CHECKPOINT_OR_RUN`: measure a trained policy in its simulator."""
+"""`astra evaluate RUN [--suite NAME]`: measure a trained policy in a suite."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
-from rich.console import Console
 
 from astra.cli.parse import parse
-from astra.evaluation.result_table import group_table, result_table
-from astra.parallel.processes import is_main_process
-from astra.policies.checkpoint import load_policy, policy_folder
-from astra.policies.policy import Policy
-from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
-from astra.suites.evaluate_suite import evaluate_policy
+
+USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure a trained policy in its simulator, with intervals, videos and pictures."""
+    """Measure a trained policy in a benchmark suite, with intervals, videos and pictures.
+
+    `astra evaluate RUN --help` also lists the options of the run's suite.
+    """
 
     checkpoint: tyro.conf.Positional[Path]
     """A run, one of its checkpoints, or a policy's folder."""
+    suite: str = ""
+    """Name of a suite, or MODULE:FUNCTION of your own; empty: the suite of the policy's demonstrations."""
     output: Path | None = None
-    """Where results go; eval/ inside the run or the policy's folder by default."""
+    """Folder of the results; None: eval/ in the run or in the policy's folder."""
     temperature: float | None = None
-    """Of sampling actions; 0 takes the most likely. As saved with the policy by default."""
+    """Temperature of sampling actions, 0 takes the most likely; None: as saved with the policy."""
     n_action_steps: int | None = None
-    """Timesteps for which a plan is followed. As saved with the policy by default."""
+    """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
 
 
@@ -39,15 +38,44 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if there is no policy.
-        ValueError: if it is damaged or does not fit a simulator, or the simulator has no such level, task or agent.
+        ValueError: if the policy is damaged or does not fit the suite, or the suite has no such level, task or agent.
     """
-    chosen = parse(Evaluate, "evaluate", arguments)
-    torch.set_num_threads(1)  # batches of a few slots gain nothing from more
-    policy = change_decoding(load_policy(chosen.checkpoint), chosen.temperature, chosen.n_action_steps)
+    if arguments and arguments[0] in ("-h", "--help"):
+        parse(Evaluate, "evaluate", arguments)  # the options that all suites share
+    if not arguments or arguments[0].startswith("-"):
+        raise ValueError(f"expected a run first: {USAGE}")
+    import torch
+    from rich.console import Console
+
+    from astra.environments.suite import suite_of
+    from astra.evaluation.result_table import group_table, result_table
+    from astra.parallel.processes import is_main_process
+    from astra.policies.checkpoint import load_policy, policy_folder
+    from astra.storage.provenance import code_version
+    from astra.suites.evaluate_suite import evaluate_suite
+
+    policy = load_policy(arguments[0])
+    suite = suite_of(policy.spec, _named_suite(arguments))
+    # The options that fit the policy are the defaults of the suite's flags.
+    options = (
+        "options",
+        Annotated[suite.options, tyro.conf.arg(name="")],
+        field(default=suite.options_for(policy.spec)),
+    )
+    kind = make_dataclass("Evaluate", [options], bases=(Evaluate,), frozen=True, kw_only=True)
+    kind.__doc__ = Evaluate.__doc__
+    chosen: Any = parse(kind, "evaluate", arguments)
+    torch.set_num_threads(1)  # batches of a few environments gain nothing from more
+    changes = {"temperature": chosen.temperature, "n_action_steps": chosen.n_action_steps}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if changes:
+        policy.decode_with(replace(policy.decoding, **changes))
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
     provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
     folder = chosen.output or chosen.checkpoint / "eval"
-    evaluations = evaluate_policy(policy, folder, chosen.evaluation, provenance)
+    evaluations = evaluate_suite(
+        policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
+    )
     if is_main_process():
         Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
@@ -55,15 +83,9 @@ def run(arguments: Sequence[str]) -> None:
         print(f"results: {folder}")
 
 
-def change_decoding(policy: Policy[Any], temperature: float | None, n_action_steps: int | None) -> Policy[Any]:
-    """Let a policy act in another way than it was saved with.
-
-    Raises:
-        ValueError: if the plan is not that long.
-    """
-    changes = {"temperature": temperature, "n_action_steps": n_action_steps}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if not changes:
-        return policy
-    policy.decode_with(replace(policy.decoding, **changes))
-    return policy
+def _named_suite(arguments: Sequence[str]) -> str:
+    """Return the value of --suite, which decides what the other options are."""
+    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if flag == "--suite" or flag.startswith("--suite="):
+            return value if flag == "--suite" else flag.removeprefix("--suite=")
+    return ""

@@ -1,4 +1,4 @@
-"""Demonstrations on disk to trajectories in batches."""
+"""Demonstrations on disk, read into batches of trajectories."""
 
 from astra.datasets.batches import BatchSampler, batches_in_order
 from astra.datasets.description import describe

@@ -1,4 +1,4 @@
-"""Which windows come into which batch: shuffled without end and resumable, or once in order."""
+"""Batches of window indices: shuffled, endless and resumable for training, or once in order for validation."""
 
 from collections.abc import Iterator
 
@@ -7,28 +7,28 @@ from jaxtyping import Int64
 
 
 class BatchSampler:
-    """An endless iterator over batches of indices, in which every epoch is a new permutation of all of them.
+    """Endless iterator over batches of indices; every epoch is a new permutation of all indices.
 
-    The permutations follow each other without a gap: a batch may end one epoch and begin the next, every index comes
-    once per epoch, and all batches have the same size. Each of several processes takes its share of every batch; the
-    state is the same in all of them.
+    A batch may contain the end of one epoch and the beginning of the next, so every index comes once per epoch and all
+    batches have the same size. With several processes, each takes its share of every batch; the state is the same in
+    all of them.
 
     Args:
         num_items: Number of indices, such as the number of windows.
         batch_size: Indices per batch and process.
-        seed: Of the permutations.
-        rank: Number of this process.
+        seed: Seed of the permutations.
+        rank: Index of this process.
         num_processes: Number of processes.
 
     Raises:
-        ValueError: if a size is below 1 or the rank does not exist.
+        ValueError: if a size is below 1 or the rank is out of range.
     """
 
     def __init__(self, num_items: int, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1) -> None:
         if min(num_items, batch_size, num_processes) < 1 or not 0 <= rank < num_processes:
             raise ValueError(
-                f"got {num_items} items, batches of {batch_size} and process {rank} of {num_processes}; expected at "
-                "least 1 each, and processes counted from 0"
+                f"got num_items={num_items}, batch_size={batch_size}, rank={rank} and num_processes={num_processes}; "
+                "expected sizes of at least 1 and 0 <= rank < num_processes"
             )
         self.num_items = num_items
         self.batch_size = batch_size
@@ -41,7 +41,7 @@ class BatchSampler:
 
     @property
     def epoch(self) -> float:
-        """How often all indices have come so far, such as 1.5."""
+        """Number of passes over all indices so far, such as 1.5."""
         return self.position / self.num_items
 
     def __iter__(self) -> "BatchSampler":
@@ -49,32 +49,32 @@ class BatchSampler:
         return self
 
     def __next__(self) -> Int64[np.ndarray, " B"]:
-        """Take this process's share of the next batch."""
+        """Return this process's share of the next batch."""
         first = self.position + self.rank * self.batch_size
         self.position += self.batch_size * self.num_processes
         return self._take(first, first + self.batch_size)
 
     def state_dict(self) -> dict[str, int]:
-        """Tell where the iterator is."""
+        """Return the position in the endless sequence of indices."""
         return {"position": self.position, "seed": self.seed, "num_items": self.num_items}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where another iterator was.
+        """Continue from the position of another iterator.
 
         Raises:
-            ValueError: if that one went over another number of items or had another seed.
+            ValueError: if that iterator had another number of items or another seed.
         """
         own = self.state_dict()
         for name in ("seed", "num_items"):
             if state[name] != own[name]:
                 raise ValueError(
-                    f"the data order was saved with {name}={state[name]}, but now {name}={own[name]}; resume with the "
-                    "same dataset, windows and seed"
+                    f"the data order was saved with {name}={state[name]}, but this run has {name}={own[name]}; resume "
+                    "with the same dataset, windows and seed"
                 )
         self.position = state["position"]
 
     def _take(self, first: int, until: int) -> Int64[np.ndarray, " _"]:
-        """Cut indices out of the endless row of permutations."""
+        """Return a range of the endless sequence of permutations."""
         parts = []
         while first < until:
             epoch, offset = divmod(first, self.num_items)
@@ -90,6 +90,6 @@ class BatchSampler:
 
 
 def batches_in_order(num_items: int, batch_size: int) -> Iterator[Int64[np.ndarray, " _"]]:
-    """Go once over all indices in order, as a validation does; the last batch may be smaller."""
+    """Iterate once over all indices in order, as validation does; the last batch may be smaller."""
     for first in range(0, num_items, batch_size):
         yield np.arange(first, min(first + batch_size, num_items))

@@ -1,4 +1,4 @@
-"""What a dataset holds, as rows for people."""
+"""Human-readable summary of a dataset."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from astra.datasets.statistics import compute_statistics
 
 
 def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
-    """Tell the size, the instructions and each column's range, as pairs of what and how much."""
+    """Return the size, the instructions and each column's range, as rows of (name, value)."""
     lengths, fps = dataset.lengths, dataset.spec.fps
     rows = [
         ("episodes", f"{len(dataset):,}"),
@@ -24,12 +24,12 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     rows += [(column, f"{height} x {width} RGB frames") for column, (height, width) in dataset.spec.images.items()]
     if (objects := dataset.spec.objects) and objects.max_objects:
         rows += [
-            (f"objects in view {view!r}", f"{_seen(dataset, view)}, {height} x {width} pixels")
+            (f"objects in view {view!r}", f"{_visible(dataset, view)}, {height} x {width} pixels")
             for view, (height, width) in objects.views.items()
         ]
     if dataset.prompts is not None:
         sizes = dataset.prompts.sizes
-        rows += [("prompts with pictures", f"{len(sizes):,}, of {sizes.min()} to {sizes.max()} objects")]
+        rows += [("prompts with pictures", f"{len(sizes):,}, with {sizes.min()} to {sizes.max()} objects each")]
     statistics = compute_statistics(dataset)
     vectors = {**statistics.states, ACTION: statistics.actions}
     for column, vector in vectors.items():
@@ -45,7 +45,7 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     return rows
 
 
-def _seen(dataset: LeRobotDataset, view: str) -> str:
-    """Tell how many objects a view shows."""
+def _visible(dataset: LeRobotDataset, view: str) -> str:
+    """Describe the number of visible objects in a view."""
     number = dataset.columns[f"{OBJECTS}.{view}.valid"].sum(axis=1)
-    return f"{number.min()} to {number.max()} seen, mean {number.mean():.1f}"
+    return f"{number.min()} to {number.max()} visible, mean {number.mean():.1f}"

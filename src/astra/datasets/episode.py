@@ -1,4 +1,4 @@
-"""One demonstration in memory: a prompt and its columns; what a writer takes and a reader gives."""
+"""One demonstration in memory: a prompt and its columns. Writers take episodes, importers and datasets return them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,30 +9,32 @@ import numpy as np
 from astra.objects import CROP, Pictures, check_pictures
 
 ACTION = "action"
-"""The column of actions, named as LeRobot does."""
+"""Name of the action column, as in LeRobot."""
 
 OBJECTS = "observation.objects"
-"""Columns of objects are `observation.objects.VIEW.PART`."""
-PARTS = ("crops", "boxes", "valid")
-"""What is known of the objects in one view."""
+"""Prefix of the columns of objects, `observation.objects.VIEW.PART`."""
+PART_SHAPES = {"crops": (CROP, CROP, 3), "boxes": (4,), "valid": ()}
+"""Columns of one view of objects, and their shapes per object."""
+PART_DTYPES: dict[str, type[np.generic]] = {"crops": np.uint8, "boxes": np.float32, "valid": np.bool_}
+PARTS = tuple(PART_SHAPES)
 
 _OBJECT_COLUMN = re.compile(r"observation\.objects\.(\w+)\.(\w+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Episode:
-    """One demonstration of T timesteps."""
+    """Demonstration of T timesteps."""
 
     instruction: str
-    """What the demonstrator was told."""
+    """Instruction that the demonstrator followed."""
     columns: Mapping[str, np.ndarray]
-    """By LeRobot's column names, first axis time: `action` and `observation.*` float32 vectors (T, n), cameras uint8
-    (T, height, width, 3); of objects, `observation.objects.VIEW.crops` uint8 (T, O, 32, 32, 3), `.boxes` float32
+    """Arrays by LeRobot's column names, first axis time: `action` and `observation.*` float32 vectors (T, n), cameras
+    uint8 (T, height, width, 3). Objects have `observation.objects.VIEW.crops` uint8 (T, O, 32, 32, 3), `.boxes` float32
     (T, O, 4) and `.valid` bool (T, O)."""
     fps: float
     """Timesteps per second."""
     pictures: Pictures = field(default_factory=dict)
-    """What stands at the placeholders of the instruction."""
+    """Pictures of the instruction's placeholders."""
 
     def __len__(self) -> int:
         """Count the timesteps, T."""
@@ -40,22 +42,18 @@ class Episode:
 
 
 def is_camera(column: str) -> bool:
-    """Tell whether a column holds frames: `observation.image` or `observation.images.CAMERA`."""
+    """Whether a column holds camera frames: `observation.image` or `observation.images.CAMERA`."""
     return column == "observation.image" or column.startswith("observation.images.")
 
 
 def object_column(column: str) -> tuple[str, str] | None:
-    """Give the view and the part of a column of objects, None of another column."""
+    """Return the view and the part of an object column, or None for other columns."""
     match = _OBJECT_COLUMN.fullmatch(column)
     return (match[1], match[2]) if match and match[2] in PARTS else None
 
 
 def views_of(columns: Iterable[str]) -> tuple[str, ...]:
-    """Name the views of the objects among some columns.
-
-    Raises:
-        ValueError: if one of the three columns of a view is missing.
-    """
+    """Return the views of the object columns."""
     present = set(columns)
     views = tuple(dict.fromkeys(found[0] for column in columns if (found := object_column(column))))
     for view in views:
@@ -69,12 +67,12 @@ def check_episode(episode: Episode, index: int) -> None:
 
     Args:
         episode: The demonstration.
-        index: Its number in the dataset, for the message.
+        index: Index of the episode in the dataset, for the message.
 
     Raises:
-        ValueError: naming the episode and the column, if an action is missing, a column is neither float32 vectors
-            nor uint8 RGB frames nor objects, lengths differ, a value is NaN or infinite, or pictures and placeholders
-            of the instruction do not fit.
+        ValueError: if the action is missing, a column is neither float32 vectors nor uint8 RGB frames nor objects,
+            lengths differ, a value is NaN or infinite, or pictures do not match the placeholders of the instruction;
+            the message names the episode and the column.
     """
     if not episode.instruction.strip():
         raise ValueError(f"episode {index} has no instruction; every demonstration needs one")
@@ -103,15 +101,15 @@ def _check_objects(episode: Episode, index: int) -> None:
         f"{view} {part}": episode.columns[f"{OBJECTS}.{view}.{part}"].shape[1] for view in views for part in PARTS
     }
     if len(set(numbers.values())) > 1:
-        raise ValueError(f"episode {index}: all views need room for the same number of objects, got {numbers}")
+        raise ValueError(f"episode {index}: all views need arrays of the same number of objects, got {numbers}")
 
 
 def _check_form(column: str, values: np.ndarray, where: str) -> None:
     if found := object_column(column):
-        tail, dtype = {"crops": ((CROP, CROP, 3), "uint8"), "boxes": ((4,), "float32"), "valid": ((), "bool")}[found[1]]
+        tail, dtype = PART_SHAPES[found[1]], PART_DTYPES[found[1]]
         if values.dtype != dtype or values.ndim != 2 + len(tail) or values.shape[2:] != tail or values.shape[1] == 0:
             raise ValueError(
-                f"{where}: got {values.dtype} of shape {values.shape}, expected {dtype} of shape "
+                f"{where}: got {values.dtype} of shape {values.shape}, expected {np.dtype(dtype)} of shape "
                 f"(timesteps, objects{''.join(f', {size}' for size in tail)})"
             )
     elif is_camera(column):

@@ -1,7 +1,7 @@
-"""What a frozen encoder makes of every frame, computed once and memory-mapped from the dataset's cache.
+"""Features of a frozen encoder, computed once per frame and memory-mapped from the dataset's cache.
 
-It lies beside the columns, in the folder that is named by the dataset's state, so that changed data get a new one. The
-file is named by the camera and by a key of the encoder, so that other weights or another image size do too.
+They lie beside the cached columns, so a changed dataset gets new ones. The file name contains the camera and a key of
+the encoder, so other weights or another image size get new ones too.
 """
 
 import tempfile
@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from rich.progress import track
 
-from astra.datasets.lerobot.cache import cache_folder
-from astra.datasets.lerobot.columns import check_room
+from astra.datasets.lerobot.cache import cache_folder, check_disk_space
 from astra.datasets.lerobot.dataset import LeRobotDataset
 
 FRAMES_AT_ONCE = 64
@@ -25,16 +24,16 @@ def cached_features(
     key: str,
     encode: Callable[[UInt8[np.ndarray, "frames _ _ 3"]], Float32[np.ndarray, "frames F"]],
 ) -> Float32[np.ndarray, "rows F"]:
-    """Map the features of a camera's frames read-only, one row per timestep.
+    """Return the features of a camera's frames as a read-only memory map, one row per timestep.
 
     Args:
         dataset: The opened dataset.
-        camera: Its column of frames.
-        key: Differs wherever `encode` would give something else.
-        encode: Called with all frames, a few at a time, where the cache does not hold them yet.
+        camera: Name of its column of frames.
+        key: Key of the encoder; differs whenever `encode` would return other features.
+        encode: Function from a batch of frames to features; called only if the cache does not hold them yet.
 
     Raises:
-        OSError: if the disk has no room for the cache.
+        OSError: if the disk has no space for the cache.
     """
     frames = dataset.columns[camera]
     cache = cache_folder(dataset.folder)
@@ -47,7 +46,7 @@ def cached_features(
 
 def _encode_all(frames: np.ndarray, encode: Callable[[np.ndarray], np.ndarray], path: Path, camera: str) -> Path:
     first = encode(np.array(frames[:1]))
-    check_room(path.parent, 4 * len(frames) * first.shape[1], camera)
+    check_disk_space(path.parent, 4 * len(frames) * first.shape[1], camera)
     features = np.lib.format.open_memmap(path, "w+", np.float32, (len(frames), first.shape[1]))
     starts = range(0, len(frames), FRAMES_AT_ONCE)
     for start in track(starts, description=f"encoding {camera} once", transient=True):

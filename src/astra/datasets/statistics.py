@@ -10,7 +10,7 @@ from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.trajectory import Statistics, VectorStatistics
 
 CONSTANT = 1e-6
-"""A dimension whose standard deviation is below this share of its largest magnitude counts as constant."""
+"""Threshold of constant dimensions: standard deviation as a share of the largest magnitude."""
 
 
 def compute_statistics(
@@ -22,14 +22,14 @@ def compute_statistics(
 ) -> Statistics:
     """Compute mean, standard deviation, minimum and maximum per dimension.
 
-    A constant dimension gets the standard deviation 1, so that normalizing it gives 0 and not noise.
+    A constant dimension gets the standard deviation 1, so that normalizing it gives 0 instead of noise.
 
     Args:
         dataset: The opened dataset.
-        episodes: Those to train on; None: all.
-        reference_state: State vector from which actions are measured, if any; one of another length than an action's is
-            left to the policy to refuse.
-        chunk_size: C, the actions that are predicted at each timestep.
+        episodes: Episodes to use, usually those for training; None: all.
+        reference_state: State vector to which actions are relative; None: actions are absolute. A vector whose length
+            is not that of an action is left to the policy to refuse.
+        chunk_size: C, the number of actions predicted at each timestep.
     """
     chosen = range(len(dataset)) if episodes is None else episodes
     rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
@@ -42,7 +42,7 @@ def compute_statistics(
 
 
 def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], chunk_size: int) -> np.ndarray:
-    """Gather the next `horizon` actions of every timestep less a state vector of that timestep."""
+    """Gather the next `chunk_size` actions of every timestep, minus a state vector of that timestep."""
     differences = []
     for episode in episodes:
         rows = slice(dataset.starts[episode], dataset.ends[episode])

@@ -1,4 +1,4 @@
-"""Windows of T timesteps out of episodes, gathered into batches of trajectories."""
+"""Windows of T timesteps of episodes, gathered into batches of trajectories."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,18 +13,18 @@ from astra.trajectory import Trajectory
 
 
 class Windows:
-    """Every window of T timesteps that starts inside one of the chosen episodes.
+    """All windows of T timesteps that start inside one of the chosen episodes.
 
-    A window that runs over the end of its episode is padded there; it never shows another episode. Actions go
-    H - 1 timesteps further than states, A = T + H - 1, so that H of them follow every timestep.
+    A window that exceeds the end of its episode is padded there; it never shows another episode. Actions extend
+    C - 1 timesteps further than states, A = T + C - 1, so that every timestep has a chunk of C actions.
 
     Args:
         dataset: The opened dataset.
-        episodes: Which episodes; None: all.
+        episodes: Episodes to use; None: all.
         timesteps: T.
-        horizon: H, the number of actions that are predicted at each timestep, at least 1.
+        chunk_size: C, the number of actions predicted at each timestep, at least 1.
         stride: Timesteps between the starts of neighboring windows of an episode, at least 1.
-        features: What a frozen encoder made of each camera's frames, (rows, F); given instead of the frames.
+        features: Features of a frozen encoder for each camera, (rows, F); returned instead of the frames.
 
     Raises:
         ValueError: if a size is below 1, no episode is chosen or one does not exist.
@@ -42,11 +42,13 @@ class Windows:
     ) -> None:
         if min(timesteps, chunk_size, stride) < 1:
             raise ValueError(
-                f"got timesteps {timesteps}, horizon {chunk_size}, stride {stride}; expected at least 1 each"
+                f"got timesteps={timesteps}, chunk_size={chunk_size}, stride={stride}; expected at least 1 each"
             )
         chosen = np.arange(len(dataset)) if episodes is None else np.asarray(episodes, dtype=np.int64)
         if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(dataset):
-            raise ValueError(f"got the episodes {chosen.tolist()}, expected some of 0 to {len(dataset) - 1}")
+            raise ValueError(
+                f"got the episodes {chosen.tolist()}, expected at least one, each from 0 to {len(dataset) - 1}"
+            )
         self.spec = dataset.spec
         self.timesteps = timesteps
         self.chunk_size = chunk_size
@@ -69,13 +71,13 @@ class Windows:
         return np.unique(self._episodes, return_counts=True)[1]
 
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
-        """Count the real timesteps of windows."""
+        """Return the number of real timesteps of windows."""
         return np.minimum(self._ends[indices] - self._starts[indices], self.timesteps)
 
     def batch(self, indices: Int64[np.ndarray, " B"]) -> Trajectory:
-        """Gather windows, as many timesteps as the longest has; padding holds zeros.
+        """Gather windows, padded with zeros to the longest of them.
 
-        Frames are views whose channels lie last in memory.
+        Frames are views with the channels last in memory.
         """
         T = int(self.lengths(indices).max())
         offsets = np.arange(T + self.chunk_size - 1)

@@ -1,1 +1,1 @@
-"""Demonstrations: experts and foreign recordings become datasets."""
+"""Demonstrations: experts of suites and recordings of other projects become datasets."""

@@ -1,50 +1,173 @@
-"""What all collecting of demonstrations shares: workers, a progress bar, and keeping what is complete."""
+"""Let the expert of any suite demonstrate, in parallel, and write a dataset."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+import os
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.datasets import DatasetWriter, Episode
+from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.pool import pool
 
 AHEAD = 16
-"""Demonstrations per worker that are asked for before the first of them is written."""
+"""Demonstrations per worker that are requested before the first of them is written."""
+PATIENCE = 50
+"""Failures in a row after which a task is given up."""
 
 
-def demonstrations(
-    demonstrate: Callable[..., Episode | None],
-    arguments: Iterator[tuple[Any, ...]],
-    *,
-    workers: int,
-    cluster: str | None = None,
-    shared: tuple[Any, ...] = (),
-) -> Generator[Episode]:
-    """Yield successful demonstrations in the order of their arguments, without end, so that workers change nothing.
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """How many demonstrations are collected, and where they go."""
+
+    episodes: int
+    """Number of successful demonstrations, over all tasks."""
+    output: Path
+    """Folder of the new dataset; must not exist."""
+    level: str = ""
+    """Level of generalization, in suites that have levels; empty: the one for training."""
+    tasks: tuple[str, ...] = ()
+    """Tasks, taken in turn; empty: all tasks of the level."""
+    seed: int = 0
+    """Seed of the first episode; each next one is larger by one."""
+    workers: int = os.cpu_count() or 1
+    """Number of worker processes."""
+    cluster: str | None = None
+    """Ray cluster on which experts act instead: auto, or its address; None: this machine."""
+
+
+def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
+    """Let the expert demonstrate and return the folder of the dataset.
+
+    If an error or Ctrl-C ends the work early, the complete episodes are kept and the error is raised after that.
 
     Args:
-        demonstrate: gives the demonstration of `(*shared, *arguments)`, or None where it did not succeed.
-        arguments: of one attempt after the other.
-        workers: processes of this machine.
-        cluster: of Ray, to work there instead.
-        shared: first arguments of all attempts.
+        suite: Suite whose expert demonstrates.
+        config: Number of demonstrations, tasks and workers.
+        options: Options of the suite; None: its defaults.
+
+    Raises:
+        FileExistsError: if the folder exists.
+        ValueError: if there are no episodes or workers, the suite has no expert or no such level or task, its
+            simulator is not installed, or the expert fails 50 times in a row in one task.
     """
-    waiting = deque[Future[Episode | None]]()
-    with pool(workers, cluster=cluster, shared=shared) as tasks:
+    if config.episodes < 1 or config.workers < 1:
+        raise ValueError(
+            f"collecting needs at least one episode and one worker, got --episodes {config.episodes} and "
+            f"--workers {config.workers}"
+        )
+    if suite.make_expert is None and suite.demonstrate is None:
+        raise ValueError(f"{suite.name} has no expert, so it has no demonstrations to collect")
+    options = (suite.demonstration_options or suite.options)() if options is None else options
+    levels = (config.level,) if config.level else tuple(filter(None, [suite.training_level]))
+    goals = [(task.name, goal) for _, task in suite.choose(options, levels, config.tasks) for goal in task.goals]
+    spec = suite.spec(options)
+    writer = DatasetWriter(
+        config.output,
+        fps=spec.fps,
+        actions=spec.actions,
+        robot_type=suite.name,
+        views=spec.objects.views if spec.objects else None,
+        max_pictured=spec.objects.max_pictured if spec.objects else 0,
+        suite=suite.name,
+    )
+    with writer, closing(_demonstrations(suite, options, goals, config)) as demonstrations:
+        episodes = (
+            Episode(instruction=shown.instruction, columns=shown.columns, pictures=shown.pictures, fps=spec.fps)
+            for shown in demonstrations
+        )
+        failure = _write_all(writer, episodes, config.episodes)
+    if failure is not None:
+        raise failure
+    return config.output
+
+
+def demonstrate(suite: Suite, options: Any, goal: Goal, seed: int) -> Demonstration | None:
+    """Record the expert in one episode; None if it does not succeed. Equal arguments give equal demonstrations."""
+    if suite.demonstrate is not None:
+        return suite.demonstrate(options, goal.reset, seed)
+    assert suite.make_expert is not None
+    expert = suite.make_expert(seed)
+    steps: list[dict[str, np.ndarray]] = []
+    with closing(suite.build(options)) as environment:
+        observation, _ = environment.reset(seed=seed, options={**goal.reset, **suite.expert_reset})
+        instruction, pictures = environment.instruction, dict(environment.prompt_pictures)
+        for _ in range(environment.max_timesteps):
+            action = np.asarray(expert.act(environment), np.float32)
+            steps.append({**observation, "action": action})
+            observation, _, terminated, truncated, info = environment.step(action)
+            ended = terminated or truncated
+            if info["is_success"] and (ended or suite.success == "at any step"):
+                columns = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
+                return Demonstration(instruction=instruction, columns=columns, pictures=pictures)
+            if ended:
+                break
+    return None
+
+
+class _Attempts(Iterator[tuple[int, int]]):
+    """Which goal to try next, and with which seed; the order does not depend on the number of workers."""
+
+    def __init__(self, goals: int, config: CollectConfig, *, equal_shares: bool) -> None:
+        self._wanted = deque(number % goals for number in range(config.episodes)) if equal_shares else None
+        self._next_seeds = [config.seed] * goals
+        self._seeds = count(config.seed)
+
+    def __next__(self) -> tuple[int, int]:
+        if self._wanted is None:
+            seed = next(self._seeds)
+            return seed % len(self._next_seeds), seed
+        if not self._wanted:
+            raise StopIteration
+        goal = self._wanted.popleft()
+        self._next_seeds[goal] += 1
+        return goal, self._next_seeds[goal] - 1
+
+    def retry(self, goal: int) -> None:
+        """Note that an attempt failed."""
+        if self._wanted is not None:
+            self._wanted.append(goal)
+
+
+def _demonstrations(
+    suite: Suite, options: Any, goals: Sequence[tuple[str, Goal]], config: CollectConfig
+) -> Generator[Demonstration]:
+    """Yield successful demonstrations in the order of their attempts.
+
+    Raises:
+        ValueError: if a task fails too often in a row.
+    """
+    attempts = _Attempts(len(goals), config, equal_shares=suite.equal_shares)
+    failures = Counter[int]()
+    waiting = deque[tuple[int, int, Future[Demonstration | None]]]()
+    with pool(config.workers, cluster=config.cluster, shared=(suite, options)) as experts:
         while True:
-            while len(waiting) < AHEAD * tasks.workers:
-                waiting.append(tasks.submit(demonstrate, *next(arguments)))
-            if (episode := waiting.popleft().result()) is not None:
-                yield episode
+            while len(waiting) < AHEAD * experts.workers and (attempt := next(attempts, None)):
+                goal, seed = attempt
+                waiting.append((goal, seed, experts.submit(demonstrate, goals[goal][1], seed)))
+            if not waiting:
+                return
+            goal, seed, future = waiting.popleft()
+            if (shown := future.result()) is not None:
+                failures[goal] = 0
+                yield shown
+                continue
+            failures[goal] += 1
+            if failures[goal] == PATIENCE:
+                task = goals[goal][0]
+                raise ValueError(f"the expert failed {PATIENCE} times in a row in {task}, last with the seed {seed}")
+            attempts.retry(goal)
 
 
-def write_all(writer: DatasetWriter, episodes: Generator[Episode], total: int) -> BaseException | None:
-    """Write so many episodes under a progress bar; give an error after the first one back, to be raised in the end.
-
-    What was collected until then is worth keeping.
-    """
+def _write_all(writer: DatasetWriter, episodes: Iterator[Episode], total: int) -> BaseException | None:
+    """Write episodes under a progress bar and return an error that came after the first one."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         bar, collected = progress.add_task("expert", total=total), 0
@@ -56,8 +179,6 @@ def write_all(writer: DatasetWriter, episodes: Generator[Episode], total: int) -
         except (Exception, KeyboardInterrupt) as error:
             if not collected:
                 raise
-            print(f"cut short: {writer.folder} holds the {collected} episodes that were complete")
+            print(f"stopped early: {writer.folder} holds the {collected} episodes that were complete")
             return error
-        finally:
-            episodes.close()
     return None

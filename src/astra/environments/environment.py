@@ -1,4 +1,4 @@
-"""The contract of an environment: gymnasium's API plus an instruction and named observations."""
+"""The contract of an environment: gymnasium's API, an instruction and named observations."""
 
 from types import MappingProxyType
 from typing import Any
@@ -10,38 +10,42 @@ from astra.objects import Pictures
 from astra.trajectory import TrajectorySpec
 
 EnvironmentObservation = dict[str, np.ndarray]
-"""One timestep by LeRobot's column names: `observation.state`, `observation.environment_state` (float32),
-`observation.image` or `observation.images.NAME` (uint8, height x width x 3), and objects per view:
+"""Observation of one timestep by LeRobot's column names: `observation.state`, `observation.environment_state`
+(float32), `observation.image` or `observation.images.NAME` (uint8, height x width x 3), and the objects of each view:
 `observation.objects.VIEW.crops` (uint8, O x 32 x 32 x 3), `.boxes` (float32, O x 4: x and y of the center, height and
 width in pixels of the view) and `.valid` (bool, O; False where an object is hidden or gone)."""
 
 
 class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
-    """One benchmark behind one interface; it knows no policy, and policies do not know it.
+    """Environment of a benchmark; it knows no policy, and policies do not know it.
 
-    `reset(seed=s)` gives the same episode for the same seed, bit for bit. `step` reports `info["is_success"]`
-    always. `info["scores"]` is a dict of further measures of this timestep, larger is better, such as
-    {"coverage": 0.4}; an evaluation takes their maximum over the episode.
+    Equal seeds give equal episodes: `reset(seed=s)` starts the same episode for the same s, bit for bit.
+
+    `step` always reports `info["is_success"]`. `info["scores"]` is a dict of further measures of this timestep, larger
+    is better, such as {"coverage": 0.4}; an evaluation takes their maximum over the episode.
+
+    The instruction may change inside an episode, as in chains of tasks. Then the agent starts again with an empty
+    history, while the world goes on.
     """
 
     instruction: str
-    """What the agent is told in this episode; may change at `reset`. Pictures stand at its placeholders, as in "put
-    the {dragged_obj} into the {base_obj}."."""
+    """Present instruction, set by `reset`; `step` may change it. Pictures belong at its placeholders, as in "put the
+    {dragged_obj} into the {base_obj}."."""
     prompt_pictures: Pictures = MappingProxyType({})
-    """The pictures of the instruction's placeholders, set at `reset`; empty where it is words alone."""
+    """Pictures at the instruction's placeholders; they change together with it. Empty: the prompt is words alone."""
     task: str
     """Name of the task, by which results are grouped."""
     spec_of_trajectories: TrajectorySpec
-    """Names, sizes and bounds of what is seen and done here."""
+    """Names, sizes and bounds of observations and actions."""
     max_timesteps: int
-    """Episodes are truncated after so many timesteps."""
+    """Timesteps after which an episode is truncated; `reset` may change it."""
 
     def frame(self) -> np.ndarray:
         """Render the world for a video: uint8, height x width x 3."""
         raise NotImplementedError
 
-    def neutral_action(self) -> np.ndarray:
-        """Return the action that does nothing now; the floor of every evaluation repeats it."""
+    def no_op_action(self) -> np.ndarray:
+        """Return the action that does nothing in the present state; the no-op baseline repeats it."""
         raise NotImplementedError
 
     def reset(

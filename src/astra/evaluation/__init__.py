@@ -1,1 +1,1 @@
-"""Evaluation: rollouts, numbers with intervals, pictures, and the report of a run."""
+"""Evaluation: rollouts, results with intervals, pictures and the report of a run."""

@@ -1,4 +1,4 @@
-"""One episode: the case to play, the env that plays it, and what comes out."""
+"""One episode: the case to play, the environment that plays it, and its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,78 +11,88 @@ from astra.environments.environment import Environment, EnvironmentObservation
 from astra.evaluation.prompt_picture import prompt_picture
 from astra.objects import Pictures
 
+CHAIN = ", then "
+"""Between the instructions of one episode."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One episode to play."""
 
     seed: int
-    """Of the environment's reset and of the agent's sampling."""
+    """Seed of the environment's reset and of the agent's sampling."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Given to the environment's reset, such as {"goal": (256, 256, 0.785)}."""
+    """Options of the environment's reset, such as {"goal": (256, 256, 0.785)}."""
     instruction: str | None = None
-    """What the agent is told instead of the environment's instruction: the control with swapped instructions."""
+    """Instruction for the agent instead of the environment's, for the whole episode; None: the environment's."""
     pictures: Pictures | None = None
-    """What stands at the placeholders instead of the environment's pictures; None with an `instruction` of its own:
-    nothing, which fits words alone."""
+    """Pictures for the agent instead of the environment's. None: the environment's, or none if `instruction` is
+    given."""
     group: str = ""
-    """By which results are gathered, beside the task, such as a level of generalization; empty: by the task, and in it
-    by the instruction."""
+    """Group of the results, such as a level of generalization; empty: results are grouped by task and instruction."""
+    success_at_end: bool = False
+    """Whether `is_success` counts at the last timestep only; otherwise at any timestep."""
     record: bool = False
     """Whether the frames are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
-    """What happened in one episode."""
+    """Result of one episode."""
 
     seed: int
+    """Seed of the case."""
     task: str
     """Name of the environment's task."""
     group: str = ""
-    """The case's group."""
+    """Group of the case."""
     instruction: str
-    """What the agent was told."""
+    """Instruction that the agent got; those of a chain are joined by ", then "."""
     environment_instruction: str
-    """What the environment asked for; it differs in the control with swapped instructions."""
+    """Instruction of the environment; it differs in controls that have a wrong prompt."""
     success: bool
-    """Whether `is_success` was true at any timestep."""
+    """Whether the episode succeeded."""
     timesteps: int
     """Number of actions that were executed."""
     scores: Mapping[str, float]
-    """Largest value of each of the environment's scores, those at reset included."""
+    """Largest value of each of the environment's scores, those at the reset included."""
     max_reward: float
+    """Largest reward of a timestep."""
     sum_reward: float
+    """Sum of the rewards."""
     actions: Float[np.ndarray, "T N"]
-    """What was executed, in the environment's own units."""
+    """Executed actions, in the environment's own units."""
     fps: float
     """Timesteps per second."""
     frames: tuple[UInt8[np.ndarray, "_ _ 3"], ...] = ()
-    """The world at reset and after each action, T + 1 frames, below the prompt where that has pictures; empty where the
-    case did not ask for them."""
+    """Frames of the world at the reset and after each action, T + 1 in all, below the prompt if that has pictures;
+    empty if the case does not ask for them."""
 
 
 class RolloutEnv:
-    """One environment and the episode that it plays, observed step by step."""
+    """One environment of a rollout and the episode that it plays."""
 
     environment: Environment
+    """The environment."""
     index: int
     """Number of the case."""
     case: Case
+    """The case that is played."""
     instruction: str
-    """What the agent is told."""
+    """Present instruction for the agent."""
     pictures: Pictures
-    """What stands at the instruction's placeholders."""
+    """Pictures at the instruction's placeholders."""
     observation: EnvironmentObservation
+    """Present observation."""
     executed: Float[np.ndarray, " N"]
-    """The action executed last; zeros at the first timestep."""
+    """Action that was executed last; zeros when the agent has been reset."""
     playing: bool
     """False once the episode has ended."""
-    clock: int
-    """Timesteps since the agent last began anew."""
+    timesteps_since_reset: int
+    """Timesteps since the agent was reset, the length of its history."""
 
     def __init__(self, environment: Environment, index: int, case: Case) -> None:
-        """Make the env and begin its first episode."""
+        """Start the first episode of the environment."""
         self.environment = environment
         actions = environment.spec_of_trajectories.actions
         self._low, self._high = np.asarray(actions.low, np.float64), np.asarray(actions.high, np.float64)
@@ -95,48 +105,67 @@ class RolloutEnv:
         self.instruction = self.environment.instruction if case.instruction is None else case.instruction
         own = self.environment.prompt_pictures if case.instruction is None else {}
         self.pictures = own if case.pictures is None else case.pictures
-        self.executed, self.playing, self.clock = np.zeros_like(self._low), True, 0
+        self.executed, self.playing, self.timesteps_since_reset = np.zeros_like(self._low), True, 0
+        self._told, self._asked = [self.instruction], [self.environment.instruction]
         self._success, self._scores = False, dict[str, float]()
         self._actions, self._rewards, self._frames = list[np.ndarray](), list[float](), list[np.ndarray]()
-        self._note(info)
+        self._record(info)
 
     def step(self, action: Float[np.ndarray, " N"]) -> float:
-        """Execute an action, clipped to the bounds, and return the share of an episode that it played.
+        """Execute an action, clipped to the bounds, and return the played share of the episode.
 
-        The shares of one episode sum to 1: the last action takes what is left.
+        The shares of one episode sum to 1: the last action takes the rest.
 
         Raises:
             ValueError: if the action is not finite.
         """
+        timesteps = len(self._actions)
         if not np.isfinite(action).all():
             raise ValueError(
-                f"the agent's action at timestep {self.clock} of the episode with seed {self.case.seed} "
+                f"the agent's action at timestep {timesteps} of the episode with seed {self.case.seed} "
                 f"is {action.tolist()}; all its dimensions must be finite (did the training diverge?)"
             )
         self.executed = np.clip(action, self._low, self._high)
         self.observation, reward, terminated, truncated, info = self.environment.step(self.executed)
         self.playing = not (terminated or truncated)
-        self.clock += 1
+        self.timesteps_since_reset += 1
         self._actions.append(self.executed)
         self._rewards.append(float(reward))
-        self._success |= bool(info["is_success"])
-        self._note(info)
+        success = bool(info["is_success"])
+        self._success = success if self.case.success_at_end else self._success or success
+        self._record(info)
         share = 1 / self.environment.max_timesteps
-        return share if self.playing else 1 - share * (self.clock - 1)
+        return share if self.playing else 1 - share * timesteps
+
+    def next_instruction(self) -> bool:
+        """Take over a new instruction of the environment and return whether the agent must be reset for it.
+
+        An agent that gets another instruction than the environment's keeps it.
+        """
+        if self.environment.instruction == self._asked[-1]:
+            return False
+        self._asked.append(self.environment.instruction)
+        if self.case.instruction is not None:
+            return False
+        self.instruction = self.environment.instruction
+        self.pictures = self.environment.prompt_pictures if self.case.pictures is None else self.case.pictures
+        self._told.append(self.instruction)
+        self.executed, self.timesteps_since_reset = np.zeros_like(self._low), 0
+        return True
 
     def wait(self) -> bool:
-        """Let a timestep pass without a case; True when the agent must begin anew, lest its history overflow."""
-        self.clock = (self.clock + 1) % self.environment.max_timesteps
-        return self.clock == 0
+        """Let a timestep pass without a case and return whether the agent must be reset, to bound its history."""
+        self.timesteps_since_reset = (self.timesteps_since_reset + 1) % self.environment.max_timesteps
+        return self.timesteps_since_reset == 0
 
     def result(self) -> EpisodeResult:
-        """Tell what happened in the episode."""
+        """Return the result of the episode."""
         return EpisodeResult(
             seed=self.case.seed,
             task=self.environment.task,
             group=self.case.group,
-            instruction=self.instruction,
-            environment_instruction=self.environment.instruction,
+            instruction=CHAIN.join(self._told),
+            environment_instruction=CHAIN.join(self._asked),
             success=self._success,
             timesteps=len(self._actions),
             scores=self._scores,
@@ -144,16 +173,16 @@ class RolloutEnv:
             sum_reward=sum(self._rewards),
             actions=np.stack(self._actions),
             fps=self.environment.spec_of_trajectories.fps,
-            frames=self._below_the_prompt(),
+            frames=self._below_prompt(),
         )
 
-    def _note(self, info: Mapping[str, Any]) -> None:
+    def _record(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
         if self.case.record:
             self._frames.append(self.environment.frame())
 
-    def _below_the_prompt(self) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
+    def _below_prompt(self) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
         if not self._frames or not self.pictures:
             return tuple(self._frames)
         prompt = prompt_picture(self.instruction, self.pictures, self._frames[0].shape[1])

@@ -1,4 +1,4 @@
-"""`eval_info.json`: LeRobot's per_task, per_group and overall, with intervals, seeds and every episode."""
+"""The file `eval_info.json`: LeRobot's layout (per_task, per_group, overall), with intervals, seeds and episodes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,17 @@ def eval_info(
     seconds: float,
     video_paths: Mapping[int, str],
 ) -> dict[str, Any]:
-    """Describe the results of one agent.
+    """Return the contents of the file for one agent.
 
-    Where cases name a group, such as a level, that is the group, and the environment's task is the task in it.
-    Otherwise a group is the environment's task, and a task in it a pair of what was asked for and what the agent was
-    told.
-    `pc_success` is in percent as LeRobot has it, the intervals are in shares of one.
+    If cases name a group, such as a level, results are grouped by it, and in it by the environment's task. Otherwise
+    they are grouped by the environment's task, and in it by pairs of the environment's and the agent's instruction.
+    `pc_success` is in percent, as in LeRobot; intervals are shares of one.
 
     Args:
-        results: In the order of the cases.
-        agent: Who acted.
-        seconds: How long it took.
-        video_paths: By the number of the episode, relative to the file's folder.
+        results: Results in the order of the cases.
+        agent: Name of the agent.
+        seconds: Duration of the evaluation.
+        video_paths: Path of each video relative to the file's folder, by the number of the episode.
 
     Source: `eval_info.json` of huggingface/lerobot, scripts/lerobot_eval.py.
     """
@@ -78,7 +77,7 @@ def write_eval_info(info: Mapping[str, Any], folder: Path) -> Path:
 
 
 def read_summary(info: Mapping[str, Any]) -> Summary:
-    """Make the summary of all episodes from what was written."""
+    """Return the summary of all episodes from the contents of the file."""
     intervals = info["overall"]["intervals"]
     return Summary(
         episodes=info["overall"]["n_episodes"],
@@ -89,7 +88,7 @@ def read_summary(info: Mapping[str, Any]) -> Summary:
 
 
 def group_rates(info: Mapping[str, Any]) -> dict[tuple[str, str], Estimate]:
-    """Read the rate of success of every group and task, a group's own under the task `all`; empty: no groups."""
+    """Return the success rate of every group and task, with task `all` for a whole group; empty without groups."""
     if "task" not in info["per_task"][0]:
         return {}
     rates = {}
@@ -132,7 +131,7 @@ def _group(result: EpisodeResult) -> str:
 
 
 def _labels(result: EpisodeResult) -> dict[str, str]:
-    """Name the task of its group that an episode belongs to."""
+    """Return the labels of an episode's task within its group."""
     if result.group:
         return {"task": result.task}
     return {"environment_instruction": result.environment_instruction, "instruction": result.instruction}

@@ -1,4 +1,4 @@
-"""One evaluation from end to end: episodes, numbers, videos and the file that keeps them."""
+"""Evaluate one agent: play its episodes, compute results, and write eval_info.json and videos."""
 
 import dataclasses
 import shlex
@@ -23,19 +23,21 @@ from astra.policies.policy import Policy
 from astra.storage.provenance import code_version, machine
 
 _Played = tuple[int, EpisodeResult, str | None]
-"""Number of a case, its result without the frames, and its video relative to the folder."""
+"""Number of a case, its result without frames, and the path of its video relative to the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What an agent did in a list of cases."""
+    """Results of one agent."""
 
     agent: str
+    """Name of the agent."""
     summary: Summary
+    """Summary of all episodes."""
     results: tuple[EpisodeResult, ...]
-    """In the order of the cases, without their frames."""
+    """Results in the order of the cases, without frames."""
     folder: Path
-    """Where eval_info.json, videos and film strips lie."""
+    """Folder of eval_info.json, videos and film strips."""
 
 
 def evaluate(
@@ -51,29 +53,29 @@ def evaluate(
     num_videos: int = 0,
     provenance: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Play the cases and write `eval_info.json`, `videos/` and one film strip per video into a folder.
+    """Play the cases, and write `eval_info.json`, `videos/` and one film strip per video into a folder.
 
-    Processes that were launched together play a share of the cases each, and all get the whole evaluation.
+    Processes that were launched together play a share of the cases each, and all return the whole evaluation.
 
     Args:
-        agent: Who acts.
-        make_environment: Makes one environment, with more than one worker by pickle.
-        cases: The episodes.
-        folder: Of this agent; what an earlier evaluation left there is written over.
-        name: Of the agent in tables: policy, floor, expert, swapped, ...
-        num_envs: Number of episodes that are played together.
-        workers: Number of processes, of each process that was launched.
-        cluster: Plays on a Ray cluster instead: auto, or its address.
-        num_videos: So many of the first cases are recorded.
-        provenance: What the file says besides, such as {"checkpoint": ...}; command, code version, machine and date
-            are told anyway.
+        agent: Agent that acts.
+        make_environment: Makes one environment; sent to workers by pickle.
+        cases: Episodes to play.
+        folder: Folder of this agent; results of an earlier evaluation are overwritten.
+        name: Name of the agent in tables: policy, no-op, expert, swapped, ...
+        num_envs: Number of environments in which one process acts at once.
+        workers: Number of worker processes, for each process that was launched.
+        cluster: Ray cluster on which to play instead: auto, or its address.
+        num_videos: Number of first cases that are recorded.
+        provenance: Further entries of the file, such as {"checkpoint": ...}. Command, code version, machine and date
+            are always there.
 
     Raises:
         ValueError: if there are no cases, or an action is not finite.
     """
     if not cases:
         raise ValueError("an evaluation needs at least one episode, got none")
-    begun = time.perf_counter()
+    started = time.perf_counter()
 
     def play_share() -> list[_Played]:
         share = own_share(range(len(cases))).tolist()
@@ -86,19 +88,19 @@ def evaluate(
     results = {number: result for share in shares for number, result, _ in share}
     videos = {number: path for share in shares for number, _, path in share if path is not None}
     ordered = tuple(results[number] for number in range(len(cases)))
-    info = eval_info(ordered, agent=name, seconds=time.perf_counter() - begun, video_paths=videos)
-    told = {
+    info = eval_info(ordered, agent=name, seconds=time.perf_counter() - started, video_paths=videos)
+    origin = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "code_version": code_version(),
         "machine": machine(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    in_main(lambda: write_eval_info({**info, **told, **(provenance or {})}, folder))
+    in_main(lambda: write_eval_info({**info, **origin, **(provenance or {})}, folder))
     return Evaluation(agent=name, summary=read_summary(info), results=ordered, folder=folder)
 
 
 def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Played:
-    """Write the video of an episode that was recorded; its frames are many megabytes and go."""
+    """Write the video of a recorded episode and drop its frames, which take many megabytes."""
     video = None
     if result.frames:
         video = f"videos/eval_episode_{number}.mp4"

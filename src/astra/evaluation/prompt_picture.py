@@ -1,4 +1,4 @@
-"""A prompt of words and pictures as one picture, so that a video shows what was asked for."""
+"""Draw a prompt of words and pictures as one image, for videos."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,23 @@ from PIL import Image, ImageDraw, ImageFont
 from astra.objects import PLACEHOLDER, Pictures
 
 PAPER, INK = (255, 255, 255), (30, 30, 30)
+"""Colors of background and text."""
 LINE, MARGIN, SPACE = 40, 8, 4
-"""Height of a line, margins at left and right, and the space between words, in pixels."""
+"""Height of a line, left and right margins, and the gap between words, in pixels."""
 SIDE = 36
-"""Of a crop, in pixels."""
+"""Height and width of a crop, in pixels."""
 
 
 def prompt_picture(instruction: str, pictures: Pictures, width: int) -> UInt8[np.ndarray, "_ _ 3"]:
-    """Set a prompt in lines; at each placeholder stand its objects, as the first of their views shows them.
+    """Draw a prompt in lines, with the objects of each placeholder from the first view.
 
     Args:
         instruction: words and placeholders, such as "Put the {dragged_obj} into the {base_obj}."
-        pictures: what stands at the placeholders; one that is not among them keeps its name.
-        width: of the picture, in pixels.
+        pictures: pictures of the placeholders; a placeholder without pictures keeps its name.
+        width: width of the image, in pixels.
     """
     pieces: list[str | Image.Image] = []
-    for number, part in enumerate(PLACEHOLDER.split(instruction)):  # words and names of placeholders in turn
+    for number, part in enumerate(PLACEHOLDER.split(instruction)):  # words and placeholder names alternate
         if number % 2 == 0:
             pieces += part.split()
         elif part in pictures:
@@ -32,16 +33,16 @@ def prompt_picture(instruction: str, pictures: Pictures, width: int) -> UInt8[np
             pieces += [enlarged(crop) for crop in shown["crops"][shown["valid"]]]
         else:
             pieces.append(f"{{{part}}}")
-    return np.asarray(set_in_lines(pieces, width))
+    return np.asarray(draw_in_lines(pieces, width))
 
 
 def enlarged(crop: UInt8[np.ndarray, "_ _ 3"]) -> Image.Image:
-    """Give a crop as it stands in a line."""
+    """Return a crop at the size of a line."""
     return Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.NEAREST)
 
 
-def set_in_lines(pieces: Sequence[str | Image.Image], width: int) -> Image.Image:
-    """Set words and pictures, none higher than a line, one after the other."""
+def draw_in_lines(pieces: Sequence[str | Image.Image], width: int) -> Image.Image:
+    """Draw words and pictures one after the other, with line breaks; no picture may be higher than a line."""
     font, x, y = ImageFont.load_default(13), MARGIN, 0
     placed: list[tuple[int, int, str | Image.Image]] = []
     for piece in pieces:

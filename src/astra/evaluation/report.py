@@ -1,4 +1,4 @@
-"""A run folder to one `report.html` that holds everything: it opens offline and can be sent as it is."""
+"""Write a run's results to one self-contained `report.html`, which opens offline."""
 
 import base64
 import json
@@ -16,23 +16,24 @@ from astra.evaluation.success import Estimate
 from astra.storage.atomic import write_atomic
 
 EACH = 2
-"""So many successes and so many failures of the policy are shown as videos; of the other agents, one episode."""
-FIRST_AGENTS = ("policy", "floor", "expert")
+"""Number of successes, and of failures, of the policy that are shown as videos; other agents have one video."""
+FIRST_AGENTS = ("policy", "no-op", "expert")
+"""Agents that come first, in this order."""
 BESIDE, PAIRS = "beside", "pairs.json"
-"""Folder under `eval/` of pictures that show the policy beside another one, and the file that tells what they show."""
+"""Folder under `eval/` with videos of two policies side by side, and the file that describes them."""
 PICTURES = {
-    "mask": "Who may attend to whom: rows read, columns are read; p prompt, s states, q action queries, a actions.",
-    "attention": "Where the trained policy looks: rows read, columns are read, brighter is more.",
+    "mask": "Attention mask: rows attend to columns; p prompt, s states, q action queries, a actions.",
+    "attention": "Attention weights of the trained policy: rows attend to columns, brighter is more.",
 }
-"""Captions by how a picture's name under `eval/` begins."""
+"""Captions of pictures under `eval/`, by the beginning of the file's name."""
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write `report.html` into a run folder from what lies there, and return its path.
+    """Write `report.html` into a run folder and return its path.
 
-    Read are config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (floor, expert,
-    swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with what it
-    names; what is missing is left out.
+    The report shows config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (no-op,
+    expert, swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with its
+    files. Missing parts are left out.
 
     Raises:
         FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
@@ -43,7 +44,7 @@ def write_report(run_folder: Path) -> Path:
     infos = _evaluations(run_folder / "eval")
     if not (config or curves or infos):
         raise FileNotFoundError(
-            f"{run_folder} holds no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
+            f"{run_folder} has no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
         )
     summaries = {agent: read_summary(info) for agent, (_, info) in infos.items()}
     templates = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
@@ -80,19 +81,19 @@ def _evaluations(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
 
 
 def _rates(infos: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Estimate]]:
-    """Give every agent's rate of success by level and task; empty where results have no levels."""
+    """Return the success rate of each agent by level and task; empty if results have no levels."""
     found = {agent: group_rates(info) for agent, info in infos.items()}
     cells = dict.fromkeys(cell for rates in found.values() for cell in rates)
     return {cell: {agent: rates[cell] for agent, rates in found.items() if cell in rates} for cell in cells}
 
 
 def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Collect the single values that configuration and evaluations tell: command, code version, machine, seed, ..."""
+    """Return the single values of configuration and evaluations: command, code version, machine, seed, ..."""
     described = {**config, **config.get("description", {})}
     facts = {name: value for name, value in described.items() if isinstance(value, str | int | float)}
     for info in infos[:1]:
-        told = {name: value for name, value in info.items() if isinstance(value, str | int | float)}
-        facts |= {f"evaluation: {name}": value for name, value in told.items() if facts.get(name) != value}
+        single = {name: value for name, value in info.items() if isinstance(value, str | int | float)}
+        facts |= {f"evaluation: {name}": value for name, value in single.items() if facts.get(name) != value}
         seeds = info["seeds"]
         facts["evaluation: seeds"] = f"{min(seeds)} to {max(seeds)}, {len(seeds)} episodes"
         facts["evaluation: minutes"] = f"{info['overall']['eval_s'] / 60:.1f}"
@@ -100,7 +101,7 @@ def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _shown(agent: str, folder: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Choose the recorded episodes to show: of the policy the first successes and failures."""
+    """Return the recorded episodes to show: of the policy, the first successes and failures."""
     recorded = [row for row in info["episodes"] if row["video_path"] and (folder / row["video_path"]).exists()]
     if agent == "policy":
         chosen = [row for success in (True, False) for row in recorded if row["success"] == success]

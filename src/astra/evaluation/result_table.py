@@ -1,4 +1,4 @@
-"""Summaries of several agents beside each other, for the terminal."""
+"""Result tables for the terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ ALL = "all tasks"
 
 
 def result_table(summaries: Mapping[str, Summary]) -> Table:
-    """Lay out one row per agent: episodes, the mean of every score and the rate of success, with their intervals."""
+    """Return a table with one row per agent: episodes, mean of each score and success rate, with intervals."""
     scores = list(dict.fromkeys(name for summary in summaries.values() for name in summary.scores))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("agent", "episodes", *scores, "success"):
@@ -24,7 +24,7 @@ def result_table(summaries: Mapping[str, Summary]) -> Table:
 
 
 def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
-    """Lay out each group and task in a row and the agents' rates of success beside each other; None: no groups."""
+    """Return a table with one row per group and task and one column per agent, or None if there are no groups."""
     cells: dict[tuple[str, str], dict[str, list[bool]]] = {}
     for agent, episodes in results.items():
         for episode in episodes:
@@ -41,6 +41,6 @@ def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
     return table
 
 
-def result_line(score: str, policy: Summary, floor: Summary, expert: Summary) -> str:
-    """Write the last line of a run: the mean of one score of the policy beside the floor's and the expert's."""
-    return f"RESULT score={policy.scores[score]} floor={floor.scores[score]} expert={expert.scores[score]}"
+def result_line(score: str, policy: Summary, no_op: Summary, expert: Summary) -> str:
+    """Return the last line of a run: the mean of one score of the policy, the no-op baseline and the expert."""
+    return f"RESULT score={policy.scores[score]} no-op={no_op.scores[score]} expert={expert.scores[score]}"

@@ -1,7 +1,8 @@
-"""Episodes of an agent in an environment: `envs` of them are stepped together and asked of the agent in one call.
+"""Rollouts: several environments are stepped together, and one call of the agent serves all of them.
 
-A env whose episode has ended takes the next case at once, so that the batch stays full until the cases run out.
-An episode's result depends on its case alone, not on its neighbors (up to the rounding of batched arithmetic).
+An environment whose episode has ended takes the next case at once, so that the batch stays full until the cases run
+out. The result of an episode depends on its case alone, not on the other environments (up to the rounding of batched
+arithmetic).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,17 +46,17 @@ def play(
     cluster: str | None = None,
     title: str = "",
 ) -> Iterator[tuple[int, EpisodeResult]]:
-    """Play every case and yield its index and result as it ends.
+    """Play every case and yield its index and its result as soon as it ends.
 
     Args:
-        agent: Who acts.
-        make_environment: Makes one environment; called once per env.
-        cases: The episodes.
-        num_envs: Number of episodes that one process plays together.
-        workers: Number of processes; with more than one, agent and `make_environment` are sent to each by pickle,
-            and each computes on one thread.
-        cluster: Plays on a Ray cluster instead: auto, or its address; see `astra.parallel.pool`.
-        title: Shown before a progress bar with the time left, on terminals; empty: no bar.
+        agent: Agent that acts.
+        make_environment: Makes one environment.
+        cases: Episodes to play.
+        num_envs: Number of environments in which one process acts at once.
+        workers: Number of processes. With more than one, agent and `make_environment` are sent to each by pickle, and
+            each computes on one thread.
+        cluster: Ray cluster on which to play instead: auto, or its address; see `astra.parallel.pool`.
+        title: Title of a progress bar, shown in terminals; empty: no bar.
 
     Raises:
         ValueError: if the agent returns an action that is not finite, or num_envs or workers are less than one.
@@ -111,21 +112,22 @@ def _play_in(
     if envs:
         agent.start(envs)
     while any(env.playing for env in envs):
-        begun = np.zeros(len(envs), dtype=bool)
-        for number, (env, action) in enumerate(zip(envs, agent.act(envs), strict=True)):
+        resets = np.zeros(len(envs), dtype=bool)
+        for row, (env, action) in enumerate(zip(envs, agent.act(envs), strict=True)):
             if not env.playing:
-                begun[number] = env.wait()
+                resets[row] = env.wait()
                 continue
             advance(env.step(action))
             if env.playing:
+                resets[row] = env.next_instruction()
                 continue
             yield env.index, env.result()
-            begun[number] = True
-            env.clock = 0
+            resets[row] = True
+            env.timesteps_since_reset = 0
             if following := next(queue, None):
                 env.begin(*following)
-        if begun.any():
-            agent.reset(envs, begun)
+        if resets.any():
+            agent.reset(envs, resets)
 
 
 def _play_together(

@@ -1,4 +1,4 @@
-"""Results -> numbers with intervals: Wilson for a rate of success, bootstrap for the mean of a score."""
+"""Success rates and mean scores with intervals: Wilson's for rates, the bootstrap for means."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,23 @@ from jaxtyping import Float
 from astra.evaluation.episode import EpisodeResult
 
 CONFIDENCE = 0.95
-"""That an interval holds the true value, where nothing else is said."""
+"""Default probability with which an interval holds the true value."""
 RESAMPLES_AT_ONCE = 100
-"""Of a bootstrap: what is in memory together."""
+"""Resamples of a bootstrap that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A value and the interval that holds the true one with the confidence told."""
+    """An estimated value with its confidence interval."""
 
     value: float
+    """Estimated value."""
     low: float
+    """Lower end of the interval."""
     high: float
+    """Upper end of the interval."""
     confidence: float = CONFIDENCE
+    """Probability with which the interval holds the true value."""
 
     def __str__(self) -> str:
         """Write the value and its interval with two decimals."""
@@ -31,23 +35,25 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a set of episodes says about an agent."""
+    """Results of an agent over a set of episodes."""
 
     episodes: int
+    """Number of episodes."""
     success: Estimate
     """Share of episodes that succeeded, 0 to 1."""
     scores: Mapping[str, Estimate]
     """Mean over episodes of each score's maximum."""
     mean_timesteps: float
+    """Mean length of an episode in timesteps."""
 
 
 def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Estimate:
-    """Estimate a rate of success from independent episodes.
+    """Estimate a success rate from independent episodes.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
 
     Raises:
-        ValueError: if there are no episodes, or fewer than successes.
+        ValueError: if there are no episodes, or more successes than episodes.
     """
     if not 0 <= successes <= episodes or episodes == 0:
         raise ValueError(f"a rate needs at least one episode and no more successes, got {successes} of {episodes}")
@@ -56,7 +62,7 @@ def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENC
     scale = 1 + z**2 / episodes
     center = (rate + z**2 / (2 * episodes)) / scale
     half = z / scale * (rate * (1 - rate) / episodes + z**2 / (4 * episodes**2)) ** 0.5
-    # At rates of 0 and 1 the formula meets the rate itself, but for rounding.
+    # At rates of 0 and 1 an end of the interval is the rate itself, up to rounding.
     low, high = max(0.0, min(center - half, rate)), min(1.0, max(center + half, rate))
     return Estimate(value=rate, low=low, high=high, confidence=confidence)
 

@@ -1,24 +1,25 @@
-"""From the outputs of action queries to actions: a linear head per dimension, its loss and its decoding."""
+"""Action heads: one linear layer per action dimension, its loss and its decoding."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.initialization import init_std
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
+from astra.trajectory import Trajectory
 
 
 class ActionHead(nn.Module, ABC):
-    """One linear head per action dimension, shared over timesteps and over the horizon."""
+    """One linear head per action dimension, shared over timesteps and over the actions of a chunk."""
 
     def __init__(self, dimensions: int, width: int, outputs: int) -> None:
-        """Make N heads of `outputs` numbers each."""
+        """Create N heads of `outputs` numbers each."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(dimensions, width, outputs) * init_std(width))
         self.bias = nn.Parameter(torch.zeros(dimensions, outputs))
@@ -26,49 +27,49 @@ class ActionHead(nn.Module, ABC):
     @property
     @abstractmethod
     def varies(self) -> Bool[Tensor, " N"]:
-        """True for the dimensions that count in a loss: those that are not constant in the data."""
+        """True for the dimensions that count in a loss: those that vary in the data."""
 
     def forward(self, outputs: Float[Tensor, "*batch N D"]) -> Float[Tensor, "*batch N K"]:
-        """Apply each dimension's head to its query's output."""
+        """Apply each dimension's head to its own output of the trunk."""
         return torch.einsum("...nd,ndk->...nk", outputs, self.weight) + self.bias
 
     @abstractmethod
     def loss(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N"]:
-        """Compare with the demonstrated actions, entry by entry."""
+        """Compute the loss of each entry against the demonstrated actions."""
 
     @abstractmethod
     def correct(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Bool[Tensor, "*batch N"]:
-        """Tell which entries' most likely value is right, to be counted as accuracy."""
+        """Return where the most likely value is right; its mean is the accuracy."""
 
     @abstractmethod
     def decode(
-        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
-    ) -> Float[Tensor, "B H N"]:
-        """Choose actions in the environment's own units, each slot by its own generator."""
+        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B C N"]:
+        """Return actions in the environment's own units; each environment samples from its own generator."""
 
 
 class DiscreteHead(ActionHead):
     """Cross-entropy over bins. Source: Eq. 1 with discrete actions, section 4.3 and appendix A.10."""
 
     def __init__(self, actions: DiscreteActions, width: int, soft_labels: float) -> None:
-        """Make N heads over K bins.
+        """Create N heads over K bins.
 
-        With `head_frequencies` F of the bins, the score of a bin is that of its own weights plus the product of 2 F
-        further outputs with sin(j x) and cos(j x), j = 1 ... F, of its place x. Near bins then share what they learn,
-        which heads over 50 to 100 bins otherwise take long to find out.
+        With `head_frequencies` F, the score of a bin is that of its own weights plus the product of 2 F further outputs
+        with sin(j x) and cos(j x), j = 1 ... F, of its place x. Neighboring bins then share weights, without which
+        heads over 50 to 100 bins learn slowly.
 
         Args:
-            actions: the bins.
-            width: D of the trunk.
-            soft_labels: standard deviation, in bins, of the Gaussian around the demonstrated value over which its
-                probability is spread; 0 puts all of it in one bin. Binary dimensions are never spread.
+            actions: Tokenizer that holds the bins.
+            width: D, width of the trunk.
+            soft_labels: Standard deviation, in bins, of the Gaussian that smooths the labels; 0 for hard labels.
+                Binary dimensions always have hard labels.
         """
         super().__init__(actions.num_tokens, width, actions.num_bins)
-        self.actions = (actions,)  # in a tuple: the policy owns the module
+        self.actions = (actions,)  # in a tuple, since the policy owns the module
         self.soft_labels = soft_labels
         F = actions.head_frequencies
         self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * init_std(width)) if F else None
@@ -76,22 +77,22 @@ class DiscreteHead(ActionHead):
 
     @property
     def varies(self) -> Bool[Tensor, " N"]:
-        """True for the dimensions that count in a loss: those that are not constant in the data."""
+        """True for the dimensions that count in a loss: those that vary in the data."""
         return self.actions[0].varies
 
     def forward(self, outputs: Float[Tensor, "*batch N D"]) -> Float[Tensor, "*batch N K"]:
-        """Score the bins of each dimension from its query's output."""
+        """Return the scores of each dimension's bins."""
         scores = super().forward(outputs)
         if self.wave_weight is None:
             return scores
-        # Weights of all bins first: they are few beside the outputs of a batch.
+        # Compute the weights of all bins first: they are few compared with the outputs of a batch.
         weight = torch.einsum("ndf,nkf->ndk", self.wave_weight, self.waves)
         return scores + torch.einsum("...nd,ndk->...nk", outputs, weight)
 
     def loss(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N"]:
-        """Compute -log pi of the demonstrated bin, or the cross-entropy to its soft labels."""
+        """Compute -log pi of the demonstrated bin, or the cross-entropy with its soft labels."""
         (bins,) = self.actions
         logits = self._possible(predicted)
         if not self.soft_labels:
@@ -101,7 +102,7 @@ class DiscreteHead(ActionHead):
         place = (actions[..., None] - bins.first_center[:, None]) / bins.bin_width[:, None]
         count = bins.counts[:, None]
         distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(min=-0.5).minimum(count - 0.5)
-        around = (distance + count / 2) % count - count / 2  # the shorter way around
+        around = (distance + count / 2) % count - count / 2  # the shorter way around the circle
         distance = torch.where(bins.periodic[:, None], around, distance)
         sharpness = torch.where(bins.counts == 2, 1e4, 0.5 / self.soft_labels**2)[:, None]
         labels = torch.softmax(self._possible(-sharpness * distance.square()), dim=-1)
@@ -110,17 +111,17 @@ class DiscreteHead(ActionHead):
     def correct(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Bool[Tensor, "*batch N"]:
-        """Tell where the most likely bin is the demonstrated one."""
+        """Return where the most likely bin is the demonstrated one."""
         (bins,) = self.actions
         return self._possible(predicted).argmax(-1) == bins.bins(actions)
 
     def decode(
-        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
-    ) -> Float[Tensor, "B H N"]:
-        """Take the most likely bin (temperature 0) or draw one, and give its center.
+        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B C N"]:
+        """Return the center of the most likely bin (temperature 0) or of a sampled one.
 
-        A slot draws one number per dimension and uses it for its whole horizon, through the inverse of each
-        cumulative distribution: every action is distributed as predicted, and the actions of one plan agree.
+        An environment draws one number per dimension and uses it for the whole action chunk, through the inverse of
+        each cumulative distribution. So every action is distributed as predicted, and the actions of a chunk agree.
         """
         (bins,) = self.actions
         logits = self._possible(predicted)
@@ -132,15 +133,15 @@ class DiscreteHead(ActionHead):
         return bins.centers((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
 
     def _possible(self, logits: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N K"]:
-        """Rule out the bins that a dimension does not have, or never takes."""
+        """Mask the bins that a dimension does not have or never takes."""
         (bins,) = self.actions
         return logits.masked_fill(~bins.bin_possible, torch.finfo(logits.dtype).min / 4)
 
 
 def waves(actions: DiscreteActions, frequencies: int) -> Float[Tensor, "N K n"]:
-    """Give sin(j x) and cos(j x), j = 1 ... F, of the place x of each bin: half a turn from end to end, or a whole one.
+    """Return sin(j x) and cos(j x), j = 1 ... F, where x is the place of each bin on an arc of half a turn.
 
-    A whole turn is for periodic dimensions, whose last bin has the first one as neighbor.
+    Periodic dimensions have a whole turn, since their last bin is a neighbor of the first.
     """
     numbers = torch.arange(actions.num_bins, device=actions.counts.device)
     share = (numbers + 0.5) / actions.counts[:, None]
@@ -152,17 +153,18 @@ def waves(actions: DiscreteActions, frequencies: int) -> Float[Tensor, "N K n"]:
 class ContinuousHead(ActionHead):
     """Smooth-L1 on normalized values; cross-entropy on binary dimensions.
 
-    Deviation: the paper does not state the loss of continuous actions; this is GR-1's, whose CALVIN recipe it follows.
+    Deviation: the paper does not state the loss of continuous actions; this is the loss of GR-1, whose CALVIN recipe
+    the paper follows.
     """
 
     def __init__(self, actions: ContinuousActions, width: int) -> None:
-        """Make N heads of one number: a normalized value, or the logit of a binary dimension's upper value."""
+        """Create N heads of one number: a normalized value, or the logit of a binary dimension's upper value."""
         super().__init__(actions.num_tokens, width, 1)
         self.actions = (actions,)
 
     @property
     def varies(self) -> Bool[Tensor, " N"]:
-        """True for the dimensions that count in a loss: those that are not constant in the data."""
+        """True for the dimensions that count in a loss: those that vary in the data."""
         return self.actions[0].varies
 
     def loss(
@@ -180,15 +182,15 @@ class ContinuousHead(ActionHead):
     def correct(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Bool[Tensor, "*batch N"]:
-        """Tell where the value is within a hundredth of the action's range, or the binary value is right."""
+        """Return where the error is below a hundredth of the action's range, or the binary value is right."""
         (continuous,) = self.actions
         distance = (self._value(predicted) - actions).abs() / (continuous.high - continuous.low)
         return distance < 0.01
 
     def decode(
-        self, predicted: Float[Tensor, "B H N K"], temperature: float, generators: Sequence[torch.Generator]
-    ) -> Float[Tensor, "B H N"]:
-        """Give the predicted values; they are not random, so the temperature changes nothing."""
+        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B C N"]:
+        """Return the predicted values; they are not random, so the temperature has no effect."""
         del temperature, generators
         return self._value(predicted)
 
@@ -200,16 +202,17 @@ class ContinuousHead(ActionHead):
 
 
 def build_head(actions: DiscreteActions | ContinuousActions, width: int, soft_labels: float) -> ActionHead:
-    """Make the head that fits how actions are tokenized.
+    """Build the head that fits the tokenizer of actions.
 
     Raises:
-        ValueError: if soft labels are asked of continuous actions.
+        ValueError: if continuous actions are to have soft labels.
     """
     if isinstance(actions, DiscreteActions):
         return DiscreteHead(actions, width, soft_labels)
     if soft_labels:
         raise ValueError(
-            f"soft_labels smooth discrete actions, and these are continuous; got soft_labels={soft_labels}"
+            f"soft labels need discrete actions, and these are continuous: set soft_labels to 0, got "
+            f"soft_labels={soft_labels}"
         )
     return ContinuousHead(actions, width)
 
@@ -220,10 +223,21 @@ def behavior_cloning(
     actions: Float[Tensor, "*batch N"],
     valid: Bool[Tensor, "*batch"],
 ) -> Losses:
-    """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only."""
+    """Compute Eq. 1 and the accuracy, over valid entries that vary in the data."""
     counted = valid[..., None] & head.varies
-    count = counted.sum()
-    cost = head.loss(predicted, actions).masked_fill(~counted, 0.0).sum() / count.clamp(min=1)
+    loss = masked_mean(head.loss(predicted, actions), counted)
     with torch.no_grad():
-        correct = (head.correct(predicted, actions) & counted).sum() / count.clamp(min=1)
-    return Losses(behavior_cloning=cost, metrics={"action_accuracy": correct}, count=count)
+        accuracy = masked_mean(head.correct(predicted, actions), counted)
+    return Losses(behavior_cloning=loss, metrics={"action_accuracy": accuracy}, count=counted.sum())
+
+
+def one_action_loss(head: ActionHead, predicted: Float[Tensor, "B T N K"], trajectory: Trajectory) -> Losses:
+    """Compute Eq. 1 and the accuracy of a policy that predicts one action at each timestep."""
+    T = trajectory.num_timesteps
+    valid = trajectory.action_valid[:, :T] & trajectory.valid
+    return behavior_cloning(head, predicted, trajectory.actions[:, :T], valid)
+
+
+def masked_mean(values: Shaped[Tensor, "*batch N"], counted: Bool[Tensor, "*batch N"]) -> Float[Tensor, ""]:
+    """Return the mean of the counted values; 0 if none is counted."""
+    return values.masked_fill(~counted, 0).sum() / counted.sum().clamp(min=1)

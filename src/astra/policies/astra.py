@@ -1,14 +1,15 @@
-"""Astra: trajectory attention and action queries, decoded segment by segment.
+"""Astra: trajectory attention and action queries.
 
     p1 p2 p3 | s1 s2 | q1 q2 q3 | a1 a2 a3 | s1 s2 | q1 q2 q3 | a1 a2 a3 | ...
                t = 1                         t = 2
 
-Prompt, state and action segments read themselves and all segments before them. Each action query q_i is a learned
-vector, shared over timesteps, that reads everything up to the present state and is read by nobody; its output
-becomes the distribution of action dimension i. One pass gives a whole action, so one control step is one pass.
+Trajectory attention: every token of a prompt, state or action segment attends to its whole segment and to all
+segments before it. Action queries: each q_i is a learned vector, shared over timesteps, that attends to everything up
+to the current state. Nothing attends to a query. Its output is the distribution of action dimension i, so one pass
+gives a whole action.
 
-Source: section 3.2, Figure 2. Options that the paper lacks: a window of attention, and a horizon of H actions
-predicted at each timestep (N x H queries), of which the first few are executed.
+Source: section 3.2, Figure 2. Options that the paper lacks: an attention window, relative actions, and action chunks
+of C actions, predicted by C x N queries.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,14 @@ from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
 from astra.attention.masks import ALL_SEGMENTS
-from astra.attention.segments import Kind, TokenIds, split
+from astra.attention.segments import Kind
 from astra.objects import PromptPictures
+from astra.policies.action_chunks import ActionChunks
 from astra.policies.action_heads import behavior_cloning
-from astra.policies.autoregression import choose_action, outputs_before_actions
-from astra.policies.policy import Losses
-from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy, SequenceState, reset_envs
-from astra.tokenizers.relative_actions import measured_from
+from astra.policies.policy import AttentionMaps, Losses
+from astra.policies.readout import act_by_dimension, outputs_before_dimensions
+from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy
+from astra.policies.sequence_rollout import SequenceState, initial_state, observe, reset_envs
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -35,33 +37,29 @@ class AstraConfig(SequenceConfig):
     """Size and options of an Astra."""
 
     trajectory_attention: bool = True
-    """Whether all tokens of a segment read each other; False: causal attention. Source: Table 4."""
+    """Whether tokens attend to their whole segment; False for causal attention. Source: Table 4."""
     action_queries: bool = True
-    """Read actions at action queries; without, they are decoded dimension by dimension. Source: Table 4."""
+    """Whether action queries predict actions; False decodes them dimension by dimension. Source: Table 4."""
     chunk_size: int = 1
-    """Actions predicted at each timestep. Deviation: the paper predicts one."""
+    """C, actions predicted at each timestep. Deviation: the paper predicts one."""
     chunk_sample: int | None = None
-    """Steps of the horizon, drawn anew for each update, whose queries are trained; None trains all. Queries are
+    """Number of actions of the chunk, drawn for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
     reference_state: str | None = None
-    """State vector, with the actions' own dimensions and units, from which actions are read and predicted: a_{t+h} as
-    its distance from s_t. None: as they are. Deviation: the paper does not say."""
+    """State vector to which actions are relative: a_{t+c} is predicted as its difference to s_t. It has the actions'
+    dimensions and units. None for absolute actions. Deviation: the paper does not say."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Astra":
-        """Make the policy, with new weights."""
+        """Build the policy with new weights."""
         return Astra(self, spec, statistics)
 
 
 @dataclass
 class AstraState(SequenceState):
-    """What B slots of a rollout remember; `act` writes into it and returns it."""
+    """State of B rollouts; `act` updates it in place and returns it."""
 
-    reference: Float[Tensor, "B N"]
-    """What the last action was measured from; zero where actions are as they are."""
-    chunk: Float[Tensor, "B H N"]
-    """The actions predicted last, for a horizon of H timesteps."""
-    chunk_age: Int[Tensor, " B"]
-    """How many actions of the plan have been executed."""
+    chunks: ActionChunks
+    """Action chunk that each environment executes."""
 
 
 class Astra(SequencePolicy[AstraState]):
@@ -70,77 +68,66 @@ class Astra(SequencePolicy[AstraState]):
     config: AstraConfig
 
     def __init__(self, config: AstraConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, queries, trunk and head.
+        """Build tokenizers, queries, trunk and head.
 
         Raises:
-            ValueError: if the options contradict each other.
+            ValueError: if options contradict each other.
         """
         if not config.action_queries and config.chunk_size > 1:
             raise ValueError(
-                f"without action queries one action is predicted at a time, got horizon={config.chunk_size}"
+                f"without action queries one action is predicted at a time: set chunk_size to 1, got "
+                f"chunk_size={config.chunk_size}"
             )
-        super().__init__(
-            config,
-            spec,
-            statistics,
-            measured=None
-            if config.reference_state is None
-            else measured_from(config.reference_state, spec, statistics),
-            causal_segments=causal_segments(config),
-        )
+        super().__init__(config, spec, statistics, causal_segments=causal_segments(config))
         queries = torch.randn(config.chunk_size * self.sizes.action, config.width) * init_std(config.width)
         self.queries = nn.Parameter(queries) if config.action_queries else None
 
-    @property
-    def chunk_size(self) -> int:
-        """Actions predicted at each timestep."""
-        return self.config.chunk_size
+    # ---- Training
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1, and the share of actions predicted right, over valid entries that vary in the data only.
+        """Compute Eq. 1 and the accuracy, over valid entries that vary in the data.
 
         Raises:
-            ValueError: if the trajectory holds fewer actions than the horizon needs.
+            ValueError: if the trajectory holds fewer actions than the chunks need.
         """
-        T, H, N = trajectory.num_timesteps, self.config.chunk_size, self.sizes.action
-        steps = torch.arange(H, device=trajectory.actions.device)
+        T, C, N = trajectory.num_timesteps, self.config.chunk_size, self.sizes.action
+        steps = torch.arange(C, device=trajectory.actions.device)
         if self.training and self.config.chunk_sample is not None:
-            steps = torch.randperm(H)[: self.config.chunk_sample].to(steps.device)
-        if trajectory.actions.shape[1] < T + H - 1:
+            steps = torch.randperm(C)[: self.config.chunk_sample].to(steps.device)
+        if trajectory.actions.shape[1] < T + C - 1:
             raise ValueError(
-                f"a horizon of {H} over {T} timesteps needs {T + H - 1} actions, got {trajectory.actions.shape[1]}"
+                f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got {trajectory.actions.shape[1]}"
             )
         if self.queries is None:
-            predicted = self.head(outputs_before_actions(self, trajectory)[:, :, None])
+            predicted = self.head(outputs_before_dimensions(self, trajectory)[:, :, None])
         else:
-            predicted = self.head(self._ask(trajectory, steps).unflatten(1, (T, len(steps), N)))
-        targets = trajectory.actions.unfold(1, H, 1)[:, :T, :, steps].movedim(-1, 2)
+            outputs = self.run_trunk(self.query_inputs(trajectory, steps), context_out=False)
+            predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
+        targets = trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
         if (reference := self.reference(trajectory)) is not None:
             targets = targets - reference[:, :, None]
-        valid = trajectory.action_valid.unfold(1, H, 1)[:, :T, steps] & trajectory.valid[:, :, None]
+        valid = trajectory.action_valid.unfold(1, C, 1)[:, :T, steps] & trajectory.valid[:, :, None]
         return behavior_cloning(self.head, predicted, targets, valid)
 
-    def encode(self, trajectory: Trajectory) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
-        """Encode states and actions without any query; what stands at a hidden object means nothing.
+    def query_inputs(self, trajectory: Trajectory, steps: Int[Tensor, " c"]) -> ModelInputs:
+        """Return the inputs of the trunk with the queries of some actions of the chunk, numbered from 0."""
+        assert self.queries is not None, "the policy has no action queries"
+        slots = _query_slots(steps, self.sizes.action)
+        # The last action comes after all queries, and a window of 1 holds no action.
+        num_actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
+        tokens = self.tokenize(trajectory, num_actions=num_actions, queries=self.queries, query_slots=slots)
+        return self.model_inputs(tokens, self.attention_mask(tokens))
 
-        Source: section 3.3 and Figure 7b.
-        """
-        laid_out = self.lay_out(trajectory, actions=trajectory.num_timesteps)
-        encoded = self.read(laid_out, context_out=True)
-        states, actions = split(encoded, self.sizes.state, self.sizes.action)
-        return states, actions
+    # ---- Acting
 
     @torch.no_grad()
     def start(
         self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
     ) -> AstraState:
-        """Begin one rollout per instruction: read the prompts."""
-        B, device = len(instructions), self.device
+        """Start one rollout per instruction: encode the prompts."""
         return AstraState(
-            **vars(self.fresh(instructions, seeds, pictures)),
-            reference=torch.zeros(B, self.sizes.action, device=device),
-            chunk=torch.zeros(B, self.config.chunk_size, self.sizes.action, device=device),
-            chunk_age=torch.zeros(B, dtype=torch.long, device=device),
+            **vars(initial_state(self, instructions, seeds, pictures)),
+            chunks=ActionChunks.empty(len(instructions), self.chunk_size, self.sizes.action, self.device),
         )
 
     @torch.no_grad()
@@ -152,98 +139,77 @@ class Astra(SequencePolicy[AstraState]):
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> AstraState:
-        """Begin anew in some slots."""
-        reset_envs(state, where, self.fresh(instructions, seeds, pictures))
-        state.chunk_age[where] = 0
+        """Start new rollouts in some environments; they predict a new chunk at their first timestep."""
+        reset_envs(self, state, where, instructions, seeds, pictures)
         return state
 
     @torch.no_grad()
     def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
-        """Read the executed action and the new state, and query the next action."""
+        """Return the next action of the chunk; predict a new chunk where the old one has been executed."""
         if self.queries is None:
-            executed = self._take_origin(state, observation)
-            chosen = choose_action(self, state, observation, executed)
+            executed = state.chunks.executed_action(observation, self.reference(observation))
+            chosen = act_by_dimension(self, state, observation, executed)
             state.timestep += 1
-            return self.within_bounds(chosen + state.reference), state
-        replan = (state.chunk_age >= self.decoding.n_action_steps) | (state.timestep == 0)
-        predicted = self.predict(state, observation, ask=bool(replan.any()))
+            return self.within_bounds(chosen + state.chunks.reference), state
+        new = state.chunks.needs_new(state.timestep, self.decoding.n_action_steps)
+        predicted = self.predict(state, observation, run_queries=bool(new.any()))
         if predicted is not None:
-            generators = [state.generators[slot] for slot in replan.nonzero()[:, 0].tolist()]
-            chunk = self.head.decode(predicted[replan], self.decoding.temperature, generators)
-            state.chunk[replan] = self.within_bounds(chunk + state.reference[replan][:, None])
-            state.chunk_age[replan] = 0
-        action = state.chunk[torch.arange(len(state.timestep), device=state.timestep.device), state.chunk_age]
-        state.chunk_age += 1
-        return action, state
+            generators = [state.generators[env] for env in new.nonzero()[:, 0].tolist()]
+            chunk = self.head.decode(predicted[new], self.decoding.temperature, generators)
+            state.chunks.replace(new, self.within_bounds(chunk + state.chunks.reference[new][:, None]))
+        return state.chunks.next_action(), state
 
     @torch.no_grad()
     def predict(
-        self, state: AstraState, observation: Observation, *, ask: bool = True
-    ) -> Float[Tensor, "B H N K"] | None:
-        """Read the executed action and the new state, and give the head's outputs for the horizon from here on.
+        self, state: AstraState, observation: Observation, *, run_queries: bool = True
+    ) -> Float[Tensor, "B C N K"] | None:
+        """Append the executed action and the new state to the history, and return the head's outputs for a new chunk.
 
         Args:
-            state: Written into; its timestep moves on.
-            observation: What is seen now, and the action executed before.
-            ask: Whether anything is asked; without it the history grows and nothing comes out.
+            state: Updated in place.
+            observation: The current observation, and the action executed before it.
+            run_queries: Whether to run the queries; without them the history grows and None is returned.
         """
         assert self.queries is not None, "only action queries predict a whole action in one pass"
-        executed = self._take_origin(state, observation)
-        outputs, _ = self.observe(state, observation, executed, self.queries if ask else None)
+        executed = state.chunks.executed_action(observation, self.reference(observation))
+        outputs, _ = observe(self, state, observation, executed, self.queries if run_queries else None)
         state.timestep += 1
-        return None if outputs is None else self.head(outputs.unflatten(1, (self.config.chunk_size, self.sizes.action)))
+        return None if outputs is None else self.head(outputs.unflatten(1, (self.chunk_size, self.sizes.action)))
+
+    # ---- Capabilities
 
     @torch.no_grad()
-    def attention_maps(self, trajectory: Trajectory) -> tuple[list[Float[Tensor, "B H R C"]], TokenIds, TokenIds]:
-        """Give each block's attention weights, with the ids of rows and columns.
-
-        Rows are the context and the queries of the action at hand, columns are prompt and context.
-        """
-        asked = self.lay_out_asking(trajectory, torch.zeros(1, dtype=torch.long, device=self.device))
-        return self.transformer.attention_maps(*asked.inputs), asked.rows, asked.columns
-
-    def lay_out_asking(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> ModelInputs:
-        """Lay out the sequence with the queries of some steps of the horizon."""
-        assert self.queries is not None, "there are no action queries"
-        slots = _query_slots(steps, self.sizes.action)
-        # The last action comes after all queries, and a window of 1 holds none.
-        actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
-        return self.lay_out(trajectory, actions=actions, slots=slots, queries=self.queries)
-
-    def _ask(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> Float[Tensor, "B Q D"]:
-        """Run the trunk: give the outputs of the queries of some steps of the horizon."""
-        return self.read(self.lay_out_asking(trajectory, steps), context_out=False)
-
-    def _take_origin(self, state: AstraState, observation: Observation) -> Float[Tensor, "B N"]:
-        """Give the executed action as it was measured, and note what the next one is measured from."""
-        executed = observation.previous_action - state.reference
-        if (reference := self.reference(observation)) is not None:
-            state.reference = reference
-        return executed
-
-    def reference(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
-        """Give what actions are measured from; None where they are as they are."""
-        if self.config.reference_state is None:
+    def attention_maps(self, trajectory: Trajectory) -> AttentionMaps | None:
+        """Return each block's attention weights, with the queries of the next action; None without action queries."""
+        if self.queries is None:
             return None
-        vector = source.states[self.config.reference_state]
-        return vector.masked_fill(torch.tensor(self.spec.actions.binary, device=vector.device), 0.0)
+        inputs = self.query_inputs(trajectory, torch.zeros(1, dtype=torch.long, device=self.device))
+        weights = self.transformer.attention_maps(inputs.prompt, inputs.context, inputs.queries, inputs.mask)
+        return AttentionMaps(weights=weights, rows=inputs.rows, columns=inputs.columns)
 
-    def within_bounds(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
-        """Give the actions, those outside the bounds of the data on the bound."""
-        return actions.clamp(actions.new_tensor(self.spec.actions.low), actions.new_tensor(self.spec.actions.high))
+    def exportable(self) -> "Astra":
+        """Return the policy itself, if its control step can be exported.
+
+        Raises:
+            ValueError: if it sees objects, or lacks trajectory attention or action queries.
+        """
+        if self.spec.objects is not None:
+            raise ValueError("a policy with object-centric observations cannot be exported")
+        if self.queries is None or self.causal_segments:
+            raise ValueError("only an Astra with trajectory attention and action queries can be exported")
+        return self
 
 
 def causal_segments(config: AstraConfig) -> frozenset[Kind]:
-    """Tell inside which segments attention is causal.
+    """Return the kinds of segments with causal attention: none in the paper's Astra.
 
-    None in the paper's Astra. An action that is read dimension by dimension must not be read ahead, so without action
-    queries its segments are causal.
+    Without action queries an action is predicted dimension by dimension, so its tokens must not attend to later ones.
     """
     if not config.trajectory_attention:
         return ALL_SEGMENTS
     return frozenset() if config.action_queries else frozenset({Kind.ACTION})
 
 
-def _query_slots(steps: Int[Tensor, " h"], N: int) -> Int[Tensor, " hN"]:
-    """Number the queries of some steps of the horizon: step h and dimension n have slot h N + n."""
+def _query_slots(steps: Int[Tensor, " c"], N: int) -> Int[Tensor, " cN"]:
+    """Number the queries of some actions of the chunk: action c and dimension n have slot c N + n."""
     return (steps[:, None] * N + torch.arange(N, device=steps.device)).flatten()

@@ -1,10 +1,10 @@
-"""A policy in one folder, written whole or not at all, and without pickle.
+"""A policy in one folder, written atomically and without pickle.
 
     policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version
     policy/model.safetensors         weights and persistent buffers
-    policy/statistics.safetensors    by what the policy normalizes: states.COLUMN.mean, actions.mean, ...
+    policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...
 
-The weights are complete: a policy that began from pretrained encoders holds those too.
+The weights are complete: those of pretrained encoders are included.
 """
 
 import json
@@ -18,14 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import astra
+from astra.policies import POLICIES
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.provenance import code_version
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
-FORMAT = 1
-"""Raised whenever an older Astra could not read what is written."""
+FORMAT = 2
+"""Number of the file format, raised at every incompatible change. Format 1 has the names before the renaming of 0.1."""
 
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 
@@ -34,10 +35,10 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
     """Write a policy to a new folder.
 
     Raises:
-        FileExistsError: if the folder is there already.
-        ValueError: if the policy is not one of `astra.policies.POLICIES`, or a weight is NaN or infinite.
+        FileExistsError: if the folder exists.
+        ValueError: if the policy is not listed in `astra.policies.POLICIES`, or a weight is NaN or infinite.
     """
-    names = {kind: name for name, kind in _policies().items()}
+    names = {kind: name for name, kind in POLICIES.items()}
     if type(policy.config) not in names:
         raise ValueError(f"{type(policy.config).__name__} is not listed in astra.policies.POLICIES: add it there")
     weights = policy.state_dict()
@@ -59,12 +60,12 @@ def load_policy(folder: str | Path, device: torch.device | str = "cpu") -> Polic
     """Read a policy, ready to act.
 
     Args:
-        folder: a policy, a checkpoint of a training run, or a run, of which the last checkpoint is taken.
-        device: where the policy is put.
+        folder: Folder of a policy, of a checkpoint, or of a run (its last checkpoint is read).
+        device: Device of the policy.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
-        ValueError: if a file is damaged, or does not fit the others or this version of Astra.
+        ValueError: if a file is damaged, or does not fit the other files or this version of Astra.
     """
     folder = policy_folder(folder)
     config, spec = _read_description(folder / CONFIG)
@@ -76,7 +77,7 @@ def load_policy(folder: str | Path, device: torch.device | str = "cpu") -> Polic
 
 
 def policy_folder(path: str | Path) -> Path:
-    """Find the policy's folder in a policy, a checkpoint or a run.
+    """Return the policy's folder inside a policy, a checkpoint or a run.
 
     Raises:
         FileNotFoundError: if there is none, or it lacks a file.
@@ -86,10 +87,10 @@ def policy_folder(path: str | Path) -> Path:
         present = [name for name in (CONFIG, MODEL, STATISTICS) if (folder / name).is_file()]
         if MODEL in present or STATISTICS in present:
             if missing := sorted({CONFIG, MODEL, STATISTICS} - set(present)):
-                raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: copy the whole folder of the policy")
+                raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: copy the policy's whole folder")
             return folder
     raise FileNotFoundError(
-        f"{path} holds no policy: expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/, "
+        f"{path} holds no policy: expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/ "
         f"or in its checkpoints/last/policy/"
     )
 
@@ -111,11 +112,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or cut short ({error}): copy it again, or take another") from error
+        raise ValueError(f"{path} is damaged or cut short ({error}): copy it again or use another file") from error
 
 
 def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
-    """Copy named weights into a policy, or another module, all of them or none.
+    """Copy named weights into a module: all of them, or none if one does not fit.
 
     Raises:
         ValueError: if names or shapes differ.
@@ -131,30 +132,51 @@ def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(
-            f"the weights in {source} do not fit the {type(module).__name__} that its configuration describes: "
+            f"the weights in {source} do not fit the {type(module).__name__} of its configuration: "
             f"{', '.join(sorted(problems)[:3])}{more}; they belong to another architecture or version"
         )
     module.load_state_dict(weights)
 
 
-def _policies() -> dict[str, type]:
-    from astra.policies import POLICIES  # here, because a policy's file may import this one's neighbors
+def check_format(path: Path) -> None:
+    """Check that this version of Astra can read a policy's config.json.
 
-    return POLICIES
+    Raises:
+        ValueError: if it cannot, saying what to do.
+    """
+    description = _read_json(path)
+    written = description["format"]
+    if written == FORMAT:
+        return
+    older = isinstance(written, int) and written < FORMAT
+    advice = (
+        f"files of that version cannot be converted. Train the policy again, or use it with the version that wrote it "
+        f"({description.get('code_version', 'unknown')})"
+        if older
+        else "update Astra"
+    )
+    raise ValueError(f"{path} has format {written!r}, but Astra {astra.__version__} reads format {FORMAT}: {advice}")
 
 
 def _read_description(path: Path) -> tuple[Any, TrajectorySpec]:
+    description = _read_json(path)
+    check_format(path)
+    name = description["policy"]
+    if name not in POLICIES:
+        raise ValueError(f"{path} describes a policy {name!r}, but known are {', '.join(sorted(POLICIES))}")
+    config = from_json(POLICIES[name], description["config"], f"{path}: config")
+    return config, from_json(TrajectorySpec, description["spec"], f"{path}: spec")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text())
-        format, name = description["format"], description["policy"]
-        config, spec = description["config"], description["spec"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no description of a policy ({error!r}): copy it again") from error
-    if format != FORMAT:
-        raise ValueError(f"{path} has format {format!r}, this Astra ({astra.__version__}) reads {FORMAT}: update Astra")
-    if name not in _policies():
-        raise ValueError(f"{path} describes a policy {name!r}, known are: {', '.join(sorted(_policies()))}")
-    return from_json(_policies()[name], config, f"{path}: config"), from_json(TrajectorySpec, spec, f"{path}: spec")
+        missing = {"format", "policy", "config", "spec"} - description.keys()
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ValueError(f"{path} is not valid JSON of a policy ({error}): copy it again") from error
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: copy it again")
+    return description
 
 
 def _flat_statistics(statistics: Statistics) -> dict[str, Tensor]:

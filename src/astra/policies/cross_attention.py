@@ -1,4 +1,4 @@
-"""What policies share that read the prompt by cross-attention: VIMA and Flamingo.
+"""What the policies with cross-attention to the prompt share: VIMA and Flamingo.
 
     prompt    p1 p2 p3 ---------------------+
                                             v in every layer
@@ -7,7 +7,7 @@
                  v           v
                  a           a              all dimensions at once, from the output at the last real state token
 
-They differ in the tokens of a state, all of them or a few latents that have read them, and in gates.
+They differ in the tokens of a state (all of them, or a few latents that attend to them) and in gates.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from astra.attention.cross_transformer import CrossAttentionTransformer, CrossCache, PromptKeys, self_mask
 from astra.attention.masks import ALL_SEGMENTS, split_mask
@@ -24,42 +24,44 @@ from astra.attention.positions import LearnedPositions, RelativePositions, Segme
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
 from astra.attention.step_checks import check_cross_attention
 from astra.objects import PromptPictures
-from astra.policies.action_heads import behavior_cloning, build_head
+from astra.policies.action_heads import build_head, one_action_loss
+from astra.policies.decoding import reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy
 from astra.policies.readout import last_real
-from astra.policies.sequence import SequenceConfig, batched
+from astra.policies.sequence import SequenceConfig
+from astra.policies.sequence_rollout import batched
 from astra.tokenizers.merged import MergedTokens
 from astra.tokenizers.resampler import Resampler
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 CONTEXT_POSITIONS, PROMPT_POSITIONS = 512, 256
-"""Places in VIMA's tables; with them the printed parameter counts come out."""
+"""Sizes of VIMA's position tables; they give the printed parameter counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossAttentionConfig(SequenceConfig):
-    """Size and options that all policies have which read their prompt by cross-attention."""
+    """Size and options of a policy with cross-attention to the prompt."""
 
     layers: int = 2
-    """Layers, each of cross-attention to the prompt and self-attention, with a feed-forward behind both."""
+    """Number of layers; each has cross-attention to the prompt and self-attention, with a feed-forward after both."""
     positions: Literal["learned", "relative"] = "relative"
-    """Tables over 512 places of the context and 256 of the prompt (the paper's counts), or biases over timesteps
-    (windows, long episodes)."""
+    """Learned tables of 512 positions for the context and 256 for the prompt (the paper's parameter counts), or biases
+    over timesteps (for windows and long episodes)."""
 
 
 @dataclass
-class ReaderState:
-    """What B slots of a rollout remember; `act` writes into it and returns it."""
+class CrossAttentionState:
+    """State of B rollouts; `act` updates it in place and returns it."""
 
     cache: CrossCache
     timestep: Int[Tensor, " B"]
-    """The timestep that comes next, per slot."""
+    """Next timestep of each environment."""
     generators: list[torch.Generator]
-    """Each slot's own source of chance."""
+    """Random generator of each environment."""
 
 
-class CrossAttentionPolicy(Policy[ReaderState]):
-    """A context of state tokens and one token per action, over a prompt that it reads by cross-attention."""
+class CrossAttentionPolicy(Policy[CrossAttentionState]):
+    """Causal attention over state tokens and one token per action, with cross-attention to the prompt."""
 
     def __init__(
         self,
@@ -71,22 +73,21 @@ class CrossAttentionPolicy(Policy[ReaderState]):
         resampler_layers: int = 1,
         gates: bool = False,
     ) -> None:
-        """Make tokenizers, trunk and head.
+        """Build tokenizers, trunk and head.
 
         Args:
-            config: size and options.
-            spec: what the policy sees and does.
-            statistics: by what it normalizes.
-            latents: tokens to which a resampler brings each state; None: a state keeps its own.
-            resampler_layers: of that resampler.
-            gates: whether the prompt comes in through tanh gates.
+            config: Size and options.
+            spec: Observations and actions of the policy.
+            statistics: Statistics that normalize observations and actions.
+            latents: Tokens of a state after a resampler; None keeps the state's own tokens.
+            resampler_layers: Layers of the resampler.
+            gates: Whether cross-attention passes through tanh gates.
 
         Raises:
-            ValueError: if the options contradict each other.
+            ValueError: if options contradict each other.
         """
         super().__init__()
-        if config.window is not None and config.positions == "learned":
-            raise ValueError("a window needs positions='relative': learned positions end with their table")
+        config.check_positions()
         self.config, self.spec, self.statistics = config, spec, statistics
         self.decode_with(config.decoding)
         width, N = config.width, len(spec.actions)
@@ -123,30 +124,35 @@ class CrossAttentionPolicy(Policy[ReaderState]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    @property
+    def trunk(self) -> nn.Module:
+        """The transformer, whose parameters the paper counts."""
+        return self.transformer
+
     # ---- Tokens
 
     def state_tokens(
         self, source: Trajectory | Observation
     ) -> tuple[Float[Tensor, "*batch M D"], Bool[Tensor, "*batch M"]]:
-        """Give the tokens of states, and which of them are real."""
+        """Return the tokens of states and which of them are real."""
         tokens, valid = self.states(source)
         if self.resampler is None:
             return tokens, valid
         latents = self.resampler(tokens, valid)
         return latents, valid.new_ones(latents.shape[:-1])
 
-    def read_prompts(
-        self, instructions: Sequence[str], pictures: PromptPictures | None, of: Int[Tensor, " B"] | None = None
+    def prompt_keys(
+        self, instructions: Sequence[str], pictures: PromptPictures | None, index: Int[Tensor, " B"] | None = None
     ) -> PromptKeys:
-        """Make the keys and values of prompts, and give each trajectory those of its own (`of`; None: in order)."""
+        """Compute the keys and values of prompts, for the prompt `index` of each trajectory (None: one prompt each)."""
         prompt, valid = self.language(instructions, pictures, self.states.objects)
         ids = segment_ids(Kind.PROMPT, prompt.shape[1]).to(prompt.device)
         positions = self.relative if self.relative is not None else self.transformer.prompt_positions
         assert positions is not None
-        return self.transformer.read_prompts(prompt + positions(ids), valid, of)
+        return self.transformer.read_prompts(prompt + positions(ids), valid, index)
 
-    def place(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:
-        """Add its position to each token of a context."""
+    def add_positions(self, tokens: Float[Tensor, "*B S D"], ids: TokenIds) -> Float[Tensor, "*B S D"]:
+        """Add the position of each token of the context."""
         positions = self.relative if self.relative is not None else self.transformer.positions
         assert positions is not None
         return tokens + positions(ids)
@@ -154,22 +160,20 @@ class CrossAttentionPolicy(Policy[ReaderState]):
     # ---- Training: the whole context
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1 and the share of actions predicted right."""
-        T = trajectory.num_timesteps
-        valid = trajectory.action_valid[:, :T] & trajectory.valid
-        return behavior_cloning(self.head, self.predictions(trajectory), trajectory.actions[:, :T], valid)
+        """Compute Eq. 1 and the accuracy."""
+        return one_action_loss(self.head, self.predictions(trajectory), trajectory)
 
     def predictions(self, trajectory: Trajectory) -> Float[Tensor, "B T N K"]:
-        """Give the head's outputs for all timesteps."""
+        """Return the head's outputs for all timesteps."""
         T, M, device = trajectory.num_timesteps, self.sizes.state, trajectory.valid.device
         first, number = trajectory.distinct_prompts()
         pictures = None if trajectory.pictures is None else trajectory.pictures[first]
         instructions = [trajectory.instructions[row] for row in first]
-        prompt = self.read_prompts(instructions, pictures, torch.tensor(number, device=device))
+        prompt = self.prompt_keys(instructions, pictures, torch.tensor(number, device=device))
 
         states, seen = self.state_tokens(trajectory)
         actions = self.one_action(self.actions(trajectory.actions[:, :T]))
-        # Nothing comes after the last action, so nobody reads it.
+        # Nothing comes after the last action, so nothing attends to it.
         context = interleave(states, actions)[:, :-1]
         state_valid, action_valid = seen & trajectory.valid[..., None], trajectory.action_valid[:, :T, None]
         valid = interleave(state_valid, action_valid)[:, :-1]
@@ -178,13 +182,13 @@ class CrossAttentionPolicy(Policy[ReaderState]):
         check_cross_attention(SegmentSizes(prompt=L, state=M, action=1), window, ALL_SEGMENTS, T)
         valid = valid[:1] if valid.all() else valid
         mask = self_mask(ids, ids, valid, self.config.window, self.relative, context.dtype)
-        outputs = self.transformer(prompt, self.place(context, ids), mask)
+        outputs = self.transformer(prompt, self.add_positions(context, ids), mask)
 
         outputs = torch.cat([outputs, outputs.new_zeros(len(outputs), 1, outputs.shape[2])], dim=1)
-        return self._scores(last_real(split(outputs, M, 1)[0], seen))
+        return self._apply_head(last_real(split(outputs, M, 1)[0], seen))
 
-    def _scores(self, outputs: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch N K"]:
-        """Apply the heads of all dimensions to one output."""
+    def _apply_head(self, outputs: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch N K"]:
+        """Apply the heads of all action dimensions to the same output."""
         N = len(self.spec.actions)
         return self.head(outputs[..., None, :].expand(*outputs.shape[:-1], N, outputs.shape[-1]))
 
@@ -193,33 +197,34 @@ class CrossAttentionPolicy(Policy[ReaderState]):
     @torch.no_grad()
     def start(
         self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
-    ) -> ReaderState:
-        """Begin one rollout per instruction: read the prompts."""
-        return ReaderState(
-            cache=CrossCache.of(self.read_prompts(instructions, pictures), self.config.window),
-            timestep=torch.zeros(len(instructions), dtype=torch.long, device=self.head.weight.device),
-            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
+    ) -> CrossAttentionState:
+        """Start one rollout per instruction: encode the prompts."""
+        return CrossAttentionState(
+            cache=CrossCache.of(self.prompt_keys(instructions, pictures), self.config.window),
+            timestep=torch.zeros(len(instructions), dtype=torch.long, device=self.device),
+            generators=seeded_generators(seeds),
         )
 
     @torch.no_grad()
     def reset(
         self,
-        state: ReaderState,
+        state: CrossAttentionState,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
-    ) -> ReaderState:
-        """Begin anew in some slots."""
-        state.cache.replace(where, self.read_prompts(instructions, pictures))
+    ) -> CrossAttentionState:
+        """Start new rollouts in some environments."""
+        state.cache.replace(where, self.prompt_keys(instructions, pictures))
         state.timestep[where] = 0
-        for slot, seed in zip(where.nonzero()[:, 0].tolist(), seeds, strict=True):
-            state.generators[slot] = torch.Generator().manual_seed(seed)
+        reset_generators(state.generators, where, seeds)
         return state
 
     @torch.no_grad()
-    def act(self, state: ReaderState, observation: Observation) -> tuple[Float[Tensor, "B N"], ReaderState]:
-        """Read the executed action and the new state, and choose the next action."""
+    def act(
+        self, state: CrossAttentionState, observation: Observation
+    ) -> tuple[Float[Tensor, "B N"], CrossAttentionState]:
+        """Append the executed action and the new state to the history, and return the next action."""
         t, M = state.timestep[:, None], self.sizes.state
         B, device = len(t), t.device
         states, seen = self.state_tokens(observation)
@@ -228,8 +233,8 @@ class CrossAttentionPolicy(Policy[ReaderState]):
             batched(segment_ids(Kind.ACTION, 1).to(device), B, t - 1),
             batched(segment_ids(Kind.STATE, M).to(device), B, t),
         )
-        tokens = self.place(torch.cat([action, states], dim=1), ids)
+        tokens = self.add_positions(torch.cat([action, states], dim=1), ids)
         outputs = state.cache.read(self.transformer, tokens, ids, torch.cat([t > 0, seen], dim=1), self.relative)
-        predicted = self._scores(last_real(outputs[:, 1:], seen))
+        predicted = self._apply_head(last_real(outputs[:, 1:], seen))
         state.timestep += 1
         return self.head.decode(predicted[:, None], self.decoding.temperature, state.generators)[:, 0], state

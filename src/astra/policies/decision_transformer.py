@@ -1,13 +1,13 @@
-"""Decision Transformer: one token for a state, one for an action, in one causal sequence.
+"""Decision Transformer: one token per state and one per action, in one causal sequence.
 
     p1 p2 p3 | s | a | s | a | ...
                |       |
                v       v
-               a       a        all dimensions at once, from the output at the state's token
+               a       a        all dimensions at once, from the output at the state token
 
-The tokens of a state (vectors, and pictures of all cameras) are merged into one, as in VIMA's comparison.
+All tokens of a state (vectors and the frames of all cameras) are merged into one, as in VIMA's comparison.
 Source: Chen et al. 2021; section 4.3 and appendix A.9.
-Deviation: there is a prompt and no return to go, as in VIMA's comparison: demonstrations are all successful.
+Deviation: a prompt instead of a return to go, as in VIMA's comparison: all demonstrations are successful.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.transformer import TrunkBlock
-from astra.policies.action_heads import behavior_cloning
+from astra.policies.action_heads import one_action_loss
 from astra.policies.policy import Losses
-from astra.policies.readout import choose_from_state, outputs_at_states
-from astra.policies.sequence import PlainSequencePolicy, SequenceConfig, SequenceState
+from astra.policies.readout import act_from_state, outputs_at_states
+from astra.policies.sequence import SequenceConfig
+from astra.policies.sequence_rollout import OneActionPolicy, SequenceState
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -30,23 +31,23 @@ class DecisionTransformerConfig(SequenceConfig):
     """Size and options of a Decision Transformer."""
 
     block: TrunkBlock = "gpt2"
-    """Of which blocks the trunk is made: Astra's, or VIMA's, as Table 1's count of 42.0M has it."""
+    """Transformer block: Astra's, or VIMA's, which Table 1's 42.0M parameters imply."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "DecisionTransformer":
-        """Make the policy, with new weights."""
+        """Build the policy with new weights."""
         return DecisionTransformer(self, spec, statistics)
 
 
-class DecisionTransformer(PlainSequencePolicy):
+class DecisionTransformer(OneActionPolicy):
     """Causal attention over one token per state and one per action."""
 
     config: DecisionTransformerConfig
 
     def __init__(self, config: DecisionTransformerConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, trunk and head.
+        """Build tokenizers, trunk and head.
 
         Raises:
-            ValueError: if the options contradict each other.
+            ValueError: if options contradict each other.
         """
         super().__init__(
             config,
@@ -59,15 +60,12 @@ class DecisionTransformer(PlainSequencePolicy):
         )
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1 and the share of actions predicted right."""
-        T = trajectory.num_timesteps
-        valid = trajectory.action_valid[:, :T] & trajectory.valid
-        predicted = self.head(outputs_at_states(self, trajectory))
-        return behavior_cloning(self.head, predicted, trajectory.actions[:, :T], valid)
+        """Compute Eq. 1 and the accuracy."""
+        return one_action_loss(self.head, self.head(outputs_at_states(self, trajectory)), trajectory)
 
     @torch.no_grad()
     def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
-        """Read the executed action and the new state, and choose the next action."""
-        action = choose_from_state(self, state, observation, observation.previous_action)
+        """Append the executed action and the new state to the history, and return the next action."""
+        action = act_from_state(self, state, observation, observation.previous_action)
         state.timestep += 1
         return action, state

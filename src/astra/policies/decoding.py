@@ -1,26 +1,42 @@
-"""How a trained policy acts; may be changed after training."""
+"""How a trained policy acts, and the random generators from which its environments sample."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How a trained policy acts; may be changed after training."""
+    """How a trained policy acts; can be changed after training."""
 
     temperature: float = 0.0
-    """0 takes the most likely bin; above 0 bins are drawn from the distribution at this temperature."""
+    """Sampling temperature of the action bins; 0 takes the most likely bin."""
     n_action_steps: int = 1
-    """Timesteps for which a predicted plan is followed before the next one is made; at most the horizon."""
+    """Actions of a chunk that are executed before the next chunk is predicted; at most the chunk size."""
 
     def check(self, chunk_size: int) -> None:
-        """Check against what a policy predicts.
+        """Check the options against the chunk size of a policy.
 
         Raises:
-            ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
+            ValueError: if more actions are to be executed than are predicted, or the temperature is negative.
         """
         if not 1 <= self.n_action_steps <= chunk_size:
             raise ValueError(
-                f"decoding.execute must lie between 1 and the horizon {chunk_size}, got {self.n_action_steps}"
+                f"decoding.n_action_steps must lie between 1 and the chunk size {chunk_size}, got {self.n_action_steps}"
             )
         if self.temperature < 0:
             raise ValueError(f"decoding.temperature must not be negative, got {self.temperature}")
+
+
+def seeded_generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """Create one random generator per environment."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def reset_generators(generators: list[torch.Generator], where: Bool[Tensor, " B"], seeds: Sequence[int]) -> None:
+    """Replace the generators of some environments; `seeds` holds one seed per replaced generator."""
+    for env, generator in zip(where.nonzero()[:, 0].tolist(), seeded_generators(seeds), strict=True):
+        generators[env] = generator

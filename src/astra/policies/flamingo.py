@@ -1,19 +1,19 @@
 """Flamingo, as in VIMA's comparison: a perceiver resampler before VIMA's trunk.
 
-    s1 s2 s3 s4 s5 s6     the tokens of a state, any number
-       |  |  |  |         read by
-    l1 l2 l3 l4           four latents, the same learned vectors at every timestep
+    s1 s2 s3 s4 s5 s6     tokens of a state, any number
+       |  |  |  |
+    l1 l2 l3 l4           four latents that attend to them: the same learned vectors at every timestep
 
     prompt    p1 p2 p3 ---------------------------------+
-                                                        v in every layer, through tanh gates if so chosen
+                                                        v in every layer, optionally through tanh gates
     context   l1 l2 l3 l4 | a | l1 l2 l3 l4 | a | ...   causal
                        |                 |
                        v                 v
                        a                 a              all dimensions at once
 
 Source: Alayrac et al. 2022, Flamingo; Jiang et al. 2023, VIMA (the comparison); section 4.3, A.9.
-Deviation: no language model is loaded, and gates are off unless chosen: only without them has the trunk the size that
-the paper prints, which is VIMA's.
+Deviation: no language model is loaded, and gates are off by default: only without them does the trunk have the
+parameters that the paper prints, which are VIMA's.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class FlamingoConfig(CrossAttentionConfig):
     latents: int = 4
     """Tokens of a state after the resampler."""
     resampler_layers: int = 1
-    """Layers of the resampler; it is an encoder, and not counted in the trunk."""
+    """Layers of the resampler; it is an encoder and not part of the trunk."""
     gates: bool = False
-    """Whether cross-attention comes in through tanh gates that start closed, as in Flamingo itself."""
+    """Whether cross-attention passes through tanh gates that start at 0, as in Flamingo itself."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Flamingo":
-        """Make the policy, with new weights."""
+        """Build the policy with new weights."""
         return Flamingo(self, spec, statistics)
 
 
@@ -44,10 +44,10 @@ class Flamingo(CrossAttentionPolicy):
     config: FlamingoConfig
 
     def __init__(self, config: FlamingoConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, resampler, trunk and head.
+        """Build tokenizers, resampler, trunk and head.
 
         Raises:
-            ValueError: if the options contradict each other, or there are no latents.
+            ValueError: if options contradict each other, or there are no latents.
         """
         super().__init__(
             config,

@@ -1,12 +1,12 @@
 """Gato: one causal sequence of prompt, states and actions, whose next token is the next action dimension.
 
-    p1 p2 p3 | s1 s2 | a1 a2 a3 | s1 s2 | a1 a2 a3 | ...        action_tokens="dimensions", as the paper has it
-    p1 p2 p3 | s1 s2 | a        | s1 s2 | a        | ...        action_tokens="one", as VIMA's comparison has it
+    p1 p2 p3 | s1 s2 | a1 a2 a3 | s1 s2 | a1 a2 a3 | ...        action_tokens="dimensions", as in the paper
+    p1 p2 p3 | s1 s2 | a        | s1 s2 | a        | ...        action_tokens="one", as in VIMA's comparison
 
-Every token reads itself and the tokens before it. With a token per dimension the last state token predicts a1, a1
-predicts a2, and so on: N passes for an action. With one token for an action the last state token predicts all of it.
+Every token attends to itself and the tokens before it. With one token per dimension, the last state token predicts a1,
+a1 predicts a2, and so on: N passes for an action. With one token per action, the last state token predicts all of it.
 
-Gato reads patches of camera frames; with object tokens in their place it is the paper's Gato*.
+Gato sees patches of camera frames; with object tokens instead it is the paper's Gato*.
 Source: Reed et al. 2022; section 4.6 and appendix A.9.
 """
 
@@ -19,11 +19,11 @@ from torch import Tensor
 
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.transformer import TrunkBlock
-from astra.policies.action_heads import behavior_cloning
-from astra.policies.autoregression import choose_action, outputs_before_actions
+from astra.policies.action_heads import one_action_loss
 from astra.policies.policy import Losses
-from astra.policies.readout import choose_from_state, outputs_at_states
-from astra.policies.sequence import PlainSequencePolicy, SequenceConfig, SequenceState
+from astra.policies.readout import act_by_dimension, act_from_state, outputs_at_states, outputs_before_dimensions
+from astra.policies.sequence import SequenceConfig
+from astra.policies.sequence_rollout import OneActionPolicy, SequenceState
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -32,25 +32,25 @@ class GatoConfig(SequenceConfig):
     """Size and options of a Gato."""
 
     action_tokens: Literal["dimensions", "one"] = "dimensions"
-    """A token per action dimension, decoded one after the other; or one for an action, decoded at once."""
+    """One token per action dimension, decoded one after the other; or one token per action, decoded at once."""
     block: TrunkBlock = "gpt2"
-    """Of which blocks the trunk is made: Astra's, or VIMA's, as Table 1's count of 42.0M has it."""
+    """Transformer block: Astra's, or VIMA's, which Table 1's 42.0M parameters imply."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Gato":
-        """Make the policy, with new weights."""
+        """Build the policy with new weights."""
         return Gato(self, spec, statistics)
 
 
-class Gato(PlainSequencePolicy):
-    """Causal attention over all tokens, actions token by token."""
+class Gato(OneActionPolicy):
+    """Causal attention over all tokens."""
 
     config: GatoConfig
 
     def __init__(self, config: GatoConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, trunk and head.
+        """Build tokenizers, trunk and head.
 
         Raises:
-            ValueError: if the options contradict each other.
+            ValueError: if options contradict each other.
         """
         super().__init__(
             config,
@@ -62,16 +62,14 @@ class Gato(PlainSequencePolicy):
         )
 
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1 and the share of actions predicted right."""
-        read = outputs_before_actions if self.config.action_tokens == "dimensions" else outputs_at_states
-        T = trajectory.num_timesteps
-        valid = trajectory.action_valid[:, :T] & trajectory.valid
-        return behavior_cloning(self.head, self.head(read(self, trajectory)), trajectory.actions[:, :T], valid)
+        """Compute Eq. 1 and the accuracy."""
+        outputs = outputs_before_dimensions if self.config.action_tokens == "dimensions" else outputs_at_states
+        return one_action_loss(self.head, self.head(outputs(self, trajectory)), trajectory)
 
     @torch.no_grad()
     def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
-        """Read the executed action and the new state, and choose the next action."""
-        choose = choose_action if self.config.action_tokens == "dimensions" else choose_from_state
+        """Append the executed action and the new state to the history, and return the next action."""
+        choose = act_by_dimension if self.config.action_tokens == "dimensions" else act_from_state
         action = choose(self, state, observation, observation.previous_action)
         state.timestep += 1
         return action, state

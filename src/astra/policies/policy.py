@@ -1,67 +1,165 @@
-"""The contract of a policy: pi(a_t | p, s_<=t, a_<t), trained by `loss`, rolled out by `start` and `act`."""
+"""The contract of a policy pi(a_t | p, s_<=t, a_<t): trained by `loss`, rolled out by `start`, `reset` and `act`.
+
+Training, evaluation, export and analysis use nothing else of a policy or of its configuration. What is not abstract
+has a default. A capability that not every policy has is a method whose default says that there is none.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
 from astra.policies.decoding import Decoding
-from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
+from astra.tokenizers.actions import ContinuousActions, DiscreteActions
+from astra.tokenizers.states import StateConfig
+from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
 State = TypeVar("State")
 
 
+class PolicyConfig(ABC):
+    """Configuration of a policy: a frozen dataclass that inherits from this class and is listed in `POLICIES`.
+
+    A configuration that can change one of these attributes declares a field of the same name. All others keep the
+    value given here.
+    """
+
+    chunk_size: int = 1
+    """Actions predicted at each timestep."""
+    reference_state: str | None = None
+    """Name of the state vector to which actions are relative; None for absolute actions."""
+    window: int | None = None
+    """Timesteps to which a token attends, its own included; None for the whole history."""
+    states: StateConfig = StateConfig()
+    """Parts of the state that the policy uses, and how they become tokens."""
+
+    @abstractmethod
+    def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Policy[Any]":
+        """Build the policy with new weights.
+
+        Raises:
+            ValueError: if options contradict each other or do not fit the data.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What one batch costs; every mean is over the valid action entries only."""
+    """Loss and metrics of one batch; every mean is over the valid action entries."""
 
     behavior_cloning: Float[Tensor, ""]
     """Mean of -log pi(a_i,t | p, s_<=t, a_<t) over valid entries (or smooth-L1). Source: Eq. 1."""
     metrics: Mapping[str, Float[Tensor, ""]]
-    """Further detached means to log, such as {"action_accuracy": 0.4}."""
+    """Detached means to log, such as {"action_accuracy": 0.4}."""
     count: Int[Tensor, ""]
-    """Number of valid action entries, by which means of several batches are weighted."""
+    """Number of valid action entries: the weight of this batch in a mean over batches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionMaps:
+    """Attention weights of a policy over a batch of trajectories."""
+
+    weights: list[Float[Tensor, "B H R S"]]
+    """Weights of each block."""
+    rows: TokenIds
+    """Tokens that attend: context, then queries."""
+    columns: TokenIds
+    """Tokens that are attended to: prompt, then context."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptTokens:
+    """The P distinct prompts of a batch."""
+
+    tokens: Float[Tensor, "P L D"]
+    valid: Bool[Tensor, "P L"]
+    """True for real tokens, False for padding."""
+    index: Int[Tensor, " B"]
+    """Prompt of each trajectory, a row of `tokens`."""
+
+
+@runtime_checkable
+class TrajectoryEncoder(Protocol):
+    """Encoder of whole trajectories, as contrastive dynamics learning needs it."""
+
+    @property
+    def width(self) -> int:
+        """Width of a token."""
+        ...
+
+    @property
+    def spec(self) -> TrajectorySpec:
+        """Observations and actions of the policy."""
+        ...
+
+    @property
+    def actions(self) -> DiscreteActions | ContinuousActions:
+        """Tokenizer of actions."""
+        ...
+
+    @property
+    def action_statistics(self) -> VectorStatistics:
+        """Statistics of the actions that are tokenized: of the relative ones if actions are relative."""
+        ...
+
+    def state_tokens(
+        self, source: Trajectory | Observation
+    ) -> tuple[Float[Tensor, "*batch M D"], Bool[Tensor, "*batch M"]]:
+        """Return the tokens of states and which of them are real."""
+        ...
+
+    def prompt_tokens(
+        self, instructions: Sequence[str], pictures: PromptPictures | None
+    ) -> tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"]]:
+        """Return the tokens of prompts and which of them are real."""
+        ...
+
+    def reference(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
+        """Return the reference state of relative actions, or None for absolute ones."""
+        ...
+
+    def encode(
+        self,
+        trajectory: Trajectory,
+        *,
+        states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
+        prompts: PromptTokens | None = None,
+    ) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
+        """Encode states and actions; tokens that the caller already has are not computed again."""
+        ...
 
 
 class Policy(nn.Module, ABC, Generic[State]):
-    """A policy keeps no state of a rollout: all of it is in the `State` that `start` makes and `act` returns."""
+    """A policy. The module holds no state of a rollout: `start` creates all of it, and `act` returns it."""
 
     config: Any
-    """The `PolicyConfig` that it was built from."""
+    """The `PolicyConfig` from which the policy was built."""
     spec: TrajectorySpec
-    """What the policy sees and does."""
+    """Observations and actions of the policy."""
     statistics: Statistics
-    """By what it normalizes."""
+    """Statistics that normalize observations and actions."""
     decoding: Decoding = Decoding()
-    """How it acts."""
+    """How the policy acts."""
 
-    @property
-    def chunk_size(self) -> int:
-        """Actions predicted at each timestep."""
-        return 1
-
-    def decode_with(self, decoding: Decoding) -> None:
-        """Act in this way from now on.
-
-        Raises:
-            ValueError: if a plan is not as long as it is to be followed, or the temperature is negative.
-        """
-        decoding.check(self.chunk_size)
-        self.decoding = decoding
+    # ---- What every policy implements
 
     @abstractmethod
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compare the predicted actions of every valid timestep with the trajectory's."""
+        """Compute the loss of the predicted actions at every valid timestep."""
 
     @abstractmethod
     def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None) -> State:
-        """Begin one rollout per instruction; each slot samples from a generator of its own seed.
+        """Start one rollout per instruction and return their state.
 
-        `pictures` are those of the instructions' placeholders, None where no instruction has any.
+        Args:
+            instructions: One per environment.
+            seeds: Seed of each environment's own random generator.
+            pictures: Pictures of the placeholders in the instructions; None if no instruction has any.
         """
 
     @abstractmethod
@@ -73,17 +171,71 @@ class Policy(nn.Module, ABC, Generic[State]):
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> State:
-        """Begin anew in the slots told, leaving the others untouched; one instruction and seed per restarted slot."""
+        """Start new rollouts in some environments and leave the others unchanged.
+
+        Args:
+            state: State of all environments.
+            where: True for the environments to reset.
+            instructions: One per environment that is reset; `seeds` and `pictures` likewise.
+            seeds: See `start`.
+            pictures: See `start`.
+        """
 
     @abstractmethod
     def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
-        """Choose each slot's next action, in the environment's own units."""
+        """Return the next action of each environment, in the environment's own units, and the new state."""
 
+    # ---- What follows from the above
 
-@runtime_checkable
-class PolicyConfig(Protocol):
-    """The configuration of a policy: a frozen dataclass, listed in `astra.policies.POLICIES`."""
+    @property
+    def chunk_size(self) -> int:
+        """Actions predicted at each timestep."""
+        return self.config.chunk_size
 
-    def build(self, spec: TrajectorySpec, statistics: Statistics) -> Policy[Any]:
-        """Make the policy, with new weights."""
-        ...
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.parameters(), torch.empty(0)).device
+
+    @property
+    def trunk(self) -> nn.Module:
+        """Part whose parameters are counted as the size of the model; by default the whole policy."""
+        return self
+
+    def decode_with(self, decoding: Decoding) -> None:
+        """Set how the policy acts from now on.
+
+        Raises:
+            ValueError: if more actions are to be executed than are predicted, or the temperature is negative.
+        """
+        decoding.check(self.chunk_size)
+        self.decoding = decoding
+
+    # ---- Capabilities that not every policy has
+
+    def attention_maps(self, trajectory: Trajectory) -> AttentionMaps | None:
+        """Return the attention weights over a batch, or None if the policy cannot show any."""
+        del trajectory
+        return None
+
+    def trajectory_encoder(self) -> TrajectoryEncoder:
+        """Return the encoder that contrastive dynamics learning trains.
+
+        Raises:
+            ValueError: if the policy has none.
+        """
+        raise ValueError(
+            f"contrastive dynamics learning encodes whole trajectories, which a {type(self).__name__} cannot: use a "
+            f"policy over one sequence, such as Astra, or set training.contrastive to None"
+        )
+
+    def exportable(self) -> Any:
+        """Return the policy in the form that `astra.serving.control_step` exports: an `Astra`.
+
+        Raises:
+            ValueError: if it cannot be exported.
+        """
+        raise ValueError(
+            f"a {type(self).__name__} cannot be exported, only an Astra with action queries can: load it with "
+            f"astra.policies.checkpoint.load_policy and call start and act"
+        )

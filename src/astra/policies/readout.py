@@ -1,47 +1,95 @@
-"""Actions at once, from the output at the last state token: Decision Transformer, and Gato as VIMA has it.
+"""Predict actions from outputs of states and actions, for policies without action queries.
 
-    ... | s_1 s_2 | a | s_1 s_2 | a | ...
-               |             |
-               v             v
-          a_1 a_2 a_3   a_1 a_2 a_3
+    from states:     ... | s_1 s_2 | a_1 a_2 a_3 | ...     all dimensions at once, from the last state token
+                                v                          (Decision Transformer; Gato in VIMA's comparison)
+                           a_1 a_2 a_3
 
-Objects may be hidden, so the last token that is real is meant, wherever it stands.
+    by dimension:    ... | s_1 s_2 | a_1 a_2 a_3 | ...     each dimension from the token before it
+                                v     v   v                (Gato; Astra without action queries)
+                               a_1   a_2 a_3
+
+By dimension, an action takes N passes of one token; with action queries it takes one pass. Source: section 4.6.
+
+Objects may be hidden, so "the last state token" means the last real one.
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from astra.attention.segments import split
-from astra.policies.sequence import SequencePolicy, SequenceState
+from astra.attention.segments import Kind, segment_ids, split
+from astra.policies.sequence import SequencePolicy
+from astra.policies.sequence_rollout import SequenceState, append, batched, observe
 from astra.trajectory import Observation, Trajectory
 
 
 def last_real(tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M"]) -> Float[Tensor, "*batch D"]:
-    """Give the last token that is real, or the first where none is."""
+    """Return the last real token, or the first token if none is real."""
     last = (torch.arange(valid.shape[-1], device=valid.device) * valid).argmax(-1)
     return tokens.gather(-2, last[..., None, None].expand(*last.shape, 1, tokens.shape[-1])).squeeze(-2)
 
 
-def outputs_at_states(policy: SequencePolicy, trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
-    """Read whole trajectories: give the output at each state's last token, once per action dimension."""
+# ---- All dimensions at once, from the last state token
+
+
+def outputs_at_states(policy: SequencePolicy[Any], trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
+    """Return the output of each state's last token, once per action dimension."""
     T = trajectory.num_timesteps
-    actions = 0 if policy.config.window == 1 else T - 1
-    tokens, seen = policy.state_tokens(trajectory)
-    laid_out = policy.lay_out(trajectory, actions=actions, states=(tokens, seen))
-    outputs = policy.read(laid_out, context_out=True)
-    M, N = policy.sizes.state, policy.sizes.action if actions else 0
+    num_actions = 0 if policy.config.window == 1 else T - 1
+    states, seen = policy.state_tokens(trajectory)
+    tokens = policy.tokenize(trajectory, num_actions=num_actions, states=(states, seen))
+    outputs = policy.run_trunk(policy.model_inputs(tokens, policy.attention_mask(tokens)), context_out=True)
+    M, N = policy.sizes.state, policy.sizes.action if num_actions else 0
     missing = outputs.new_zeros(len(outputs), T * (M + N) - outputs.shape[1], outputs.shape[2])
-    states, _ = split(torch.cat([outputs, missing], dim=1), M, N)
-    return last_real(states, seen)[:, :, None].expand(-1, -1, len(policy.spec.actions), -1)
+    outputs, _ = split(torch.cat([outputs, missing], dim=1), M, N)
+    return last_real(outputs, seen)[:, :, None].expand(-1, -1, len(policy.spec.actions), -1)
 
 
-def choose_from_state(
-    policy: SequencePolicy, state: SequenceState, observation: Observation, executed: Float[Tensor, "B N"]
+def act_from_state(
+    policy: SequencePolicy[Any], state: SequenceState, observation: Observation, executed: Float[Tensor, "B N"]
 ) -> Float[Tensor, "B N"]:
-    """Choose all dimensions of an action at the state."""
-    outputs, seen = policy.observe(state, observation, executed, context_out=True)
+    """Choose all dimensions of an action from the last state token."""
+    outputs, seen = observe(policy, state, observation, executed, context_out=True)
     assert outputs is not None
     output = last_real(outputs[:, policy.sizes.action :], seen)
     predicted = policy.head(output[:, None].expand(-1, len(policy.spec.actions), -1))
     return policy.head.decode(predicted[:, None], policy.decoding.temperature, state.generators)[:, 0]
+
+
+# ---- Dimension by dimension
+
+
+def outputs_before_dimensions(policy: SequencePolicy[Any], trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
+    """Return the output of the token before each action dimension."""
+    states, seen = policy.state_tokens(trajectory)
+    tokens = policy.tokenize(trajectory, num_actions=trajectory.num_timesteps, states=(states, seen))
+    outputs = policy.run_trunk(policy.model_inputs(tokens, policy.attention_mask(tokens)), context_out=True)
+    of_states, of_actions = split(outputs, policy.sizes.state, policy.sizes.action)
+    return torch.cat([last_real(of_states, seen)[:, :, None], of_actions[:, :, :-1]], dim=2)
+
+
+def act_by_dimension(
+    policy: SequencePolicy[Any], state: SequenceState, observation: Observation, executed: Float[Tensor, "B N"]
+) -> Float[Tensor, "B N"]:
+    """Choose each dimension of an action given the dimensions before it.
+
+    The tokens of the chosen dimensions stay in the cache until the next step, when those of the executed action
+    replace them.
+    """
+    N = policy.sizes.action
+    outputs, seen = observe(policy, state, observation, executed, context_out=True)
+    assert outputs is not None
+    output = last_real(outputs[:, N:], seen)
+    segment = segment_ids(Kind.ACTION, N).to(executed.device)
+    action = torch.zeros_like(executed)
+    for n in range(N):
+        predicted = policy.head(output[:, None].expand(-1, N, -1))
+        decoded = policy.head.decode(predicted[:, None], policy.decoding.temperature, state.generators)
+        action[:, n] = decoded[:, 0, n]
+        if n < N - 1:
+            ids = batched(segment.select(slice(n, n + 1)), len(action), state.timestep[:, None])
+            token = policy.add_positions(policy.action_tokens(action)[:, n : n + 1], ids)
+            output = append(policy, state, token, ids)[:, 0]
+    return action

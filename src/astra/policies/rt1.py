@@ -1,16 +1,16 @@
-"""RT-1: a few tokens per frame, chosen in the light of the instruction, over the last six frames.
+"""RT-1: a few image tokens per frame, conditioned on the instruction, over the last six frames.
 
     i i i i i i i i | a a a | i i i i i i i i | a a a | ...        8 tokens per frame and camera, N per action
         t - 5                     t - 4
 
 The instruction is one vector, which scales and shifts the features of an EfficientNet (FiLM). A causal transformer
-reads the tokens of the last frames; the tokens of actions are no inputs, and no token reads them: their N outputs are
-the N dimensions of an action, all from one pass. State vectors and objects are not read.
+attends to the tokens of the last frames. Action tokens hold positions only and nothing attends to them: their N outputs
+are the N dimensions of an action, all from one pass. State vectors and objects are not used.
 
 Source: Brohan et al. 2023; its published configuration (8 layers, 8 heads of 128, width 512, six frames).
-Deviation: words of the dataset in place of the Universal Sentence Encoder, no ImageNet weights, no cropping of
-frames. All dimensions are read at tokens of their own; the published code reads the first at the last token of its
-frame. The paper's 46M parameters cannot be derived, see `docs/deviations.md`.
+Deviation: a word vocabulary of the dataset instead of the Universal Sentence Encoder, no ImageNet weights, no
+cropping of frames. Every dimension has its own token; the published code predicts the first one at the last token of
+the frame. The paper's 46M parameters cannot be derived, see `docs/deviations.md`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from astra.objects import PromptPictures
-from astra.policies.action_heads import behavior_cloning, build_head
-from astra.policies.decoding import Decoding
-from astra.policies.policy import Losses, Policy
+from astra.policies.action_heads import build_head, one_action_loss
+from astra.policies.decoding import Decoding, reset_generators, seeded_generators
+from astra.policies.policy import Losses, Policy, PolicyConfig
 from astra.policies.rt1_transformer import RT1Transformer
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
@@ -33,45 +33,42 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class RT1Config:
+class RT1Config(PolicyConfig):
     """Size and options of an RT-1; by default the published ones."""
 
     layers: int = 8
-    """Transformer blocks."""
+    """Number of transformer blocks."""
     heads: int = 8
-    """Attention heads."""
+    """Number of attention heads."""
     head_width: int = 128
-    """Width of a head, whatever the width of a token."""
+    """Width of a head, independent of the width of a token."""
     width: int = 512
-    """D, the width of a token."""
+    """D, width of a token."""
     history: int = 6
-    """Frames that are read, the present one included."""
+    """Frames to which an action attends, the current one included."""
     frame_tokens: int = 8
-    """Tokens of a frame of one camera."""
+    """Image tokens per frame and camera."""
     width_coefficient: float = 1.2
-    """Channels of the EfficientNet, as a multiple of B0's; B3 has 1.2."""
+    """Channels of the EfficientNet, relative to B0; B3 has 1.2."""
     depth_coefficient: float = 1.4
-    """Blocks of the EfficientNet, as a multiple of B0's; B3 has 1.4."""
+    """Blocks of the EfficientNet, relative to B0; B3 has 1.4."""
     image_size: int = 300
     """Height and width in pixels to which frames are resized."""
     dropout: float = 0.0
-    """Share of activations dropped in training."""
+    """Probability of dropping an activation in training."""
     soft_labels: float = 0.0
-    """Width, in bins, of the Gaussian that smooths discrete labels."""
+    """Standard deviation, in bins, of the Gaussian that smooths discrete action labels; 0 for hard labels."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
-    """How prompts become tokens, of which the mean conditions the EfficientNet."""
+    """Tokenizer of prompts; the mean of the tokens conditions the EfficientNet."""
     actions: DiscreteActionsConfig | ContinuousActionsConfig = field(default_factory=DiscreteActionsConfig)
-    """What is predicted."""
+    """Tokenizer of actions; it decides what the policy predicts."""
     decoding: Decoding = field(default_factory=Decoding)
     """How the policy acts."""
 
-    @property
-    def states(self) -> StateConfig:
-        """Tell what of a state is read: camera frames."""
-        return StateConfig(reads=("images",))
+    states = StateConfig(reads=("images",))  # not a field: RT-1 sees camera frames only
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "RT1":
-        """Make the policy, with new weights.
+        """Build the policy with new weights.
 
         Raises:
             ValueError: if the data has no camera, or pictures in prompts.
@@ -81,25 +78,25 @@ class RT1Config:
 
 @dataclass
 class RT1State:
-    """What B slots of a rollout remember; `act` writes into it and returns it."""
+    """State of B rollouts; `act` updates it in place and returns it."""
 
     condition: Float[Tensor, "B D"]
-    """What the instructions say."""
+    """Vector of each instruction."""
     frames: Float[Tensor, "B W m D"]
-    """Tokens of the last frames, the oldest first; not read beyond the present one."""
+    """Tokens of the last W frames, oldest first; what stands after the current frame is not used."""
     seen: Int[Tensor, " B"]
-    """Frames seen, at most W."""
+    """Number of frames seen, at most W."""
     generators: list[torch.Generator]
-    """Each slot's own source of chance."""
+    """Random generator of each environment."""
 
 
 class RT1(Policy[RT1State]):
-    """A transformer over the tokens of the last frames."""
+    """Causal transformer over the tokens of the last frames."""
 
     config: RT1Config
 
     def __init__(self, config: RT1Config, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, trunk and head.
+        """Build tokenizers, trunk and head.
 
         Raises:
             ValueError: if the data has no camera, or pictures in prompts.
@@ -107,20 +104,20 @@ class RT1(Policy[RT1State]):
         super().__init__()
         if not spec.images:
             raise ValueError(
-                "RT-1 reads camera frames, but the data has no camera, only "
+                "RT-1 needs camera frames, but the data has no camera, only "
                 f"{', '.join(spec.states) or 'no state vectors'}{' and objects' if spec.objects else ''}: train it on "
                 "data with images, or choose another policy"
             )
         if spec.objects is not None and spec.objects.max_pictured:
             raise ValueError(
-                f"RT-1 reads instructions of words alone, but prompts of the data hold up to "
+                f"RT-1 needs instructions of words only, but prompts of the data hold up to "
                 f"{spec.objects.max_pictured} pictured objects: choose data without them, or another policy"
             )
         self.config, self.spec, self.statistics = config, spec, statistics
         self.decode_with(config.decoding)
         self.cameras, width = tuple(spec.images), config.width
         self.language = config.language.build(spec, statistics, width)
-        self.actions = config.actions.build(spec, statistics, width).requires_grad_(False)  # no tokens are made
+        self.actions = config.actions.build(spec, statistics, width).requires_grad_(False)  # only its bins are used
         self.images = FilmEfficientNet(
             width=width,
             condition=width,
@@ -141,11 +138,16 @@ class RT1(Policy[RT1State]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    @property
+    def trunk(self) -> nn.Module:
+        """The transformer, whose parameters the paper counts."""
+        return self.transformer
+
     def loss(self, trajectory: Trajectory) -> Losses:
-        """Compute Eq. 1 and the share of actions predicted right; each action sees the last W frames.
+        """Compute Eq. 1 and the accuracy; each action attends to the last W frames.
 
         Raises:
-            ValueError: if there are pictures in the prompts.
+            ValueError: if prompts hold pictures.
         """
         (B, T), W, valid = trajectory.valid.shape, self.config.history, trajectory.valid
         first, number = trajectory.distinct_prompts()
@@ -158,24 +160,23 @@ class RT1(Policy[RT1State]):
 
         early = torch.arange(min(T, W), device=valid.device).expand(B, -1)
         outputs = self.transformer(frames[:, :W], early)
-        if T > W:  # from then on, each action has its own window
+        if T > W:  # later actions have a window of their own each
             windows = frames[:, 1:].unfold(1, W, 1).movedim(-1, 2).flatten(0, 1)
             last = self.transformer(windows, torch.full((len(windows), 1), W - 1, device=valid.device))
             outputs = torch.cat([outputs, last.unflatten(0, (B, T - W))[:, :, 0]], dim=1)
-        valid = trajectory.action_valid[:, :T] & valid
-        return behavior_cloning(self.head, self.head(outputs), trajectory.actions[:, :T], valid)
+        return one_action_loss(self.head, self.head(outputs), trajectory)
 
     @torch.no_grad()
     def start(
         self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
     ) -> RT1State:
-        """Begin one rollout per instruction."""
+        """Start one rollout per instruction."""
         condition, m = self.condition(instructions, pictures), self.transformer.frame_tokens
         return RT1State(
             condition=condition,
             frames=condition.new_zeros(len(condition), self.config.history, m, self.config.width),
             seen=torch.zeros(len(condition), dtype=torch.long, device=condition.device),
-            generators=[torch.Generator().manual_seed(seed) for seed in seeds],
+            generators=seeded_generators(seeds),
         )
 
     @torch.no_grad()
@@ -187,38 +188,38 @@ class RT1(Policy[RT1State]):
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> RT1State:
-        """Begin anew in some slots."""
-        fresh = self.start(instructions, seeds, pictures)
-        state.condition[where], state.frames[where], state.seen[where] = fresh.condition, fresh.frames, fresh.seen
-        for slot, generator in zip(where.nonzero()[:, 0].tolist(), fresh.generators, strict=True):
-            state.generators[slot] = generator
+        """Start new rollouts in some environments."""
+        state.condition[where] = self.condition(instructions, pictures)
+        state.frames[where] = 0.0
+        state.seen[where] = 0
+        reset_generators(state.generators, where, seeds)
         return state
 
     @torch.no_grad()
     def act(self, state: RT1State, observation: Observation) -> tuple[Float[Tensor, "B N"], RT1State]:
-        """Read the new frames, forget the oldest, and choose the next action; executed actions are not read."""
-        W, slots = self.config.history, torch.arange(len(state.seen), device=state.seen.device)
+        """Add the new frames, drop the oldest, and return the next action; executed actions are not used."""
+        W, env = self.config.history, torch.arange(len(state.seen), device=state.seen.device)
         full = (state.seen == W)[:, None, None, None]
         state.frames = torch.where(full, state.frames.roll(-1, dims=1), state.frames)
         at = state.seen.clamp(max=W - 1)
-        state.frames[slots, at] = self.frame_tokens(observation.images, state.condition)
+        state.frames[env, at] = self.frame_tokens(observation.images, state.condition)
         state.seen = at + 1
         predicted = self.head(self.transformer(state.frames, at[:, None]))
         return self.head.decode(predicted, self.decoding.temperature, state.generators)[:, 0], state
 
     def condition(self, instructions: Sequence[str], pictures: PromptPictures | None) -> Float[Tensor, "B D"]:
-        """Give one vector per instruction: the mean of its tokens.
+        """Return one vector per instruction: the mean of its tokens.
 
         Raises:
-            ValueError: if there are pictures in the prompts.
+            ValueError: if prompts hold pictures.
         """
         if pictures is not None:
-            raise ValueError("RT-1 reads instructions of words alone, but there are pictures in these prompts")
+            raise ValueError("RT-1 needs instructions of words only, but these prompts hold pictures")
         tokens, valid = self.language(instructions)
         return (tokens * valid[..., None]).sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
 
     def frame_tokens(
         self, images: Mapping[str, UInt8[Tensor, "frames 3 _ _"]], condition: Float[Tensor, "frames D"]
     ) -> Float[Tensor, "frames m D"]:
-        """Give the tokens of frames, those of one camera after those of the other."""
+        """Return the tokens of frames, camera after camera."""
         return torch.cat([self.images(images[camera], condition) for camera in self.cameras], dim=1)

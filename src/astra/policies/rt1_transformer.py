@@ -1,4 +1,4 @@
-"""The transformer of RT-1: tokens of frames read each other causally, actions read frames only.
+"""The transformer of RT-1: frame tokens attend causally to each other, action tokens to frame tokens only.
 
             frame 1   frame 2                       frame 1   frame 2
             i i       i i                           i i       i i
@@ -7,7 +7,7 @@
     i       1 1       1 .                  a_2      1 1       1 1
     i       1 1       1 1                  a_2      1 1       1 1
 
-No token reads an action, not even itself: the input of an action's token is its position alone.
+No token attends to an action token, not even itself: its input is its position only.
 
 Source: Brohan et al. 2023 and the mask and sizes of its published code.
 """
@@ -22,10 +22,10 @@ from astra.attention.layers import by_head, drop
 
 
 class RT1Block(nn.Module):
-    """Attention whose heads are as wide as told, and one linear layer; pre-LN, 4 D H k + D^2 weights."""
+    """Pre-LN block: attention with heads of any width, and one linear layer; 4 D H k + D^2 weights."""
 
     def __init__(self, width: int, heads: int, head_width: int, dropout: float) -> None:
-        """Make the layers; weights are initialized by the transformer."""
+        """Build the layers; the transformer initializes their weights."""
         super().__init__()
         inner = heads * head_width
         self.heads, self.dropout = heads, dropout
@@ -35,12 +35,14 @@ class RT1Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = nn.Linear(width, width)
 
-    def forward(self, rows: Float[Tensor, "B R D"], num_read: int, mask: Tensor) -> Float[Tensor, "B R D"]:
-        """Attend to the first `num_read` rows by a mask, true where allowed, and transform."""
+    def forward(self, rows: Float[Tensor, "B R D"], num_frame_rows: int, mask: Tensor) -> Float[Tensor, "B R D"]:
+        """Attend to the first `num_frame_rows` rows where the mask is True, then transform."""
         normed = self.attention_norm(rows)
-        keys, values = (by_head(part, self.heads) for part in self.keys_values(normed[:, :num_read]).chunk(2, dim=-1))
-        read = F.scaled_dot_product_attention(by_head(self.q(normed), self.heads), keys, values, attn_mask=mask)
-        rows = rows + self._drop(self.out(read.transpose(1, 2).flatten(2)))
+        keys, values = (
+            by_head(part, self.heads) for part in self.keys_values(normed[:, :num_frame_rows]).chunk(2, dim=-1)
+        )
+        attended = F.scaled_dot_product_attention(by_head(self.q(normed), self.heads), keys, values, attn_mask=mask)
+        rows = rows + self._drop(self.out(attended.transpose(1, 2).flatten(2)))
         return rows + self._drop(self.feed_forward(self.feed_forward_norm(rows)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -48,9 +50,9 @@ class RT1Block(nn.Module):
 
 
 class RT1Transformer(nn.Module):
-    """Blocks over a few frames of m tokens, and N outputs at the frames that are asked.
+    """Blocks over a few frames of m tokens, with N action tokens after each predicting frame.
 
-    Deviation: a norm before the heads, which the policies here share.
+    Deviation: a norm before the heads, as in all policies here.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class RT1Transformer(nn.Module):
         frame_tokens: int,
         action_tokens: int,
     ) -> None:
-        """Make the layers and initialize them as GPT-2 does."""
+        """Build the layers and initialize them as GPT-2 does."""
         super().__init__()
         self.frame_tokens, self.action_tokens = frame_tokens, action_tokens
         self.inputs = nn.Linear(width, width)
@@ -82,16 +84,18 @@ class RT1Transformer(nn.Module):
             for layer in (block.out, block.feed_forward):
                 nn.init.normal_(layer.weight, std=init_std(width) / (2 * layers) ** 0.5)
 
-    def forward(self, frames: Float[Tensor, "B W m D"], asked: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
-        """Give the outputs of the actions at the frames asked, counted from the first frame given."""
+    def forward(self, frames: Float[Tensor, "B W m D"], predicting: Int[Tensor, "B Q"]) -> Float[Tensor, "B Q N D"]:
+        """Return the outputs of the action tokens after the predicting frames, which are numbered from 0."""
         W, m, N, device = frames.shape[1], self.frame_tokens, self.action_tokens, frames.device
         starts = (m + N) * torch.arange(W, device=device)[:, None]
         of_frames = self.positions(starts + torch.arange(m, device=device))
-        of_actions = self.positions((m + N) * asked[..., None] + m + torch.arange(N, device=device))
-        read = (self.inputs(frames) + of_frames).flatten(1, 2)
-        rows = torch.cat([read, of_actions.flatten(1, 2)], dim=1)
+        of_actions = self.positions((m + N) * predicting[..., None] + m + torch.arange(N, device=device))
+        frame_rows = (self.inputs(frames) + of_frames).flatten(1, 2)
+        rows = torch.cat([frame_rows, of_actions.flatten(1, 2)], dim=1)
         number = torch.arange(W * m, device=device)
-        last = torch.cat([number.expand(len(frames), -1), ((asked + 1) * m - 1).repeat_interleave(N, dim=1)], dim=1)
+        last = torch.cat(
+            [number.expand(len(frames), -1), ((predicting + 1) * m - 1).repeat_interleave(N, dim=1)], dim=1
+        )
         mask = (number <= last[..., None])[:, None]
         for block in self.blocks:
             rows = block(rows, W * m, mask)

@@ -1,14 +1,13 @@
-"""Named sizes of the policies: the paper's, and small ones for CPUs.
+"""Named sizes of the policies: the paper's sizes, and small ones for CPUs.
 
-Source: section 4.2, appendix A.10 and A.11. The counts of 19M, 43M and 198M hold a table of 1,024 positions in the
-trunk; the 38M does not, so it has relative positions here, whose tables lie outside the trunk.
+Source: section 4.2, appendix A.10 and A.11. The counts of 19M, 43M and 198M include a table of 1,024 positions. The
+count of 38M does not, so this size has relative positions, whose tables are not part of the trunk.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from astra.policies.astra import AstraConfig
 from astra.policies.decision_transformer import DecisionTransformerConfig
@@ -47,7 +46,7 @@ def astra_small() -> AstraConfig:
 
 
 def gato_42m() -> GatoConfig:
-    """Gato and Gato* of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    """Gato and Gato* of VIMA-Bench, Table 1, with the blocks of VIMA's code."""
     return GatoConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
 
 
@@ -57,27 +56,27 @@ def gato_44m() -> GatoConfig:
 
 
 def gato_198m() -> GatoConfig:
-    """Gato of ManiSkill, Table 2: Astra's trunk."""
+    """Gato of ManiSkill, Table 2, with Astra's trunk."""
     return GatoConfig(layers=10, heads=20, width=1280, positions="learned")
 
 
 def gato_43m() -> GatoConfig:
-    """Gato of Franka Kitchen, Table 5: Astra's trunk."""
+    """Gato of Franka Kitchen, Table 5, with Astra's trunk."""
     return GatoConfig(layers=6, heads=12, width=768, positions="learned")
 
 
 def gato_19m() -> GatoConfig:
-    """Gato of Push-T, Table 6: Astra's trunk."""
+    """Gato of Push-T, Table 6, with Astra's trunk."""
     return GatoConfig(layers=6, heads=8, width=512, positions="learned")
 
 
 def gato_small() -> GatoConfig:
-    """Gato for CPUs: the trunk of Astra's small size."""
+    """Gato for CPUs, with the trunk of Astra's small size."""
     return GatoConfig(layers=4, heads=4, width=128, positions="relative")
 
 
 def decision_transformer_42m() -> DecisionTransformerConfig:
-    """Decision Transformer of VIMA-Bench, Table 1, on the blocks of VIMA's code."""
+    """Decision Transformer of VIMA-Bench, Table 1, with the blocks of VIMA's code."""
     return DecisionTransformerConfig(layers=10, heads=16, width=512, positions="relative", block="vima")
 
 
@@ -87,12 +86,12 @@ def decision_transformer_44m() -> DecisionTransformerConfig:
 
 
 def decision_transformer_small() -> DecisionTransformerConfig:
-    """Decision Transformer for CPUs: the trunk of Astra's small size."""
+    """Decision Transformer for CPUs, with the trunk of Astra's small size."""
     return DecisionTransformerConfig(layers=4, heads=4, width=128, positions="relative")
 
 
 def vima_42m() -> VimaConfig:
-    """VIMA of VIMA-Bench and CALVIN, Tables 1 and 3; heads as wide as those of the Astra beside it, here and below."""
+    """VIMA of VIMA-Bench and CALVIN, Tables 1 and 3; heads of all VIMAs are as wide as Astra's in the same table."""
     return VimaConfig(layers=5, heads=16, width=512, positions="learned")
 
 
@@ -107,7 +106,7 @@ def vima_113m() -> VimaConfig:
 
 
 def vima_51m() -> VimaConfig:
-    """VIMA of six layers, which appendix A.10 compares on Push-T."""
+    """VIMA of six layers on Push-T, appendix A.10."""
     return VimaConfig(layers=6, heads=8, width=512, positions="learned")
 
 
@@ -117,37 +116,37 @@ def vima_26m() -> VimaConfig:
 
 
 def vima_small() -> VimaConfig:
-    """VIMA for CPUs; its trunk is 2 % larger than that of Astra's small size."""
+    """VIMA for CPUs; its trunk is 2% larger than that of Astra's small size."""
     return VimaConfig(layers=2, heads=4, width=112, positions="relative")
 
 
 def flamingo_42m() -> FlamingoConfig:
-    """Flamingo of VIMA-Bench and CALVIN, Tables 1 and 3: VIMA's trunk behind four layers of resampler."""
+    """Flamingo of VIMA-Bench and CALVIN, Tables 1 and 3, with VIMA's trunk after a resampler of four layers."""
     return FlamingoConfig(layers=5, heads=16, width=512, positions="learned", resampler_layers=4)
 
 
 def flamingo_small() -> FlamingoConfig:
-    """Flamingo for CPUs: the trunk of VIMA's small size."""
+    """Flamingo for CPUs, with the trunk of VIMA's small size."""
     return FlamingoConfig(layers=2, heads=4, width=112, positions="relative")
 
 
 def diffusion_43m() -> DiffusionConfig:
-    """Diffusion of Franka Kitchen and Push-T, Tables 5 and 6: Astra's trunk of 43M."""
+    """Diffusion of Franka Kitchen and Push-T, Tables 5 and 6, with the trunk of Astra (43M)."""
     return DiffusionConfig(layers=6, heads=12, width=768, positions="learned")
 
 
 def diffusion_small() -> DiffusionConfig:
-    """Diffusion for CPUs: the trunk of Astra's small size; actions are made in a tenth of the steps of training."""
+    """Diffusion for CPUs, with the trunk of Astra's small size; decoding takes a tenth of the training's steps."""
     return DiffusionConfig(layers=4, heads=4, width=128, positions="relative", decoding_steps=10)
 
 
 def rt1() -> RT1Config:
-    """RT-1 as it was published; the 46M of Tables 2 and 3 cannot be derived."""
+    """RT-1 as published; the 46M of Tables 2 and 3 cannot be derived."""
     return RT1Config()
 
 
 def rt1_small() -> RT1Config:
-    """RT-1 for CPUs: a trunk as large as Astra's small one, under an EfficientNet of a quarter of B0's channels."""
+    """RT-1 for CPUs: a trunk as large as Astra's small one, after an EfficientNet with a quarter of B0's channels."""
     return RT1Config(
         layers=6,
         heads=4,
@@ -162,13 +161,16 @@ def rt1_small() -> RT1Config:
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A named size and what the paper prints for it."""
+    """Named size of a policy, with the parameter count that the paper prints."""
 
     name: str
+    """Name on the command line and in tables, such as astra-19m."""
     policy: str
+    """Name of the policy in `astra.policies.POLICIES`."""
     make: Callable[[], PolicyConfig]
+    """Function that returns the configuration."""
     paper: str | None
-    """The count that the paper prints, in its own words; None where it has no such model."""
+    """Parameter count as the paper prints it; None if the paper has no such model."""
 
 
 SIZES = (
@@ -202,17 +204,15 @@ SIZES = (
 
 
 def trunk_parameters(config: PolicyConfig) -> int:
-    """Count the parameters of the trunk, from the modules that training builds, without allocating them."""
+    """Count the parameters of a policy's trunk, built as for training but without allocating memory."""
     one = torch.ones(1)
     statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
     spec = TrajectorySpec(
         states={"observation.state": 1},
         actions=ActionSpec(names=("x",), low=(0.0,), high=(1.0,)),
-        images={"camera": (96, 96)} if isinstance(config, RT1Config) else {},  # which reads nothing else
+        images={"camera": (96, 96)} if "images" in (config.states.reads or ()) else {},
         instructions=("go",),
     )
     with torch.device("meta"):
         policy = config.build(spec, Statistics(states={"observation.state": statistics}, actions=statistics))
-    trunk = policy.transformer
-    assert isinstance(trunk, nn.Module)
-    return sum(parameter.numel() for parameter in trunk.parameters())
+    return sum(parameter.numel() for parameter in policy.trunk.parameters())

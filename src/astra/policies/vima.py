@@ -1,4 +1,4 @@
-"""VIMA: object tokens and one token per action, over a prompt that every layer reads by cross-attention.
+"""VIMA: object tokens and one token per action, with cross-attention to the prompt in every layer.
 
     prompt    p1 p2 p3 ---------------------------+
                                                   v in every layer
@@ -8,7 +8,7 @@
                     a             a               all dimensions at once
 
 A state keeps all its tokens: objects, cameras, state vectors. Source: Jiang et al. 2023, VIMA; section 4.3, A.9.
-Deviation: tokenizers, heads and initialization are Astra's, as in all policies here; VIMA has MLPs as heads.
+Deviation: tokenizers, heads and initialization are Astra's, as in all policies here; VIMA's heads are MLPs.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class VimaConfig(CrossAttentionConfig):
     """Size and options of a VIMA."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Vima":
-        """Make the policy, with new weights."""
+        """Build the policy with new weights."""
         return Vima(self, spec, statistics)
 
 
@@ -32,9 +32,9 @@ class Vima(CrossAttentionPolicy):
     config: VimaConfig
 
     def __init__(self, config: VimaConfig, spec: TrajectorySpec, statistics: Statistics) -> None:
-        """Make tokenizers, trunk and head.
+        """Build tokenizers, trunk and head.
 
         Raises:
-            ValueError: if the options contradict each other.
+            ValueError: if options contradict each other.
         """
         super().__init__(config, spec, statistics)

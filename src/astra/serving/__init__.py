@@ -1,1 +1,1 @@
-"""Serving: the control step as a pure function, and exported."""
+"""Serving: the control step of a policy as a pure function, and its export."""

@@ -1,8 +1,8 @@
-"""The cached control step of Astra as a pure function of tensors, to be exported and run without this library.
+"""The control step of Astra as a pure function of tensors, which can be exported and run without this library.
 
-The cache is a ring of timesteps that the caller keeps: the program gets all of it and gives the keys and values of the
-tokens it has just read, which the caller writes at `StepRunner.columns`. What lies where in the ring follows from the
-timestep alone, so the program makes its own mask.
+The caller keeps the cache, a ring buffer of timesteps. The function takes all of it and returns the keys and values of
+the new tokens, which the caller writes to `StepRunner.columns`. The timestep alone determines what the ring holds, so
+the function computes its own mask.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,29 +21,30 @@ from astra.policies.astra import Astra
 from astra.trajectory import Observation, VectorStatistics
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Plan (1, H, N), the head's outputs (1, H, N, K), new keys and new values (layers, 1, heads, N + M, d)."""
+"""Action chunk (1, C, N), outputs of the head (1, C, N, K), new keys and values (layers, 1, heads, N + M, d)."""
 
 
 class ControlStep(nn.Module):
-    """One control step of one slot; `timesteps` is what its cache has room for."""
+    """One control step of one environment."""
 
     def __init__(self, policy: Astra, timesteps: int | None = None) -> None:
-        """Hold the policy.
+        """Store the policy.
+
+        Args:
+            policy: The policy; it is set to evaluation mode.
+            timesteps: Capacity of the cache; None for 300. With a window, the capacity is W + 1 and must not be given.
 
         Raises:
-            ValueError: if the number of timesteps does not fit the policy, or it sees objects.
+            ValueError: if the policy cannot be exported, or the number of timesteps does not fit it.
         """
         super().__init__()
-        if policy.spec.objects is not None:
-            raise ValueError("a policy that sees objects one by one cannot be exported yet")
-        if policy.queries is None or policy.causal_segments:
-            raise ValueError("only trajectory attention with action queries can be exported")
-        self.queries = policy.queries
-        self.policy = policy.eval()
+        self.policy = policy.exportable().eval()
+        assert self.policy.queries is not None
+        self.queries = self.policy.queries
         self.timesteps = _check_timesteps(policy, timesteps)
         sizes, window = policy.sizes, policy.config.window
         check_control_steps(
-            sizes, window, len(policy.queries), self.timesteps if window is None else 2 * self.timesteps + 1
+            sizes, window, len(self.queries), self.timesteps if window is None else 2 * self.timesteps + 1
         )
         ring = [segment_ids(Kind.STATE, sizes.state), segment_ids(Kind.ACTION, sizes.action)]
         ids = concatenate(segment_ids(Kind.PROMPT, sizes.prompt), *(ring * self.timesteps))
@@ -55,13 +56,19 @@ class ControlStep(nn.Module):
         timestep: Int[Tensor, "1"],
         previous_action: Float[Tensor, "1 N"],
         prompt_valid: Bool[Tensor, "1 L"],
-        keys: Float[Tensor, "layers 1 heads C d"],
-        values: Float[Tensor, "layers 1 heads C d"],
+        keys: Float[Tensor, "layers 1 heads columns d"],
+        values: Float[Tensor, "layers 1 heads columns d"],
         *observed: Tensor,
     ) -> Outputs:
-        """Compute the next plan from the cache, the executed action and what is observed, in the order of the spec.
+        """Predict the next action chunk from the cache, the executed action and the observation.
 
-        Where actions are measured from a state vector, the executed one comes less that vector at its own timestep.
+        Args:
+            timestep: Timestep of the observation, from 0.
+            previous_action: The executed action, relative to its own reference state if actions are relative.
+            prompt_valid: True for real prompt tokens.
+            keys: Keys of the cache.
+            values: Values of the cache.
+            observed: State vectors, then camera frames, in the order of the spec.
         """
         policy, sizes = self.policy, self.policy.sizes
         t = timestep[:, None]
@@ -70,38 +77,43 @@ class ControlStep(nn.Module):
         observation = Observation(states=vectors, images=images, previous_action=previous_action)
         states, _ = policy.states(observation)
         new = concatenate(_at(Kind.ACTION, sizes.action, t - 1), _at(Kind.STATE, sizes.state, t))
-        asked = _at(Kind.QUERY, len(self.queries), t)
-        tokens = policy.place(torch.cat([policy.actions(previous_action), states], dim=1), new)
-        queries = policy.place(self.queries[None], asked)
+        query_ids = _at(Kind.QUERY, len(self.queries), t)
+        tokens = policy.add_positions(torch.cat([policy.actions(previous_action), states], dim=1), new)
+        queries = policy.add_positions(self.queries[None], query_ids)
 
         stored = TokenIds(self.get_buffer("kind")[None], self._stored_timesteps(t), self.get_buffer("slot")[None])
         columns = concatenate(stored, new)
         valid = torch.cat([prompt_valid, stored.timestep[:, sizes.prompt :] >= 0, new.timestep >= 0], dim=1)
-        rows = concatenate(new, asked)
+        rows = concatenate(new, query_ids)
         allowed = masks.may_attend(rows, columns, window=policy.config.window) & valid[:, None, :]
         mask = additive(allowed, tokens.dtype)[:, None]
         if policy.relative is not None:
             mask = mask + policy.relative.bias(rows, columns)
 
         flat = torch.cat([tokens[0], queries[0]])
-        num_read = sizes.action + sizes.state
-        fresh: list[tuple[Tensor, Tensor]] = []
+        num_context = sizes.action + sizes.state
+        computed: list[tuple[Tensor, Tensor]] = []
         for layer, block in enumerate(policy.transformer.blocks):
-            kernel = _StepKernel(keys[layer], values[layer], mask, fresh)
+            kernel = _StepKernel(keys[layer], values[layer], mask, computed)
             last = layer == len(policy.transformer.blocks) - 1
-            flat = block(flat, num_read, kernel, first=num_read if last else 0)
+            flat = block(flat, num_context, kernel, first=num_context if last else 0)
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))
         predicted = policy.head(outputs)
         chunk = policy.head.decode(predicted, 0.0, [])
         if (reference := policy.reference(observation)) is not None:
             chunk = policy.within_bounds(chunk + reference[:, None])
-        return chunk, predicted, torch.stack([key for key, _ in fresh]), torch.stack([value for _, value in fresh])
+        return (
+            chunk,
+            predicted,
+            torch.stack([key for key, _ in computed]),
+            torch.stack([value for _, value in computed]),
+        )
 
-    def _stored_timesteps(self, t: Int[Tensor, "1 1"]) -> Int[Tensor, "1 C"]:
-        """Tell which timestep each column holds: the last one before t that falls on its place; below 0: none."""
-        sizes, place = self.policy.sizes, torch.arange(self.timesteps)[None]
-        states = t - 1 - torch.remainder(t - 1 - place, self.timesteps)
-        actions = t - 2 - torch.remainder(t - 2 - place, self.timesteps)
+    def _stored_timesteps(self, t: Int[Tensor, "1 1"]) -> Int[Tensor, "1 columns"]:
+        """Return the timestep that each column of the cache holds at timestep t; below 0 if it is empty."""
+        sizes, index = self.policy.sizes, torch.arange(self.timesteps)[None]
+        states = t - 1 - torch.remainder(t - 1 - index, self.timesteps)
+        actions = t - 2 - torch.remainder(t - 2 - index, self.timesteps)
         ring = torch.cat(
             [states[..., None].expand(-1, -1, sizes.state), actions[..., None].expand(-1, -1, sizes.action)], dim=-1
         )
@@ -109,67 +121,67 @@ class ControlStep(nn.Module):
 
 
 class _StepKernel:
-    """Reads stored and new keys and values; collects the new ones."""
+    """Attention to stored and new keys and values; collects the new ones."""
 
-    def __init__(self, keys: Tensor, values: Tensor, mask: Tensor, fresh: list[tuple[Tensor, Tensor]]) -> None:
-        self.keys, self.values, self.mask, self.fresh = keys, values, mask, fresh
+    def __init__(self, keys: Tensor, values: Tensor, mask: Tensor, computed: list[tuple[Tensor, Tensor]]) -> None:
+        self.keys, self.values, self.mask, self.computed = keys, values, mask, computed
 
     def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
         heads = self.keys.shape[1]
         new = keys_and_values(keys_values[None], heads)
-        self.fresh.append(new)
+        self.computed.append(new)
         keys, values = torch.cat([self.keys, new[0]], dim=2), torch.cat([self.values, new[1]], dim=2)
         q = by_head(torch.cat([part for part in (q_read, q_queries) if part is not None])[None], heads)
-        # Plain products: exporters take the fused attention apart, and then its output lies otherwise in memory.
+        # Plain products: exporters decompose fused attention, and the result has another memory layout.
         scores = (q / q.shape[-1] ** 0.5) @ keys.mT + self.mask[:, :, -q.shape[2] :]
         return (torch.softmax(scores, dim=-1) @ values)[0].transpose(0, 1).flatten(1)
 
 
 class StepRunner:
-    """Keeps the cache of an exported step: an example of what a robot's own program has to do."""
+    """Cache of an exported step: an example of what a robot's own program has to do."""
 
     def __init__(self, step: ControlStep, program: Callable[..., Sequence[Tensor]], instruction: str) -> None:
-        """Read the instruction.
+        """Start an episode.
 
         Args:
-            step: What was exported, for its sizes and the prompt.
-            program: What runs: the step itself, or an exported program.
-            instruction: The prompt in words.
+            step: The control step that was exported.
+            program: The program to run: the step itself, or an exported program.
+            instruction: Instruction of the episode.
         """
         self.program, self.sizes, self.capacity = program, step.policy.sizes, step.timesteps
-        self.prompt_valid, self.keys, self.values = read_prompt(step, instruction)
+        self.prompt_valid, self.keys, self.values = initial_cache(step, instruction)
         self.timestep = 0
-        self.origin_of = step.policy.reference
+        self.policy = step.policy
         self.reference: Tensor | float = 0.0
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
-        """Give the program's inputs at this timestep."""
+        """Return the inputs of the program at the current timestep."""
         observed = (*observation.states.values(), *observation.images.values())
         timestep = torch.tensor([self.timestep])
         executed = observation.previous_action - self.reference
         return (timestep, executed, self.prompt_valid, self.keys, self.values, *observed)
 
     def __call__(self, observation: Observation) -> tuple[Tensor, Tensor]:
-        """Make one step: give the plan and the head's outputs."""
+        """Run one control step; return the action chunk and the outputs of the head."""
         chunk, predicted, keys, values = self.program(*self.inputs(observation))
         columns = self.columns()
         self.keys[:, :, :, columns] = keys
         self.values[:, :, :, columns] = values
         self.timestep += 1
-        if (reference := self.origin_of(observation)) is not None:
+        if (reference := self.policy.reference(observation)) is not None:
             self.reference = reference
         return chunk, predicted
 
     def columns(self) -> list[int]:
-        """Tell where the new keys and values go: those of a_{t-1}, then those of s_t."""
+        """Return the columns of the new keys and values: those of a_{t-1}, then those of s_t."""
         M, N, L = self.sizes.state, self.sizes.action, self.sizes.prompt
         before, now = ((self.timestep - back) % self.capacity for back in (1, 0))
         return [L + before * (M + N) + M + i for i in range(N)] + [L + now * (M + N) + i for i in range(M)]
 
 
 @torch.no_grad()
-def read_prompt(step: ControlStep, instruction: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the cache at the start of an episode: which prompt columns are real, keys and values."""
+def initial_cache(step: ControlStep, instruction: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the cache at the start of an episode: which prompt tokens are real, keys and values."""
     cache = step.policy.start([instruction], [0]).cache
     L, columns = step.policy.sizes.prompt, len(step.get_buffer("kind"))
 
@@ -180,7 +192,7 @@ def read_prompt(step: ControlStep, instruction: str) -> tuple[Tensor, Tensor, Te
 
 
 def example_observation(policy: Astra, seed: int = 0) -> Observation:
-    """Draw an observation within the statistics of the data."""
+    """Sample a random observation with the statistics of the data."""
     generator = torch.Generator().manual_seed(seed)
     statistics, bounds = policy.statistics, policy.spec.actions
     low, high = torch.tensor(bounds.low), torch.tensor(bounds.high)
@@ -204,23 +216,23 @@ def _at(kind: Kind, size: int, timestep: Int[Tensor, "1 1"]) -> TokenIds:
 
 
 def _check_timesteps(policy: Astra, timesteps: int | None) -> int:
-    """Choose or check what the cache has room for."""
+    """Choose or check the capacity of the cache."""
     window = policy.config.window
     if window is not None:
         if timesteps is not None:
             raise ValueError(
-                f"this policy has a window of {window}: its cache has a size of its own, leave out timesteps"
+                f"this policy has a window of {window}, so its cache holds {window + 1} timesteps: omit --timesteps"
             )
         return window + 1
     timesteps = 300 if timesteps is None else timesteps
     positions, sizes = policy.transformer.positions, policy.sizes
     if timesteps < 1:
-        raise ValueError(f"an episode has at least 1 timestep, got timesteps={timesteps}")
+        raise ValueError(f"--timesteps must be at least 1, got {timesteps}")
     if positions is not None:
         room = positions.table.num_embeddings - sizes.prompt
         most = room // (sizes.state + sizes.action) - (policy.config.chunk_size - 1)
         if timesteps > most:
             raise ValueError(
-                f"the learned positions of this policy end after {most} timesteps, got timesteps={timesteps}"
+                f"the learned positions of this policy end after {most} timesteps, got --timesteps {timesteps}"
             )
     return timesteps

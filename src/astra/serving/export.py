@@ -1,4 +1,4 @@
-"""A trained policy to files that run without this library: `torch.export`, and ONNX where it is installed."""
+"""Export of a policy to files that run without this library: `torch.export`, and ONNX if it is installed."""
 
 import json
 import warnings
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from astra.policies.checkpoint import save_tensors
-from astra.serving.control_step import ControlStep, StepRunner, example_observation, read_prompt
+from astra.serving.control_step import ControlStep, StepRunner, example_observation, initial_cache
 
 INPUTS = ("timestep", "previous_action", "prompt_valid", "keys", "values")
-OUTPUTS = ("plan", "predicted", "new_keys", "new_values")
-CHECKED = 20
-"""Control steps over which an exported program is compared with the policy."""
+OUTPUTS = ("chunk", "predicted", "new_keys", "new_values")
+COMPARED_STEPS = 20
+"""Control steps for which an exported program is compared with the policy."""
 
 
 def export_program(step: ControlStep) -> torch.export.ExportedProgram:
@@ -26,14 +26,14 @@ def export_program(step: ControlStep) -> torch.export.ExportedProgram:
 
 
 def save_program(program: torch.export.ExportedProgram, folder: Path) -> Path:
-    """Write `control_step.pt2` and give its path."""
+    """Write `control_step.pt2` and return its path."""
     path = folder / "control_step.pt2"
     torch.export.save(program, path)
     return path
 
 
 def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: Path) -> Path:
-    """Write `control_step.onnx` and give its path.
+    """Write `control_step.onnx` and return its path.
 
     Raises:
         ImportError: if the extra `export` is not installed.
@@ -41,10 +41,10 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
     try:
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
+        raise ImportError("ONNX needs the extra `export`: run pip install '.[export]' in Astra's folder") from error
     path = folder / "control_step.onnx"
     names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
-    with warnings.catch_warnings():  # of its own deprecated pieces
+    with warnings.catch_warnings():  # about deprecated parts of the exporter itself
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(program, input_names=names, output_names=list(OUTPUTS), dynamo=True, verbose=False)
     assert exported is not None
@@ -53,7 +53,7 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
 
 
 def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
-    """Load an ONNX file into ONNX Runtime, on one thread; call it like the control step.
+    """Load an ONNX file into ONNX Runtime on one thread; the result is called like the control step.
 
     Raises:
         ImportError: if the extra `export` is not installed.
@@ -61,7 +61,7 @@ def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
     try:
         import onnxruntime  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: pip install '.[export]' in Astra's folder") from error
+        raise ImportError("ONNX needs the extra `export`: run pip install '.[export]' in Astra's folder") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -76,15 +76,14 @@ def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
 
 @torch.no_grad()
 def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor]]) -> tuple[float, int]:
-    """Run program and policy side by side; tell the largest difference of the head's outputs, and over how many steps.
+    """Return the largest relative difference of the head's outputs between program and policy, and the steps compared.
 
-    The difference is a share of the outputs. A policy with a window runs so far that every place of its cache is
-    written over.
+    With a window, the comparison is long enough that every column of the cache is overwritten.
     """
     instruction = _any_instruction(step)
     runner, state = StepRunner(step, program, instruction), step.policy.start([instruction], [0])
     window, worst = step.policy.config.window, 0.0
-    steps = min(CHECKED, step.timesteps) if window is None else CHECKED + window
+    steps = min(COMPARED_STEPS, step.timesteps) if window is None else COMPARED_STEPS + window
     for t in range(steps):
         observation = example_observation(step.policy, seed=t)
         expected = step.policy.predict(state, observation)
@@ -95,10 +94,10 @@ def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor
 
 
 def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -> None:
-    """Write `prompts.safetensors`, what each instruction puts into the cache, and `control_step.json`, a manual."""
+    """Write `prompts.safetensors`, the cached prompts, and `control_step.json`, a description of inputs and outputs."""
     prompts, sizes = {}, step.policy.sizes
     for number, instruction in enumerate(instructions):
-        valid, keys, values = read_prompt(step, instruction)
+        valid, keys, values = initial_cache(step, instruction)
         prompts |= {f"{number}.valid": valid.to(torch.uint8), f"{number}.keys": keys[:, :, :, : sizes.prompt]}
         prompts[f"{number}.values"] = values[:, :, :, : sizes.prompt]
     save_tensors(prompts, folder / "prompts.safetensors")
@@ -116,7 +115,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         "state_tokens": sizes.state,
         "action_tokens": sizes.action,
         "chunk_size": step.policy.config.chunk_size,
-        "actions_measured_from": step.policy.config.reference_state,
+        "reference_state": step.policy.config.reference_state,
         "instructions": list(instructions),
     }
     (folder / "control_step.json").write_text(json.dumps(description, indent=2) + "\n")

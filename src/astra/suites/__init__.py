@@ -1,1 +1,1 @@
-"""Suites: policies are measured in benchmark suites."""
+"""Measure policies in benchmark suites, beside controls, an expert and the no-op baseline."""

@@ -15,15 +15,15 @@ class ProprioceptionConfig:
     """How a state vector becomes one token."""
 
     frequencies: int = 0
-    """Fourier frequencies per dimension, which sharpen small differences; 0: the normalized values alone."""
+    """Fourier frequencies per dimension, which sharpen small differences; 0: only the normalized values."""
 
     def build(self, statistics: VectorStatistics, width: int) -> "VectorTokenizer":
-        """Make the tokenizer of one state vector."""
+        """Build the tokenizer of one state vector."""
         return VectorTokenizer(self, statistics, width)
 
 
 class VectorTokenizer(nn.Module):
-    """One token from one state vector: normalize, optionally add Fourier features, then a two-layer MLP."""
+    """Tokenizer of one state vector: normalize, optionally add Fourier features, then apply a two-layer MLP."""
 
     mean: Tensor
     std: Tensor
@@ -31,12 +31,12 @@ class VectorTokenizer(nn.Module):
     range: Tensor
 
     def __init__(self, config: ProprioceptionConfig, statistics: VectorStatistics, width: int) -> None:
-        """Make the MLP.
+        """Build the MLP.
 
         Args:
-            config: the number of Fourier frequencies.
-            statistics: of this vector; they travel with the policy's statistics, not with its weights.
-            width: width of a token and of the MLP.
+            config: Number of Fourier frequencies.
+            statistics: Statistics of this vector; they are saved with the policy's statistics, not with its weights.
+            width: Width of a token and of the MLP.
         """
         super().__init__()
         self.frequencies = config.frequencies
@@ -50,7 +50,7 @@ class VectorTokenizer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(features, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, vectors: Float[Tensor, "*batch _"]) -> Float[Tensor, "*batch D"]:
-        """Give one token per vector."""
+        """Return one token per vector."""
         normalized = (vectors - self.mean) / self.std
         if self.frequencies:
             scaled = 2 * (vectors - self.low) / self.range - 1
@@ -59,7 +59,7 @@ class VectorTokenizer(nn.Module):
 
 
 def fourier_features(values: Float[Tensor, "*batch n"], frequencies: int) -> Float[Tensor, "*batch m"]:
-    """Give sin and cos of `values * pi * 2**k` for k below `frequencies`, for values in [-1, 1].
+    """Return sin and cos of `values * pi * 2**k` for k below `frequencies`, for values in [-1, 1].
 
     Source: Mildenhall et al. 2020, NeRF, equation 4.
     """

@@ -1,10 +1,10 @@
-"""Any number of state tokens to a few: Flamingo's perceiver resampler.
+"""Flamingo's perceiver resampler: any number of state tokens to a few.
 
-Learned latents, the same at every timestep, attend to the tokens of the state and to themselves, a few layers long;
-what becomes of them are the state's tokens. A hidden object is never read.
+Learned latents, the same at every timestep, attend to the tokens of the state and to themselves for a few layers; the
+results are the state's tokens. Hidden objects are ignored.
 
 Source: Alayrac et al. 2022, Flamingo, section 3.1; VIMA's comparison (four latents per timestep).
-Deviation: the feed-forward halves are gated (GEGLU), as in the trunk behind; Flamingo's are not.
+Deviation: the feed-forward halves are gated (GEGLU), as in the trunk that follows; Flamingo's are not.
 """
 
 import torch
@@ -17,20 +17,21 @@ from astra.attention.vima_block import CrossBlock
 
 
 class Resampler(nn.Module):
-    """Latents that read the tokens of a state: 16 D^2 + 4 D parameters per layer."""
+    """Perceiver resampler: latents attend to the tokens of a state, 16 D^2 + 4 D parameters per layer."""
 
     def __init__(
         self, *, num_tokens: int, latents: int, layers: int, heads: int, width: int, dropout: float = 0.0
     ) -> None:
-        """Make and initialize latents and layers.
+        """Build and initialize latents and layers.
 
         Args:
-            num_tokens: Tokens of a state, each of which gets a vector of its own: two cameras' look alike otherwise.
-            latents: Tokens that come out.
-            layers: Times that latents read.
-            heads: Heads of attention.
+            num_tokens: Tokens of a state; each gets a learned embedding, since those of two cameras look alike
+                otherwise.
+            latents: Number of output tokens.
+            layers: Number of cross-attention layers.
+            heads: Number of attention heads.
             width: D.
-            dropout: Share of activations dropped in training.
+            dropout: Dropout probability in training.
 
         Raises:
             ValueError: if there are no latents or no layers.
@@ -48,7 +49,7 @@ class Resampler(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M"]
     ) -> Float[Tensor, "*batch R D"]:
-        """Give the latents that have read the valid tokens."""
+        """Return the latents after they attended to the valid tokens."""
         batch = valid.shape[:-1]
         rows = self.norm(tokens + self.slots).flatten(0, -3)
         real = torch.cat([valid, valid.new_ones(*batch, len(self.latents))], dim=-1)

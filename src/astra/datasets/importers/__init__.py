@@ -1,1 +1,1 @@
-"""Importers: one file per foreign format, each yields episodes."""
+"""Importers: one file per foreign format; each yields episodes."""

@@ -1,4 +1,4 @@
-"""Diffusion Policy's replay buffers: zarr v2 stores with `data/*` and `meta/episode_ends`, as folders or .tar files.
+"""Importer of Diffusion Policy's replay buffers: zarr v2 stores with `data/*` and `meta/episode_ends`, folders or .tar.
 
 Source: https://github.com/real-stanford/diffusion_policy, `diffusion_policy/common/replay_buffer.py`.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from astra.datasets.episode import Episode, is_camera
 
 VECTORS = {"state": "observation.state", "action": "action"}
-"""The arrays that are read if nothing else is said, and the columns they become."""
+"""Arrays that are read by default, and the columns they become."""
 
 
 def read_diffusion_policy_zarr(
@@ -24,13 +24,13 @@ def read_diffusion_policy_zarr(
 
     Args:
         store: A zarr folder, or a .tar file of one.
-        instruction: What the demonstrators did; such stores do not say.
-        fps: Timesteps per second; such stores do not say.
-        columns: Column name by the name of each array wanted, such as {"img": "observation.image"}. Vectors are
-            flattened per timestep to float32, frames become uint8.
+        instruction: Instruction of all episodes; the store has none.
+        fps: Timesteps per second; the store does not record them.
+        columns: Column name of each array to read, such as {"img": "observation.image"}. Vectors are flattened per
+            timestep to float32, frames become uint8.
 
     Raises:
-        FileNotFoundError: if there is no such store.
+        FileNotFoundError: if the store does not exist.
         ModuleNotFoundError: if zarr is not installed.
         ValueError: if the store is truncated, or lacks an array or a part of one.
     """
@@ -45,18 +45,18 @@ def read_diffusion_policy_zarr(
 
 
 def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
-    """Unpack the arrays wanted and return the folder of the store."""
+    """Extract the wanted arrays and return the folder of the store."""
     try:
         with tarfile.open(archive) as tar:
             members = tar.getmembers()
             groups = [member.name for member in members if member.name.split("/")[-1] == ".zgroup"]
             if not groups:
-                raise ValueError(f"{archive} holds no zarr store; expected a .zgroup in it")
+                raise ValueError(f"{archive} holds no zarr store; expected a .zgroup file in it")
             root = min(groups, key=len).removesuffix(".zgroup")
             wanted = tuple(root + part for part in (".z", "meta/", "data/.z", *(f"data/{name}/" for name in columns)))
             tar.extractall(into, [member for member in members if member.name.startswith(wanted)], filter="data")
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{archive} is not a whole .tar file ({error}); copy it again") from error
+        raise ValueError(f"{archive} is not a valid .tar file (truncated?): {error}; copy it again") from error
     return into / root
 
 
@@ -64,10 +64,12 @@ def _read(store: Path, instruction: str, fps: float, columns: Mapping[str, str])
     arrays = {name: _open(store, f"data/{name}") for name in columns}
     ends = _slice(_open(store, "meta/episode_ends"), 0, None, f"{store}, array 'episode_ends'")
     if len(ends) == 0 or (np.diff(ends, prepend=0) <= 0).any():
-        raise ValueError(f"{store}: episode_ends is {ends.tolist()}, expected rising numbers of timesteps")
+        raise ValueError(f"{store}: episode_ends is {ends.tolist()}, expected increasing numbers of timesteps")
     for name, array in arrays.items():
         if array.shape[0] != ends[-1]:
-            raise ValueError(f"{store}: array {name!r} has {array.shape[0]} timesteps, the episodes end at {ends[-1]}")
+            raise ValueError(
+                f"{store}: array {name!r} has {array.shape[0]} timesteps, but the episodes end at {ends[-1]}"
+            )
     for index, (start, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
         where = {name: f"{store}, array {name!r}, episode {index}" for name in columns}
         values = {
@@ -85,11 +87,11 @@ def _open(store: Path, name: str) -> Any:
     try:
         array = zarr.open_array(store / name, mode="r", zarr_format=2)
     except FileNotFoundError as error:
-        raise ValueError(f"{store} has no array {name!r}, which a replay buffer of Diffusion Policy has") from error
+        raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy") from error
     if array.nchunks_initialized < array.nchunks:
         raise ValueError(
-            f"{store}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} chunks, and zarr would read "
-            "the others as zeros; copy the store again, whole"
+            f"{store}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} zarr chunks, and zarr would "
+            "read the others as zeros; copy the whole store again"
         )
     return array
 
@@ -98,7 +100,7 @@ def _slice(array: Any, start: int, end: int | None, where: str) -> np.ndarray:
     try:
         return np.asarray(array[start:end])
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"{where}: a chunk is damaged ({error}); copy the store again") from error
+        raise ValueError(f"{where}: a zarr chunk is damaged ({error}); copy the store again") from error
 
 
 def _convert(column: str, values: np.ndarray, where: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""LeRobotDataset: the native format on disk."""
+"""LeRobotDataset, the native format on disk."""

@@ -1,4 +1,4 @@
-"""A LeRobotDataset v3.0 on disk, opened: its spec, its episodes and memory-mapped columns."""
+"""LeRobotDataset v3.0, opened for training: its spec, its episodes and memory-mapped columns."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,42 +16,44 @@ from astra.trajectory import Modality, TrajectorySpec
 
 @dataclass(frozen=True, kw_only=True)
 class LeRobotDataset:
-    """Demonstrations, one after the other in the rows of every column."""
+    """Demonstrations of a dataset; the rows of every column are the timesteps of all episodes, one after the other."""
 
     folder: Path
-    """Where the dataset lies."""
+    """Folder of the dataset."""
     spec: TrajectorySpec
-    """What its trajectories hold."""
+    """Contents of its trajectories."""
     instructions: tuple[str, ...]
-    """What the demonstrator was told, by episode."""
+    """Instruction of each episode."""
     starts: Int64[np.ndarray, " episodes"]
     """First row of each episode."""
     ends: Int64[np.ndarray, " episodes"]
     """Row after the last one of each episode."""
     columns: Mapping[str, np.ndarray]
-    """Memory-mapped, read-only: vectors float32 (rows, n), frames uint8 (rows, height, width, 3); of objects, crops
-    uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
+    """Memory-mapped, read-only arrays by column name: vectors float32 (rows, n), frames uint8 (rows, height, width, 3);
+    crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
     prompts: StoredPrompts | None = None
-    """The pictures of prompts; None where all are words alone."""
+    """Pictures of prompts; None if no prompt has any."""
 
     @classmethod
     def open(
         cls, folder: str | Path, columns: Collection[str] | None = None, reads: Collection[Modality] | None = None
     ) -> "LeRobotDataset":
-        """Open a dataset; the first time its columns are checked and put into a cache.
+        """Open a dataset; the first time, its columns are checked and cached.
 
-        What is not wanted is neither decoded nor cached, and the spec does not have it.
+        Columns that are not wanted are neither decoded nor cached, and are missing from the spec.
 
         Args:
             folder: The dataset.
-            columns: The observations wanted, such as {"observation.state"}, `observation.objects.VIEW` for all of a
-                view; None: all. Actions always come.
-            reads: Whether images and objects are wanted among them; state vectors always are, since actions may be
-                measured from one, and so are the pictures of prompts. None: both.
+            columns: Observations to read, such as {"observation.state"}, or `observation.objects.VIEW` for all columns
+                of
+                a view; None: all. Actions are always read.
+            reads: Modalities to read beside state vectors: images, objects or both; None: both. State vectors are
+                always
+                read, since actions may be relative to one, and so are the pictures of prompts.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
-            ValueError: if a file is truncated, has another version, contradicts another, or holds NaN or infinite
+            ValueError: if a file is truncated, has another version, contradicts another file, or holds NaN or infinite
                 values; the message names the episode and the column.
         """
         folder = Path(folder)
@@ -72,7 +74,7 @@ class LeRobotDataset:
 
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
-        """Timesteps of each episode."""
+        """Number of timesteps of each episode."""
         return self.ends - self.starts
 
     def episode(self, index: int) -> Episode:
@@ -83,14 +85,14 @@ class LeRobotDataset:
         return Episode(instruction=self.instructions[index], columns=columns, fps=self.spec.fps, pictures=pictures)
 
     def split_episodes(self, fraction: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Split the episodes at random into those to train on and those held out; each in rising order.
+        """Split the episodes at random into those for training and those held out; each in rising order.
 
         Args:
-            fraction: Share of the episodes to hold out, in [0, 1); rounded, but one at least where it is not 0.
-            seed: Of the choice.
+            fraction: Share of the episodes to hold out, in [0, 1); rounded, but at least one episode unless it is 0.
+            seed: Seed of the split.
 
         Raises:
-            ValueError: if the fraction is outside [0, 1) or no episode would be left to train on.
+            ValueError: if the fraction is outside [0, 1) or no episode would be left for training.
         """
         if not 0 <= fraction < 1:
             raise ValueError(f"got the validation fraction {fraction}, expected 0 <= fraction < 1")

@@ -1,29 +1,31 @@
-"""LeRobotDataset v3.0 in words: where its files lie and which type each column has.
+"""LeRobotDataset v3.0 on disk: where its files lie and which type each column has.
 
-    meta/info.json                              version, rate, features, counts
+    meta/info.json                              version, frame rate, features, counts
     meta/stats.json                             statistics of every feature
     meta/tasks.parquet                          task_index by instruction
     meta/episodes/chunk-000/file-000.parquet    one row per episode: instruction, rows, file, statistics
     data/chunk-000/file-000.parquet             one row per timestep, many episodes per file
 
-Vectors are fixed-size lists (scalars where their length is 1), images are struct{bytes, path}. The crops of all
-objects in a view are one image, side by side; their boxes are one vector. What LeRobot does not know of are
+Vectors are fixed-size lists (scalars if their length is 1), images are struct{bytes, path}. The crops of all
+objects in a view are one image, side by side; their boxes are one vector. Two things are unknown to LeRobot:
 
     meta/prompts.parquet                        one row per distinct prompt with pictures; see prompts.py
-    prompt_index                                in the row of an episode; -1: a prompt of words alone
+    prompt_index                                column of the episodes; -1 for a prompt without pictures
 
 Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.
 """
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
 
 from astra.datasets.episode import is_camera, object_column
-from astra.datasets.lerobot.png import encode_png
 from astra.objects import CROP
 
 VERSION = "v3.0"
@@ -44,19 +46,20 @@ INDEX_COLUMNS = {
     "index": pa.int64(),
     "task_index": pa.int64(),
 }
-"""What every row carries beside its features: seconds and timestep in the episode, episode, row and instruction."""
+"""Columns of every row beside its features: time in seconds and timestep in the episode, episode, row and
+instruction."""
 
 Feature = dict[str, Any]
 """One entry of `features` in info.json: dtype, shape and names."""
 
 
 def is_image(column: str) -> bool:
-    """Tell whether a column is stored as images: frames of a camera, or crops."""
+    """Whether a column is stored as images: camera frames or crops."""
     return is_camera(column) or (object_column(column) or ("", ""))[1] == "crops"
 
 
-def stored(column: str, values: np.ndarray) -> np.ndarray:
-    """Give a column of an episode as it is stored: crops side by side (T, 32, 32 O, 3), boxes as vectors (T, 4 O)."""
+def to_stored(column: str, values: np.ndarray) -> np.ndarray:
+    """Return a column in its stored shape: crops side by side (T, 32, 32 O, 3), boxes as vectors (T, 4 O)."""
     match object_column(column):
         case (_, "crops"):
             return np.ascontiguousarray(values.swapaxes(1, 2)).reshape(len(values), CROP, -1, 3)
@@ -65,8 +68,8 @@ def stored(column: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def crops_of(sheet: np.ndarray) -> np.ndarray:
-    """Cut crops (O, 32, 32, 3) out of the image in which they lie side by side."""
+def split_crops(sheet: np.ndarray) -> np.ndarray:
+    """Split the image in which crops lie side by side into crops (O, 32, 32, 3)."""
     return sheet.reshape(CROP, -1, CROP, 3).swapaxes(0, 1)
 
 
@@ -82,7 +85,7 @@ def feature_of(column: str, values: np.ndarray, names: Sequence[str] | None) -> 
 
 
 def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task: int) -> dict[str, np.ndarray]:
-    """Make the columns which every dataset has, for one episode."""
+    """Build the columns that every dataset has, for one episode."""
     frame_index = np.arange(timesteps)
     return {
         "timestamp": (frame_index / fps).astype(np.float32),
@@ -94,12 +97,12 @@ def index_columns(timesteps: int, fps: float, episode: int, first_row: int, task
 
 
 def index_features() -> dict[str, Feature]:
-    """Describe the columns which every dataset has."""
+    """Describe the columns that every dataset has."""
     return {column: {"dtype": _DTYPES[kind], "shape": [1], "names": None} for column, kind in INDEX_COLUMNS.items()}
 
 
 def to_arrow(column: str, values: np.ndarray) -> pa.Array:
-    """Turn a stored column of an episode into the type which it has in a data file."""
+    """Convert a stored column of an episode to its type in a data file."""
     if is_image(column):
         frames = pa.array([encode_png(frame) for frame in values], pa.binary())
         return pa.StructArray.from_arrays([frames, pa.nulls(len(values), pa.string())], names=["bytes", "path"])
@@ -108,15 +111,35 @@ def to_arrow(column: str, values: np.ndarray) -> pa.Array:
 
 
 def to_numpy(values: pa.Array) -> np.ndarray:
-    """Turn vectors or scalars of a data file into an array (rows, n)."""
+    """Convert vectors or scalars of a data file to an array (rows, n)."""
     rows = len(values)
     while isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
         values = values.flatten()
     return values.to_numpy(zero_copy_only=False).reshape(rows, -1)
 
 
+def encode_png(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """Compress one RGB frame without loss."""
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, format="PNG", compress_level=3)
+    return file.getvalue()
+
+
+def decode_image(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """Decode one frame: PNG, or JPEG in datasets written by others.
+
+    Raises:
+        ValueError: if the bytes are not a complete image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{len(data)} bytes are not a complete image: {error}") from error
+
+
 def tasks_table(task_indices: Mapping[str, int]) -> pa.Table:
-    """Make the table of instructions, which pandas reads with the instruction as index."""
+    """Build the table of instructions, which pandas reads with the instruction as index."""
     table = pa.table(
         {
             "task_index": pa.array(list(task_indices.values()), pa.int64()),
@@ -160,4 +183,4 @@ _PANDAS_TASKS = json.dumps(
         "pandas_version": "2.2.0",
     }
 )
-"""What pandas wants to know of the table of instructions: which column is the index."""
+"""Metadata of the table of instructions by which pandas knows the index column."""

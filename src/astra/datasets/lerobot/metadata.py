@@ -1,4 +1,4 @@
-"""What a LeRobotDataset v3.0 says about itself, read from `meta/` and checked."""
+"""Metadata of a LeRobotDataset v3.0, read from `meta/` and checked."""
 
 import json
 from collections.abc import Collection
@@ -12,33 +12,33 @@ from jaxtyping import Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS, is_camera, object_column, views_of
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.parquet import read_parquet
 from astra.datasets.lerobot.prompts import read_placeholders
+from astra.datasets.lerobot.tables import read_parquet
 from astra.objects import ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, Modality, TrajectorySpec
 
 WIDENING = 0.01
-"""Share of the range of the data by which bounds that were not recorded go beyond it."""
+"""Margin of bounds that are taken from the data, as a share of the data's range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """The checked contents of `meta/`."""
+    """Checked contents of `meta/`."""
 
     columns: tuple[str, ...]
-    """Those wanted, `action` among them."""
+    """Columns to read, `action` among them."""
     ends: Int64[np.ndarray, " episodes"]
-    """Row after the last one, by episode."""
+    """Row after the last one of each episode."""
     instructions: tuple[str, ...]
-    """By episode."""
+    """Instruction of each episode."""
     prompts: Int64[np.ndarray, " episodes"] | None
-    """Which prompt with pictures each episode has, -1: none; None where there are no pictures at all."""
+    """Index of each episode's prompt with pictures, -1 for none; None if the dataset has no pictures."""
     pictured: tuple[tuple[str, ...], ...]
-    """By prompt with pictures, the placeholder of each object."""
+    """Placeholder of each pictured object, by prompt."""
     data_files: tuple[Path, ...]
-    """In the order of the rows."""
+    """Data files in the order of the rows."""
     spec: TrajectorySpec
-    """What the trajectories hold."""
+    """Contents of the trajectories."""
 
 
 def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collection[Modality] | None = None) -> Metadata:
@@ -46,13 +46,13 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
 
     Args:
         folder: The dataset.
-        columns: The columns wanted, `observation.objects.VIEW` for the three of a view; None: `action` and every
+        columns: Columns to read, `observation.objects.VIEW` for the three of a view; None: `action` and every
             `observation.*`.
-        reads: Whether images and objects are wanted among them; None: both.
+        reads: Modalities to read beside state vectors: images, objects or both; None: both.
 
     Raises:
         FileNotFoundError: if the folder or a file of `meta/` is missing.
-        ValueError: if a file is not whole, has another version, or contradicts another.
+        ValueError: if a file is damaged, has another version, or contradicts another file.
     """
     info = _read_info(folder)
     wanted = _choose(folder, info["features"], columns)
@@ -70,6 +70,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
         objects=_object_spec(folder, info, views_of(wanted), features, max(map(len, pictured), default=0)),
         instructions=tuple(sorted(set(instructions))),
         fps=float(info["fps"]),
+        suite=str(info.get(layout.OWN_KEY, {}).get("suite", "")),
     )
     places = dict.fromkeys(zip(episodes["data/chunk_index"], episodes["data/file_index"], strict=True))
     return Metadata(
@@ -83,12 +84,12 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
     )
 
 
-def by_readability(folder: Path) -> tuple[list[str], list[str]]:
-    """Tell the columns that can be read, and those kept as video, which cannot be read yet.
+def readable_and_video_columns(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the columns that can be read, and those stored as video, which cannot be read yet.
 
     Raises:
-        FileNotFoundError: if the folder is no dataset.
-        ValueError: if what it says about itself is damaged, or of another version.
+        FileNotFoundError: if the folder is not a dataset.
+        ValueError: if its metadata is damaged or of another version.
     """
     features = _choose(folder, _read_info(folder)["features"], None)
     videos = [column for column, feature in features.items() if feature["dtype"] == "video"]
@@ -97,35 +98,35 @@ def by_readability(folder: Path) -> tuple[list[str], list[str]]:
 
 def _read_info(folder: Path) -> dict[str, Any]:
     if not (folder / layout.INFO).exists():
-        raise FileNotFoundError(_no_data_set(folder))
+        raise FileNotFoundError(_explain_missing(folder))
     info = _read_json(folder / layout.INFO)
     _check_version(folder, info)
     return info
 
 
-def _no_data_set(folder: Path) -> str:
+def _explain_missing(folder: Path) -> str:
     if not folder.exists():
-        return f"{folder} does not exist: make it with astra collect or astra convert, or name another by --dataset"
+        return f"{folder} does not exist: create it with astra collect or astra convert, or give another --dataset"
     if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
-        return f"{folder} holds a policy, not demonstrations: look at it with astra inspect checkpoint {folder}"
-    return f"{folder} is no LeRobotDataset v3.0: it has no {layout.INFO}"
+        return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
+    return f"{folder} is not a LeRobotDataset v3.0: it has no {layout.INFO}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; copy the dataset again, whole")
+        raise FileNotFoundError(f"{path} is missing; copy the whole dataset again")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not whole JSON ({error}); copy the dataset again") from error
+        raise ValueError(f"{path} is not valid JSON (truncated?): {error}; copy the dataset again") from error
 
 
 def _check_version(folder: Path, info: dict[str, Any]) -> None:
     version = info.get("codebase_version")
     if version != layout.VERSION:
         raise ValueError(
-            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; LeRobot's own converter brings older "
-            "versions up to it"
+            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; convert it with LeRobot's own "
+            "converter"
         )
     if missing := {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"} - info.keys():
         raise ValueError(f"{folder / layout.INFO} lacks {', '.join(sorted(missing))}; copy the dataset again")
@@ -148,8 +149,8 @@ def _read(
     features = {column: feature for column, feature in wanted.items() if _modality(column, feature) in kinds}
     if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
         raise ValueError(
-            f"{folder} keeps {', '.join(videos)} as video, which cannot be read yet (image columns can): train without "
-            "them by --policy.states.reads vectors, or name the columns that are wanted by --observations"
+            f"{folder} stores {', '.join(videos)} as video, which cannot be read yet (image columns can): train "
+            "without them with --policy.states.reads vectors, or list the columns to read with --observations"
         )
     return features
 
@@ -161,7 +162,7 @@ def _modality(column: str, feature: layout.Feature) -> Modality:
 
 
 def _parts(column: str) -> list[str]:
-    """Give the columns of a view of objects, `observation.objects.VIEW`, and any other column as it is."""
+    """Return the columns of a view of objects, `observation.objects.VIEW`, or any other column as it is."""
     is_view = column.startswith(f"{OBJECTS}.") and object_column(column) is None
     return [f"{column}.{part}" for part in PARTS] if is_view else [column]
 
@@ -169,14 +170,14 @@ def _parts(column: str) -> list[str]:
 def _prompts(
     folder: Path, episodes: dict[str, list[Any]], instructions: tuple[str, ...]
 ) -> tuple[Int64[np.ndarray, " episodes"] | None, tuple[tuple[str, ...], ...]]:
-    """Give each episode's prompt with pictures, and by prompt the placeholder of each object."""
+    """Return each episode's prompt with pictures, and by prompt the placeholder of each object."""
     wanted = {index for index, instruction in enumerate(instructions) if placeholders(instruction)}
     if not wanted:
         return None, ()
     if layout.PROMPT_INDEX not in episodes:
         raise ValueError(
             f"{folder}: the instruction {instructions[min(wanted)]!r} has placeholders, but the episodes have no "
-            f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the dataset anew"
+            f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the dataset again"
         )
     names = read_placeholders(folder)
     prompts = np.asarray(episodes[layout.PROMPT_INDEX], dtype=np.int64)
@@ -188,7 +189,7 @@ def _prompts(
             raise ValueError(
                 f"{folder / layout.PROMPTS}: the instruction of episode {index}, {instruction!r}, needs pictures for "
                 f"{', '.join(placeholders(instruction)) or 'nothing'}, but prompt {prompt} of {len(names)} has "
-                f"{', '.join(found or ()) or 'none'}; copy the dataset again, whole"
+                f"{', '.join(found or ()) or 'none'}; copy the whole dataset again"
             )
     return prompts, tuple(map(tuple, names))
 
@@ -200,7 +201,7 @@ def _object_spec(
     features: dict[str, layout.Feature],
     max_pictured: int,
 ) -> ObjectSpec | None:
-    """Describe the objects of the views wanted, or of all views where prompts alone show objects."""
+    """Describe the objects of the wanted views, or of all views if only prompts show objects."""
     own = info.get(layout.OWN_KEY, {})
     sizes, max_pictured = own.get("views", {}), max(max_pictured, own.get("max_pictured", 0))
     shown = views_of(features)
@@ -209,7 +210,7 @@ def _object_spec(
         return None
     if missing := [view for view in views if view not in sizes]:
         raise ValueError(
-            f"{folder / layout.INFO} does not tell the size of the view {missing[0]!r} of objects under "
+            f"{folder / layout.INFO} lacks the size of the view {missing[0]!r} of objects under "
             f"{layout.OWN_KEY!r}, {'views'!r}; copy the dataset again"
         )
     numbers = {int(features[f"{OBJECTS}.{view}.valid"]["shape"][0]) for view in shown}
@@ -223,7 +224,7 @@ def _object_spec(
 def _read_episodes(folder: Path) -> dict[str, list[Any]]:
     paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
     if not paths:
-        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the dataset again, whole")
+        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the whole dataset again")
     columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
     columns += [layout.PROMPT_INDEX] * (folder / layout.PROMPTS).exists()
     return pa.concat_tables([read_parquet(path, columns) for path in paths]).to_pydict()
@@ -233,13 +234,13 @@ def _check_rows(folder: Path, info: dict[str, Any], episodes: dict[str, list[Any
     number = len(ends)
     if number == 0 or episodes["episode_index"] != list(range(number)) or number != info["total_episodes"]:
         raise ValueError(
-            f"{folder}: {layout.INFO} tells of {info['total_episodes']} episodes, {layout.EPISODES} and its siblings "
-            f"hold {number}; copy the dataset again, whole"
+            f"{folder}: {layout.INFO} says {info['total_episodes']} episodes, but {layout.EPISODES} and its "
+            f"siblings have {number}; copy the whole dataset again"
         )
     if episodes["dataset_from_index"] != [0, *ends[:-1].tolist()] or ends[-1] != info["total_frames"]:
         raise ValueError(
-            f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} tells of "
-            f"{info['total_frames']}, or they leave gaps; copy the dataset again, whole"
+            f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} says "
+            f"{info['total_frames']}, or they leave gaps; copy the whole dataset again"
         )
 
 
@@ -250,8 +251,8 @@ def _instructions(folder: Path, info: dict[str, Any], tasks: list[list[str]]) ->
     number = len(read_parquet(folder / layout.TASKS, ["task_index"]))
     if number != info["total_tasks"]:
         raise ValueError(
-            f"{folder}: {layout.TASKS} holds {number} instructions, {layout.INFO} tells of {info['total_tasks']}; copy "
-            "the dataset again, whole"
+            f"{folder}: {layout.TASKS} has {number} instructions, but {layout.INFO} says {info['total_tasks']}; copy "
+            "the whole dataset again"
         )
     return tuple(instructions[0] for instructions in tasks)
 

@@ -1,11 +1,12 @@
-"""The pictures of prompts on disk: `meta/prompts.parquet`, one row per distinct prompt that has any.
+"""Pictures of prompts on disk: `meta/prompts.parquet`, one row per distinct prompt that has any.
 
     placeholder      list<string>   name of the placeholder of each pictured object, in reading order
     VIEW.crops       binary         the objects' crops, uint8 (P, 32, 32, 3)
     VIEW.boxes       list<float>    their boxes, (P, 4)
-    VIEW.valid       list<bool>     whether they can be seen in the view
+    VIEW.valid       list<bool>     whether they are visible in the view
 
-An episode names its row in `prompt_index`. In memory all prompts lie end to end, so that a batch is one gather.
+An episode names its row in `prompt_index`. In memory the objects of all prompts are concatenated, so that a batch is
+one gather.
 """
 
 import hashlib
@@ -15,22 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Int64
 
-from astra.datasets.episode import PARTS, Episode
+from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, Episode
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.parquet import read_batches, read_parquet
-from astra.objects import CROP, Objects, Pictures, PromptPictures, placeholders
+from astra.datasets.lerobot.tables import ROWS_PER_BATCH, RowWriter, read_batches, read_parquet
+from astra.objects import Objects, Pictures, PromptPictures, placeholders
 
-ROWS_AT_ONCE = 256
-ENDS = {"crops": (CROP, CROP, 3), "boxes": (4,), "valid": ()}
-DTYPES = {"crops": np.uint8, "boxes": np.float32, "valid": np.bool_}
+TYPES = {"crops": pa.binary(), "boxes": pa.list_(pa.float32()), "valid": pa.list_(pa.bool_())}
 
 
 class PromptFile:
-    """Writes `meta/prompts.parquet`; equal prompts are written once.
+    """Writer of `meta/prompts.parquet`; equal prompts are written once.
 
     Args:
         folder: The dataset being written.
@@ -38,17 +36,16 @@ class PromptFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / layout.PROMPTS
-        self._waiting: list[dict[str, object]] = []
-        self._numbers: dict[bytes, int] = {}
-        self._file: pq.ParquetWriter | None = None
+        self._rows: dict[bytes, int] = {}
+        self._file: RowWriter | None = None
 
     @property
     def count(self) -> int:
         """Count the distinct prompts with pictures."""
-        return len(self._numbers)
+        return len(self._rows)
 
     def add(self, episode: Episode) -> int:
-        """Take the pictures of an episode and give the number of their row; -1: there are none."""
+        """Store the pictures of an episode and return the index of their row, or -1 if there are none."""
         if not episode.pictures:
             return -1
         shown = {name: episode.pictures[name] for name in placeholders(episode.instruction)}
@@ -62,39 +59,28 @@ class PromptFile:
         code = hashlib.blake2b(repr((names, views)).encode(), digest_size=16)
         for array in arrays.values():
             code.update(array.tobytes())
-        if code.digest() not in self._numbers:
-            self._numbers[code.digest()] = self.count
+        if code.digest() not in self._rows:
+            self._rows[code.digest()] = self.count
             values = {name: array.tobytes() if "crops" in name else array.ravel() for name, array in arrays.items()}
-            self._waiting.append({"placeholder": names, **values})
-            if len(self._waiting) == ROWS_AT_ONCE:
-                self._write()
-        return self._numbers[code.digest()]
+            if self._file is None:
+                types = {name: TYPES[name.rpartition(".")[2]] for name in values}
+                schema = pa.schema({"placeholder": pa.list_(pa.string()), **types})
+                self._file = RowWriter(self._path, schema, compression="zstd")
+            self._file.add({"placeholder": names, **values})
+        return self._rows[code.digest()]
 
     def close(self) -> None:
-        """Finish the file, if any prompt has pictures."""
-        if self._waiting:
-            self._write()
+        """Close the file, if any prompt has pictures."""
         if self._file is not None:
             self._file.close()
 
-    def _write(self) -> None:
-        kinds = {"crops": pa.binary(), "boxes": pa.list_(pa.float32()), "valid": pa.list_(pa.bool_())}
-        parts = [name for name in self._waiting[0] if name != "placeholder"]
-        schema = {"placeholder": pa.list_(pa.string()), **{name: kinds[name.rpartition(".")[2]] for name in parts}}
-        table = pa.Table.from_pylist(self._waiting, pa.schema(schema))
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = pq.ParquetWriter(self._path, table.schema, compression="zstd")
-        self._file.write_table(table)
-        self._waiting = []
-
 
 def read_placeholders(folder: Path) -> list[list[str]]:
-    """Give, for each distinct prompt, the name of each pictured object's placeholder.
+    """Return, for each distinct prompt, the placeholder of each pictured object.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is not whole, or a prompt has no pictures.
+        ValueError: if the file is damaged, or a prompt has no pictures.
     """
     path = folder / layout.PROMPTS
     names: list[list[str]] = read_parquet(path, ["placeholder"])["placeholder"].to_pylist()
@@ -104,33 +90,35 @@ def read_placeholders(folder: Path) -> list[list[str]]:
 
 
 def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[str], folder: Path) -> list[Path]:
-    """Write the pictures of all prompts end to end, one .npy per view and part, and return the files.
+    """Write the concatenated pictures of all prompts, one .npy per view and part, and return the files.
 
     Raises:
-        FileNotFoundError: if the file is missing.
-        ValueError: naming the prompt, if a part has another length than its placeholders.
+        FileNotFoundError: if the file of prompts is missing.
+        ValueError: if a part does not have one entry per placeholder; the message names the prompt.
     """
     total = sum(map(len, names))
     paths = {(view, part): folder / f"prompts.{view}.{part}.npy" for view in views for part in PARTS}
     arrays = {
-        (view, part): np.lib.format.open_memmap(path, "w+", DTYPES[part], (total, *ENDS[part]))
+        (view, part): np.lib.format.open_memmap(path, "w+", PART_DTYPES[part], (total, *PART_SHAPES[part]))
         for (view, part), path in paths.items()
     }
     prompt, first = 0, 0
-    for batch in read_batches(source / layout.PROMPTS, [f"{view}.{part}" for view, part in arrays], ROWS_AT_ONCE):
+    for batch in read_batches(source / layout.PROMPTS, [f"{view}.{part}" for view, part in arrays], ROWS_PER_BATCH):
         for row in range(len(batch)):
             until = first + len(names[prompt])
             for (view, part), array in arrays.items():
                 value = batch[f"{view}.{part}"][row].as_py()
-                values = np.frombuffer(value or b"", np.uint8) if part == "crops" else np.array(value, DTYPES[part])
-                room = array[first:until]
-                if values.size != room.size or (part == "boxes" and not np.isfinite(values).all()):
+                values = (
+                    np.frombuffer(value or b"", np.uint8) if part == "crops" else np.array(value, PART_DTYPES[part])
+                )
+                target = array[first:until]
+                if values.size != target.size or (part == "boxes" and not np.isfinite(values).all()):
                     raise ValueError(
                         f"{source / layout.PROMPTS}, prompt {prompt}, view {view!r}: got {values.size} numbers of "
-                        f"{part}, expected {room.size}, all finite, for {until - first} objects; copy the dataset "
+                        f"{part}, expected {target.size} finite numbers for {until - first} objects; copy the dataset "
                         "again"
                     )
-                room[...] = values.reshape(room.shape)
+                target[...] = values.reshape(target.shape)
             prompt, first = prompt + 1, until
     for array in arrays.values():
         array.flush()
@@ -139,20 +127,20 @@ def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPrompts:
-    """The pictures of all prompts of a dataset, end to end."""
+    """Pictures of all prompts of a dataset, concatenated."""
 
     of_episode: Int64[np.ndarray, " episodes"]
-    """Number of each episode's prompt; -1: it has no pictures."""
+    """Index of each episode's prompt; -1 if it has no pictures."""
     names: Sequence[Sequence[str]]
-    """By prompt, the placeholder of each object."""
+    """Placeholder of each object, by prompt."""
     starts: Int64[np.ndarray, " prompts"]
-    """First object of each prompt."""
+    """Index of the first object of each prompt."""
     sizes: Int64[np.ndarray, " prompts"]
-    """Objects of each prompt."""
+    """Number of objects of each prompt."""
     placeholder: Int64[np.ndarray, " objects"]
-    """Number of each object's placeholder in the prompt's reading order."""
+    """Index of each object's placeholder in the prompt's reading order."""
     views: Mapping[str, Mapping[str, np.ndarray]]
-    """By view and part, memory-mapped, first axis objects."""
+    """Memory-mapped arrays by view and part; the first axis is objects."""
 
     @classmethod
     def open(
@@ -161,7 +149,7 @@ class StoredPrompts:
         names: Sequence[Sequence[str]],
         views: Mapping[str, Mapping[str, np.ndarray]],
     ) -> "StoredPrompts":
-        """Number the objects of all prompts."""
+        """Index the objects of all prompts."""
         sizes = np.array([len(prompt) for prompt in names], dtype=np.int64)
         order = [list(dict.fromkeys(prompt)) for prompt in names]
         numbers = [known.index(name) for known, prompt in zip(order, names, strict=True) for name in prompt]
@@ -175,7 +163,7 @@ class StoredPrompts:
         )
 
     def gather(self, episodes: Int64[np.ndarray, " B"]) -> PromptPictures | None:
-        """Give the pictures of some episodes' prompts, padded to the largest; None where none has any."""
+        """Return the pictures of some episodes' prompts, padded to the largest prompt; None if no prompt has any."""
         prompts = self.of_episode[episodes]
         sizes = np.where(prompts >= 0, self.sizes[prompts], 0)
         if not sizes.any():
@@ -198,7 +186,7 @@ class StoredPrompts:
         )
 
     def pictures(self, episode: int) -> Pictures:
-        """Give the pictures of one episode as plain arrays, as they were written."""
+        """Return the pictures of one episode as plain arrays, as they were written."""
         prompt = int(self.of_episode[episode])
         if prompt < 0:
             return {}

@@ -1,4 +1,4 @@
-"""The statistics which LeRobot keeps beside the data, per feature: min, max, mean, std, count and quantiles."""
+"""Statistics that LeRobot stores beside the data, per feature: min, max, mean, std, count and quantiles."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def summarize(values: np.ndarray) -> dict[str, Any]:
 
 
 def count_pixels(frames: UInt8[np.ndarray, "T height width 3"]) -> Int64[np.ndarray, "3 256"]:
-    """Count how often each channel has each value, in pixels taken evenly over an episode: enough for statistics."""
+    """Count how often each channel has each value, in pixels sampled evenly over an episode."""
     timesteps = np.unique(np.linspace(0, len(frames) - 1, FRAMES_PER_EPISODE).astype(int))
     rows = -(-frames.shape[1] // PIXELS_PER_AXIS)
     columns = -(-frames.shape[2] // PIXELS_PER_AXIS)
@@ -35,7 +35,7 @@ def count_pixels(frames: UInt8[np.ndarray, "T height width 3"]) -> Int64[np.ndar
 
 
 def summarize_pixels(counts: Int64[np.ndarray, "3 256"]) -> dict[str, Any]:
-    """Summarize counted pixels per channel, scaled to 0..1 and shaped (3, 1, 1), as LeRobot expects."""
+    """Summarize counted pixels per channel, scaled to [0, 1] and shaped (3, 1, 1), as LeRobot expects."""
     number = int(counts[0].sum())
     below = counts.cumsum(axis=1)
 

@@ -1,4 +1,4 @@
-"""Episodes to a LeRobotDataset v3.0 on disk; the folder appears whole, or not at all."""
+"""Writer of LeRobotDataset v3.0: the folder appears when all episodes are written, or not at all."""
 
 import json
 import os
@@ -14,16 +14,15 @@ import pyarrow.parquet as pq
 
 from astra.datasets.episode import ACTION, Episode, check_episode, views_of
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.episode_file import EpisodeFile
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
-from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles
+from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
 from astra.storage.atomic import sync
 from astra.trajectory import ActionSpec
 
 
 class DatasetWriter:
-    """Writes a dataset, one episode after the other.
+    """Writer of a dataset, one episode after the other.
 
     ```python
     with DatasetWriter("data/pusht", fps=10.0) as writer:
@@ -31,17 +30,18 @@ class DatasetWriter:
             writer.add(episode)
     ```
 
-    Episodes go to a hidden folder beside the final one. It is renamed when the block ends well, and removed when the
-    block ends in an error.
+    Episodes go to a hidden folder beside the final one. It is renamed when the block ends, and removed if the block
+    raises an error.
 
     Args:
-        folder: Where the dataset will be; must not exist.
+        folder: The dataset to write; must not exist.
         fps: Timesteps per second of every episode.
-        actions: Names, bounds and kinds of the action dimensions, kept in info.json; None: the data's own bounds.
-        robot_type: Who acts, in LeRobot's words.
-        views: Height and width in pixels of the views of objects, by name; needed where there are objects.
-        max_pictured: Objects that a prompt may show, for which policies shall have room; at least as many as the
-            episodes' prompts show.
+        actions: Names, bounds and kinds of the action dimensions, stored in info.json; None: bounds of the data.
+        robot_type: Name of the robot, as LeRobot stores it.
+        views: Height and width in pixels of each view of objects, by name; required if there are objects.
+        max_pictured: Number of pictured objects per prompt that policies shall support; raised to what the episodes
+            show.
+        suite: Name of the benchmark suite in which policies are measured; empty if unknown.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -56,37 +56,40 @@ class DatasetWriter:
         robot_type: str | None = None,
         views: Mapping[str, tuple[int, int]] | None = None,
         max_pictured: int = 0,
+        suite: str = "",
     ) -> None:
         self.folder = Path(folder)
         if self.folder.exists():
-            raise FileExistsError(f"{self.folder} exists already and is left as it is; choose another folder")
+            raise FileExistsError(f"{self.folder} exists already and was not changed; choose another folder")
         self.fps = fps
         self._actions = actions
         self._robot_type = robot_type
         self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
         self._max_pictured = max_pictured
+        self._suite = suite
         self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
         self._data_files = DataFiles(self._building)
         self._prompts = PromptFile(self._building)
         self._features: dict[str, layout.Feature] = {}
         self._tasks: dict[str, int] = {}
-        self._episodes = EpisodeFile(self._building)
+        self._episodes = RowWriter(self._building / layout.EPISODES)
         self._pixels: dict[str, np.ndarray] = {}
         self._num_rows = 0
 
     def __enter__(self) -> "DatasetWriter":
-        """Make the hidden folder."""
+        """Create the hidden folder."""
         self._building.mkdir(parents=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the dataset, or remove what was written where an error ends the block.
+        """Finish the dataset, or remove what was written if the block raised an error.
 
         Raises:
             ValueError: if no episode was added.
-            FileExistsError: if the folder has come into being meanwhile; the error says where the episodes are.
+            FileExistsError: if the folder was created by someone else meanwhile; the message says where the episodes
+                are.
         """
         for file in (self._data_files, self._prompts, self._episodes):
             file.close()
@@ -99,13 +102,15 @@ class DatasetWriter:
         """Append one episode.
 
         Raises:
-            ValueError: naming the episode and the column, if it cannot be stored or does not fit the ones before.
+            ValueError: if it cannot be stored or does not match the episodes before; the message names the episode and
+                the
+                column.
         """
         index = len(self._episodes)
         check_episode(episode, index)
         self._check_views(episode, index)
-        stored = {column: layout.stored(column, values) for column, values in episode.columns.items()}
-        self._check_fits(stored, episode.fps, index)
+        stored = {column: layout.to_stored(column, values) for column, values in episode.columns.items()}
+        self._check_same_columns(stored, episode.fps, index)
         task = self._tasks.setdefault(episode.instruction, len(self._tasks))
         rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
         columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
@@ -139,14 +144,14 @@ class DatasetWriter:
         seen = [*views_of(episode.columns), *pictured]
         if unknown := [view for view in seen if view not in self._views]:
             raise ValueError(
-                f"episode {index} shows objects in the view {unknown[0]!r}, whose size is not known: give the writer "
-                f"views={{{unknown[0]!r}: (height, width)}}; it knows {', '.join(self._views) or 'none'}"
+                f"episode {index} shows objects in the view {unknown[0]!r}, whose size is unknown: pass "
+                f"views={{{unknown[0]!r}: (height, width)}} to the writer; it got {', '.join(self._views) or 'none'}"
             )
         if pictured and (missing := self._views.keys() - set(pictured)):
             raise ValueError(f"episode {index}: the pictures of its prompt lack the view {', '.join(sorted(missing))}")
 
-    def _check_fits(self, stored: Mapping[str, np.ndarray], fps: float, index: int) -> None:
-        """Compare an episode with the ones before; the first one decides."""
+    def _check_same_columns(self, stored: Mapping[str, np.ndarray], fps: float, index: int) -> None:
+        """Check an episode against the first one."""
         if fps != self.fps:
             raise ValueError(f"episode {index} has {fps} timesteps per second, but the dataset {self.fps}")
         names = {ACTION: self._actions.names} if self._actions else {}
@@ -156,7 +161,7 @@ class DatasetWriter:
             self._features = features
         if different := features.keys() ^ self._features.keys():
             raise ValueError(
-                f"episode {index} and the ones before do not have the same columns; only one side has "
+                f"episode {index} does not have the columns of the episodes before; the difference is "
                 f"{', '.join(sorted(different))}"
             )
         for column, feature in features.items():
@@ -174,7 +179,7 @@ class DatasetWriter:
             )
 
     def _summarize(self, column: str, values: np.ndarray) -> dict[str, Any]:
-        """Summarize a column of one episode; what its pixels add to those of the whole is kept."""
+        """Summarize a column of one episode, and add its pixel counts to those of the dataset."""
         if not layout.is_image(column):
             return summarize(values)
         counts = count_pixels(values)
@@ -185,7 +190,7 @@ class DatasetWriter:
         if not len(self._episodes):
             raise ValueError(f"no episode was added, so {self.folder} is not written")
         if not self._prompts.count:
-            self._episodes.drop(layout.PROMPT_INDEX)
+            self._episodes.drop_column(layout.PROMPT_INDEX)
         pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -193,14 +198,14 @@ class DatasetWriter:
             sync(path)
         if self.folder.exists():
             raise FileExistsError(
-                f"{self.folder} has come into being while the episodes were collected; they are whole in "
+                f"{self.folder} was created by someone else while the episodes were written; they are complete in "
                 f"{self._building}: rename that folder"
             )
         self._building.rename(self.folder)
         sync(self.folder.parent)
 
     def _statistics(self) -> dict[str, Any]:
-        """Summarize the whole dataset; vectors are read back, so that only one column is in memory at a time."""
+        """Summarize the whole dataset; vectors are read back one column at a time to save memory."""
         vectors = [column for column in [*self._features, *layout.INDEX_COLUMNS] if column not in self._pixels]
         summaries = {column: summarize(self._data_files.column(column)) for column in vectors}
         return summaries | {column: summarize_pixels(counts) for column, counts in self._pixels.items()}
@@ -234,4 +239,6 @@ class DatasetWriter:
             own["views"] = {name: list(size) for name, size in self._views.items()}
         if self._max_pictured:
             own["max_pictured"] = self._max_pictured
+        if self._suite:
+            own["suite"] = self._suite
         return {**info, layout.OWN_KEY: own} if own else info

@@ -1,4 +1,4 @@
-"""A straight push on the board, and the choice of the best one from where the agent really stands."""
+"""Choose the best straight push from the current state, by simulating candidates."""
 
 import math
 from dataclasses import dataclass
@@ -6,46 +6,46 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from astra.environments.pusht.geometry import BOARD, Pose, out_of
-from astra.environments.pusht.planning import LEAST, PUSH, Planner, Push, error
+from astra.environments.pusht.geometry import BOARD, Pose, to_board
+from astra.environments.pusht.planning import MIN_ERROR_SHARE, PUSH_SPEED, Planner, Push, keypoint_error
 from astra.environments.pusht.simulation import Simulation
 
 LEAD = 27.0
-"""Pixels by which an action leads the agent in a push; it moves two fifths of that per timestep."""
+"""Distance in pixels from the agent to its target during a push. The agent moves two fifths of it per timestep."""
 TURNS = tuple(math.radians(degrees) for degrees in (-12, -8, -5, -2.5, 0, 2.5, 5, 8, 12))
-"""Changes of the planned direction that are tried."""
-FURTHER = 1.25, 6.0
-"""How much deeper than planned a push is tried: times and plus pixels."""
+"""Candidate changes of the planned direction, in radians."""
+EXTRA_DEPTH = 1.25, 6.0
+"""Candidate pushes go deeper than planned: the planned depth times the first number plus the second, in pixels."""
 RESOLUTION = 1.5
-"""Pixels between the depths that are compared."""
-_LONGEST = 40
-_STILL = 0.5
+"""Distance in pixels between the depths that are compared."""
+_MAX_TIMESTEPS = 40
+_MIN_MOTION = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A push on the board: from where, in which direction, how far."""
+class StraightPush:
+    """Straight motion of the agent on the board."""
 
     start: Float[np.ndarray, "2"]
-    """Where the agent starts, in pixels."""
+    """Start of the agent, in pixels."""
     direction: Float[np.ndarray, "2"]
-    """Unit vector."""
+    """Unit vector of the motion."""
     depth: float
-    """Pixels that the agent travels."""
+    """Distance that the agent travels, in pixels."""
 
     def target(self, agent: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
-        """Return where to pull the agent: ahead of it on the line, at most to the end."""
+        """Return the target position for the next action: ahead of the agent, but not beyond the end of the push."""
         ahead = min(self.traveled(agent) + LEAD, self.depth)
         return np.clip(self.start + ahead * self.direction, 0.0, BOARD)
 
     def traveled(self, agent: Float[np.ndarray, "2"]) -> float:
-        """Return how many pixels of the line lie behind the agent."""
+        """Return the distance from the start to the agent along the push, in pixels."""
         return float((agent - self.start) @ self.direction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcomes:
-    """Where T and agent are at successive depths of a push."""
+    """States of block and agent at increasing depths of a push."""
 
     depths: Float[np.ndarray, " R"]
     blocks: Float[np.ndarray, "R 3"]
@@ -59,48 +59,48 @@ def aim(
     goal: Pose,
     planner: Planner,
     simulation: Simulation,
-) -> Line | None:
-    """Return the line, near the planned push, after which the goal is nearest; None if none moves the T enough.
+) -> StraightPush | None:
+    """Return the push, near the planned one, that leaves the lowest cost to go; None if no push moves the T enough.
 
-    The agent arrives a few pixels beside the place that was planned for, and the table of pushes knows no walls, so
-    lines from the true state are simulated exactly and compared at every depth.
+    The agent arrives a few pixels beside its planned start, and the table of pushes ignores walls. Candidates from the
+    true state are therefore simulated exactly and compared at every depth.
     """
     agent, block = state[:2], state[2:]
-    planned = math.atan2(*(out_of(block, push.direction) - block[:2])[::-1])
-    longest = FURTHER[0] * push.depth + FURTHER[1]
+    planned = math.atan2(*(to_board(block, push.direction) - block[:2])[::-1])
+    longest = EXTRA_DEPTH[0] * push.depth + EXTRA_DEPTH[1]
     angles = [planned + turn for turn in TURNS]
-    lines = [Line(start=agent, direction=np.array([math.cos(a), math.sin(a)]), depth=longest) for a in angles]
+    lines = [StraightPush(start=agent, direction=np.array([math.cos(a), math.sin(a)]), depth=longest) for a in angles]
     outcomes = [_roll_out(line, state, velocity, simulation) for line in lines]
     depths = np.concatenate([outcome.depths for outcome in outcomes])
     if not len(depths):
         return None
     blocks = np.concatenate([outcome.blocks for outcome in outcomes])
     agents = np.concatenate([outcome.agents for outcome in outcomes])
-    worth = error(blocks, block) > LEAST * error(block, goal)
+    worth = keypoint_error(blocks, block) > MIN_ERROR_SHARE * keypoint_error(block, goal)
     if not worth.any():
         return None
-    cost = np.where(worth, depths / PUSH, np.inf) + planner.cost_to_go(
-        blocks, planner.nearest_place(agents, blocks), goal
+    cost = np.where(worth, depths / PUSH_SPEED, np.inf) + planner.cost_to_go(
+        blocks, planner.nearest_start(agents, blocks), goal
     )
     best = int(cost.argmin())
     which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
-    return Line(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
+    return StraightPush(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
 
 
 def _roll_out(
-    line: Line, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
+    line: StraightPush, state: Float[np.ndarray, "5"], velocity: tuple[float, float], simulation: Simulation
 ) -> _Outcomes:
-    """Simulate a push to its end and return what it does at every depth at which it moves the T."""
-    simulation.put(state, velocity)
+    """Simulate a push to its end, and return the outcomes at the depths at which it has moved the T."""
+    simulation.set_state(state, velocity)
     traces = []
-    for _ in range(_LONGEST):
+    for _ in range(_MAX_TIMESTEPS):
         agent = np.array(simulation.agent)
         if line.traveled(agent) > line.depth - 1.0:
             break
-        traces.append(simulation.trace(*line.target(agent).tolist()))
+        traces.append(simulation.step_with_trace(*line.target(agent).tolist()))
     states = np.concatenate(traces)
     depths = (states[:, :2] - line.start) @ line.direction
-    # Depths in steps of RESOLUTION, as far as the T is touched.
+    # Keep one depth per RESOLUTION, and only those at which the T has moved.
     new = np.diff(np.floor(depths / RESOLUTION), prepend=0.0) > 0
-    new &= error(states[:, 2:], state[2:]) > _STILL
+    new &= keypoint_error(states[:, 2:], state[2:]) > _MIN_MOTION
     return _Outcomes(depths=depths[new], blocks=states[new, 2:], agents=states[new, :2])

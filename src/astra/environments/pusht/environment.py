@@ -1,4 +1,4 @@
-"""Push-T: a round agent pushes a T onto a goal pose; gym-pusht behind astra's interface.
+"""The Push-T environment: gym-pusht with selectable goals and exact states.
 
 Source: Florence et al., "Implicit Behavioral Cloning" (the task); gym-pusht 0.1.8 (the simulator, extra `pusht`).
 """
@@ -20,44 +20,45 @@ if TYPE_CHECKING:
     from gym_pusht.envs.pusht import PushTEnv
 
 AGENT, BLOCK, IMAGE = "observation.state", "observation.environment_state", "observation.image"
+"""Column names of the observations."""
 Kind = Literal["keypoints", "state", "pixels"]
-"""How the T is seen: 16 coordinates of its corners, (x, y, cos, sin) of its pose, or a picture of the board."""
+"""Observation of the T: 16 keypoint coordinates, (x, y, cos, sin) of its pose, or an image of the board."""
 
 FPS = 10.0
 """Timesteps per second."""
 SUCCESS_COVERAGE = 0.95
-"""An episode succeeds once more than this share of the goal is covered."""
+"""An episode succeeds when the T covers more than this share of the goal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushTConfig:
-    """Which Push-T: the goal, and what of it is seen."""
+    """Goal and observations of Push-T."""
 
     goal: Pose = CENTER
     """Goal pose (x, y, angle) in pixels and radians."""
     observation: Kind = "keypoints"
-    """How the T is seen; the agent's position is always seen."""
+    """Observation of the T. The agent's position is always observed."""
     max_timesteps: int = 200
-    """Episodes are truncated after so many timesteps."""
+    """Number of timesteps after which an episode is truncated."""
     frame_size: int = 96
-    """Side of `observation.image` in pixels."""
+    """Height and width of `observation.image`, in pixels."""
     draw_goal: bool = False
-    """Whether `observation.image` shows the goal, which then makes the instruction needless."""
+    """Whether `observation.image` shows the goal. If it does, the instruction is redundant."""
     video_size: int = 384
-    """Side in pixels of the frames for videos; these always show the goal and the last action."""
+    """Height and width of video frames, in pixels. They always show the goal and the last action."""
 
     def build(self) -> "PushT":
-        """Return the environment."""
+        """Build the environment."""
         return PushT(self)
 
 
 class PushT(Environment):
-    """Push-T with its goal pose as a choice, exact states and equal episodes for equal seeds.
+    """Push-T with selectable goals, exact states and reproducible episodes.
 
-    An action is the position in pixels to which a spring pulls the agent for a tenth of a second. `reset` draws the
-    start as gym-pusht does, and takes the options `goal` (a pose for this episode) and `state` (see `set_state`).
-    `info` holds what gym-pusht reports, `coverage` (0 to 1), `is_success` and `scores`, the score `reward` being
-    min(coverage / 0.95, 1).
+    An action is the position in pixels to which a spring pulls the agent for 0.1 s. `reset` draws the start state as
+    gym-pusht does. It takes the options `goal` (a pose for this episode) and `state` (see `set_state`). `info` holds
+    what gym-pusht reports, `coverage` (0 to 1), `is_success` and `scores`. The score `reward` is min(coverage / 0.95,
+    1).
 
     Raises:
         ValueError: if gym-pusht cannot be imported, or the T does not fit on the board at the goal.
@@ -85,7 +86,7 @@ class PushT(Environment):
             fps=FPS,
         )
         self.action_space = gymnasium.spaces.Box(0.0, BOARD, (2,), np.float32)
-        # A hard shove overshoots the board by a few pixels, so the bounds lie well outside it.
+        # A hard push overshoots the board by a few pixels, so the bounds are wider than the board.
         self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
             {
                 **{name: _box(-BOARD, 2 * BOARD, (size,)) for name, size in self.spec_of_trajectories.states.items()},
@@ -96,14 +97,14 @@ class PushT(Environment):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
-        """Start an episode; equal seeds give equal episodes, bit for bit.
+        """Start an episode. Equal seeds give bitwise equal episodes.
 
         Raises:
-            ValueError: for an unknown option, a goal off the board or a bad state.
+            ValueError: for an unknown option, a goal off the board or an invalid state.
         """
         options = options or {}
         if unknown := sorted(set(options) - {"goal", "state"}):
-            raise ValueError(f"Push-T knows the reset options 'goal' and 'state', got {unknown}")
+            raise ValueError(f"Push-T has the reset options 'goal' and 'state', got {unknown}")
         self.goal = check_goal(options.get("goal", self.config.goal))
         self.instruction = instruction_for(self.goal)
         self.simulator.reset(seed=seed)
@@ -117,14 +118,14 @@ class PushT(Environment):
         return self.observe(), self._info(self.simulator._get_info(), coverage)
 
     def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
-        """Pull the agent towards the action, clipped to the board, for one timestep.
+        """Pull the agent towards the action for one timestep. Actions are clipped to the board.
 
         Raises:
             ValueError: if the action is not two finite numbers.
         """
         target = np.asarray(action, dtype=np.float64)
         if target.shape != (2,) or not np.isfinite(target).all():
-            raise ValueError(f"a Push-T action is two finite numbers, the agent's target in pixels, got {action!r}")
+            raise ValueError(f"a Push-T action is two finite numbers (target x, y in pixels), got {action!r}")
         _, _, _, _, info = self.simulator.step(self._vector(*np.clip(target, 0.0, BOARD).tolist()))
         self._elapsed += 1
         info = self._info(info, info["coverage"])
@@ -132,12 +133,12 @@ class PushT(Environment):
         return self.observe(), info["scores"]["reward"], info["is_success"], truncated, info
 
     def state(self) -> Float[np.ndarray, "5"]:
-        """Return agent x and y, T x and y (pixels), T angle (radians, not wrapped)."""
+        """Return agent x and y, T x and y (pixels), and T angle (radians, not wrapped)."""
         agent, block = self.simulator.agent, self.simulator.block
         return np.array([*agent.position, *block.position, block.angle])
 
     def set_state(self, state: Sequence[float] | Float[np.ndarray, "5"]) -> None:
-        """Put agent and T exactly where the state says, at rest, with no memory of earlier contacts.
+        """Set the exact state, at rest and without contacts from earlier steps.
 
         Args:
             state: agent x and y, T x and y (pixels), T angle (radians).
@@ -150,9 +151,9 @@ class PushT(Environment):
             raise ValueError(f"a Push-T state is five finite numbers (agent xy, T xy, T angle), got {state!r}")
         agent_x, agent_y, x, y, angle = values.tolist()
         simulator = self.simulator
-        simulator._setup()  # a new space: contacts that the old one caches would act on the next timestep
+        simulator._setup()  # a new space: cached contacts of the old one would affect the next timestep
         simulator.agent.position = agent_x, agent_y
-        # Turning goes about the center of gravity, which is not the origin of the pose: angle first, then position.
+        # Setting the angle rotates about the center of gravity, which moves the pose's origin: set the position last.
         simulator.block.angle = angle
         simulator.block.position = x, y
         simulator.space.reindex_shapes_for_body(simulator.agent)
@@ -160,15 +161,15 @@ class PushT(Environment):
         self._start()
 
     def frame(self) -> np.ndarray:
-        """Render the board with the goal and a cross at the last action: uint8, height x width x 3."""
+        """Render the board, the goal and a cross at the last action: uint8, height x width x 3."""
         return np.asarray(self.simulator.render())
 
     def render(self) -> np.ndarray:
-        """Render as `frame` does."""
+        """Render the same image as `frame`."""
         return self.frame()
 
-    def neutral_action(self) -> np.ndarray:
-        """Return the agent's own position: it stays where it is."""
+    def no_op_action(self) -> np.ndarray:
+        """Return the agent's own position, which keeps it in place."""
         return np.asarray(self.simulator.agent.position, dtype=np.float32)
 
     def close(self) -> None:
@@ -176,13 +177,13 @@ class PushT(Environment):
         self.simulator.close()
 
     def observe(self) -> EnvironmentObservation:
-        """Return what is seen now."""
+        """Return the current observation."""
         if self.config.observation == "pixels":
             return observe_state(self.state(), "pixels") | {IMAGE: self._picture()}
         return observe_state(self.state(), self.config.observation)
 
     def _start(self) -> None:
-        self.simulator.goal_pose = np.array(self.goal)  # gym-pusht puts its own goal back whenever it sets up a space
+        self.simulator.goal_pose = np.array(self.goal)  # gym-pusht resets the goal whenever it sets up a space
         self.simulator._last_action = None
 
     def _info(self, info: dict[str, Any], coverage: float) -> dict[str, Any]:
@@ -193,14 +194,14 @@ class PushT(Environment):
     def _picture(self) -> np.ndarray:
         simulator = self.simulator
         if not self.config.draw_goal:
-            simulator.goal_pose = np.array([-BOARD, -BOARD, 0.0])  # out of the picture
+            simulator.goal_pose = np.array([-BOARD, -BOARD, 0.0])  # outside the image
         picture = simulator._render()
         simulator.goal_pose = np.array(self.goal)
         return np.asarray(picture)
 
     @staticmethod
     def _vector(x: float, y: float) -> Any:
-        from pymunk import Vec2d  # its arithmetic gives the same bits as numpy's, many times faster
+        from pymunk import Vec2d  # bitwise equal to numpy and many times faster
 
         return Vec2d(x, y)
 
@@ -208,11 +209,11 @@ class PushT(Environment):
 def observe_state(
     state: Sequence[float] | Float[np.ndarray, "*T 5"], observation: Kind = "keypoints"
 ) -> EnvironmentObservation:
-    """Return the state vectors of an observation from raw states, one or many, as the environment itself does.
+    """Return the state vectors of observations from raw states, exactly as the environment does.
 
     Args:
         state: agent x and y, T x and y (pixels), T angle (radians); leading axes are kept.
-        observation: how the T is seen; "pixels" gives the agent alone.
+        observation: observation of the T; "pixels" returns only the agent.
     """
     values = np.asarray(state, dtype=np.float64)
     columns = {AGENT: values[..., :2].astype(np.float32)}
@@ -234,8 +235,8 @@ def _simulator(config: PushTConfig) -> "PushTEnv":
         from gym_pusht.envs.pusht import PushTEnv
     except ImportError as error:
         raise ValueError(
-            f"Push-T cannot be loaded ({error}); install it: pip install '.[pusht]' in Astra's folder; where libGL is "
-            "missing: pip install opencv-python-headless"
+            f"cannot import Push-T ({error}); run pip install '.[pusht]' in Astra's folder; "
+            "if libGL is missing, run pip install opencv-python-headless"
         ) from error
     return PushTEnv(
         obs_type="state",

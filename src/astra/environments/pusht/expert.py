@@ -1,38 +1,39 @@
-"""An expert for Push-T: it goes round the T to a place on its outline, pushes straight, and plans again.
+"""The Push-T expert: move around the T, push straight, and plan again; and its demonstrations.
 
-What it does depends on the present state and on the push that it has under way, never on chance, so that similar states
-get similar actions. Its actions lead the agent by a bounded distance.
+Its actions depend only on the current state and the push in progress, never on random numbers. Similar states therefore
+get similar actions. The distance from agent to target is bounded.
 """
 
 import numpy as np
 from jaxtyping import Float
 
 from astra.environments.environment import EnvironmentObservation
-from astra.environments.pusht.aiming import Line, aim
+from astra.environments.pusht.aiming import StraightPush, aim
 from astra.environments.pusht.environment import PushT, PushTConfig
-from astra.environments.pusht.geometry import BOARD, WALLS, Pose, into, keypoints, out_of
+from astra.environments.pusht.geometry import BOARD, WALLS, Pose, keypoints, to_block_frame, to_board
 from astra.environments.pusht.paths import inside
-from astra.environments.pusht.planning import Push, error, planner
+from astra.environments.pusht.planning import Push, keypoint_error, planner
 from astra.environments.pusht.pushes import RADIUS
 from astra.environments.pusht.simulation import Simulation
 
 LEAD = 45.0
-"""Pixels by which an action leads the agent on its way to a push; it moves two fifths of that per timestep."""
+"""Distance in pixels from the agent to its target while it moves to a push. The agent moves two fifths of it per
+timestep."""
 ARRIVED = 4.0
-"""Pixels from the start of a push at which it begins."""
+"""Distance to the start of a push, in pixels, at which the push begins."""
 SURPRISE, SHOVE = 1.0, 5.0
-"""Pixels by which the T or the agent may be elsewhere than expected before a plan is given up."""
+"""Deviations from the expected T and agent, in pixels, at which the plan is dropped."""
 MOVED = 0.3
-"""Pixels of error by which a push must have moved the T to be of use."""
+"""Minimum keypoint error, in pixels, by which a useful push must move the T."""
 TOLERANCE, FINEST, COARSEST = 0.15, 0.7, 8.0
-"""A push may end this share of the T's error before its full depth, within bounds in pixels."""
+"""A push may end early by this share of the T's error, within the two bounds in pixels."""
 
 
 class PushTExpert:
-    """Pushes the T to any goal pose; its actions are the same for the same states.
+    """Expert that pushes the T to any goal pose. Equal states give equal actions.
 
     Args:
-        seed: taken so that all agents are made alike; this expert draws no random numbers.
+        seed: ignored; all experts take one, and this one draws no random numbers.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -42,59 +43,63 @@ class PushTExpert:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the push under way; call it between episodes."""
+        """Forget the push in progress; call it between episodes."""
         self._push: Push | None = None
-        self._line: Line | None = None
+        self._line: StraightPush | None = None
         self._planned_for: np.ndarray = np.zeros(3)
         self._useless: set[int] = set()
         self._expected: np.ndarray | None = None
 
     def act(self, environment: PushT) -> Float[np.ndarray, "2"]:
-        """Return the next action for the state that the environment is in."""
+        """Return the next action for the current state of the environment."""
         state, goal = environment.state(), environment.goal
         agent, block = state[:2], state[2:]
         x, y = environment.simulator.agent.velocity
-        if self._expected is not None and self._is_surprised(state, self._expected):
+        if self._expected is not None and self._was_disturbed(state, self._expected):
             self.reset()
         if self._line is not None and self._is_done(self._line, agent, block, goal):
-            self._give_up(useless=bool(error(block, self._planned_for) < MOVED))
-        if self._line is None and self._push is not None and error(block, self._planned_for) > SURPRISE:
+            self._give_up(useless=bool(keypoint_error(block, self._planned_for) < MOVED))
+        if self._line is None and self._push is not None and keypoint_error(block, self._planned_for) > SURPRISE:
             self._give_up(useless=False)
         if self._line is None:
             self._prepare(state, (x, y), goal)
         if self._line is not None:
             action = self._line.target(agent)
         elif self._push is not None:
-            action = self._along_way(agent, block, self._push.place)
+            action = self._along_path(agent, block, self._push.start_index)
         else:
             action = np.full(2, BOARD / 2)
-        self._simulation.put(state, (x, y))
-        self._simulation.pull(*action.tolist())
+        self._simulation.set_state(state, (x, y))
+        self._simulation.step(*action.tolist())
         self._expected = np.array([*self._simulation.agent, *self._simulation.block])
         return action.astype(np.float32)
 
     @staticmethod
-    def _is_surprised(state: Float[np.ndarray, "5"], expected: Float[np.ndarray, "5"]) -> bool:
-        """Whether something other than the last action has moved T or agent."""
+    def _was_disturbed(state: Float[np.ndarray, "5"], expected: Float[np.ndarray, "5"]) -> bool:
+        """Whether something other than the last action has moved the T or the agent."""
         shoved = np.linalg.norm(state[:2] - expected[:2]) > SHOVE
-        return bool(shoved or error(state[2:], expected[2:]) > SURPRISE)
+        return bool(shoved or keypoint_error(state[2:], expected[2:]) > SURPRISE)
 
-    def _is_done(self, line: Line, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose) -> bool:
-        """Whether a push is deep enough: far from the goal it need not be exact, and saves the time for braking."""
-        tolerance = np.clip(TOLERANCE * error(block, goal), FINEST, COARSEST)
+    def _is_done(
+        self, line: StraightPush, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], goal: Pose
+    ) -> bool:
+        """Whether a push is deep enough. Far from the goal it may stop early, which saves the time for braking."""
+        tolerance = np.clip(TOLERANCE * keypoint_error(block, goal), FINEST, COARSEST)
         return bool(line.traveled(agent) > line.depth - tolerance)
 
     def _prepare(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float], goal: Pose) -> None:
-        """Choose a push if there is none, and start it if the agent has arrived."""
+        """Choose a push if there is none, and start it once the agent has arrived."""
         agent, block = state[:2], state[2:]
         while self._line is None:
             if self._push is None:
-                pushes = [push for push in self._planner.plan(agent, block, goal) if push.place not in self._useless]
+                pushes = [
+                    push for push in self._planner.plan(agent, block, goal) if push.start_index not in self._useless
+                ]
                 if not pushes:
                     self._useless.clear()
                     return
                 self._push, self._planned_for = pushes[0], block
-            start = out_of(block, self._planner.pushes.starts[self._push.place])
+            start = to_board(block, self._planner.pushes.starts[self._push.start_index])
             if np.linalg.norm(start - agent) > ARRIVED:
                 return
             self._line = aim(self._push, state, velocity, goal, self._planner, self._simulation)
@@ -102,19 +107,19 @@ class PushTExpert:
                 self._give_up(useless=True)
 
     def _give_up(self, *, useless: bool) -> None:
-        """End a push; its place is not tried again until another push has moved the T."""
+        """End the push. A useless start is not tried again until another push has moved the T."""
         if not useless:
             self._useless.clear()
         elif self._push is not None:
-            self._useless.add(self._push.place)
+            self._useless.add(self._push.start_index)
         self._push = self._line = None
 
-    def _along_way(
-        self, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], place: int
+    def _along_path(
+        self, agent: Float[np.ndarray, "2"], block: Float[np.ndarray, "3"], start_index: int
     ) -> Float[np.ndarray, "2"]:
-        """A point ahead of the agent on its shortest way."""
+        """Return the point that lies LEAD pixels ahead of the agent on its shortest path."""
         left, here = LEAD, agent
-        for point in self._planner.way(agent, block, place):
+        for point in self._planner.path(agent, block, start_index):
             length = float(np.linalg.norm(point - here))
             if length >= left:
                 here = here + (point - here) * (left / length)
@@ -131,19 +136,18 @@ def demonstrate(
     disturbance: float = 0.0,
     near_goal: float = 0.0,
 ) -> tuple[str, dict[str, np.ndarray]] | None:
-    """Return one successful episode of the expert, or None where it did not succeed in time; equal for equal seeds.
+    """Record one episode of the expert; None if it does not succeed in time. Equal seeds give equal episodes.
 
     Args:
-        config: the environment.
-        seed: start state and disturbances.
-        goal: goal pose; the configuration's where None.
-        disturbance: chance per timestep that T or agent is moved a little between two timesteps, as by an outside hand;
-            what is recorded after it are the expert's own corrections.
-        near_goal: share of episodes that start with the T near its goal.
+        config: configuration of the environment.
+        seed: seed of the start state and of the disturbances.
+        goal: goal pose; None takes that of the configuration.
+        disturbance: probability per timestep of a small external displacement of the T or the agent; the expert then
+            corrects it.
+        near_goal: probability that the episode starts with the T near its goal.
 
     Returns:
-        The instruction and the columns, all T long: those of the observations, `action`, `next.reward` and
-        `next.success`.
+        The instruction, and the columns of all T timesteps: observations, `action`, `next.reward` and `next.success`.
     """
     environment = config.build()
     goal = config.goal if goal is None else goal
@@ -172,7 +176,7 @@ def demonstrate(
 
 
 def _start_near(goal: Pose, random: np.random.Generator) -> Float[np.ndarray, "5"]:
-    """A state with the T within some pixels of its goal and the agent anywhere clear of it."""
+    """Sample a state with the T near its goal and the agent anywhere clear of the T."""
     spread = random.uniform(0.1, 1.0)
     while True:
         block = np.array(goal) + spread * np.array([*random.uniform(-40, 40, 2), random.uniform(-0.6, 0.6)])
@@ -182,7 +186,7 @@ def _start_near(goal: Pose, random: np.random.Generator) -> Float[np.ndarray, "5
 
 
 def _disturb(environment: PushT, random: np.random.Generator) -> EnvironmentObservation:
-    """Move the T or the agent a little, and return what is seen then."""
+    """Move the T or the agent a little, and return the new observation."""
     before = environment.state()
     for _ in range(10):
         state = before.copy()
@@ -201,4 +205,4 @@ def _possible(state: Float[np.ndarray, "5"]) -> bool:
     """Whether T and agent are on the board and do not overlap."""
     corners = keypoints(state[2:])
     on_board = corners.min() > WALLS[0] and corners.max() < WALLS[1] and state[:2].min() > 0 and state[:2].max() < BOARD
-    return bool(on_board) and not inside(into(state[2:], state[:2]), RADIUS)
+    return bool(on_board) and not inside(to_block_frame(state[2:], state[:2]), RADIUS)

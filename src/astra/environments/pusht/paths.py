@@ -1,16 +1,16 @@
-"""Shortest ways for the agent around the T, in the T's own frame, as strings pulled tight round its corners."""
+"""Shortest paths of the agent around the T, in the T's own frame."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 CLEARANCE = 18.0
-"""The agent's center keeps this distance in pixels from the T, three more than its radius."""
-_TURN = 27.0
-"""Distance in pixels at which ways go round the corners of the T."""
+"""Minimum distance from the agent's center to the T, in pixels: its radius plus 3."""
+_CORNER_DISTANCE = 27.0
+"""Distance in pixels at which paths go around the corners of the T."""
 
 
 def _rectangles(margin: float) -> tuple[tuple[float, float, float, float], ...]:
-    """Bar and stem of the T, grown by a margin: left, top, right, bottom."""
+    """Return bar and stem of the T, expanded by a margin: left, top, right, bottom."""
     return (
         (-60 - margin, -margin, 60 + margin, 30 + margin),
         (-15 - margin, 0.0, 15 + margin, 120 + margin),
@@ -19,26 +19,26 @@ def _rectangles(margin: float) -> tuple[tuple[float, float, float, float], ...]:
 
 CORNERS = np.array(
     [
-        (-60 - _TURN, -_TURN),
-        (60 + _TURN, -_TURN),
-        (60 + _TURN, 30 + _TURN),
-        (15 + _TURN, 120 + _TURN),
-        (-15 - _TURN, 120 + _TURN),
-        (-60 - _TURN, 30 + _TURN),
+        (-60 - _CORNER_DISTANCE, -_CORNER_DISTANCE),
+        (60 + _CORNER_DISTANCE, -_CORNER_DISTANCE),
+        (60 + _CORNER_DISTANCE, 30 + _CORNER_DISTANCE),
+        (15 + _CORNER_DISTANCE, 120 + _CORNER_DISTANCE),
+        (-15 - _CORNER_DISTANCE, 120 + _CORNER_DISTANCE),
+        (-60 - _CORNER_DISTANCE, 30 + _CORNER_DISTANCE),
     ]
 )
-"""Where ways may bend: one point outside each outer corner of the T."""
+"""Points where paths may bend, one outside each outer corner of the T."""
 
 
 def inside(points: Float[np.ndarray, "*B 2"], margin: float = CLEARANCE) -> Bool[np.ndarray, "*B"]:
-    """Return whether points are nearer to the T than the margin."""
+    """Whether points are closer to the T than the margin."""
     x, y = points[..., 0], points[..., 1]
     hits = [(x > left) & (x < right) & (y > top) & (y < bottom) for left, top, right, bottom in _rectangles(margin)]
     return np.asarray(hits[0] | hits[1])
 
 
 def blocked(a: Float[np.ndarray, "*#B 2"], b: Float[np.ndarray, "*#B 2"]) -> Bool[np.ndarray, "*#B"]:
-    """Return whether the straight way between two points, which broadcast, comes too near to the T."""
+    """Whether the straight line between two points comes too close to the T. The points broadcast."""
     step = b - a
     step = np.where(np.abs(step) < 1e-9, 1e-9, step)
     hit = np.zeros(np.broadcast_shapes(a.shape, b.shape)[:-1], dtype=bool)
@@ -52,51 +52,53 @@ def blocked(a: Float[np.ndarray, "*#B 2"], b: Float[np.ndarray, "*#B 2"]) -> Boo
 
 
 def step_out(point: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
-    """Return the nearest point that keeps clear of the T; the point itself if it does."""
+    """Return the nearest point that is clear of the T; the point itself if it is clear."""
     if not inside(point):
         return point
     bar, stem = _rectangles(CLEARANCE + 0.5)
     x, y = point
-    ways = np.array(
+    exits = np.array(
         [
             *((side, y) for left, _, right, _ in (bar, stem) for side in (left, right)),
             *((x, side) for _, top, _, bottom in (bar, stem) for side in (top, bottom)),
             *((side, bar[3]) for side in (stem[0], stem[2])),  # the inner corners
         ]
     )
-    ways = ways[~inside(ways)]
-    return ways[np.linalg.norm(ways - point, axis=1).argmin()]
+    exits = exits[~inside(exits)]
+    return exits[np.linalg.norm(exits - point, axis=1).argmin()]
 
 
-class Ways:
-    """Shortest ways from anywhere to fixed destinations.
+class ShortestPaths:
+    """Shortest paths from any point to fixed destinations.
 
     Args:
-        destinations: points that keep clear of the T.
+        destinations: points that are clear of the T.
     """
 
-    def __init__(self, destinations: Float[np.ndarray, "C 2"]) -> None:
+    def __init__(self, destinations: Float[np.ndarray, "destinations 2"]) -> None:
         self.destinations = destinations
         self._last = _distances(CORNERS[:, None], destinations[None])
         self._between = _distances(CORNERS[:, None], CORNERS[None])
 
-    def lengths(self, origins: Float[np.ndarray, "B 2"], usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "B C"]:
-        """Return the length of the shortest way from each origin to each destination; infinite if there is none.
+    def lengths(
+        self, origins: Float[np.ndarray, "B 2"], usable: Bool[np.ndarray, "6"]
+    ) -> Float[np.ndarray, "B destinations"]:
+        """Return the length of the shortest path from each origin to each destination; infinite if there is none.
 
         Args:
-            origins: points that keep clear of the T.
-            usable: which corners lie on the board.
+            origins: points that are clear of the T.
+            usable: whether each corner lies on the board.
         """
         direct = _distances(origins[:, None], self.destinations[None])
         first = np.where(usable, _distances(origins[:, None], CORNERS[None]), np.inf)
-        return np.minimum(direct, (first[:, :, None] + self._onward(usable)[None]).min(axis=1))
+        return np.minimum(direct, (first[:, :, None] + self._from_corners(usable)[None]).min(axis=1))
 
-    def way(
+    def path(
         self, origin: Float[np.ndarray, "2"], destination: int, usable: Bool[np.ndarray, "6"]
     ) -> list[Float[np.ndarray, "2"]]:
-        """Return the points of the shortest way, destination last, origin left out; empty if there is none."""
+        """Return the points of the shortest path, without the origin; empty if there is none."""
         goal = self.destinations[destination]
-        onward = self._onward(usable)[:, destination]
+        onward = self._from_corners(usable)[:, destination]
         points, here = [], origin
         for _ in range(len(CORNERS) + 1):
             if not blocked(here, goal):
@@ -109,7 +111,7 @@ class Ways:
             points.append(here)
         return []
 
-    def _onward(self, usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "6 C"]:
+    def _from_corners(self, usable: Bool[np.ndarray, "6"]) -> Float[np.ndarray, "6 destinations"]:
         between = np.where(usable[:, None] & usable[None], self._between, np.inf)
         for middle in range(len(CORNERS)):
             between = np.minimum(between, between[:, middle, None] + between[None, middle])
@@ -118,5 +120,5 @@ class Ways:
 
 
 def _distances(a: Float[np.ndarray, "*#B 2"], b: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B"]:
-    """Length of the straight way between points, infinite where the T is in between."""
+    """Return straight distances between points; infinite if the T is in between."""
     return np.where(blocked(a, b), np.inf, np.linalg.norm(a - b, axis=-1))

@@ -1,8 +1,8 @@
-"""What every push out of a fixed set does to the T, tabulated once per process.
+"""The effect of every push in a fixed set on the T, tabulated once per process.
 
-Away from the walls the outcome of a push is the same wherever the T lies, seen from the T. So each push (a place on the
-outline, a direction) is simulated once, and a planner looks up where the T and the agent end after any depth. All plans
-share the set, so that similar states get similar pushes.
+Far from the walls, the outcome of a push does not depend on where the T lies, seen in the T's frame. Each push (a start
+on the outline and a direction) is simulated once. A planner then looks up where T and agent end after any depth. All
+plans share the set, so similar states get similar pushes.
 """
 
 import math
@@ -15,21 +15,21 @@ from jaxtyping import Float, Int
 from astra.environments.pusht.simulation import SUBSTEP, Simulation
 
 RADIUS = 15.0
-"""Radius of the agent in pixels."""
+"""Radius of the agent, in pixels."""
 GAP = 8.0
-"""Pixels between the agent and the T where a push starts."""
+"""Gap between agent and T at the start of a push, in pixels."""
 SPACING = 7.5
-"""Largest distance in pixels between neighboring places on the outline."""
+"""Maximum distance between neighboring starts on the outline, in pixels."""
 ANGLES = tuple(math.radians(degrees) for degrees in (-35, -20, -10, 0, 10, 20, 35))
-"""Directions of the pushes, from the inward normal."""
+"""Directions of pushes relative to the inward normal, in radians."""
 REACH = 170
-"""Pixels that the agent travels in the longest push."""
+"""Agent's travel in the longest push, in pixels."""
 DEPTHS = np.array(
     [9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 22, 25, 28, 32, 36, 41, 47, 54, 62, 72, 84, 98, 114, 132, 150, 169]
 )
-"""Pixels of travel after which a plan may end a push."""
+"""Depths at which a planned push may end, in pixels of travel."""
 
-_FACES = (  # first and last point, outward normal; near an inner corner the agent's radius keeps it off the face
+_FACES = (  # first and last point, outward normal; near inner corners the agent does not fit
     ((-58, 0), (58, 0), (0, -1)),
     ((60, 3), (60, 27), (1, 0)),
     ((57, 30), (39, 30), (0, 1)),
@@ -43,36 +43,39 @@ _FACES = (  # first and last point, outward normal; near an inner corner the age
 
 @dataclass(frozen=True, kw_only=True)
 class Pushes:
-    """P pushes from C places; positions in the frame that the T has before the push, in pixels."""
+    """P pushes, with positions in pixels in the frame of the T before the push."""
 
-    starts: Float[np.ndarray, "C 2"]
-    """Where the agent stands before a push from each place."""
-    place: Int[np.ndarray, " P"]
-    """The place of each push."""
+    starts: Float[np.ndarray, "starts 2"]
+    """Position of the agent at each start."""
+    start_index: Int[np.ndarray, " P"]
+    """Index of the start of each push."""
     directions: Float[np.ndarray, "P 2"]
-    """Unit vector of the agent's motion."""
-    poses: Float[np.ndarray, "P R 3"]
-    """The T's pose after each pixel of the agent's travel."""
+    """Unit vector of the agent's motion in each push."""
+    poses: Float[np.ndarray, "P reach 3"]
+    """Pose of the T after each pixel of the agent's travel."""
 
 
 @cache
 def tabulate_pushes() -> Pushes:
-    """Simulate the whole set (about a third of a second)."""
+    """Simulate the whole set of pushes (about a third of a second)."""
     starts, normals = [], []
     for first, last, normal in _FACES:
         count = math.ceil(math.dist(first, last) / SPACING) + 1
         starts += [np.add(point, np.multiply(normal, RADIUS + GAP)) for point in np.linspace(first, last, count)]
         normals += [normal] * count
     simulation = Simulation(walls=False)
-    place, directions, poses = [], [], []
+    start_index, directions, poses = [], [], []
     for index, (start, normal) in enumerate(zip(starts, normals, strict=True)):
         inward = math.atan2(-normal[1], -normal[0])
         for angle in ANGLES:
             direction = math.cos(inward + angle), math.sin(inward + angle)
-            simulation.put(np.array([*start, 0.0, 0.0, 0.0]))
-            place.append(index)
+            simulation.set_state(np.array([*start, 0.0, 0.0, 0.0]))
+            start_index.append(index)
             directions.append(direction)
             poses.append(simulation.slide(direction[0] / SUBSTEP, direction[1] / SUBSTEP, REACH))
     return Pushes(
-        starts=np.array(starts), place=np.array(place), directions=np.array(directions), poses=np.array(poses)
+        starts=np.array(starts),
+        start_index=np.array(start_index),
+        directions=np.array(directions),
+        poses=np.array(poses),
     )

@@ -1,7 +1,7 @@
-"""A copy of gym-pusht's physics that can be put into any state and stepped fast, for planning.
+"""A copy of gym-pusht's physics that can be set to any state and stepped fast, for planning.
 
-The space is made by gym-pusht's own functions, so it is the same; it is stepped through pymunk's C interface, without
-the Python collision callback that takes most of gym-pusht's time.
+gym-pusht's own functions build the space, so it is the same. It is stepped through pymunk's C interface, without the
+Python collision callback that takes most of gym-pusht's time.
 """
 
 from typing import Any
@@ -10,20 +10,20 @@ import numpy as np
 from jaxtyping import Float
 
 STIFFNESS, DAMPING = 100.0, 20.0
-"""The spring that pulls the agent to its target."""
+"""Spring that pulls the agent to its target."""
 SUBSTEP = 0.01
-"""Seconds of one step of the physics."""
+"""Duration of one physics step, in seconds."""
 SUBSTEPS = 10
-"""Steps of the physics per timestep."""
+"""Physics steps per timestep."""
 _FAR = (5000.0, 5000.0)
 _PERSISTENCE = 4
 
 
 class Simulation:
-    """One agent and one T on the board, to be put anywhere.
+    """One agent and one T on the board, which can be set to any state.
 
     Args:
-        walls: whether the board has walls; without them the outcome of a push does not depend on where the T lies.
+        walls: whether the board has walls. Without walls, the outcome of a push does not depend on where the T lies.
     """
 
     def __init__(self, *, walls: bool = True) -> None:
@@ -45,28 +45,28 @@ class Simulation:
         self._space, self._agent, self._block = space._space, agent._body, block._body
         self._x = self._y = self._vx = self._vy = 0.0
 
-    def put(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
-        """Put agent and T where the state says (agent xy, T xy, T angle); `velocity` is the agent's, in pixels/s."""
+    def set_state(self, state: Float[np.ndarray, "5"], velocity: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Set agent x and y, T x and y, T angle, and the agent's velocity in pixels/s."""
         lib, block, agent = self._lib, self._block, self._agent
         lib.cpBodySetPosition(block, _FAR)
         lib.cpBodySetVelocity(agent, (0.0, 0.0))
-        for _ in range(_PERSISTENCE):  # until the space has forgotten the contacts of the last state
+        for _ in range(_PERSISTENCE):  # until the space has dropped the contacts of the last state
             lib.cpSpaceStep(self._space, SUBSTEP)
         self._x, self._y, x, y, angle = (float(value) for value in state)
         self._vx, self._vy = velocity
         lib.cpBodySetPosition(agent, (self._x, self._y))
-        lib.cpBodySetAngle(block, angle)  # before the position, see PushT.set_state
+        lib.cpBodySetAngle(block, angle)  # must precede the position, see PushT.set_state
         lib.cpBodySetPosition(block, (x, y))
         lib.cpBodySetVelocity(block, (0.0, 0.0))
         lib.cpBodySetAngularVelocity(block, 0.0)
 
-    def pull(self, x: float, y: float) -> None:
+    def step(self, x: float, y: float) -> None:
         """Pull the agent towards (x, y) for one timestep, as `PushT.step` does."""
         for _ in range(SUBSTEPS):
             self._accelerate(x, y)
 
-    def trace(self, x: float, y: float) -> Float[np.ndarray, "10 5"]:
-        """Do what `pull` does, and return the state after each step of the physics."""
+    def step_with_trace(self, x: float, y: float) -> Float[np.ndarray, "10 5"]:
+        """Advance one timestep like `step`, and return the state after each physics step."""
         states = np.empty((SUBSTEPS, 5))
         for index in range(SUBSTEPS):
             self._accelerate(x, y)
@@ -74,7 +74,7 @@ class Simulation:
         return states
 
     def slide(self, vx: float, vy: float, substeps: int) -> Float[np.ndarray, "substeps 3"]:
-        """Move the agent at a constant velocity (pixels/s) and return the T's pose after each step of the physics."""
+        """Move the agent at a constant velocity in pixels/s, and return the pose of the T after each physics step."""
         lib, block = self._lib, self._block
         lib.cpBodySetVelocity(self._agent, (vx, vy))
         poses = np.empty((substeps, 3))
@@ -86,17 +86,17 @@ class Simulation:
 
     @property
     def agent(self) -> tuple[float, float]:
-        """Where the agent is, in pixels."""
+        """Position of the agent, in pixels."""
         return self._x, self._y
 
     @property
     def block(self) -> tuple[float, float, float]:
-        """The T's pose."""
+        """Pose of the T."""
         position = self._lib.cpBodyGetPosition(self._block)
         return position.x, position.y, self._lib.cpBodyGetAngle(self._block)
 
     def _accelerate(self, x: float, y: float) -> None:
-        """One step of the physics with the spring pulling to (x, y)."""
+        """Advance one physics step with the spring pulling to (x, y)."""
         lib = self._lib
         self._vx += (STIFFNESS * (x - self._x) - DAMPING * self._vx) * SUBSTEP
         self._vy += (STIFFNESS * (y - self._y) - DAMPING * self._vy) * SUBSTEP

@@ -1,1 +1,1 @@
-"""The tabletop, a lookalike of VIMA-Bench."""
+"""The tabletop: a fast two-dimensional lookalike of VIMA-Bench."""

@@ -1,154 +1,35 @@
-"""The expert of the tabletop: it knows the goals and where everything is.
-
-It picks where suction holds best and turns nothing that need not be turned. Sweeps are chosen by trying them in a copy
-of the scene.
-"""
-
-import math
-from collections.abc import Iterator
-from dataclasses import replace
+"""The tabletop expert as an agent: exact, or through the bins of a discrete policy."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
-from astra.environments.tabletop.goals import Goal, Placements, Sweeping
-from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Scene, Thing
-
-Action = Float32[np.ndarray, "6"]
-"""x, y and angle of pose 0, x, y and angle of pose 1."""
-CLEARED = 0.03
-"""Meters within which a thing counts as cleared away."""
-_EDGE = 0.005
-_HALF = 0.014
+from astra.environments.tabletop.environment import ACTIONS, Tabletop
 
 
-def next_action(scene: Scene, goals: Placements | Sweeping) -> Action | None:
-    """Return what the expert does now, or None where it knows nothing to do."""
-    if isinstance(goals, Sweeping):
-        return _sweep(scene, goals)
-    waiting = [goal for goal in goals.first if not goals.reached and not goal.met(scene.things[goal.thing], CLEARED)]
-    current = waiting or (goals.open[0] if goals.open else [])
-    return _move(scene, current[0]) if current else None
+class TabletopExpert:
+    """Expert that knows the goals and the pose of every object."""
+
+    def __init__(self, seed: int) -> None:
+        """Take a seed, as every agent of an evaluation does; this one draws no random numbers."""
+
+    def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
+        """Return the expert's action."""
+        return environment.expert_action()
 
 
-def _move(scene: Scene, goal: Goal) -> Action:
-    """Pick a thing where it is held best and put it where it belongs."""
-    thing = scene.things[goal.thing]
-    turn = 0.0 if goal.angle is None else _shortest(goal.angle - thing.angle, thing.shape.symmetry)
-    start = thing.grasp()
-    cos, sin = math.cos(turn), math.sin(turn)
-    right, up = start[0] - thing.x, start[1] - thing.y
-    end = goal.x + cos * right - sin * up, goal.y + sin * right + cos * up
-    return _action(start, end, turn)
+class BinnedExpert:
+    """Expert whose actions are rounded to the centers of bins: an upper bound for discrete policies."""
+
+    def __init__(self, seed: int) -> None:
+        """Take a seed, as every agent of an evaluation does; this one draws no random numbers."""
+
+    def act(self, environment: Tabletop) -> Float[np.ndarray, "6"]:
+        """Return the bin centers of the expert's action."""
+        return binned(environment.expert_action())
 
 
-def _shortest(turn: float, symmetry: float) -> float:
-    if symmetry == 0:
-        return 0.0
-    return (turn + symmetry / 2) % symmetry - symmetry / 2
-
-
-def _action(start: tuple[float, float], end: tuple[float, float], turn: float = 0.0) -> Action:
-    if turn >= math.pi:
-        turn -= 2 * math.pi
-    points = [_inside(*start), _inside(*end)]
-    return np.array([*points[0], 0.0, *points[1], turn], dtype=np.float32)
-
-
-def _inside(x: float, y: float) -> tuple[float, float]:
-    return (
-        min(max(x, X_RANGE[0] + _EDGE), X_RANGE[1] - _EDGE),
-        min(max(y, Y_RANGE[0] + _EDGE), Y_RANGE[1] - _EDGE),
-    )
-
-
-def sweeps_needed(scene: Scene, goals: Sweeping) -> int | None:
-    """Return how many sweeps the expert takes, or None where it does not succeed."""
-    trial, copy = scene.copy(), replace(goals)
-    for step in range(1, 3 * goals.number + 1):
-        action = _sweep(trial, copy)
-        if action is None:
-            return None
-        trial.push((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
-        verdict = copy.check(trial.things)
-        if verdict != "going on":
-            return step if verdict == "success" else None
-    return None
-
-
-def _sweep(scene: Scene, goals: Sweeping) -> Action | None:
-    """Find a sweep that brings one more block in, or one that is followed by such a sweep."""
-    outside = [i for i in goals.blocks if not goals.holds(scene.things[i])]
-    outside.sort(key=lambda i: scene.things[i].x)
-    before = len(goals.blocks) - len(outside)
-    for index in outside:
-        for end in _slots(goals, scene.things[index]):
-            action = _push(scene.things[index], end)
-            if _try(scene, goals, action, before + 1) is not None:
-                return action
-    for index in outside:
-        for end in _detours(goals, scene.things[index]):
-            action = _push(scene.things[index], end)
-            after = _try(scene, goals, action, before)
-            if after is None:
-                continue
-            for slot in _slots(goals, after.things[index]):
-                if _try(after, goals, _push(after.things[index], slot), before + 1) is not None:
-                    return action
-    return None
-
-
-def _push(block: Thing, end: tuple[float, float]) -> Action:
-    """Sweep a block to a place, both rounded to a grid of centimeters, so that a policy's bins change nothing."""
-    return _action((_rounded(block.x), _rounded(block.y)), (_rounded(end[0]), _rounded(end[1])))
-
-
-def _rounded(place: float) -> float:
-    """Return the middle of the centimeter in which a place lies, as the workspace is cut from whole centimeters."""
-    return math.floor(place * 100) / 100 + 0.005
-
-
-def _slots(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
-    """Yield places in the zone, straight ahead first, not far in first."""
-    low, high, left, right = goals.zone
-    straight = min(max(block.y, left + 0.04), right - 0.04)
-    for depth in (0.035, 0.05, 0.07):
-        if high - depth < low + 0.02:
-            continue
-        for y in sorted(
-            [*np.linspace(left + 0.04, right - 0.04, 6).tolist(), straight], key=lambda y: abs(y - straight)
-        ):
-            yield high - depth, y
-
-
-def _detours(goals: Sweeping, block: Thing) -> Iterator[tuple[float, float]]:
-    """Yield places beside the line, the near side first, and a little back."""
-    side = goals.forbidden[3] + 0.045
-    for y in sorted((side, -side), key=lambda y: abs(y - block.y)):
-        for x in (block.x, goals.forbidden[1] + 0.06, goals.forbidden[1] + 0.1):
-            yield x, y
-
-
-def _try(scene: Scene, goals: Sweeping, action: Action, wanted: int) -> Scene | None:
-    """Return the scene after a sweep, if it fails nothing and leaves so many blocks in the zone."""
-    if _crosses(action, goals.forbidden):
-        return None
-    trial, copy = scene.copy(), replace(goals)
-    trial.push((float(action[0]), float(action[1])), (float(action[3]), float(action[4])), copy.watch)
-    verdict = copy.check(trial.things)
-    return trial if verdict != "failure" and copy.inside == wanted else None
-
-
-def _crosses(action: Action, area: tuple[float, float, float, float]) -> bool:
-    """Tell whether the middle of a swept block passes through an area or near it; this spares most of the trials."""
-    share = np.linspace(0.0, 1.0, 16)
-    x, y = (action[i] + share * (action[i + 3] - action[i]) for i in (0, 1))
-    near = (x > area[0] - _HALF) & (x < area[1] + _HALF) & (y > area[2] - _HALF) & (y < area[3] + _HALF)
-    return bool(near.any())
-
-
-def steps_needed(scene: Scene, goals: Placements | Sweeping) -> int | None:
-    """Return how many steps the expert takes from here, or None where it does not succeed."""
-    if isinstance(goals, Sweeping):
-        return sweeps_needed(scene, goals)
-    return len(goals.first) + goals.total
+def binned(action: Float[np.ndarray, "6"]) -> Float[np.ndarray, "6"]:
+    """Return the centers of the bins that an action falls into."""
+    low, high, bins = np.array(ACTIONS.low), np.array(ACTIONS.high), np.array(ACTIONS.bins)
+    index = np.clip(np.floor((action - low) / (high - low) * bins), 0, bins - 1)
+    return (low + (index + 0.5) / bins * (high - low)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""An episode in the making: things drawn at free places of the table, and the episode's description."""
+"""Sample the layout of an episode: objects at free places of the table, and the episode that they make."""
 
 import math
 from collections.abc import Sequence
@@ -7,64 +7,64 @@ from typing import Literal
 
 import numpy as np
 
-from astra.environments.tabletop.goals import Placements, Sweeping
+from astra.environments.tabletop.goals import PlacementGoals, SweepGoal
 from astra.environments.tabletop.levels import Content
-from astra.environments.tabletop.scene import X_RANGE, Y_RANGE, Thing
 from astra.environments.tabletop.shapes import CONTAINERS, SHAPES
+from astra.environments.tabletop.table_object import X_RANGE, Y_RANGE, TableObject
 
 GAP = 0.01
-"""Meters between the circles around two things."""
+"""Minimum gap between the bounding circles of two objects, in meters."""
 _CANDIDATES = 48
 
 
-class NoRoom(Exception):  # noqa: N818
-    """The table is too full for one more thing; begin again."""
+class NoRoomError(Exception):
+    """Raised if the table has no room for another object; the layout is then sampled again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """What a placeholder of the prompt shows."""
+    """Content of a placeholder in the prompt."""
 
-    things: tuple[Thing, ...]
+    objects: tuple[TableObject, ...]
     scene: bool = False
-    """Whether it shows the table with things at places, or one thing alone."""
+    """Whether it shows a scene of objects on the table instead of a single object."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One episode: the prompt, the table at its beginning, and what is asked for."""
+class EpisodeSetup:
+    """Prompt, initial objects and goals of one episode."""
 
     instruction: str
     """Text with placeholders in braces."""
     pictures: dict[str, Picture]
-    """What each placeholder shows."""
-    things: list[Thing]
-    goals: Placements | Sweeping
+    """Picture of each placeholder."""
+    objects: list[TableObject]
+    goals: PlacementGoals | SweepGoal
     tool: Literal["suction", "spatula"] = "suction"
 
 
 @dataclass(kw_only=True)
 class Layout:
-    """Draws things onto free places; everything random comes from `random`."""
+    """Sampler that places objects on the table. All random numbers come from `random`."""
 
     random: np.random.Generator
     content: Content
-    things: list[Thing] = field(default_factory=list)
+    objects: list[TableObject] = field(default_factory=list)
     reserved: list[tuple[float, float, float]] = field(default_factory=list)
     """Circles (x, y, radius) that stay free."""
 
-    def choose(self, options: Sequence[str], *, but: Sequence[str] = ()) -> str:
-        """Draw one of the options that is not among `but`; where nothing else is left, one of those."""
-        left = [option for option in options if option not in but] or list(options)
+    def choose(self, options: Sequence[str], *, excluding: Sequence[str] = ()) -> str:
+        """Sample one option that is not in `excluding`; any option if all are excluded."""
+        left = [option for option in options if option not in excluding] or list(options)
         return left[int(self.random.integers(len(left)))]
 
-    def several(self, options: Sequence[str], number: int) -> list[str]:
-        """Draw different options, and repeat them once there are no more."""
+    def choose_several(self, options: Sequence[str], number: int) -> list[str]:
+        """Sample options without replacement; repeat them if there are too few."""
         order: list[str] = [options[int(i)] for i in self.random.permutation(len(options))]
         return [order[i % len(order)] for i in range(number)]
 
-    def yes(self, probability: float = 0.5) -> bool:
-        """Toss a coin."""
+    def coin_flip(self, probability: float = 0.5) -> bool:
+        """Return True with the given probability."""
         return bool(self.random.random() < probability)
 
     def add(
@@ -76,26 +76,26 @@ class Layout:
         angle: float | None = None,
         height: float = 0.0,
     ) -> int:
-        """Put a thing onto the table, at a free place where none is given; return its index.
+        """Add an object to the table, at a free place unless `at` is given, and return its index.
 
         Raises:
-            NoRoom: if there is no free place.
+            NoRoomError: if there is no free place.
         """
         fixed = shape in CONTAINERS or shape.startswith(("three-sided rectangle", "line"))
         kind = SHAPES[shape]
-        x, y = self.free(kind.radius) if at is None else at
+        x, y = self.free_place(kind.radius) if at is None else at
         turned = float(self.random.uniform(-math.pi, math.pi)) if angle is None else angle
-        thing = Thing(shape=kind, texture=texture, x=x, y=y, angle=turned, height=height, fixed=fixed)
-        self.things.append(thing)
-        return len(self.things) - 1
+        obj = TableObject(shape=kind, texture=texture, x=x, y=y, angle=turned, height=height, fixed=fixed)
+        self.objects.append(obj)
+        return len(self.objects) - 1
 
     def add_all(self, looks: Sequence[tuple[str, str] | tuple[str, str, float]]) -> list[int]:
-        """Add things (shape, texture, height) in random order; return their indices in the order of the looks.
+        """Add objects (shape, texture, height) in random order; return their indices in the order of `looks`.
 
-        Who comes first has more room, so a fixed order would tell by its place which thing is meant.
+        Objects that are added first have more room. A fixed order would reveal the target by its place.
 
         Raises:
-            NoRoom: if there is no free place.
+            NoRoomError: if there is no free place.
         """
         indices = [0] * len(looks)
         for number in self.random.permutation(len(looks)):
@@ -103,24 +103,24 @@ class Layout:
             indices[number] = self.add(shape, texture, height=height[0] if height else 0.0)
         return indices
 
-    def four(self, shapes: Sequence[str], textures: Sequence[str]) -> list[int]:
-        """Add two shapes in two textures each; return their indices, the first shape in the first texture first.
+    def add_two_by_two(self, shapes: Sequence[str], textures: Sequence[str]) -> list[int]:
+        """Add two shapes in two textures each; return the indices, beginning with the first shape in the first texture.
 
-        Each of the four shares its shape with one and its texture with another, so that only both together tell it
-        and nothing but the prompt says which one is meant.
+        Each object shares its shape with one other and its texture with one other. Only both together identify it, and
+        nothing but the prompt reveals the target.
 
         Raises:
-            NoRoom: if there is no free place.
+            NoRoomError: if there is no free place.
         """
         return self.add_all([(shape, texture) for shape in shapes[:2] for texture in textures[:2]])
 
-    def free(self, radius: float, *, apart: float = 0.0) -> tuple[float, float]:
-        """Return the center of a free circle in the workspace, its center `apart` from what is reserved.
+    def free_place(self, radius: float, *, apart: float = 0.0) -> tuple[float, float]:
+        """Return the center of a free circle in the workspace, at least `apart` meters from reserved centers.
 
         Raises:
-            NoRoom: if none was found.
+            NoRoomError: if none was found.
         """
-        taken = [(thing.x, thing.y, thing.shape.radius + radius + GAP) for thing in self.things]
+        taken = [(obj.x, obj.y, obj.shape.radius + radius + GAP) for obj in self.objects]
         taken += [(x, y, max(other + radius + GAP, apart)) for x, y, other in self.reserved]
         xs = self.random.uniform(X_RANGE[0] + radius, X_RANGE[1] - radius, _CANDIDATES)
         ys = self.random.uniform(Y_RANGE[0] + radius, Y_RANGE[1] - radius, _CANDIDATES)
@@ -128,16 +128,16 @@ class Layout:
         for x, y, distance in taken:
             good &= (xs - x) ** 2 + (ys - y) ** 2 >= distance**2
         if not good.any():
-            raise NoRoom
+            raise NoRoomError
         first = int(np.argmax(good))
         return float(xs[first]), float(ys[first])
 
     def picture(self, index: int) -> Picture:
-        """Show a thing of the table alone, upright."""
-        thing = self.things[index]
-        return alone(thing.shape.name, thing.texture)
+        """Return a picture of an object of the table, single and upright."""
+        obj = self.objects[index]
+        return single_object(obj.shape.name, obj.texture)
 
 
-def alone(shape: str, texture: str, *, height: float = 0.0) -> Picture:
-    """Show a thing alone, upright, in the middle."""
-    return Picture(things=(Thing(shape=SHAPES[shape], texture=texture, x=0.5, y=0.0, height=height),))
+def single_object(shape: str, texture: str, *, height: float = 0.0) -> Picture:
+    """Return a picture of a single object, upright and centered."""
+    return Picture(objects=(TableObject(shape=SHAPES[shape], texture=texture, x=0.5, y=0.0, height=height),))

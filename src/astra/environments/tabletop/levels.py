@@ -1,7 +1,7 @@
-"""Tasks and generalization levels of the tabletop: what may appear in an episode of a task at a level.
+"""Tasks, objects and textures of each generalization level.
 
-Training shows 14 objects in warm textures and 4 containers in cold ones. L1 has new placements only, L2 swaps the two
-sets of textures, L3 has objects and containers that training never shows, L4 has tasks that training never shows.
+Training shows 14 objects in warm textures and 4 containers in cold ones. L1 has new placements. L2 swaps the two sets
+of textures. L3 has objects and containers that training never shows. L4 has tasks that training never shows.
 
 Source: the partitions of VIMA-Bench (Jiang et al., 2022): 13 tasks in training, L1 and L2, 12 in L3, 4 in L4, and its
 lists of objects, containers and textures.
@@ -28,9 +28,9 @@ TRAINING_TASKS = (
     "same_shape",
     "sweep_without_exceeding",
 )
-"""The tasks of training."""
+"""Tasks of training."""
 HELD_OUT_TASKS = ("novel_adj_and_noun", "follow_motion", "same_texture", "sweep_without_touching")
-"""The tasks of L4."""
+"""Tasks of L4."""
 TASKS_OF_LEVELS: dict[str, tuple[str, ...]] = {
     "train": TRAINING_TASKS,
     "L1": TRAINING_TASKS,
@@ -38,7 +38,7 @@ TASKS_OF_LEVELS: dict[str, tuple[str, ...]] = {
     "L3": tuple(task for task in TRAINING_TASKS if task != "sweep_without_exceeding"),
     "L4": HELD_OUT_TASKS,
 }
-"""The tasks of each level; "train" draws what L1 draws, from other episodes."""
+"""Tasks of each level. "train" and L1 draw from the same distribution, with different episodes."""
 
 SEEN_OBJECTS = (
     *(f"letter {letter}" for letter in "AEGMTV"),
@@ -51,28 +51,28 @@ _ASYMMETRIC = ("heart", "L-shaped block")
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What an episode draws from."""
+    """Shapes and textures from which an episode is drawn."""
 
     objects: tuple[str, ...]
-    """Shapes of what can be moved."""
+    """Shapes of movable objects."""
     containers: tuple[str, ...]
-    """Shapes of what can be put into."""
+    """Shapes of containers."""
     object_textures: tuple[str, ...]
     container_textures: tuple[str, ...]
 
     @property
-    def asymmetric(self) -> tuple[str, ...]:
-        """Objects whose every rotation looks different."""
+    def asymmetric_objects(self) -> tuple[str, ...]:
+        """Objects without rotational symmetry."""
         return tuple(name for name in self.objects if name.startswith("letter") or name in _ASYMMETRIC)
 
     @property
-    def shades(self) -> tuple[str, ...]:
+    def shaded_textures(self) -> tuple[str, ...]:
         """Textures of objects that have a dark variant."""
         return tuple(name for name in self.object_textures if has_dark_variant(name))
 
 
 def content_of(level: str, task: str) -> Content:
-    """Return what an episode of a task at a level draws from.
+    """Return the shapes and textures of a task at a level.
 
     Raises:
         ValueError: if there is no such level or task, or the level does not have the task.
@@ -85,7 +85,7 @@ def content_of(level: str, task: str) -> Content:
         warm = cold = (*warm, *cold)
     objects = {"L3": NOVEL_OBJECTS, "L4": (*SEEN_OBJECTS, *NOVEL_OBJECTS)}.get(level, SEEN_OBJECTS)
     containers = {"L3": NOVEL_CONTAINERS, "L4": CONTAINERS}.get(level, SEEN_CONTAINERS)
-    if task in ("same_shape", "novel_adj", "novel_adj_and_noun"):  # blocks cannot be made flatter or taller
+    if task in ("same_shape", "novel_adj", "novel_adj_and_noun"):  # blocks have no flatter or taller variant
         objects = tuple(name for name in objects if name != "block")
     if task == "same_shape":
         objects = ("shorter block", *objects)
@@ -98,7 +98,7 @@ def check_tasks(tasks: Sequence[str], level: str) -> None:
     """Check that a level has these tasks.
 
     Raises:
-        ValueError: if there is no such level or task, naming those that there are.
+        ValueError: if there is no such level or task. The message lists those that exist.
     """
     if level not in TASKS_OF_LEVELS:
         raise ValueError(f"there is no level {level!r}; the levels are {', '.join(TASKS_OF_LEVELS)}")

@@ -1,9 +1,9 @@
-"""Shapes of the tabletop by VIMA-Bench's names: outline, size, height, symmetry and profile of each kind of object.
+"""Shapes of the tabletop objects, by VIMA-Bench's names: outline, size, height, symmetry and profile.
 
 Source: names, sizes (meters), symmetries and profiles are VIMA-Bench's (Jiang et al., 2022, its list of objects); the
 outlines are drawn by our own formulas.
-Deviation: VIMA-Bench's blocks and shorter blocks repeat every 45 degrees by its list, here every 90 degrees, as squares
-do; flat objects have a height of 2 mm here.
+Deviation: blocks and shorter blocks have a symmetry of 90 degrees, as squares do; VIMA-Bench lists 45 degrees. Flat
+objects are 2 mm high.
 """
 
 import math
@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 TEXELS = 96
-"""Side of an outline in texels."""
-INSIDE = 0.62
-"""Brightness of the floor of a container."""
+"""Height and width of an outline, in texels."""
+FLOOR_TONE = 0.62
+"""Brightness of a container's floor."""
 
 _U, _V = np.meshgrid(*2 * [(np.arange(TEXELS) + 0.5) / TEXELS - 0.5], indexing="ij")
 _RADIUS, _ANGLE = np.hypot(_U, _V), np.arctan2(_V, _U)
@@ -36,45 +36,45 @@ class Shape:
     height: float
     """Meters."""
     tone: Float32[np.ndarray, "96 96"]
-    """Brightness over the bounding rectangle, x by y: 0 where the object is not, 1 on top."""
+    """Brightness over the bounding rectangle, x by y: 0 outside the object, 1 on top."""
     symmetry: float = 2 * math.pi
-    """Smallest rotation that changes nothing, in radians; 0 for a round object."""
+    """Smallest rotation in radians that leaves the shape unchanged; 0 for a round object."""
     profile: Literal["square", "circle", "other"] = "other"
-    """What "the same profile" compares."""
-    walls: bool = False
-    """Whether it is a container that stands on the table and stops what slides."""
+    """Outline that "the same profile" compares."""
+    has_walls: bool = False
+    """Whether it is a container with walls, which stop sliding objects."""
 
     @cached_property
-    def points(self) -> Float[np.ndarray, "n 2"]:
-        """Centers of the covered texels, in meters, in the object's own frame."""
+    def covered_points(self) -> Float[np.ndarray, "n 2"]:
+        """Centers of the covered texels in the object's own frame, in meters."""
         covered = self.tone > 0
         return np.stack([_U[covered], _V[covered]], axis=1) * np.array(self.size)
 
     @cached_property
     def radius(self) -> float:
-        """Distance in meters of the farthest covered point from the center."""
-        return float(np.hypot(*self.points.T).max()) + self.size[0] / TEXELS / 2
+        """Distance in meters from the center to the farthest covered point."""
+        return float(np.hypot(*self.covered_points.T).max()) + self.size[0] / TEXELS / 2
 
     @cached_property
     def hull(self) -> list[tuple[float, float]]:
-        """The convex hull, as the farthest covered point in each of 24 directions, in meters."""
+        """Convex hull: the farthest covered point in each of 24 directions, in meters."""
         directions = np.arange(24) * 2 * math.pi / 24
-        farthest = (self.points @ np.stack([np.cos(directions), np.sin(directions)])).argmax(axis=0)
-        return [(float(x), float(y)) for x, y in self.points[farthest]]
+        farthest = (self.covered_points @ np.stack([np.cos(directions), np.sin(directions)])).argmax(axis=0)
+        return [(float(x), float(y)) for x, y in self.covered_points[farthest]]
 
     @cached_property
-    def edge(self) -> Float[np.ndarray, "n 2"]:
-        """The covered points beside one that is not, in meters."""
+    def edge_points(self) -> Float[np.ndarray, "n 2"]:
+        """Covered points next to an uncovered one, in meters."""
         covered = np.pad(self.tone > 0, 1)
         within = covered[:-2, 1:-1] & covered[2:, 1:-1] & covered[1:-1, :-2] & covered[1:-1, 2:]
         rim = (self.tone > 0) & ~within
         return np.stack([_U[rim], _V[rim]], axis=1) * np.array(self.size)
 
     @cached_property
-    def grasp(self) -> tuple[float, float]:
-        """Where suction holds best, in the object's own frame: on the object, off its edges, near its center."""
-        inside = self.points[:: max(1, len(self.points) // 2000)]
-        clearance = np.array([np.hypot(*(self.edge - point).T).min() for point in inside])
+    def grasp_point(self) -> tuple[float, float]:
+        """Point where suction holds best, in the object's own frame: on the object, off its edges, near its center."""
+        inside = self.covered_points[:: max(1, len(self.covered_points) // 2000)]
+        clearance = np.array([np.hypot(*(self.edge_points - point).T).min() for point in inside])
         x, y = inside[np.argmax(np.minimum(clearance, 0.012) - 0.2 * np.hypot(*inside.T))]
         return float(x), float(y)
 
@@ -120,7 +120,7 @@ def _flower() -> np.ndarray:
 
 
 def _rim(covered: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    return np.where(inside & covered, INSIDE, covered)
+    return np.where(inside & covered, FLOOR_TONE, covered)
 
 
 def _hollow(width: float) -> np.ndarray:
@@ -128,7 +128,7 @@ def _hollow(width: float) -> np.ndarray:
 
 
 def _pallet() -> np.ndarray:
-    return np.where(((_V + 0.5) * 7 % 2 > 1) & (np.abs(_U) < 0.46), INSIDE, 1.0)
+    return np.where(((_V + 0.5) * 7 % 2 > 1) & (np.abs(_U) < 0.46), FLOOR_TONE, 1.0)
 
 
 def _pan() -> np.ndarray:
@@ -172,10 +172,10 @@ _ALL = [
     _shape("ring", 0.128, 0.032, (_RADIUS < 0.5) & (_RADIUS > 0.28), symmetry=0.0, profile="circle"),
     _shape("round", 0.128, 0.032, _RADIUS < 0.5, symmetry=0.0, profile="circle"),
     _shape("star", 0.136, 0.034, _star(), symmetry=2 * math.pi / 5),
-    _shape("bowl", 0.17, 0.05, _rim(_RADIUS < 0.5, _RADIUS < 0.41), symmetry=0.0, profile="circle", walls=True),
-    _shape("pan", (0.16, 0.24), 0.03, _pan(), profile="circle", walls=True),
-    _shape("container", 0.16, 0.05, _rim(_FULL, ~_hollow(0.08)), walls=True, **_BLOCK),
-    _shape("pallet", (0.175, 0.21), 0.035, _pallet(), symmetry=math.pi, profile="square", walls=True),
+    _shape("bowl", 0.17, 0.05, _rim(_RADIUS < 0.5, _RADIUS < 0.41), symmetry=0.0, profile="circle", has_walls=True),
+    _shape("pan", (0.16, 0.24), 0.03, _pan(), profile="circle", has_walls=True),
+    _shape("container", 0.16, 0.05, _rim(_FULL, ~_hollow(0.08)), has_walls=True, **_BLOCK),
+    _shape("pallet", (0.175, 0.21), 0.035, _pallet(), symmetry=math.pi, profile="square", has_walls=True),
     _shape("frame", 0.225, 0.002, _hollow(0.09), **_BLOCK),
     _shape("square", 0.2, 0.002, _hollow(0.05), **_BLOCK),
     _shape("three-sided rectangle for exceeding", (0.27, 0.27), 0.002, _OPEN, profile="square"),
@@ -184,6 +184,6 @@ _ALL = [
     _shape("line for touching", (0.04, 0.1875), 0.002, _FULL, symmetry=math.pi),
 ]
 SHAPES: dict[str, Shape] = {shape.name: shape for shape in _ALL}
-"""Every shape, by name."""
+"""All shapes by name."""
 CONTAINERS = ("bowl", "pan", "container", "pallet", "frame", "square")
-"""Shapes that something can be put into; they never move."""
+"""Shapes of containers, which never move."""

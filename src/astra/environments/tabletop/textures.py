@@ -1,6 +1,6 @@
-"""Textures of the tabletop by VIMA-Bench's names: plain colors and patterns, each computed as a small picture.
+"""Textures of the tabletop objects, by VIMA-Bench's names: plain colors and patterns, computed as small images.
 
-Source: the names and the two sets are VIMA-Bench's (Jiang et al., 2022, its partition files); the pictures are our own.
+Source: the names and the two sets are VIMA-Bench's (Jiang et al., 2022, its partition files); the images are our own.
 """
 
 import colorsys
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 TEXELS = 48
-"""Side of a texture in texels; it covers the bounding square of an object."""
+"""Height and width of a texture in texels; it covers the bounding square of an object."""
 
 COLORS: dict[str, tuple[int, int, int]] = {
     "red": (255, 87, 89),
@@ -22,7 +22,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "cyan": (118, 183, 178),
     "olive": (128, 128, 0),
 }
-"""The plain colors, RGB."""
+"""Plain colors, RGB."""
 
 WARM_TEXTURES = (
     "red",
@@ -45,7 +45,7 @@ WARM_TEXTURES = (
     "yellow paisley",
     "green paisley",
 )
-"""VIMA-Bench's first set: dragged objects wear it in training, containers at L2."""
+"""VIMA-Bench's first set: textures of movable objects in training, and of containers at L2."""
 COLD_TEXTURES = (
     "blue",
     "purple",
@@ -68,22 +68,22 @@ COLD_TEXTURES = (
     "blue swirl",
     "blue paisley",
 )
-"""VIMA-Bench's second set: containers wear it in training, dragged objects at L2."""
+"""VIMA-Bench's second set: textures of containers in training, and of movable objects at L2."""
 DARKENED_BY = 0.3
-"""What the dark variant of a texture loses of its value, as in VIMA-Bench."""
+"""Decrease of the value (HSV) in the dark variant of a texture, as in VIMA-Bench."""
 
-Picture = Float[np.ndarray, "48 48 3"]
+Texture = Float[np.ndarray, "48 48 3"]
 _U, _V = np.meshgrid(*2 * [(np.arange(TEXELS) + 0.5) / TEXELS], indexing="ij")
 
 
 def has_dark_variant(name: str) -> bool:
-    """Tell whether VIMA-Bench has a dark variant of this texture."""
+    """Whether VIMA-Bench has a dark variant of this texture."""
     return name in COLORS or (" and " in name) or name.endswith("swirl")
 
 
 @cache
 def texture(name: str) -> UInt8[np.ndarray, "48 48 3"]:
-    """Return the picture of a texture; "dark NAME" is the darker variant.
+    """Return the image of a texture; "dark NAME" is the darker variant.
 
     Raises:
         ValueError: if there is no such texture.
@@ -100,7 +100,7 @@ def texture(name: str) -> UInt8[np.ndarray, "48 48 3"]:
     return result
 
 
-def _draw(name: str) -> Picture | None:
+def _draw(name: str) -> Texture | None:
     if name in COLORS:
         return _plain(name)
     if name in _SINGLE:
@@ -117,15 +117,15 @@ def _draw(name: str) -> Picture | None:
     return np.where(lines[..., None], _plain(first), 0.45 * _plain(first) + 0.55 * 255)
 
 
-def _plain(color: str) -> Picture:
+def _plain(color: str) -> Texture:
     return np.broadcast_to(np.array(COLORS[color], dtype=np.float64), (TEXELS, TEXELS, 3))
 
 
-def _mix(second_where: np.ndarray, first: str, second: str) -> Picture:
+def _mix(second_where: np.ndarray, first: str, second: str) -> Texture:
     return np.where(second_where[..., None], _plain(second), _plain(first))
 
 
-def _gray(value: np.ndarray) -> Picture:
+def _gray(value: np.ndarray) -> Texture:
     return np.repeat(255.0 * value[..., None], 3, axis=2)
 
 
@@ -146,39 +146,39 @@ def _paisley() -> np.ndarray:
     return np.sin(25 * _U + 4 * np.sin(12 * _V)) * np.sin(25 * _V + 4 * np.sin(12 * _U)) > 0.15
 
 
-def _granite() -> Picture:
+def _granite() -> Texture:
     return _gray(0.35 + 0.5 * np.random.default_rng(0).random((TEXELS, TEXELS)))
 
 
-def _tiger() -> Picture:
+def _tiger() -> Texture:
     lines = np.sin(38 * _U + 5 * np.sin(9 * _V)) > 0.35
     return np.where(lines[..., None], [30.0, 20.0, 10.0], [240.0, 145.0, 40.0])
 
 
-def _rainbow() -> Picture:
+def _rainbow() -> Texture:
     hues = [colorsys.hsv_to_rgb(hue, 0.8, 1.0) for hue in np.linspace(0, 0.85, TEXELS)]
     return np.broadcast_to(255 * np.array(hues)[None], (TEXELS, TEXELS, 3))
 
 
-def _tiles() -> Picture:
+def _tiles() -> Texture:
     joints = (_U * 4 % 1 < 0.15) | (_V * 4 % 1 < 0.15)
     return np.where(joints[..., None], [235.0, 235.0, 235.0], [110.0, 140.0, 150.0])
 
 
-def _wooden() -> Picture:
+def _wooden() -> Texture:
     rings = 0.5 + 0.5 * np.sin(30 * _V + 3 * np.sin(5 * _U))
     return np.array([150.0, 100.0, 55.0]) + rings[..., None] * np.array([50.0, 45.0, 35.0])
 
 
-def _checkerboard() -> Picture:
+def _checkerboard() -> Texture:
     return _gray(((np.floor(_U * 6) + np.floor(_V * 6)) % 2) * 0.85 + 0.1)
 
 
-def _plastic() -> Picture:
+def _plastic() -> Texture:
     return np.array([190.0, 205.0, 215.0]) + (40 * np.exp(-18 * ((_U - 0.35) ** 2 + (_V - 0.35) ** 2)))[..., None]
 
 
-_SINGLE: dict[str, Callable[[], Picture]] = {
+_SINGLE: dict[str, Callable[[], Texture]] = {
     "granite": _granite,
     "polka dot": lambda: _gray(np.where(_dots(), 0.1, 0.95)),
     "tiger": _tiger,

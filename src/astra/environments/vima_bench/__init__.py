@@ -1,1 +1,1 @@
-"""VIMA-Bench, behind the contract of environments."""
+"""VIMA-Bench: a robot arm at a table, with prompts that mix words and pictures."""

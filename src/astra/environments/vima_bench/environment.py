@@ -1,17 +1,12 @@
-"""VIMA-Bench behind the contract: its own simulator, tasks, levels and oracle; objects instead of frames.
+"""The VIMA-Bench environment: the simulator, tasks, levels and oracle of the package, with object-centric observations.
 
-It must be installed from its repository, see docs/vima-bench.md. What it says of success stands as it says it.
+The package is installed from its repository, see docs/vima-bench.md. Its definition of success is unchanged.
 
 Source: Jiang et al. 2023, VIMA; https://github.com/vimalabs/VIMABench; section 4.3 of the paper.
 Deviation: an arm motion may take 30 seconds of real time instead of 5, so that a busy machine changes no result.
 """
 
-import contextlib
-import os
-import sys
 import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
@@ -21,12 +16,13 @@ import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.object_views import object_views
-from astra.environments.poses import ACTIONS, ActionForm, check_action, normalized, to_quaternions, to_se2
-from astra.environments.vima_bench.package import vima_bench
+from astra.environments.poses import ACTIONS, ActionForm, check_action, normalize_quaternions, to_quaternions, to_se2
+from astra.environments.vima_bench.package import quiet, temporary_files_in, vima_bench
 from astra.objects import CROP, ObjectSpec, Pictures
 from astra.trajectory import TrajectorySpec
 
 Level = Literal["train", "L1", "L2", "L3", "L4"]
+"""Level of generalization."""
 PARTITIONS: dict[str, str] = {
     "train": "train",
     "L1": "placement_generalization",
@@ -34,20 +30,23 @@ PARTITIONS: dict[str, str] = {
     "L3": "novel_object_generalization",
     "L4": "novel_task_generalization",
 }
-"""Levels of generalization, by the package's names."""
+"""The package's name of each level."""
 VIEWS = {"top": (128, 256), "front": (128, 256)}
-"""Height and width in pixels of the two views."""
+"""Height and width of the views, in pixels."""
 MAX_PICTURED = 16
-"""Objects that one prompt may picture; the most that was seen is 9, three scenes of three."""
+"""Maximum number of objects pictured in one prompt. The most seen is 9, three scenes of three."""
 RETRIES = 10
+"""Number of seeds that are tried for a layout."""
 RETRY_STRIDE = 1_000_000
-"""From one seed that is tried to the next, so that none is the seed of another episode."""
+"""Difference between seeds that are tried, so that none is the seed of another episode."""
 BONUS_STEPS = 2
+"""Steps that an episode allows beyond the oracle's."""
 MOTION_SECONDS = 30.0
+"""Maximum real time of an arm motion, in seconds."""
 
 
 def tasks_of(level: str) -> dict[str, Any]:
-    """Give the tasks of a level, with what restricts their objects and textures (None: nothing does).
+    """Return the tasks of a level, each with the limits on its objects and textures, or None for no limits.
 
     Raises:
         ValueError: if there is no such level, or VIMA-Bench is not installed.
@@ -63,35 +62,35 @@ class VimaBenchConfig:
     """One task of VIMA-Bench at one level."""
 
     task: str = "visual_manipulation"
-    """Name of the task, such as rotate; each level has its own."""
+    """Name of the task, such as rotate. Levels have different tasks."""
     level: Level = "train"
     """Level of generalization: train, L1 placement, L2 combination, L3 novel object, L4 novel task."""
     actions: ActionForm = "se2"
-    """Six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
+    """Representation of actions: six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
     max_objects: int = 8
-    """Rows for objects in an observation; no task was seen with more than 8."""
+    """Maximum number of objects in an observation; no task was seen with more than 8."""
 
     def build(self) -> "VimaBench":
         """Start the simulator.
 
         Raises:
-            ValueError: if VIMA-Bench is not installed, or the level or the task is not known.
+            ValueError: if VIMA-Bench is not installed, or there is no such level or task.
         """
         return VimaBench(self)
 
 
 class VimaBench(Environment):
-    """One decision per step: pick and place with suction, or one sweep of a spatula.
+    """VIMA-Bench with one decision per step: pick and place with suction, or sweep with a spatula.
 
-    `reset` takes the options `task` and `level`, which start the simulator anew where they are others than before, and
-    `oracle`: True lets `oracle_action` be followed, whose aims may include steps that an agent is not asked for. A
-    layout that cannot be placed is tried anew with another seed, ten times; VIMA's evaluation takes the next one, which
-    is that of its next episode. `info` holds `is_success` and `is_failure`; either ends the episode, and so does the
-    oracle's number of steps and two more.
+    `reset` takes the options `task`, `level` and `expert`. A changed task or level restarts the simulator.
+    `expert=True` is needed to follow `expert_action`, whose goals may include steps that an agent need not take. If a
+    seed gives no layout, up to nine other seeds are tried; VIMA's own evaluation takes the next seed instead, which is
+    that of its next episode. `info` holds `is_success` and `is_failure`. Either of them ends an episode. An episode is
+    also cut after the oracle's number of steps plus 2.
 
     Raises:
-        ValueError: if VIMA-Bench is not installed, the level or the task is not known, or another environment is open
-            in this process: the package serves one at a time.
+        ValueError: if VIMA-Bench is not installed, there is no such level or task, or another environment is open in
+            this process: the package allows one at a time.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # noqa: RUF012
@@ -103,20 +102,20 @@ class VimaBench(Environment):
         settings = _settings(config.task, config.level)
         if VimaBench._open:
             raise ValueError(
-                "VIMA-Bench serves one environment per process: close() the other one, or use more processes "
+                "VIMA-Bench allows one environment per process: close() the open one, or use more processes "
                 "(num_envs=1 and workers=N)"
             )
         self.config = config
         self.task, self.level = config.task, str(config.level)
         self.instruction = ""
         self.prompt_pictures: Pictures = {}
-        # The package leaves a file behind for most objects that it loads.
+        # The package leaves a temporary file for most objects that it loads.
         self._scratch = tempfile.TemporaryDirectory(prefix="vima-bench-", ignore_cleanup_errors=True)
         self._inner: Any = None
         self._make(settings)
         VimaBench._open = True
         self._elapsed = 0
-        self._with_oracle = False
+        self._with_expert = False
         self._oracle: Any = None
         self._seen: dict[str, Any] = {}
         actions = ACTIONS[config.actions]
@@ -133,16 +132,15 @@ class VimaBench(Environment):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
-        """Start an episode; equal seeds give equal episodes.
+        """Start an episode. Equal seeds give equal episodes.
 
         Raises:
-            ValueError: for an unknown option, level or task, or if no layout was found with this seed and nine others
-                far from it.
+            ValueError: for an unknown option, level or task, or if this seed and nine others give no layout.
         """
         super(Environment, self).reset(seed=seed)
         options = options or {}
-        if unknown := sorted(set(options) - {"oracle", "task", "level"}):
-            raise ValueError(f"VIMA-Bench knows the reset options 'oracle', 'task' and 'level', got {unknown}")
+        if unknown := sorted(set(options) - {"expert", "task", "level"}):
+            raise ValueError(f"VIMA-Bench has the reset options 'expert', 'task' and 'level', got {unknown}")
         task, level = str(options.get("task", self.task)), str(options.get("level", self.level))
         if (task, level) != (self.task, self.level):
             settings = _settings(task, level)
@@ -153,44 +151,44 @@ class VimaBench(Environment):
         failures: list[str] = []
         for attempt in range(RETRIES):
             try:
-                return self.reset_once(first + attempt * RETRY_STRIDE, oracle=bool(options.get("oracle", False)))
+                return self.reset_once(first + attempt * RETRY_STRIDE, expert=bool(options.get("expert", False)))
             except NoLayoutError as error:
                 failures.append(str(error))
         raise ValueError(
-            f"VIMA-Bench found no layout for {self.task} with the seed {first} and {RETRIES - 1} others; the last "
-            f"attempt ended in {failures[-1]}"
+            f"VIMA-Bench found no layout for {self.task} with the seed {first} and {RETRIES - 1} others; use another "
+            f"seed; the last attempt failed with {failures[-1]}"
         )
 
-    def reset_once(self, seed: int, *, oracle: bool = False) -> tuple[EnvironmentObservation, dict[str, Any]]:
+    def reset_once(self, seed: int, *, expert: bool = False) -> tuple[EnvironmentObservation, dict[str, Any]]:
         """Start the episode of exactly this seed.
 
         Raises:
             NoLayoutError: if its objects find no place.
         """
-        self._elapsed, self._with_oracle = 0, oracle
+        self._elapsed, self._with_expert = 0, expert
         self._inner.seed(seed)
         try:
-            with _quiet(), _temporary_files_in(self._scratch.name):
+            with quiet(), temporary_files_in(self._scratch.name):
                 self._seen = self._inner.reset()
                 self._oracle = self._inner.task.oracle(self._inner)
-        except Exception as error:  # the package raises whatever comes to hand
+        except Exception as error:  # the package raises many types
             raise NoLayoutError(f"{type(error).__name__}: {error}") from error
         prompt, assets = self._inner.get_prompt_and_assets()
         self.instruction = prompt
-        # The package numbers objects by their role: what is moved to, what is moved, the rest.
+        # The package numbers objects by role (goal, target, rest), so their order is randomized.
         chance = np.random.default_rng(seed)
         self._order: list[int] = chance.permutation(sorted(self._inner.meta_info["obj_id_to_info"])).tolist()
         self.prompt_pictures = {name: _pictured(asset, chance) for name, asset in assets.items()}
         return self._observe(), {"is_success": False, "is_failure": False, "scores": {}}
 
     def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
-        """Pick and place, or sweep.
+        """Pick and place, or sweep, once.
 
         Raises:
             ValueError: if the action is not finite or lies outside the workspace.
         """
         numbers = check_action(action, self.config.actions)
-        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalized(numbers)
+        numbers = to_quaternions(numbers) if self.config.actions == "se2" else normalize_quaternions(numbers)
         pose0, pose1 = np.split(numbers.astype(np.float32), 2)
         command = {
             "pose0_position": pose0[:2],
@@ -198,16 +196,16 @@ class VimaBench(Environment):
             "pose1_position": pose1[:2],
             "pose1_rotation": pose1[2:],
         }
-        with _quiet():
-            self._seen, _, done, info = self._inner.step(command, skip_oracle=not self._with_oracle)
+        with quiet():
+            self._seen, _, done, info = self._inner.step(command, skip_oracle=not self._with_expert)
         self._elapsed += 1
         success = bool(info["success"])
         outcome = {"is_success": success, "is_failure": bool(info["failure"]), "scores": {}}
         return self._observe(), float(success), bool(done), self._elapsed >= self.max_timesteps, outcome
 
-    def oracle_action(self) -> np.ndarray | None:
-        """Give the oracle's next action; None where it has none, which ends a demonstration."""
-        with _quiet():
+    def expert_action(self) -> np.ndarray | None:
+        """Return the oracle's next action; None if it has none, which ends a demonstration."""
+        with quiet():
             command = self._oracle.act(self._seen)
         if command is None:
             return None
@@ -220,14 +218,14 @@ class VimaBench(Environment):
         """Render both views, one above the other."""
         return np.concatenate([self._seen["rgb"][view].transpose(1, 2, 0) for view in VIEWS])
 
-    def neutral_action(self) -> np.ndarray:
+    def no_op_action(self) -> np.ndarray:
         """Return the action that picks and places at the same corner, where nothing lies."""
         low = np.array(ACTIONS["se2"].low)
         low[[2, 5]] = 0.0
         return low if self.config.actions == "se2" else to_quaternions(low)
 
     def close(self) -> None:
-        """End the simulator; another environment can be made then."""
+        """Stop the simulator; another environment can then be built."""
         if self._inner is not None:
             self._inner.close()
             self._inner = None
@@ -235,12 +233,12 @@ class VimaBench(Environment):
             VimaBench._open = False
 
     def _make(self, settings: Any) -> None:
-        """Start the simulator of the task."""
-        with _quiet(), _temporary_files_in(self._scratch.name):
+        """Start the simulator for the current task."""
+        with quiet(), temporary_files_in(self._scratch.name):
             self._inner = vima_bench().make(self.task, task_kwargs=settings, modalities=["rgb", "segm"], seed=0)
         self._inner.movej = partial(self._inner.movej, timeout=MOTION_SECONDS)
-        self.oracle_steps: int = self._inner.task.oracle_max_steps
-        self.max_timesteps = self.oracle_steps + BONUS_STEPS
+        self.expert_steps: int = self._inner.task.oracle_max_steps
+        self.max_timesteps = self.expert_steps + BONUS_STEPS
 
     def _observe(self) -> EnvironmentObservation:
         present = set(self._inner.meta_info["obj_id_to_info"])
@@ -254,11 +252,11 @@ class VimaBench(Environment):
 
 
 class NoLayoutError(ValueError):
-    """A seed whose objects found no place."""
+    """Raised if the objects of a seed find no place."""
 
 
 def _settings(task: str, level: str) -> Any:
-    """Give what restricts a task's objects and textures at a level."""
+    """Return the limits on a task's objects and textures at a level."""
     tasks = tasks_of(level)
     if task not in tasks:
         raise ValueError(f"VIMA-Bench's level {level} has no task {task!r}; it has {', '.join(tasks)}")
@@ -266,7 +264,7 @@ def _settings(task: str, level: str) -> Any:
 
 
 def _pictured(asset: dict[str, Any], chance: np.random.Generator) -> dict[str, dict[str, np.ndarray]]:
-    """Give the objects of one picture of the prompt, in each view, in an order that tells nothing."""
+    """Return the objects of one picture of the prompt, in each view, in random order."""
     shown = asset["segm"]["obj_info"]
     ids = chance.permutation(
         [int(entry["obj_id"]) for entry in (shown if isinstance(shown, list) else [shown])]
@@ -284,29 +282,3 @@ def _spaces(max_objects: int) -> dict[str, gymnasium.Space[Any]]:
         spaces[f"observation.objects.{view}.boxes"] = box(0.0, float(width), (max_objects, 4), np.float32)
         spaces[f"observation.objects.{view}.valid"] = gymnasium.spaces.MultiBinary(max_objects)
     return spaces
-
-
-@contextlib.contextmanager
-def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Let temporary files be made in a folder."""
-    before, tempfile.tempdir = tempfile.tempdir, folder
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Let nothing through to the terminal: the simulator prints from C, and warns of its own bounds."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

@@ -1,4 +1,4 @@
-"""VIMA-Bench's own oracle: as an expert for evaluations, and as the maker of demonstrations."""
+"""The expert of VIMA-Bench, which is the package's oracle, and its demonstrations."""
 
 from dataclasses import dataclass
 
@@ -8,35 +8,35 @@ from astra.environments.vima_bench.environment import NoLayoutError, VimaBench, 
 from astra.objects import Pictures
 
 
-class VimaOracle:
-    """Solves an episode that was reset with the option `oracle`."""
+class VimaExpert:
+    """Expert for episodes that were reset with the option `expert`."""
 
     def __init__(self, seed: int) -> None:
-        """Take the seed of the episode, which it does not need."""
+        """Take the seed of the episode, which it ignores."""
         del seed
 
     def act(self, environment: VimaBench) -> np.ndarray:
-        """Give the next action; where the oracle has none, the one that does nothing."""
-        action = environment.oracle_action()
-        return environment.neutral_action() if action is None else action
+        """Return the next action; the no-op action if the oracle has none."""
+        action = environment.expert_action()
+        return environment.no_op_action() if action is None else action
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstration:
-    """One successful episode of the oracle."""
+    """One successful episode of the expert."""
 
     task: str
     seed: int
     instruction: str
     pictures: Pictures
     columns: dict[str, np.ndarray]
-    """`action` and `observation.*`, first axis time."""
+    """`action` and `observation.*`, with time as the first axis."""
 
 
 def demonstrate(config: VimaBenchConfig, seed: int) -> Demonstration | None:
-    """Play one episode; None where its layout cannot be placed or the oracle does not succeed.
+    """Record one episode; None if its objects find no place or the oracle does not succeed.
 
-    The environment is made anew each time, so that an episode depends on its seed alone.
+    Each call builds a new environment, so that an episode depends on its seed alone.
     """
     environment = config.build()
     try:
@@ -47,12 +47,12 @@ def demonstrate(config: VimaBenchConfig, seed: int) -> Demonstration | None:
 
 def _play(environment: VimaBench, seed: int) -> Demonstration | None:
     try:
-        observation, _ = environment.reset_once(seed, oracle=True)
+        observation, _ = environment.reset_once(seed, expert=True)
     except NoLayoutError:
         return None
     rows: list[dict[str, np.ndarray]] = []
-    for _ in range(environment.oracle_steps):
-        action = environment.oracle_action()
+    for _ in range(environment.expert_steps):
+        action = environment.expert_action()
         if action is None:
             return None
         rows.append({**observation, "action": action.astype(np.float32)})

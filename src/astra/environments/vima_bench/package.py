@@ -1,13 +1,15 @@
-"""The package of VIMA-Bench, imported as it stands: what it needs from its time is put in its place meanwhile.
+"""The external package vima_bench: import it unchanged with current libraries, and keep it quiet.
 
-It was written for gym 0.21 and imports kornia for a function that nobody calls. While it is imported, `gym` is
-gymnasium and `kornia` an empty module; afterwards both names are what they were. Its files stay as they are.
+It was written for gym 0.21, and imports kornia for a function that nothing calls. During the import, `gym` is gymnasium
+and `kornia` is an empty module; afterwards both names are restored. The files of the package are not changed.
 """
 
 import contextlib
 import importlib
 import io
+import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -16,13 +18,14 @@ from typing import Any
 import gymnasium
 
 INSTALL = (
-    "VIMA-Bench is not installed: it lies outside the package registries; docs/vima-bench.md has the commands "
-    "(a clone of vimalabs/VIMABench, pybullet and five small packages)"
+    "VIMA-Bench is not installed: it is in no package registry; docs/vima-bench.md has the install commands (a clone "
+    "of vimalabs/VIMABench, pybullet and a few small packages)"
 )
+"""Message for a missing package."""
 
 
 def vima_bench() -> Any:
-    """Give the package `vima_bench`.
+    """Return the module `vima_bench`.
 
     Raises:
         ValueError: if it, or a package that it needs, is not installed.
@@ -30,17 +33,17 @@ def vima_bench() -> Any:
     if "vima_bench" in sys.modules:
         return sys.modules["vima_bench"]
     try:
-        with _of_its_time(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        with _compatible_imports(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             return importlib.import_module("vima_bench")
     except ImportError as error:
-        # A module that was imported halfway would pass for a whole one the next time.
+        # Remove partly imported modules, which the next import would take for complete ones.
         for name in [name for name in sys.modules if name.partition(".")[0] == "vima_bench"]:
             del sys.modules[name]
-        raise ValueError(f"{INSTALL}; what failed: {error}") from error
+        raise ValueError(f"{INSTALL}; the import failed with: {error}") from error
 
 
 def is_installed() -> bool:
-    """Tell whether VIMA-Bench can be imported."""
+    """Whether VIMA-Bench can be imported."""
     try:
         vima_bench()
     except ValueError:
@@ -49,8 +52,8 @@ def is_installed() -> bool:
 
 
 @contextlib.contextmanager
-def _of_its_time() -> Iterator[None]:
-    """Let `gym` and `kornia` be found."""
+def _compatible_imports() -> Iterator[None]:
+    """Provide `gym` and `kornia` for the import."""
     stand_ins = {"gym": gymnasium, "kornia": ModuleType("kornia")}
     before = {name: sys.modules.get(name) for name in stand_ins}
     sys.modules.update(stand_ins)
@@ -62,3 +65,29 @@ def _of_its_time() -> Iterator[None]:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
+
+
+@contextlib.contextmanager
+def temporary_files_in(folder: str) -> Iterator[None]:
+    """Create temporary files in a folder."""
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress all output: the simulator prints from C, and warns about its own bounds."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,1 +1,1 @@
-"""Pictures: videos, plots, masks and attention maps."""
+"""Pictures of an evaluation: videos, plots, masks and attention maps."""

@@ -1,4 +1,4 @@
-"""Where a trained policy looks: its attention weights over a trajectory, as in Figure 8 of the paper."""
+"""Draw the attention weights of a trained policy over a trajectory, as in Figure 8 of the paper."""
 
 import math
 from collections.abc import Sequence
@@ -13,29 +13,31 @@ from astra.attention.segments import TokenIds
 from astra.evaluation.pictures.style import GRAY, INK, new_figure
 from astra.evaluation.pictures.token_axes import label_tokens, reading_order
 
-MOST_HEADS = 8
+MAX_HEADS = 8
+"""Maximum number of heads drawn."""
 COLUMNS = 4
+"""Heads per row of the figure."""
 
 
 def attention_maps(
-    maps: Sequence[Float[Tensor, "B H R C"]], rows: TokenIds, columns: TokenIds, *, layer: int = -1
+    maps: Sequence[Float[Tensor, "B H rows columns"]], rows: TokenIds, columns: TokenIds, *, layer: int = -1
 ) -> Figure:
     """Draw the attention weights of one layer's heads for the first trajectory; brighter cells are larger weights.
 
     Args:
-        maps: The weights of every layer; rows read, columns are read.
-        rows: What the rows are; they are put in reading order, queries between states and actions.
-        columns: What the columns are.
-        layer: Which layer, counted from 0; -1 is the top layer, which the paper shows.
+        maps: attention weights of every layer; each row attends to the columns.
+        rows: token of each row. Rows are drawn in reading order, queries between states and actions.
+        columns: token of each column.
+        layer: layer to draw, counted from 0; -1 is the top layer, which the paper shows.
     """
     rows, columns, weights = _in_reading_order(maps[layer][0], rows, columns)
-    heads = weights[:MOST_HEADS]
+    heads = weights[:MAX_HEADS]
     across = min(len(heads), COLUMNS)
     down = math.ceil(len(heads) / across)
     side = 3.1 if across > 1 else 5.0
     figure = new_figure(side * across + 0.4, (side * len(rows.kind) / len(columns.kind) + 0.35) * down + 0.3)
     grid = figure.subplots(down, across, squeeze=False)
-    # Most weights are small where many tokens are read: the square root shows them.
+    # Weights are small if there are many tokens: the square root makes them visible.
     norm = PowerNorm(0.5, vmin=0.0, vmax=float(heads.quantile(0.999)) or 1.0, clip=True)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -54,8 +56,8 @@ def attention_maps(
 
 
 def _in_reading_order(
-    weights: Float[Tensor, "H R C"], rows: TokenIds, columns: TokenIds
-) -> tuple[TokenIds, TokenIds, Float[Tensor, "H R C"]]:
+    weights: Float[Tensor, "H rows columns"], rows: TokenIds, columns: TokenIds
+) -> tuple[TokenIds, TokenIds, Float[Tensor, "H rows columns"]]:
     row_order, column_order = reading_order(rows), reading_order(columns)
     ordered = weights.float().cpu()[:, row_order][:, :, column_order]
     return rows.select(row_order), columns.select(column_order), ordered

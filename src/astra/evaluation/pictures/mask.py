@@ -1,4 +1,4 @@
-"""The picture of an attention mask: who may attend to whom, colored by what is read."""
+"""Draw an attention mask, colored by the kind of token that is attended to."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,13 +12,14 @@ from astra.evaluation.pictures.style import GRAY, KIND_COLORS, new_figure
 from astra.evaluation.pictures.token_axes import label_tokens, reading_order, segment_ends
 
 MASKED = "#f4f4f4"
+"""Color of masked cells."""
 
 
-def mask_picture(may_attend: Bool[Tensor, "R C"], rows: TokenIds, columns: TokenIds) -> Figure:
-    """Draw a mask; rows read, columns are read, and both are put in reading order first.
+def mask_picture(may_attend: Bool[Tensor, "rows columns"], rows: TokenIds, columns: TokenIds) -> Figure:
+    """Draw a mask in reading order; each row attends to the colored columns.
 
-    A cell has the color of the kind that is read, lighter where a token reads a later one of its own segment, which
-    causal attention does not allow. Source: Figures 3 and 7.
+    A cell has the color of its column's kind. It is lighter where a token attends to a later token of its own segment,
+    which causal attention does not allow. Source: Figures 3 and 7.
     """
     row_order, column_order = reading_order(rows), reading_order(columns)
     rows, columns = rows.select(row_order), columns.select(column_order)
@@ -42,7 +43,7 @@ def mask_picture(may_attend: Bool[Tensor, "R C"], rows: TokenIds, columns: Token
         axes.axvline(end + 0.5, **lines)
     axes.spines[:].set_color(GRAY)
     names = {Kind.PROMPT: "the prompt", Kind.STATE: "states", Kind.ACTION: "actions"}
-    patches = [Patch(color=KIND_COLORS[kind], label=f"reads {name}") for kind, name in names.items()]
-    patches.append(Patch(color="#cccccc", label="lighter: not in causal attention"))
+    patches = [Patch(color=KIND_COLORS[kind], label=f"attends to {name}") for kind, name in names.items()]
+    patches.append(Patch(color="#cccccc", label="lighter: masked in causal attention"))
     figure.legend(handles=patches, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure

@@ -1,4 +1,4 @@
-"""Charts of a run: curves of training and validation, and results with their intervals."""
+"""Plots of a run: learning curves, and results with their intervals."""
 
 import json
 import math
@@ -15,22 +15,25 @@ from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANG
 from astra.evaluation.success import Estimate, Summary
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
-"""Points (update, value) by measure, then by who measured: curves["loss"]["validation"]."""
+"""Points (update, value) by measure and source: curves["loss"]["validation"]."""
 
 SOURCES = {"train": BLUE, "validation": ORANGE, "evaluation": GREEN}
+"""Color of each source."""
 FIRST = ("loss", "behavior_cloning", "action_accuracy")
-"""Measures that come first; the others follow in the order of the file."""
-AGENTS = {"policy": BLUE, "swapped": PURPLE, "expert": GREEN, "floor": GRAY}
+"""Measures that come first; the others keep the order of the file."""
+AGENTS = {"policy": BLUE, "swapped": PURPLE, "expert": GREEN, "no-op": GRAY}
+"""Color of each agent."""
 COLUMNS = 3
+"""Panels per row."""
 MANY = 60
-"""Above so many points a noisy curve is shown faintly under its moving average."""
+"""Number of points above which a noisy curve is drawn faintly, under its moving average."""
 
 
 def read_metrics(path: Path) -> Curves:
-    """Read `metrics.jsonl`: one object per line with "update" and numbers named "source/measure".
+    """Read `metrics.jsonl`: each line is an object with "update" and numbers named "source/measure".
 
-    A last line that was cut off by a kill is left out, and so is what is no finite number. Where an update stands
-    twice, because a run was resumed before it, the later line counts.
+    A truncated last line and non-finite values are skipped. If an update appears twice, because a run was resumed
+    before it, the later line counts.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -50,13 +53,15 @@ def read_metrics(path: Path) -> Curves:
 
 
 def learning_curves(curves: Curves) -> Figure:
-    """Draw one panel per measure, with a line for each of training, validation and evaluation that measured it.
+    """Draw one panel per measure, with a line for each source that has it: training, validation, evaluation.
 
     Raises:
         ValueError: if there are no curves.
     """
     if not curves:
-        raise ValueError("got no curves; metrics.jsonl holds none before the first update is logged")
+        raise ValueError(
+            "got no curves, expected at least one; metrics.jsonl is empty until the first update is logged"
+        )
     rows = math.ceil(len(curves) / COLUMNS)
     columns = min(len(curves), COLUMNS)
     figure = new_figure(3.6 * columns, 2.5 * rows)
@@ -75,7 +80,7 @@ def learning_curves(curves: Curves) -> Figure:
 
 
 def result_bars(summaries: Mapping[str, Summary]) -> Figure:
-    """Draw one panel per measure with a bar and an interval for every agent.
+    """Draw one panel per measure, with a bar and an interval for each agent.
 
     Raises:
         ValueError: if there are no summaries.

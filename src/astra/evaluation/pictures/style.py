@@ -1,4 +1,4 @@
-"""The look that all pictures share. Figures are objects of their own: nothing here touches pyplot's global state."""
+"""Style of all pictures. Figures are independent objects: nothing uses the global state of pyplot."""
 
 import io
 from pathlib import Path
@@ -12,17 +12,18 @@ from astra.storage.atomic import write_atomic
 DOTS_PER_INCH = 150
 INK, FAINT = "#222222", "#dddddd"
 BLUE, ORANGE, GREEN, PURPLE, GRAY = "#0072b2", "#e69f00", "#009e73", "#aa4499", "#8c8c8c"
-"""Colors that the color-blind tell apart. Source: M. Okabe and K. Ito, "Color Universal Design"."""
+"""Colors for color-blind readers. Source: M. Okabe and K. Ito, "Color Universal Design"."""
 KIND_COLORS = {Kind.PROMPT: GRAY, Kind.STATE: BLUE, Kind.QUERY: ORANGE, Kind.ACTION: GREEN}
+"""Color of each kind of token."""
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make an empty white figure; sizes in inches."""
+    """Return an empty white figure; sizes are in inches."""
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
 
 
 def tidy(axes: Axes, title: str = "") -> None:
-    """Leave two spines, a faint grid behind the data, and a small title at the left."""
+    """Keep two spines, a faint grid behind the data, and a small title at the left."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.grid(color=FAINT, linewidth=0.6)
@@ -32,12 +33,12 @@ def tidy(axes: Axes, title: str = "") -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """Render a figure."""
+    """Render a figure as PNG."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
     return file.getvalue()
 
 
 def write_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG and return its path."""
+    """Write a figure as PNG, and return its path."""
     return write_atomic(path, png(figure))

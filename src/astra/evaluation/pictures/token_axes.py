@@ -1,4 +1,4 @@
-"""Axes of a matrix over tokens: ticks on the last token of each segment, as in Figure 8 of the paper."""
+"""Axes of a matrix over tokens: one tick at the last token of each segment, as in Figure 8 of the paper."""
 
 import torch
 from jaxtyping import Int
@@ -8,23 +8,23 @@ from torch import Tensor
 from astra.attention.segments import Kind, TokenIds
 from astra.evaluation.pictures.style import KIND_COLORS
 
-MOST_LABELS = 36
-"""More segments than fit are labeled every second or third timestep."""
+MAX_LABELS = 36
+"""Maximum number of labels; with more segments, only every second or third timestep is labeled."""
 
 
 def reading_order(ids: TokenIds) -> Int[Tensor, " S"]:
-    """Sort tokens as they are read: p, s_1, q_1, a_1, s_2, ...; sorts context-then-queries back in place."""
+    """Return the order p, s_1, q_1, a_1, s_2, ... of tokens that are stored as context and then queries."""
     return torch.argsort(ids.order * (int(ids.slot.max()) + 1) + ids.slot, stable=True)
 
 
 def token_label(kind: int, timestep: int, slot: int) -> str:
-    """Write a token as the paper does, counted from 1: $p_4$, $s_{2,1}$ is the second state token at timestep 1."""
+    """Return the label of a token as in the paper, counted from 1: $p_4$; $s_{2,1}$ is state token 2 at timestep 1."""
     letter = "psqa"[kind]
     return f"${letter}_{{{slot + 1}}}$" if kind == Kind.PROMPT else f"${letter}_{{{slot + 1},{timestep + 1}}}$"
 
 
 def label_tokens(axes: Axes, rows: TokenIds, columns: TokenIds, size: float = 7.0) -> None:
-    """Put tick labels in the colors of the kinds on the last token of each segment; columns are labeled on top."""
+    """Label the last token of each segment in the color of its kind; columns are labeled at the top."""
     axes.xaxis.tick_top()
     for axis, ids, turned in ((axes.yaxis, rows, 0), (axes.xaxis, columns, 90)):
         ends = _labeled(ids)
@@ -34,14 +34,14 @@ def label_tokens(axes: Axes, rows: TokenIds, columns: TokenIds, size: float = 7.
             label.set_color(KIND_COLORS[Kind(int(ids.kind[end]))])
 
 
-def segment_ends(ids: TokenIds) -> Int[Tensor, " G"]:
-    """Find the last token of each segment."""
+def segment_ends(ids: TokenIds) -> Int[Tensor, " segments"]:
+    """Return the index of the last token of each segment."""
     return torch.cat([ids.order.diff().nonzero().flatten(), torch.tensor([len(ids.order) - 1])])
 
 
-def _labeled(ids: TokenIds) -> Int[Tensor, " G"]:
+def _labeled(ids: TokenIds) -> Int[Tensor, " segments"]:
     ends = segment_ends(ids)
-    every = -(-len(ends) // MOST_LABELS)
+    every = -(-len(ends) // MAX_LABELS)
     last = int(ids.timestep.max())
     return ends[(last - ids.timestep[ends]) % every == 0]
 

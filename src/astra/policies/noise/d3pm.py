@@ -1,15 +1,15 @@
-"""D3PM: the bins of discrete actions are replaced step by step, and are made from noise by predicting the first ones.
+"""D3PM: noise that replaces the bins of discrete actions, removed step by step by predicting the original bins.
 
     uniform      x_k is x_0 with probability c_k, otherwise any bin          squared-cosine c_k
     absorbing    x_k is x_0 with probability c_k, otherwise the mask         linear c_k
 
-Bins differ in number by dimension, so every dimension has its own transition matrix. None is ever built: both kinds
-are known in closed form. The network predicts x_0; one step back draws x_0 from the prediction and then the less noisy
-x_j, j < k, from q(x_j | x_k, x_0).
+Dimensions differ in their number of bins, so each has its own transition matrix. No matrix is built: both kinds have a
+closed form. The network predicts x_0. One denoising step samples x_0 from the prediction and then the less noisy x_j,
+j < k, from q(x_j | x_k, x_0).
 
 Source: appendix A.9, Eq. 3; Austin et al. 2021.
-Deviation: Eq. 3 compares with the noise; a category has none to subtract, so the action itself is predicted, which
-Austin et al. recommend. Their variational bound is left out: the loss is the cross-entropy alone, as in Eq. 3.
+Deviation: Eq. 3 predicts the noise. A category has no noise to subtract, so the action itself is predicted, as Austin
+et al. recommend. The loss is only the cross-entropy, as in Eq. 3, without their variational bound.
 """
 
 import math
@@ -29,7 +29,7 @@ Transition = Literal["uniform", "absorbing"]
 
 
 class D3PM(Noise):
-    """Noise on bins; the mask of a dimension is the number after its last bin."""
+    """Noise on bins; the mask of a dimension has the number after its last bin."""
 
     kept: Tensor
     rows: Tensor
@@ -37,19 +37,19 @@ class D3PM(Noise):
     def __init__(
         self, actions: DiscreteActions, width: int, *, steps: int, decoding_steps: int, transition: Transition
     ) -> None:
-        """Make the schedule and the embedding of noisy bins.
+        """Build the noise schedule and the embedding of noisy bins.
 
         Args:
-            actions: the bins.
-            width: width of a token.
-            steps: K.
-            decoding_steps: steps of the way back.
-            transition: what takes the place of a bin.
+            actions: Tokenizer that holds the bins.
+            width: Width of a token.
+            steps: K, steps of training.
+            decoding_steps: Denoising steps of a sample.
+            transition: Replacement of a bin: any bin, or the mask.
         """
         super().__init__()
-        self.actions = (actions,)  # in a tuple: the policy owns the module
+        self.actions = (actions,)  # in a tuple, since the policy owns the module
         self.transition: Transition = transition
-        self.way_back = [round(steps * (1 - i / decoding_steps)) - 1 for i in range(decoding_steps)]
+        self.decoding_steps = [round(steps * (1 - i / decoding_steps)) - 1 for i in range(decoding_steps)]
         share = torch.arange(1, steps + 1) / steps
         kept = torch.cos(share * math.pi / 2).square() if transition == "uniform" else 1 - share
         kept[-1] = 0.0
@@ -61,34 +61,34 @@ class D3PM(Noise):
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]
     ) -> tuple[Int[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
-        """Give noisy bins, and the actions, which are to be predicted."""
+        """Return noisy bins and, as the target, the actions."""
         clean = self.actions[0].bins(actions)
         return torch.where(draws[..., 0] < self.kept[step][..., None], clean, self.pure(draws[..., 1])), actions
 
     def pure(self, draws: Float[Tensor, "*batch N"]) -> Int[Tensor, "*batch N"]:
-        """Give bins of which nothing is left."""
+        """Return bins at the last step, which hold nothing of the action."""
         counts = self.actions[0].counts
         if self.transition == "absorbing":
             return counts.expand(draws.shape)
         return (draws * counts).long().minimum(counts - 1)
 
     def tokens(self, noisy: Int[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
-        """Give one token per noisy bin."""
+        """Return one token per noisy bin."""
         return self.embedding(noisy + self.rows)
 
     def loss(
         self, head: ActionHead, predicted: Float[Tensor, "*batch N K"], target: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N"]:
-        """Compute the cross-entropy of the predicted action, noisy or not."""
+        """Compute the cross-entropy of the predicted action, at every step."""
         return head.loss(predicted, target)
 
     def sample(
         self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
-        """Draw actions; at temperature 0 each step goes back from the most likely action instead of a drawn one."""
+        """Sample actions; at temperature 0 each denoising step uses the most likely action instead of a sampled one."""
         (actions,) = self.actions
         noisy = self.pure(self._draw(generators))
-        for step, before in zip(self.way_back, [*self.way_back[1:], -1], strict=True):
+        for step, before in zip(self.decoding_steps, [*self.decoding_steps[1:], -1], strict=True):
             predicted = head(denoise(noisy, step))[:, None]
             clean = actions.bins(head.decode(predicted, temperature, generators)[:, 0])
             noisy = self.step_back(noisy, clean, step, before, self._draw(generators))
@@ -97,7 +97,7 @@ class D3PM(Noise):
     def step_back(
         self, noisy: Int[Tensor, "B N"], clean: Int[Tensor, "B N"], step: int, before: int, draws: Float[Tensor, "B N"]
     ) -> Int[Tensor, "B N"]:
-        """Draw the bins at an earlier step from q(x_before | x_step, x_0); before = -1 gives x_0."""
+        """Sample the bins at an earlier step from q(x_before | x_step, x_0); before = -1 returns x_0."""
         if before < 0:
             return clean
         now, then = self.kept[step], self.kept[before]

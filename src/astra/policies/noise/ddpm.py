@@ -1,9 +1,9 @@
-"""DDPM: continuous actions become Gaussian noise step by step, and are made from noise by predicting it.
+"""DDPM: Gaussian noise on continuous actions, removed step by step by predicting the noise.
 
-    x_k = sqrt(c_k) x_0 + sqrt(1 - c_k) eps        k = 0 ... K - 1, the last one all noise; squared-cosine c_k
+    x_k = sqrt(c_k) x_0 + sqrt(1 - c_k) eps        k = 0 ... K - 1, the last step is pure noise; squared-cosine c_k
 
-The schedule and the way back are those of `diffusers`. Values lie between -1 and 1, the bounds of the data, and the
-way back is kept between them.
+The noise schedule and the denoising steps are those of `diffusers`. Actions are scaled so that the bounds of the data
+are -1 and 1, and denoised actions are clipped to them.
 
 Source: appendix A.9, Eq. 3; Ho et al. 2020; the settings of Chi et al. 2023, Diffusion Policy.
 """
@@ -39,15 +39,15 @@ class DDPM(Noise):
         decoding_steps: int,
         sampler: Literal["ddpm", "ddim"],
     ) -> None:
-        """Make the schedule and the embedding of noisy values.
+        """Build the noise schedule and the embedding of noisy values.
 
         Args:
-            actions: tell what varies and what is binary.
-            statistics: of the actions; their bounds become -1 and 1.
-            width: width of a token.
-            steps: K.
-            decoding_steps: steps of the way back.
-            sampler: the way back: with new noise at each step, or without (DDIM).
+            actions: Tokenizer of the actions; it knows which dimensions vary and which are binary.
+            statistics: Statistics of the actions; their bounds become -1 and 1.
+            width: Width of a token.
+            steps: K, steps of training.
+            decoding_steps: Denoising steps of a sample.
+            sampler: Denoising with new noise at each step (DDPM) or without (DDIM).
 
         Raises:
             ImportError: if the extra `diffusion` is not installed.
@@ -61,14 +61,14 @@ class DDPM(Noise):
                 "diffusion over continuous actions needs the extra `diffusion`: pip install '.[diffusion]' in Astra's "
                 "folder"
             ) from error
-        self.actions = (actions,)  # in a tuple: the policy owns the module
+        self.actions = (actions,)  # in a tuple, since the policy owns the module
         kind: Any = DDPMScheduler if sampler == "ddpm" else DDIMScheduler
         self.scheduler = kind(
             num_train_timesteps=steps,
             beta_schedule="squaredcos_cap_v2",
             prediction_type="epsilon",
             clip_sample=True,
-            timestep_spacing="trailing",  # so that fewer steps begin at pure noise, too
+            timestep_spacing="trailing",  # so that fewer steps start at pure noise, too
         )
         self.scheduler.set_timesteps(decoding_steps)
         inside = actions.varies & ~actions.binary
@@ -80,14 +80,14 @@ class DDPM(Noise):
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]
     ) -> tuple[Float[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
-        """Give noisy values, and the noise, which is what is to be predicted."""
-        noise = (-2 * torch.log1p(-draws[..., 0])).sqrt() * torch.cos(2 * math.pi * draws[..., 1])  # Box and Muller
+        """Return noisy values and, as the target, the noise."""
+        noise = (-2 * torch.log1p(-draws[..., 0])).sqrt() * torch.cos(2 * math.pi * draws[..., 1])  # Box-Muller
         clean = 2 * (actions - self.low) / (self.high - self.low) - 1
         flat, flat_noise = (part.reshape(-1, part.shape[-1]) for part in (clean.clamp(-1, 1), noise))
         return self.scheduler.add_noise(flat, flat_noise, step.flatten()).view_as(noise), noise
 
     def tokens(self, noisy: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
-        """Give one token per noisy value; a constant dimension, whose noise nobody learns, always looks alike."""
+        """Return one token per noisy value; that of a constant dimension, whose noise is not learned, never changes."""
         return noisy.masked_fill(~self.actions[0].varies, 0.0)[..., None] * self.direction + self.offset
 
     def loss(
@@ -100,7 +100,7 @@ class DDPM(Noise):
     def sample(
         self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
-        """Draw actions; a draw is what the model is trained for, so the temperature changes nothing."""
+        """Sample actions; the temperature has no effect."""
         del temperature
         (actions,), device = self.actions, self.low.device
         noisy = torch.stack([torch.randn(actions.num_tokens, generator=generator) for generator in generators])
@@ -110,4 +110,4 @@ class DDPM(Noise):
             noisy = self.scheduler.step(noise, step, noisy, generator=list(generators), return_dict=False)[0]
         values = self.low + (noisy.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
         values = torch.where(actions.binary, torch.where(noisy >= 0, self.high, self.low), values)
-        return torch.where(actions.varies, values, actions.denormalise(actions.normalize(actions.mean)))
+        return torch.where(actions.varies, values, actions.denormalize(actions.normalize(actions.mean)))

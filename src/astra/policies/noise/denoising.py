@@ -1,4 +1,4 @@
-"""What the two kinds of diffusion share: noise on actions, tokens of what is noisy, and the way back."""
+"""The interface of a noise process on actions: corrupt, tokenize, compute the loss, sample."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,36 +10,36 @@ from torch import Tensor, nn
 from astra.policies.action_heads import ActionHead
 
 Denoise = Callable[[Tensor, int], Tensor]
-"""Reads noisy actions (B, N) at a step and gives the outputs (B, N, D) at their tokens."""
+"""Function from noisy actions (B, N) and a denoising step to the outputs (B, N, D) of their tokens."""
 
 
 class Noise(nn.Module, ABC):
-    """A noise process on actions, with steps 0 ... K - 1; at the last one nothing of the action is left."""
+    """Noise process on actions with steps 0 ... K - 1; at the last step nothing of the action is left."""
 
     @abstractmethod
     def corrupt(
         self, actions: Float[Tensor, "*batch N"], step: Int[Tensor, "*batch"], draws: Float[Tensor, "*batch N 2"]
     ) -> tuple[Shaped[Tensor, "*batch N"], Float[Tensor, "*batch N"]]:
-        """Give noisy actions, and what is to be predicted from them.
+        """Return noisy actions, and the target that is predicted from them.
 
         Args:
-            actions: in the environment's own units.
-            step: how noisy.
-            draws: random numbers, uniform in [0, 1), from which the noise is made.
+            actions: Actions in the environment's own units.
+            step: Denoising step of each action; later steps are noisier.
+            draws: Uniform random numbers in [0, 1), from which the noise is computed.
         """
 
     @abstractmethod
     def tokens(self, noisy: Shaped[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
-        """Give one token per dimension of noisy actions."""
+        """Return one token per dimension of noisy actions."""
 
     @abstractmethod
     def loss(
         self, head: ActionHead, predicted: Float[Tensor, "*batch N K"], target: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N"]:
-        """Compare what the head predicts with what is to be predicted, entry by entry."""
+        """Compute the loss of each entry against the target."""
 
     @abstractmethod
     def sample(
         self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
-        """Make actions from noise, in the environment's own units; each slot draws from its own generator."""
+        """Sample actions, in the environment's own units; each environment draws from its own generator."""

@@ -1,1 +1,1 @@
-"""Instructions and multimodal prompts to tokens."""
+"""Tokenizers of instructions and multimodal prompts."""

@@ -1,4 +1,4 @@
-"""Instructions through a frozen pretrained encoder: T5, CLIP's text encoder, or MiniLM and other BERTs."""
+"""Prompts through a frozen pretrained encoder: T5, CLIP's text encoder, or MiniLM and other BERTs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,40 +8,45 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.objects import ObjectSpec, PromptPictures, placeholders
-from astra.tokenizers.language.prompts import cut, fill
-from astra.tokenizers.language.words import check_length, check_pictured
+from astra.objects import ObjectSpec, PromptPictures
+from astra.tokenizers.language.prompts import (
+    check_length,
+    check_placeholders,
+    picture_tokens,
+    prompt_indices,
+    split_prompt,
+)
 from astra.tokenizers.vision.objects import ObjectTokenizer
-from astra.tokenizers.vision.pretrained import Frozen, load_pretrained, load_pretrained_config, no_pretrained
+from astra.tokenizers.vision.pretrained import Frozen, load_pretrained, load_pretrained_config, pretrained_not_found
 
 
 class FrozenTextEncoder:
-    """The last hidden states of a frozen text encoder, computed once per distinct instruction.
+    """Last hidden states of a frozen text encoder, computed once per distinct instruction.
 
-    Every instruction is encoded alone, so that no result depends on what else is in a batch.
+    Every instruction is encoded alone, so that no result depends on the rest of the batch.
     """
 
     def __init__(self, name: str, max_tokens: int) -> None:
         """Load the encoder and its tokenizer.
 
         Args:
-            name: a folder, or a name on the Hugging Face hub.
-            max_tokens: the longest prompt that is accepted, in tokens, special tokens included.
+            name: Folder, or name on the Hugging Face hub.
+            max_tokens: Maximum length of a prompt in tokens, special tokens included.
 
         Raises:
-            FileNotFoundError: if there is no such model.
-            ValueError: if it is none of the kinds that are read, or reads fewer than `max_tokens` tokens.
+            FileNotFoundError: if the model does not exist.
+            ValueError: if it is not a supported model, or supports fewer than `max_tokens` tokens.
         """
         from transformers import AutoTokenizer
 
         encoder, config = load_text_encoder(name)
         limit = getattr(config, "max_position_embeddings", max_tokens)
         if max_tokens > limit:
-            raise ValueError(f"{name!r} reads at most {limit} tokens, got language.max_tokens={max_tokens}")
+            raise ValueError(f"{name!r} supports at most {limit} tokens, got language.max_tokens={max_tokens}")
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(name)
         except OSError as error:
-            raise no_pretrained(name) from error
+            raise pretrained_not_found(name) from error
         self.name = name
         self.model_type: str = config.model_type
         self.width: int = config.hidden_size
@@ -50,7 +55,7 @@ class FrozenTextEncoder:
         self.encoded: dict[str, Float[Tensor, "L _"]] = {}
 
     def __call__(self, instruction: str, device: torch.device) -> Float[Tensor, "L _"]:
-        """Give one vector per token of the instruction.
+        """Return one vector per token of the instruction.
 
         Raises:
             ValueError: if the instruction is longer than `max_tokens`.
@@ -60,19 +65,19 @@ class FrozenTextEncoder:
         return self.encoded[instruction].to(device)
 
     def pieces(self, text: str) -> list[int]:
-        """Number the pieces of words of a text, without special tokens."""
+        """Return the indices of a text's word pieces, without special tokens."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
     @property
     def vocabulary(self) -> int:
-        """Count the embeddings of pieces of words."""
+        """Number of word pieces in the vocabulary."""
         encoder: Any = self.encoder.encoder
         return encoder.get_input_embeddings().num_embeddings
 
     def with_pictures(
         self, prompts: Sequence[Sequence[int]], pictured: Float[Tensor, "R F"]
     ) -> tuple[Float[Tensor, "B L F"], Bool[Tensor, "B L"]]:
-        """Encode prompts whose numbers from `vocabulary` on are rows of pictured objects, to which gradients flow."""
+        """Encode prompts in which indices from `vocabulary` on are rows of `pictured`; gradients flow to these rows."""
         device = pictured.device
         encoder: Any = self.encoder.encoder.to(device)
         rows = [torch.tensor(prompt, device=device) for prompt in prompts]
@@ -90,18 +95,18 @@ class FrozenTextEncoder:
     def _encode(self, instruction: str, device: torch.device) -> Float[Tensor, "L _"]:
         ids: list[int] = self.tokenizer(instruction)["input_ids"]
         check_length(instruction, len(ids), self.max_tokens)
-        # What is kept must serve every later caller, so it must not take on the mode or precision of the first one.
+        # The result is cached for all later callers, so it must not depend on the mode or precision of the first one.
         with torch.inference_mode(mode=False), torch.autocast(device.type, enabled=False):
             output = self.encoder(input_ids=torch.tensor([ids], device=device), device=device)
         return output.last_hidden_state[0]
 
 
 def load_text_encoder(name: str) -> tuple[nn.Module, Any]:
-    """Load the text encoder of a pretrained model, and give the part of its configuration that is about text.
+    """Load the text encoder of a pretrained model and the part of its configuration that describes text.
 
     Raises:
-        FileNotFoundError: if there is no such model.
-        ValueError: if it is not T5, CLIP or BERT, the kind that MiniLM is.
+        FileNotFoundError: if the model does not exist.
+        ValueError: if it is not T5, CLIP or BERT (MiniLM is a BERT).
     """
     from transformers import BertModel, CLIPTextModel, T5EncoderModel
 
@@ -115,23 +120,23 @@ def load_text_encoder(name: str) -> tuple[nn.Module, Any]:
             return load_pretrained(CLIPTextModel, name), getattr(config, "text_config", config)
 
 
-class PretrainedLanguage(nn.Module):
+class PretrainedTextTokenizer(nn.Module):
     """Prompt tokens from a frozen text encoder and a trained linear layer.
 
-    Where pictures stand in prompts, T5 reads words and object tokens together: the object tokens are brought to its
-    width and take the place of embedded words. Source: Jiang et al. 2023, VIMA (which also trains T5's last layers).
+    If prompts have pictures, T5 encodes words and object tokens together: object tokens are projected to its width and
+    replace embedded words. Source: Jiang et al. 2023, VIMA (which also trains T5's last layers).
     """
 
     def __init__(self, encoder: FrozenTextEncoder, width: int, objects: ObjectSpec | None = None) -> None:
-        """Make the linear layer, and another for objects where pictures may stand in prompts.
+        """Build the linear layer, and another one for objects if prompts may have pictures.
 
         Args:
-            encoder: the frozen encoder.
-            width: width of a token.
-            objects: what pictures may stand in prompts; None: none may.
+            encoder: Frozen encoder.
+            width: Width of a token.
+            objects: Objects that prompts may picture; None: prompts have no pictures.
 
         Raises:
-            ValueError: if pictures may stand in prompts and the encoder is not a T5.
+            ValueError: if prompts may have pictures and the encoder is not a T5.
         """
         super().__init__()
         self.encoder = encoder
@@ -140,14 +145,14 @@ class PretrainedLanguage(nn.Module):
         self.projection = nn.Linear(encoder.width, width)
         if self.max_pictured and encoder.model_type != "t5":
             raise ValueError(
-                f"there are pictures in the prompts, and {encoder.name!r}, a model of type {encoder.model_type!r}, "
-                "reads text only: take a T5, or words of the dataset (language.pretrained None)"
+                f"the prompts have pictures, but {encoder.name!r}, a model of type {encoder.model_type!r}, encodes "
+                "text only: use a T5, or words of the dataset (language.pretrained None)"
             )
         self.picture = nn.Linear(width, encoder.width) if self.max_pictured else None
 
     @property
     def description(self) -> str:
-        """Name the encoder and its weights, for results."""
+        """Description of the encoder and its weights, for results."""
         return f"{type(self.encoder.encoder.encoder).__name__}, weights of {self.encoder.name}, frozen"
 
     def forward(
@@ -156,39 +161,38 @@ class PretrainedLanguage(nn.Module):
         pictures: PromptPictures | None = None,
         objects: ObjectTokenizer | None = None,
     ) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:
-        """Give the prompt tokens, padded to the longest prompt of this batch, and which of them are real.
+        """Return the prompt tokens, padded to the longest prompt of the batch, and which of them are valid.
 
         Args:
-            instructions: the prompts.
-            pictures: the objects that stand at their placeholders.
-            objects: makes their tokens.
+            instructions: Prompts.
+            pictures: Objects pictured at the placeholders.
+            objects: Tokenizer of the objects.
 
         Raises:
-            ValueError: if an instruction is longer than `max_tokens`, or its pictures and placeholders do not fit.
+            ValueError: if an instruction is longer than `max_tokens`, or its pictures and placeholders do not match.
         """
         device, dtype = self.projection.weight.device, self.projection.weight.dtype
-        if pictures is not None and objects is not None and self.picture is not None:
-            check_pictured(pictures, self.max_pictured)
-            parts = [cut(instruction, self.encoder.pieces) for instruction in instructions]
-            end: list[int] = self.encoder.tokenizer("")["input_ids"]  # what it puts behind every text
-            for instruction, pieces in zip(instructions, parts, strict=True):
-                check_length(
-                    instruction, 1 + sum(len(p) for p in pieces if isinstance(p, list)), self.encoder.max_tokens
-                )
-            first = self.encoder.vocabulary
-            prompts = [ids + end for ids in fill(instructions, parts, pictures, tuple(objects.sizes), first)]
-            pictured = self.picture(objects(pictures.views)[0].flatten(0, 1))
-            encoded, valid = self.encoder.with_pictures(prompts, pictured)
+        pictured = picture_tokens(pictures, objects, self.max_pictured)
+        if pictured is not None and self.picture is not None:
+            views = tuple(objects.sizes) if objects else ()
+            prompts = self._indices(instructions, pictures, views)
+            encoded, valid = self.encoder.with_pictures(prompts, self.picture(pictured))
             return self.projection(encoded.to(dtype)), valid
-        if pictures is not None:
-            raise ValueError("there are pictures in the prompts, but the policy was made for prompts of words alone")
         for instruction in instructions:
-            if names := placeholders(instruction):
-                raise ValueError(
-                    f"the instruction {instruction!r} has the placeholder {{{names[0]}}}, but there is no picture for "
-                    "it"
-                )
-        padded_prompts = [self.encoder(instruction, device).to(dtype) for instruction in instructions]
-        lengths = torch.tensor([len(prompt) for prompt in padded_prompts], device=device)
-        padded = nn.utils.rnn.pad_sequence(padded_prompts, batch_first=True)
+            check_placeholders(instruction)
+        prompts = [self.encoder(instruction, device).to(dtype) for instruction in instructions]
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        padded = nn.utils.rnn.pad_sequence(prompts, batch_first=True)
         return self.projection(padded), torch.arange(padded.shape[1], device=device) < lengths[:, None]
+
+    def _indices(
+        self, instructions: Sequence[str], pictures: PromptPictures | None, views: Sequence[str]
+    ) -> list[list[int]]:
+        """Return word pieces and rows of object tokens, as `FrozenTextEncoder.with_pictures` expects them."""
+        parts = [split_prompt(instruction, self.encoder.pieces) for instruction in instructions]
+        end: list[int] = self.encoder.tokenizer("")["input_ids"]  # the tokenizer appends it to every text
+        for instruction, pieces in zip(instructions, parts, strict=True):
+            length = 1 + sum(len(piece) for piece in pieces if isinstance(piece, list))
+            check_length(instruction, length, self.encoder.max_tokens)
+        prompts = prompt_indices(instructions, parts, pictures, views, self.encoder.vocabulary)
+        return [prompt + end for prompt in prompts]

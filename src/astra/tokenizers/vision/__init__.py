@@ -1,1 +1,1 @@
-"""Camera frames and object crops to tokens."""
+"""Tokenizers of camera frames and object crops."""

@@ -1,4 +1,4 @@
-"""Encoders of pictures from `transformers`: ResNet, ViT and MAE-ViT, pretrained or with random weights."""
+"""Image encoders from `transformers`: ResNet, ViT and MAE-ViT, pretrained or with random weights."""
 
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ RESNETS: dict[EncoderSize, dict[str, Any]] = {
     "small": {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"},
     "base": {"embedding_size": 64, "hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 6, 3]},
 }
-"""Sizes of a ResNet: about a ResNet-10 of a quarter of the width, ResNet-18, ResNet-50."""
+"""Sizes of a ResNet: roughly a ResNet-10 of a quarter of the width, ResNet-18, ResNet-50."""
 
 VITS: dict[EncoderSize, dict[str, Any]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256},
@@ -26,23 +26,23 @@ VITS: dict[EncoderSize, dict[str, Any]] = {
 """Sizes of a ViT and an MAE-ViT: for CPUs, ViT-S, ViT-B."""
 
 ImageSize = int | tuple[int, int]
-"""Side of a square picture, or height and width."""
+"""Side of a square image in pixels, or height and width."""
 
 
 def height_width(size: ImageSize | list[int]) -> tuple[int, int]:
-    """Give height and width in pixels."""
+    """Return height and width in pixels."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class ResNetEncoder(nn.Module):
-    """One vector per picture: the last feature map, averaged."""
+    """ResNet that returns one vector per image, the mean of its last feature map."""
 
     def __init__(self, size: EncoderSize, pretrained: str | None) -> None:
-        """Make or load the network.
+        """Build or load the network.
 
-        Batch normalization would let a picture's token depend on the rest of the batch, and differ between training
-        and acting. Random weights get group normalization in its place; pretrained weights keep the statistics that
-        they came with. Source: Chi et al. 2023, Diffusion Policy (its visual encoder).
+        Batch normalization would make an image's token depend on the rest of the batch, and differ between training and
+        acting. Random weights use group normalization instead; pretrained weights keep their own statistics.
+        Source: Chi et al. 2023, Diffusion Policy (its visual encoder).
         """
         super().__init__()
         from transformers import ResNetConfig, ResNetModel
@@ -65,12 +65,12 @@ class ResNetEncoder(nn.Module):
         return self
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalized pictures."""
+        """Encode normalized images."""
         return self.model(pixel_values=pixels).pooler_output.flatten(1)
 
 
 class ViTEncoder(nn.Module):
-    """One vector per picture: the class token of a ViT; or one per patch."""
+    """ViT that returns one vector per image, its class token, or one per patch."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class ViTEncoder(nn.Module):
         *,
         patches: bool = False,
     ) -> None:
-        """Make or load the network; pretrained weights bring their own size of patches."""
+        """Build or load the network; pretrained weights have their own patch size."""
         super().__init__()
         from transformers import ViTConfig, ViTModel
 
@@ -98,13 +98,13 @@ class ViTEncoder(nn.Module):
         self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalized pictures; the vectors of patches lie end to end, row by row."""
+        """Encode normalized images; vectors of patches are concatenated, row by row."""
         hidden = self.model(pixel_values=pixels).last_hidden_state
         return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
 class MAEEncoder(nn.Module):
-    """One vector per picture: the class token of a masked auto-encoder's ViT that sees it whole; or one per patch."""
+    """ViT of a masked auto-encoder, without masking: one vector per image, its class token, or one per patch."""
 
     def __init__(
         self,
@@ -115,17 +115,17 @@ class MAEEncoder(nn.Module):
         *,
         patches: bool = False,
     ) -> None:
-        """Make or load the network; pretrained weights bring their own size of patches.
+        """Build or load the network; pretrained weights have their own patch size.
 
         Raises:
-            ValueError: if the pictures are not square, or not those of the pretrained weights.
+            ValueError: if the images are not square, or not of the size of the pretrained weights.
         """
         super().__init__()
         from transformers import ViTMAEConfig, ViTMAEModel
 
         height, width = height_width(image_size)
         if height != width:
-            raise ValueError(f"an mae places its patches in a square, got images.image_size={image_size}: use a vit")
+            raise ValueError(f"an mae needs square images, got images.image_size={image_size}: use a vit")
         if pretrained is None:
             config = ViTMAEConfig(**VITS[size], image_size=height, patch_size=patch_size, mask_ratio=0.0)
             model = ViTMAEModel(config)
@@ -138,15 +138,15 @@ class MAEEncoder(nn.Module):
         self.patches = patches
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
-        """Encode normalized pictures; the vectors of patches lie end to end, row by row."""
-        # The patches are sorted by this noise, even where none is masked: rising noise keeps their order.
+        """Encode normalized images; vectors of patches are concatenated, row by row."""
+        # The model sorts patches by this noise even if none is masked; increasing noise keeps their order.
         noise = torch.arange(self.num_patches, dtype=pixels.dtype, device=pixels.device).expand(len(pixels), -1)
         hidden = self.model(pixel_values=pixels, noise=noise).last_hidden_state
         return hidden[:, 1:].flatten(1) if self.patches else hidden[:, 0]
 
 
 def normalize_by_group(network: nn.Module, channels: int = 16) -> None:
-    """Put group normalization, so many channels a group, in the place of all batch normalization."""
+    """Replace all batch normalization by group normalization with `channels` channels per group."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -154,16 +154,16 @@ def normalize_by_group(network: nn.Module, channels: int = 16) -> None:
 
 
 def check_image_size(pretrained: str, model_type: str, image_size: ImageSize) -> None:
-    """Refuse to feed a pretrained ViT pictures of another size.
+    """Check that images have the size that a pretrained ViT expects.
 
     Raises:
-        FileNotFoundError: if there is no such model.
+        FileNotFoundError: if the model does not exist.
         ValueError: if the sizes differ, or the model is of another type.
     """
     expected = load_pretrained_config(pretrained, model_type).image_size
     height, width = height_width(expected)
     if height_width(image_size) != (height, width):
         raise ValueError(
-            f"{pretrained!r} reads pictures of {height} x {width} pixels, got images.image_size={image_size}: "
+            f"{pretrained!r} expects images of {height} x {width} pixels, got images.image_size={image_size}: "
             f"set it to {expected}"
         )

@@ -1,11 +1,11 @@
-"""Camera frames as a few tokens each, seen in the light of an instruction: FiLM, EfficientNet and TokenLearner.
+"""Camera frames as a few tokens each, conditioned on an instruction: FiLM, EfficientNet and TokenLearner.
 
     frame -> EfficientNet, each block's features scaled and shifted by the instruction -> places x D
           -> TokenLearner: each token a weighted mean over the places
 
 Source: Brohan et al. 2023, RT-1; Perez et al. 2018 (FiLM); Tan and Le 2019 (EfficientNet); Ryoo et al. 2021
 (TokenLearner).
-Deviation: random weights, with group normalization as in `image_encoders`; RT-1 starts from ImageNet.
+Deviation: random weights, with group normalization as in `encoders`; RT-1 starts from ImageNet weights.
 """
 
 from typing import Any
@@ -24,28 +24,28 @@ BOTTLENECK = 64
 
 
 class FiLM(nn.Module):
-    """Features scaled and shifted by a condition; at first they are left as they are."""
+    """Layer that scales and shifts features by a condition; it starts as the identity."""
 
     def __init__(self, condition: int, channels: int) -> None:
-        """Make the layer, all zeros."""
+        """Build the layer with zero weights."""
         super().__init__()
         self.layer = nn.Linear(condition, 2 * channels)
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
 
     def forward(
-        self, features: Float[Tensor, "frames C H W"], condition: Float[Tensor, "frames E"]
-    ) -> Float[Tensor, "frames C H W"]:
+        self, features: Float[Tensor, "frames channels h w"], condition: Float[Tensor, "frames E"]
+    ) -> Float[Tensor, "frames channels h w"]:
         """Scale and shift each channel."""
         scale, shift = self.layer(condition)[:, :, None, None].chunk(2, dim=1)
         return features * (1 + scale) + shift
 
 
 class TokenLearner(nn.Module):
-    """A few tokens out of many places: each is a mean over places, weighted by what stands there."""
+    """Layer that reduces many places to a few tokens, each a weighted mean over places."""
 
     def __init__(self, width: int, num_tokens: int) -> None:
-        """Make the layers."""
+        """Build the layers."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.hidden, self.weigh = nn.Linear(width, BOTTLENECK), nn.Linear(BOTTLENECK, num_tokens)
@@ -54,12 +54,12 @@ class TokenLearner(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, places: Float[Tensor, "frames P D"]) -> Float[Tensor, "frames m D"]:
-        """Give the tokens of each frame."""
+        """Compute the tokens of each frame."""
         return torch.softmax(self.weigh(F.gelu(self.hidden(self.norm(places)))), dim=1).mT @ places
 
 
 class FilmEfficientNet(nn.Module):
-    """m tokens per frame."""
+    """EfficientNet with FiLM and TokenLearner: m tokens per frame."""
 
     mean: Tensor
     std: Tensor
@@ -74,15 +74,15 @@ class FilmEfficientNet(nn.Module):
         depth_coefficient: float,
         image_size: int,
     ) -> None:
-        """Make the network with random weights.
+        """Build the network with random weights.
 
         Args:
-            width: width of a token.
-            condition: width of what conditions it.
-            num_tokens: tokens of a frame.
-            width_coefficient: channels, as a multiple of EfficientNet-B0's.
-            depth_coefficient: blocks, as a multiple of EfficientNet-B0's.
-            image_size: height and width in pixels to which frames are resized.
+            width: Width of a token.
+            condition: Width of the condition.
+            num_tokens: Number of tokens per frame.
+            width_coefficient: Channels, as a multiple of EfficientNet-B0's.
+            depth_coefficient: Blocks, as a multiple of EfficientNet-B0's.
+            image_size: Height and width in pixels to which frames are resized.
         """
         super().__init__()
         from transformers import EfficientNetConfig, EfficientNetModel
@@ -111,7 +111,7 @@ class FilmEfficientNet(nn.Module):
     def forward(
         self, frames: UInt8[Tensor, "frames 3 _ _"], condition: Float[Tensor, "frames E"]
     ) -> Float[Tensor, "frames m D"]:
-        """Give the tokens of RGB frames, each with its own condition."""
+        """Compute the tokens of RGB frames, each with its own condition."""
         pixels, size = frames.to(self.mean.dtype) / 255, (self.image_size, self.image_size)
         if pixels.shape[-2:] != size:
             pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)

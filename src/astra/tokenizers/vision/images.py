@@ -25,76 +25,75 @@ from astra.tokenizers.vision.small import SmallImageEncoder
 from astra.trajectory import Statistics, TrajectorySpec
 
 FEATURES = 1
-"""Raised whenever the same frames and weights give other features, so that none from before is read."""
+"""Version of the cached features, raised whenever equal frames and weights give other features."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageConfig:
-    """How a camera's frame becomes one token, or one per patch."""
+    """How a camera frame becomes one token, or one per patch."""
 
     encoder: ImageEncoder = "resnet"
-    """The network; small is ours, for CPUs. Source: 4.3 (ViT), 4.4 (ResNet), 4.5 (MAE-ViT)."""
+    """Network that encodes frames; small is ours, for CPUs. Source: sections 4.3 (ViT), 4.4 (ResNet), 4.5 (MAE-ViT)."""
     tokens: Literal["camera", "patches"] = "camera"
-    """What becomes a token: a camera's whole frame, or each patch of it, row by row (not of a resnet)."""
+    """One token per camera, or one per patch, row by row (not with a resnet)."""
     size: EncoderSize = "tiny"
-    """Size of a resnet, vit or mae with random weights; pretrained weights bring their own."""
+    """Size of a resnet, vit or mae with random weights; ignored for pretrained weights."""
     image_size: ImageSize = 96
-    """Pixels to which frames are resized, a side or height and width; 224 for most pretrained weights."""
+    """Size in pixels to which frames are resized: a side, or height and width; 224 for most pretrained weights."""
     patch_size: int = 16
-    """Side in pixels of a patch of a vit, mae or small with random weights; pretrained weights bring their own."""
+    """Side in pixels of a patch of a vit, mae or small with random weights; ignored for pretrained weights."""
     pretrained: str | None = None
     """Folder or Hugging Face name of pretrained weights; None: random weights."""
     frozen: bool = False
     """Keep the pretrained weights as they are, instead of training them with the policy."""
 
     def __post_init__(self) -> None:
-        """Check that the options go together.
+        """Check that the options are compatible.
 
         Raises:
-            ValueError: if random weights were to be frozen, the encoder has no patches or they do not fill its
-                pictures, or there are no pretrained weights of its kind.
+            ValueError: if random weights were to be frozen, the encoder has no patches or the image is not a multiple
+                of
+                them, or the small encoder were to be pretrained.
         """
         if self.tokens == "patches" and self.encoder == "resnet":
-            raise ValueError(
-                "a resnet has no patches: images.tokens='patches' needs images.encoder of vit, mae or small"
-            )
+            raise ValueError("a resnet has no patches: images.tokens=patches needs images.encoder vit, mae or small")
         if self.encoder == "small" and self.pretrained is not None:
             raise ValueError(f"the small encoder has no pretrained weights, got images.pretrained={self.pretrained!r}")
         sides = height_width(self.image_size)
         if self.encoder != "resnet" and self.pretrained is None and any(side % self.patch_size for side in sides):
             raise ValueError(
-                f"images.image_size={self.image_size} is no multiple of images.patch_size={self.patch_size} pixels"
+                f"images.image_size={self.image_size} is not a multiple of images.patch_size={self.patch_size} pixels"
             )
         if self.frozen and self.pretrained is None:
             raise ValueError(
-                f"images.frozen=True would freeze a {self.encoder} of random weights: give images.pretrained, a folder "
-                f"or a Hugging Face name, or train the encoder with images.frozen=False"
+                f"images.frozen=True would freeze a {self.encoder} with random weights: set images.pretrained to a "
+                f"folder or a Hugging Face name, or train the encoder with images.frozen=False"
             )
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "ImageTokenizer":
-        """Make the tokenizer of all cameras of the spec; the statistics are not read.
+        """Build the tokenizer of all cameras of the spec; the statistics are not used.
 
         Raises:
-            FileNotFoundError: if there is no such pretrained model.
+            FileNotFoundError: if the pretrained model does not exist.
             ValueError: if the pretrained model is another network, or made for another image size.
         """
         return ImageTokenizer(self, tuple(spec.images), width)
 
 
 class ImageTokenizer(nn.Module):
-    """One token per camera or patch: an encoder that all cameras share, then a linear layer for each camera."""
+    """Tokenizer of camera frames: an encoder that all cameras share, then one linear layer per camera."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: ImageConfig, cameras: tuple[str, ...], width: int) -> None:
-        """Make or load the encoder.
+        """Build or load the encoder.
 
         Args:
-            config: which encoder.
-            cameras: names of the cameras, in the order of their tokens.
-            width: width of a token.
+            config: Choice of the encoder.
+            cameras: Names of the cameras, in the order of their tokens.
+            width: Width of a token.
         """
         super().__init__()
         self.config = config
@@ -120,7 +119,7 @@ class ImageTokenizer(nn.Module):
 
     @property
     def description(self) -> str:
-        """Name the encoder and its weights, for results."""
+        """Description of the encoder and its weights, for results."""
         patches = "" if self.config.tokens == "camera" else f", {self.tokens_per_camera} patches per camera"
         if self.config.pretrained is None:
             size = "" if self.config.encoder == "small" else f" ({self.config.size})"
@@ -129,7 +128,7 @@ class ImageTokenizer(nn.Module):
         return f"{self.config.encoder}{patches}, weights of {self.config.pretrained}, {training}"
 
     def forward(self, images: Mapping[str, UInt8[Tensor, "..."]]) -> Float[Tensor, "*batch VP D"]:
-        """Give the tokens of the first camera, then those of the next, from RGB frames (*batch, 3, height, width)."""
+        """Return the tokens of the first camera, then those of the next, from RGB frames (*batch, 3, height, width)."""
         frames = [images[camera] for camera in self.cameras]
         batch = frames[0].shape[:-3]
         features = self.features(*(frame.flatten(0, -4) for frame in frames)).chunk(len(frames))
@@ -138,14 +137,14 @@ class ImageTokenizer(nn.Module):
         )
 
     def features(self, *frames: UInt8[Tensor, "frames 3 _ _"]) -> Float[Tensor, "all_frames F"]:
-        """Encode RGB frames, those of one camera after those of the other; patches of a frame lie end to end."""
+        """Encode RGB frames, one camera after the other; vectors of a frame's patches are concatenated."""
         pixels = cat([self.pixels(frame) for frame in frames], 0)
         if isinstance(self.encoder, Frozen):
             return self.encoder(pixels.float(), device=pixels.device).to(self.mean.dtype)
         return self.encoder(pixels)
 
     def project(self, features: Mapping[str, Float[Tensor, "*batch F"]]) -> Float[Tensor, "*batch VP D"]:
-        """Give the tokens from what the encoder made of each camera's frames."""
+        """Project the encoder's features of each camera to tokens."""
         tokens = [
             projection(features[camera].to(self.mean.dtype).unflatten(-1, (self.tokens_per_camera, -1)))
             for projection, camera in zip(self.projections, self.cameras, strict=True)
@@ -154,7 +153,7 @@ class ImageTokenizer(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Name what decides the features: the encoder, its weights, the size of its pictures, and what it gives."""
+        """Hash of all that decides the features: the encoder, its weights, the image size and the kind of output."""
         network = self.encoder.encoder if isinstance(self.encoder, Frozen) else self.encoder
         size = height_width(self.config.image_size)
         digest = hashlib.sha256(repr((FEATURES, self.config.encoder, size, self.config.tokens)).encode())
@@ -164,9 +163,9 @@ class ImageTokenizer(nn.Module):
         return digest.hexdigest()[:16]
 
     def pixels(self, frames: UInt8[Tensor, "frames 3 _ _"]) -> Shaped[Tensor, "frames 3 _ _"]:
-        """Give the frames as the encoder reads them: resized, with the mean and deviation of ImageNet's colors.
+        """Return the frames as the encoder expects them: resized and normalized by the colors of ImageNet.
 
-        The small encoder does the latter itself.
+        The small encoder normalizes its input itself.
         """
         size, is_small = height_width(self.config.image_size), self.config.encoder == "small"
         if is_small and frames.shape[-2:] == size:

@@ -4,7 +4,7 @@
                                            +--> linear layer of the view --> token
     box / size of the view -> MLP -> norm -+
 
-A hidden object is an invalid token: its crop and box are not read, and nobody may attend to it.
+A hidden object is an invalid token: its crop and box are ignored, and nothing attends to it.
 
 Source: Jiang et al. 2023, VIMA, appendix C.
 """
@@ -27,30 +27,31 @@ class ObjectConfig:
     """How an object becomes a token in each view."""
 
     encoder: CropEncoder = "small"
-    """The network that reads crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 108,384."""
+    """Network that encodes crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 108,384."""
     frequencies: int = 6
-    """Fourier frequencies per number of a box, which sharpen small differences of place; 0: as in VIMA, none."""
+    """Fourier frequencies per number of a box, which sharpen small differences of position; 0: none, as in VIMA."""
 
     def build(self, spec: ObjectSpec, width: int) -> "ObjectTokenizer":
-        """Make the tokenizer of all views."""
+        """Build the tokenizer of all views."""
         return ObjectTokenizer(self, spec, width)
 
 
 class ObjectTokenizer(nn.Module):
-    """V O tokens per timestep or prompt: all objects of the first view, then all of the next.
+    """Tokenizer of objects: V O tokens per timestep or prompt, all objects of the first view, then all of the next.
 
-    Deviation: the features of crop and box are normalized before they meet. Without the first, policies trained from
-    random weights ignore what objects look like; without the second, where they are has a fortieth of the variance of
-    what they look like, and is learned late.
+    Deviation: the features of crop and box are normalized before they are combined. Without the first norm, policies
+    with
+    random weights ignore what objects look like; without the second, the box has a fortieth of the variance of the crop
+    and is learned late.
     """
 
     def __init__(self, config: ObjectConfig, spec: ObjectSpec, width: int) -> None:
-        """Make the encoder that all views share, and each view's own layers.
+        """Build the encoder that all views share, and the layers of each view.
 
         Args:
-            config: which encoder, and how boxes are read.
-            spec: the views and their sizes in pixels.
-            width: width of a token.
+            config: Choice of the encoder and of the box features.
+            spec: Views and their sizes in pixels.
+            width: Width of a token.
         """
         super().__init__()
         self.config = config
@@ -71,30 +72,34 @@ class ObjectTokenizer(nn.Module):
 
     @property
     def description(self) -> str:
-        """Name the encoder and its weights, for results."""
+        """Description of the encoder and its weights, for results."""
         return f"crops through {self.config.encoder}, random weights, trained"
 
     def forward(
-        self, views: Mapping[str, Objects], room: int | None = None
+        self, views: Mapping[str, Objects], max_objects: int | None = None
     ) -> tuple[Float[Tensor, "*B VO D"], Bool[Tensor, "*B VO"]]:
-        """Give the tokens of all views and which of them are real; the others are zeros.
+        """Return the tokens of all views and which of them are valid; invalid tokens are zeros.
 
         Args:
-            views: objects by view.
-            room: widens every view to so many objects, so that an object's place never depends on the others' number.
+            views: Objects by view.
+            max_objects: Number of objects to which every view is padded, so that the place of an object's token does
+                not
+                depend on how many others there are; None: no padding.
 
         Raises:
-            ValueError: if a view is missing, or there are more objects than room.
+            ValueError: if a view is missing, or there are more than `max_objects` objects.
         """
         if missing := [name for name in self.sizes if name not in views]:
             raise ValueError(
-                f"there are no objects of the view {missing[0]!r}; the policy reads {', '.join(self.sizes)}, "
-                f"the data shows {', '.join(views) or 'none'}"
+                f"objects of the view {missing[0]!r} are missing: the policy expects {', '.join(self.sizes)}, "
+                f"got {', '.join(views) or 'none'}"
             )
         shown = [views[name] for name in self.sizes]
-        extra = 0 if room is None else room - shown[0].valid.shape[-1]
+        extra = 0 if max_objects is None else max_objects - shown[0].valid.shape[-1]
         if extra < 0:
-            raise ValueError(f"got {shown[0].valid.shape[-1]} objects per view, but the policy has room for {room}")
+            raise ValueError(
+                f"got {shown[0].valid.shape[-1]} objects per view, but the policy was built for at most {max_objects}"
+            )
         seen = [view.valid.flatten().nonzero()[:, 0] for view in shown]
         crops = [view.crops.flatten(0, -4)[rows] for view, rows in zip(shown, seen, strict=True)]
         features = self.encode(torch.cat(crops)).split([len(rows) for rows in seen])
@@ -109,16 +114,16 @@ class ObjectTokenizer(nn.Module):
         return torch.cat(tokens, dim=-2), torch.cat(valid, dim=-1)
 
     def encode(self, crops: UInt8[Tensor, "R 32 32 3"]) -> Float[Tensor, "R F"]:
-        """Encode crops, equal ones once."""
+        """Encode crops; equal crops are encoded once."""
         if not len(crops):
             return self.norm.weight.new_zeros(0, self.encoder.width)
-        places, of = distinct_rows(crops)
+        places, index = distinct_rows(crops)
         if len(places) == len(crops):
             return self.norm(self.encoder(crops))
-        return F.embedding(of, self.norm(self.encoder(crops[places])))
+        return F.embedding(index, self.norm(self.encoder(crops[places])))
 
     def _numbers(self, boxes: Float[Tensor, "R 4"], size: tuple[int, int]) -> Float[Tensor, "R n"]:
-        """Give boxes as shares of the view, from 0 to 1, and their Fourier features."""
+        """Return boxes as shares of the view, from 0 to 1, and their Fourier features."""
         height, width = size
         shares = boxes.to(self.norm.weight.dtype) / torch.tensor([width, height, height, width], device=boxes.device)
         return torch.cat([shares, fourier_features(2 * shares - 1, self.config.frequencies)], dim=-1)

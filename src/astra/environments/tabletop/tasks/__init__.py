@@ -1,1 +1,1 @@
-"""The tasks of the tabletop."""
+"""Tasks of the tabletop: functions that set up an episode."""

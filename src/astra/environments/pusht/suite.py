@@ -1,0 +1,109 @@
+"""Push-T as a suite: one task with up to two named goals, which the instruction alone tells apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astra.environments.pusht import expert
+from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig
+from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, Pose, instruction_for
+from astra.environments.suite import Demonstration, Goal, Suite, Task
+from astra.trajectory import TrajectorySpec
+
+BLOCK_SIZES: dict[Kind, int] = {"keypoints": 16, "state": 4}
+"""Length of the vector that describes the T."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushTOptions:
+    """Options of Push-T."""
+
+    goals: tuple[Pose, ...] = (CENTER, LOWER_RIGHT)
+    """Goal poses (x and y in pixels, angle in radians), taken in turn; two neighboring episodes share a seed."""
+    observation: Kind = "keypoints"
+    """How the T is observed: its corners, its pose, or pixels of the board."""
+    frame_size: int = 96
+    """Side in pixels of the frames that are observed, if any."""
+    max_timesteps: int = 200
+    """Length of an episode in timesteps. Source: appendix A.10."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushTDemonstrationOptions(PushTOptions):
+    """Options of Push-T's demonstrations."""
+
+    disturbance: float = 0.03
+    """Probability per timestep that the T or the agent is moved a little; the expert corrects it."""
+    near_goal: float = 0.25
+    """Share of the episodes that start near the goal."""
+
+
+def build(options: PushTOptions) -> PushT:
+    """Build the environment."""
+    return _config(options).build()
+
+
+def tasks(options: PushTOptions, level: str) -> tuple[Task, ...]:
+    """Return the one task.
+
+    Raises:
+        ValueError: if there is no goal.
+    """
+    del level
+    if not options.goals:
+        raise ValueError("Push-T needs at least one goal: leave --goals out, or name x, y and angle")
+    goals = tuple(Goal(reset={"goal": goal}, instruction=instruction_for(goal)) for goal in options.goals)
+    return (Task(name=PushT.task, goals=goals),)
+
+
+def options_for(spec: TrajectorySpec) -> PushTOptions:
+    """Return options with the goals of a policy's instructions and its observations.
+
+    Raises:
+        ValueError: if Push-T does not have the policy's observations or actions.
+    """
+    goals = tuple(GOAL_POSES[name] for name in spec.instructions if name in GOAL_POSES) or (CENTER,)
+    if len(spec.actions) == 2 and spec.objects is None:
+        for kind, size in BLOCK_SIZES.items():
+            if not spec.images and dict(spec.states) == {AGENT: 2, BLOCK: size}:
+                return PushTOptions(goals=goals, observation=kind)
+        if dict(spec.states) == {AGENT: 2} and set(spec.images) == {IMAGE}:
+            height, width = spec.images[IMAGE]
+            if height == width:
+                return PushTOptions(goals=goals, observation="pixels", frame_size=height)
+    raise ValueError(
+        f"the policy observes {dict(spec.states) | dict(spec.images)} and has {len(spec.actions)} action dimensions; "
+        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4) or square frames {IMAGE}, and has 2 action dimensions: "
+        "choose another suite by --suite"
+    )
+
+
+def demonstrate(options: PushTDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
+    """Record one demonstration, with disturbances."""
+    shown = expert.demonstrate(
+        _config(options), seed, goal=reset["goal"], disturbance=options.disturbance, near_goal=options.near_goal
+    )
+    if shown is None:
+        return None
+    instruction, recorded = shown
+    columns = {name: values for name, values in recorded.items() if not name.startswith("next.")}
+    return Demonstration(instruction=instruction, columns=columns)
+
+
+def _config(options: PushTOptions) -> PushTConfig:
+    return PushTConfig(
+        observation=options.observation, frame_size=options.frame_size, max_timesteps=options.max_timesteps
+    )
+
+
+SUITE = Suite(
+    name="pusht",
+    options=PushTOptions,
+    options_for=options_for,
+    build=build,
+    tasks=tasks,
+    controls=("swapped",),
+    make_expert=expert.PushTExpert,
+    demonstrate=demonstrate,
+    demonstration_options=PushTDemonstrationOptions,
+)

@@ -1,0 +1,111 @@
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astra.datasets import read_diffusion_policy_zarr
+
+zarr = pytest.importorskip("zarr")
+ENDS = np.array([5, 6, 17])
+COLUMNS = {
+    "action": "action",
+    "state": "observation.state",
+    "keypoint": "observation.keypoints",
+    "img": "observation.image",
+}
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return {
+        "state": generator.standard_normal((17, 5)),
+        "action": generator.standard_normal((17, 2)).astype(np.float32),
+        "keypoint": generator.standard_normal((17, 9, 2)).astype(np.float32),
+        "img": generator.integers(0, 256, (17, 4, 6, 3)).astype(np.float32),
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Write a replay buffer in zarr chunks of 4 timesteps."""
+    root = zarr.open_group(tmp_path / "buffer.zarr", mode="w", zarr_format=2)
+    for name, values in arrays.items():
+        array = root.create_array(f"data/{name}", shape=values.shape, chunks=(4, *values.shape[1:]), dtype=values.dtype)
+        array[:] = values
+    ends = root.create_array("meta/episode_ends", shape=ENDS.shape, dtype=ENDS.dtype)
+    ends[:] = ENDS
+    return tmp_path / "buffer.zarr"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_replay_buffer_is_read(store: Path, arrays: dict[str, np.ndarray], packed: bool) -> None:
+    if packed:
+        with tarfile.open(store.with_suffix(".tar"), "w") as tar:
+            tar.add(store, arcname="deep/buffer.zarr")
+        store = store.with_suffix(".tar")
+    episodes = list(read_diffusion_policy_zarr(store, instruction="push", fps=10.0, columns=COLUMNS))
+    assert [len(episode) for episode in episodes] == [5, 1, 11]
+    assert {(episode.instruction, episode.fps) for episode in episodes} == {("push", 10)}
+    for start, end, episode in zip([0, *ENDS[:-1]], ENDS, episodes, strict=True):
+        columns = episode.columns
+        assert np.array_equal(columns["action"], arrays["action"][start:end])
+        assert np.array_equal(columns["observation.state"], arrays["state"][start:end].astype(np.float32))
+        assert np.array_equal(columns["observation.keypoints"], arrays["keypoint"][start:end].reshape(-1, 18))
+        assert np.array_equal(columns["observation.image"], arrays["img"][start:end])
+        assert columns["observation.image"].dtype == np.uint8
+
+
+def read(store: Path, columns: dict[str, str] = COLUMNS) -> None:
+    list(read_diffusion_policy_zarr(store, instruction="push", columns=columns))
+
+
+def test_a_store_that_is_not_there_or_not_whole_is_reported(store: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read(store / "nowhere")
+    with pytest.raises(ValueError, match="no array 'data/reward'"):
+        read(store, columns={"reward": "observation.reward", **COLUMNS})
+    (store / "data/state/2.0").unlink()
+    with pytest.raises(ValueError, match="'data/state' has 4 of 5 zarr chunks"):
+        read(store)
+
+
+def test_a_damaged_chunk_is_reported(store: Path) -> None:
+    chunk = store / "data/action/1.0"
+    chunk.write_bytes(chunk.read_bytes()[:9])
+    with pytest.raises(ValueError, match=r"array 'action', episode 0: a zarr chunk is damaged"):
+        read(store)
+
+
+def test_a_truncated_archive_is_reported(store: Path) -> None:
+    archive = store.with_suffix(".tar")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(store, arcname="buffer.zarr")
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="copy"):
+        read(archive)
+
+
+def test_pixels_are_whole_numbers(store: Path) -> None:
+    zarr.open_array(store / "data/img", mode="r+", zarr_format=2)[0] = 0.5
+    with pytest.raises(ValueError, match=r"array 'img', episode 0: pixels are .* expected whole numbers"):
+        read(store)
+
+
+@pytest.mark.parametrize(
+    ("store_name", "arrays_name", "episodes"),
+    [
+        ("pusht_cchi_v7_replay.zarr.tar", "pusht_cchi_v7_lowdim.npz", 206),
+        ("pusht_keypoint_x356_y356.zarr.tar", "pusht_x356_y356_lowdim.npz", 151),
+    ],
+)
+def test_the_human_demonstrations_are_read(shared_data: Path, store_name: str, arrays_name: str, episodes: int) -> None:
+    store = shared_data / "pusht" / store_name
+    columns = {"action": "action", "state": "observation.state"}
+    read = list(read_diffusion_policy_zarr(store, instruction="push", columns=columns))
+    assert len(read) == episodes
+    with np.load(shared_data / "pusht" / arrays_name) as expected:
+        assert np.cumsum([len(episode) for episode in read]).tolist() == expected["episode_ends"].tolist()
+        for array, column in columns.items():
+            assert np.array_equal(np.concatenate([episode.columns[column] for episode in read]), expected[array])

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def test_mirroring_twice_changes_nothing() -> None:
+    from astra.demonstrations.convert import mirrored
+
+    states = np.random.default_rng(0).uniform(0, 512, (5, 5))
+    np.testing.assert_allclose(mirrored(mirrored(states)), states)
+
+
+def test_central_goal_is_its_own_mirror_image_and_the_other_is_not() -> None:
+    from astra.demonstrations.convert import mirrored
+    from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
+
+    def image(goal: tuple[float, float, float]) -> np.ndarray:
+        return mirrored(np.array([[0.0, 0.0, *goal]]))[0, 2:]
+
+    np.testing.assert_allclose(image(CENTER), CENTER)
+    assert not np.allclose(image(LOWER_RIGHT), LOWER_RIGHT)
+
+
+@pytest.mark.simulator
+def test_mirrored_actions_cover_the_goal_as_the_demonstrated_ones_do(shared_data: Path) -> None:
+    """The board, the walls and the T are symmetric: replayed open loop, both reach the same coverage."""
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.demonstrations.convert import mirrored
+    from astra.environments.pusht.environment import PushTConfig
+    from astra.environments.pusht.geometry import BOARD
+
+    recorded = np.load(shared_data / "pusht" / "pusht_cchi_v7_lowdim.npz")
+    end = recorded["episode_ends"][0]
+    states, actions = recorded["state"][:end].astype(np.float64), recorded["action"][:end]
+
+    def replay(start: np.ndarray, targets: np.ndarray) -> float:
+        environment = PushTConfig(max_timesteps=len(targets) + 1).build()
+        environment.reset(seed=0, options={"state": start})
+        return max(environment.step(target)[4]["coverage"] for target in targets)
+
+    coverage = replay(states[0], actions)
+    assert coverage > 0.85
+    assert replay(mirrored(states)[0], BOARD - actions[:, ::-1]) == pytest.approx(coverage, abs=0.02)
+
+
+@pytest.mark.simulator
+def test_human_demonstrations_become_what_the_environment_observes(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    pytest.importorskip("zarr", reason="needs the extra `zarr`")
+    from astra.datasets import LeRobotDataset
+    from astra.demonstrations.convert import convert_pusht_zarr
+    from astra.environments.pusht.environment import PushTConfig
+
+    store = shared_data / "pusht" / "pusht_cchi_v7_replay.zarr.tar"
+    dataset = LeRobotDataset.open(convert_pusht_zarr(store, tmp_path / "human", mirror=True))
+    assert len(dataset) == 2 * 206
+    assert int(dataset.lengths.sum()) == 2 * 25_650
+    offered = PushTConfig().build().spec_of_trajectories
+    assert dict(dataset.spec.states) == dict(offered.states)
+    assert dataset.spec.actions == offered.actions
+    assert dataset.spec.suite == "pusht"
+    first = np.load(shared_data / "pusht" / "pusht_cchi_v7_lowdim.npz")["state"][0]
+    observation, _ = PushTConfig().build().reset(seed=0, options={"state": first})
+    for name, values in observation.items():
+        np.testing.assert_allclose(dataset.columns[name][0], values, atol=1e-3)
+
+
+def test_goal_that_is_not_its_own_mirror_image_cannot_be_mirrored(tmp_path: Path) -> None:
+    from astra.demonstrations.convert import convert_pusht_zarr
+    from astra.environments.pusht.geometry import LOWER_RIGHT
+
+    with pytest.raises(ValueError, match="not its own mirror image"):
+        convert_pusht_zarr(tmp_path, tmp_path / "out", goal=LOWER_RIGHT, mirror=True)

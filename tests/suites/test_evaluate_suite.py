@@ -1,0 +1,127 @@
+"""Levels, tasks and controls of an evaluation."""
+
+import itertools
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from astra.demonstrations.collect import CollectConfig
+from astra.environments.pusht.suite import SUITE as PUSHT
+from astra.environments.pusht.suite import PushTOptions
+from astra.environments.tabletop.environment import TabletopConfig
+from astra.environments.tabletop.suite import SUITE as TABLETOP
+from astra.environments.tabletop.suite import TabletopOptions
+from astra.environments.vima_bench.package import is_installed
+from astra.environments.vima_bench.suite import SUITE as VIMA_BENCH
+from astra.environments.vima_bench.suite import VimaBenchOptions
+from astra.evaluation.agents import ExpertAgent
+from astra.evaluation.episode import Case
+from astra.evaluation.eval_info import group_rates
+from astra.evaluation.rollout import rollout
+from astra.suites.config import EvaluationConfig
+from astra.suites.controls import blank, prompts_of, shuffled, swapped
+from astra.suites.evaluate_suite import cases_again, cases_of
+
+TASKS = ("rotate", "visual_manipulation")
+CONFIG = EvaluationConfig(episodes=3, tasks=TASKS, levels=("L1", "L3"))
+OPTIONS = TabletopOptions()
+BUILD = partial(TABLETOP.build, OPTIONS)
+
+
+def tabletop_cases(config: EvaluationConfig) -> tuple[list[Case], list[str]]:
+    """Return the cases and the task of each."""
+    chosen = TABLETOP.choose(OPTIONS, config.levels, config.tasks)
+    return cases_of(TABLETOP, chosen, config), [task.name for _, task in chosen for _ in range(config.episodes)]
+
+
+def test_seeds_of_evaluation_lie_beyond_those_of_demonstrations_and_levels_draw_other_episodes() -> None:
+    cases, _ = tabletop_cases(CONFIG)
+    assert min(case.seed for case in cases) >= 100_000 > CollectConfig.seed
+    environment = TabletopConfig().build()
+    boxes = []
+    for level in ("train", "L1"):
+        seen, _ = environment.reset(seed=100_000, options={"level": level, "task": "rotate"})
+        boxes.append(seen["observation.objects.top.boxes"])
+    assert not np.array_equal(*boxes)
+
+
+def test_goals_take_turns_and_neighboring_episodes_share_a_seed() -> None:
+    options = PushTOptions()
+    chosen = PUSHT.choose(options)
+    cases = cases_of(PUSHT, chosen, EvaluationConfig(episodes=5, seed=7))
+    assert [case.seed for case in cases] == [7, 7, 8, 8, 9]
+    assert [case.options["goal"] for case in cases] == [options.goals[number % 2] for number in range(5)]
+    first, second = (goal.instruction for goal in chosen[0][1].goals)
+    assert [case.instruction for case in swapped(cases, chosen, 5)] == [second, first, second, first, second]
+    one = PUSHT.choose(PushTOptions(goals=options.goals[:1]))
+    with pytest.raises(ValueError, match="swapped instructions need two goals"):
+        swapped(cases[:1], one, 1)
+
+
+def test_episodes_of_a_file_are_played_again_as_the_same_cases() -> None:
+    for suite, options in ((PUSHT, PushTOptions()), (TABLETOP, OPTIONS)):
+        chosen = suite.choose(options)
+        config = EvaluationConfig(episodes=2)
+        goals = [(level, task, task.goals[n % len(task.goals)]) for level, task in chosen for n in range(2)]
+        cases = cases_of(suite, chosen, config)
+        rows = [
+            {"group": level, "task": task.name, "seed": case.seed, "environment_instruction": goal.instruction}
+            for case, (level, task, goal) in zip(cases, goals, strict=True)
+        ]
+        rows = [{name: value for name, value in row.items() if value or name == "seed"} for row in rows]
+        rows = [{"environment_instruction": "known after the reset", **row} for row in rows]
+        assert cases_again(suite, options, rows) == cases
+
+
+def test_shuffled_cases_show_another_prompt_of_the_same_task_and_blank_ones_show_nothing() -> None:
+    cases, tasks = tabletop_cases(CONFIG)
+    prompts = prompts_of(BUILD, cases)
+    for number, (case, changed) in enumerate(zip(cases, shuffled(cases, prompts, tasks), strict=True)):
+        assert (changed.seed, changed.options) == (case.seed, case.options)
+        (source,) = {n for n, prompt in enumerate(prompts) if prompt.pictures is changed.pictures}
+        assert source != number
+        assert cases[source].options == case.options
+        assert changed.instruction == prompts[source].instruction
+    for case, prompt in zip(blank(cases, prompts), prompts, strict=True):
+        assert case.instruction is None
+        assert case.pictures is not None
+        for (_, views), (_, own) in zip(case.pictures.items(), prompt.pictures.items(), strict=True):
+            for view, parts in views.items():
+                assert not parts["crops"].any()
+                assert not parts["boxes"].any()
+                assert np.array_equal(parts["valid"], own[view]["valid"])
+
+
+def test_shuffling_needs_a_second_prompt() -> None:
+    cases, tasks = tabletop_cases(EvaluationConfig(episodes=1, tasks=("rotate",), levels=("L1",)))
+    with pytest.raises(ValueError, match="rotate at L1 has no second prompt among 1 episodes"):
+        shuffled(cases, prompts_of(BUILD, cases), tasks)
+
+
+@pytest.mark.skipif(not is_installed(), reason="VIMA-Bench is not installed")
+def test_the_expert_of_vima_bench_solves_tasks_of_two_levels_in_one_environment() -> None:
+    options = VimaBenchOptions()
+    chosen = VIMA_BENCH.choose(options, ("L2", "L4"), ("rotate", "sweep_without_touching"))
+    cases = cases_of(VIMA_BENCH, chosen, EvaluationConfig(episodes=1))
+    cases = [replace(case, options={**case.options, **VIMA_BENCH.expert_reset}) for case in cases]
+    assert VIMA_BENCH.make_expert is not None
+    results = rollout(ExpertAgent(VIMA_BENCH.make_expert), partial(VIMA_BENCH.build, options), cases, num_envs=1)
+    assert [(result.group, result.task, result.success) for result in results] == [
+        ("L2", "rotate", True),
+        ("L4", "sweep_without_touching", True),
+    ]
+
+
+def test_rates_of_groups_hold_each_task_and_all_of_a_level() -> None:
+    from astra.evaluation.eval_info import eval_info
+
+    cases, _ = tabletop_cases(EvaluationConfig(episodes=1, tasks=TASKS, levels=("L1", "L2")))
+    assert TABLETOP.make_expert is not None
+    results = rollout(ExpertAgent(TABLETOP.make_expert), BUILD, cases, num_envs=2)
+    info = eval_info(results, agent="expert", seconds=1.0, video_paths={})
+    assert info["per_group"]["L2"]["n_episodes"] == 2
+    rates = group_rates(info)
+    assert set(rates) == set(itertools.product(("L1", "L2"), ("all", *TASKS)))
+    assert all(rate.value == 1 for rate in rates.values())
