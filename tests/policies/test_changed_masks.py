@@ -52,8 +52,8 @@ def test_a_sample_of_the_queries_keeps_the_mask_of_each_query(
     with changed([BY_SLOT]):
         everything = predictions(policy, trajectory)
         steps = torch.tensor([2, 0])
-        inputs = policy.lay_out_asking(trajectory, steps).inputs
-        some = policy.head(policy.transformer(*inputs, context_out=False).unflatten(1, (4, 2, -1)))
+        outputs = policy.run_trunk(policy.query_inputs(trajectory, steps), context_out=False)
+        some = policy.head(outputs.unflatten(1, (4, 2, -1)))
     torch.testing.assert_close(some, everything[:, :, steps], rtol=0, atol=1e-5)
     assert (everything - predictions(policy, trajectory)).abs().amax() > 1e-4
 
