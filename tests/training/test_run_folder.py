@@ -10,7 +10,7 @@ from astra.storage.atomic import atomic_folder
 from astra.training.run_folder import RunFolder
 
 
-def test_a_kill_at_any_operation_leaves_a_whole_checkpoint_that_last_leads_to(tmp_path: Path) -> None:
+def test_a_kill_at_any_operation_leaves_a_complete_checkpoint_that_last_links_to(tmp_path: Path) -> None:
     here = Path(__file__).parent
     source = here.parents[1] / "src"
     done = subprocess.run(
@@ -25,7 +25,7 @@ def test_a_kill_at_any_operation_leaves_a_whole_checkpoint_that_last_leads_to(tm
     assert list(dict.fromkeys(outcomes)) == ["old old", "new old", "new new"]
 
 
-def test_a_checkpoint_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=2)
     run.prepare({}, {})
     with pytest.raises(FileNotFoundError), run.new_checkpoint(7) as folder:
@@ -47,13 +47,13 @@ def test_checkpoints_are_ordered_by_number_beyond_six_digits(tmp_path: Path) -> 
     assert not (run.checkpoints / "999998").exists()
 
 
-def test_a_damaged_config_is_told(tmp_path: Path) -> None:
+def test_a_damaged_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match="is not valid JSON"):
         RunFolder(tmp_path, keep=1).prepare({}, {})
 
 
-def test_differences_are_named_by_their_place(tmp_path: Path) -> None:
+def test_differences_to_another_run_are_named(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
     run.prepare({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {})
     run.prepare({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {"command": "another"})
@@ -75,7 +75,7 @@ def test_a_run_from_before_the_renaming_is_refused(tmp_path: Path) -> None:
         run.claim({"policy": {"kind": "AstraConfig", "chunk_size": 1}}, {})
 
 
-def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_machine_that_works_on_a_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
     for name in ("here", "there", "there", "here"):
         monkeypatch.setattr("astra.training.run_folder.machine", lambda name=name: name)
@@ -86,7 +86,7 @@ def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monk
     assert (config["seed"], config["description"]) == (0, {"command": "train"})
 
 
-def test_a_whole_folder_replaces_nothing(tmp_path: Path) -> None:
+def test_an_atomic_folder_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="exists already"), atomic_folder(tmp_path / "there"):
         pass
