@@ -1,6 +1,6 @@
 """Draw the pictures of docs/tabletop.md: every task with its prompt, the levels, and the observations.
 
-python scripts/tabletop_pictures.py docs/images/tabletop
+Run it as `python scripts/tabletop_pictures.py docs/images/tabletop`.
 """
 
 import io
@@ -119,4 +119,6 @@ def _stack(sheets: list[Image.Image]) -> Image.Image:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python scripts/tabletop_pictures.py FOLDER")
     print("\n".join(str(path) for path in write_tabletop_pictures(Path(sys.argv[1]))))

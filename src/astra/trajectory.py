@@ -77,7 +77,7 @@ class ActionSpec:
             raise ValueError(
                 f"every field of an ActionSpec needs one value per action dimension, got {len(self.names)} names, "
                 f"{len(self.low)} low, {len(self.high)} high, {len(self.binary)} binary, {len(self.periodic)} periodic "
-                f"and {len(self.bins)} bins (only bins may be left empty)"
+                f"and {len(self.bins)} bins (binary, periodic and bins may be left empty)"
             )
         if self.bins and min(self.bins) < 2:
             raise ValueError(f"every action dimension needs at least 2 bins, got bins={self.bins}")

@@ -1,4 +1,4 @@
-"""The gradients of cloning and of the contrast beside it."""
+"""Gradients of behavior cloning and of the contrastive loss."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 
 
 def trained(folder: Path, **training: Any) -> Path:
-    """A run of two updates on six episodes of two instructions."""
+    """Train a run for two updates on six episodes of two instructions."""
     from astra.datasets import DatasetWriter, Episode
     from astra.experiments.experiment import Experiment, run_training
     from astra.policies.astra import AstraConfig
@@ -32,43 +32,43 @@ def trained(folder: Path, **training: Any) -> Path:
     return folder / "run"
 
 
-def test_pulls_are_those_of_both_losses(tmp_path: Path) -> None:
-    from astra.analysis.gradient_interference import batches_of, open_run, pulls
+def test_gradients_are_those_of_both_losses(tmp_path: Path) -> None:
+    from astra.analysis.gradient_interference import draw_batches, gradient_interference, load_contrastive_run
     from astra.contrastive_dynamics.objective import ContrastiveConfig
     from astra.datasets import LeRobotDataset
 
-    run = open_run(trained(tmp_path, contrastive=ContrastiveConfig(weight=0.5, cdl_fraction=1.0)))
+    run = load_contrastive_run(trained(tmp_path, contrastive=ContrastiveConfig(weight=0.5, cdl_fraction=1.0)))
     assert (run.update, run.training.batch_size) == (2, 5)
-    batches = list(batches_of(run, LeRobotDataset.open(tmp_path / "data"), range(5), 9))
+    batches = list(draw_batches(run, LeRobotDataset.open(tmp_path / "data"), range(5), 9))
     assert [len(batch.valid) for batch in batches] == 9 * [5]
-    parts, metrics = pulls(run, batches)
+    parts, metrics = gradient_interference(run, batches)
     found = {part.part: part for part in parts}
     everything = found["all"]
-    for which in ("cloning", "contrast"):
+    for which in ("behavior_cloning", "contrastive"):
         assert getattr(everything, which).batch ** 2 == pytest.approx(
             sum(getattr(part, which).batch ** 2 for part in parts[:-1])
         )
-    assert everything.share == pytest.approx(
-        everything.contrast.batch**2 / (everything.contrast.batch**2 + everything.cloning.batch**2)
+    assert everything.contrastive_share == pytest.approx(
+        everything.contrastive.batch**2 / (everything.contrastive.batch**2 + everything.behavior_cloning.batch**2)
     )
-    assert everything.cloning.drift is not None
-    assert everything.cloning.drift <= everything.cloning.batch
-    assert found["head"].contrast.batch == found["head"].share == 0, "the contrast chooses no action"
-    assert found["head"].contrast.drift is found["head"].cosine is None
+    assert everything.behavior_cloning.mean is not None
+    assert everything.behavior_cloning.mean <= everything.behavior_cloning.batch
+    assert found["head"].contrastive.batch == found["head"].contrastive_share == 0, "the contrast chooses no action"
+    assert found["head"].contrastive.mean is found["head"].cosine is None
     assert {"contrastive_loss", "retrieval_accuracy"} < metrics.keys()
 
     run.contrastive.config = replace(run.contrastive.config, weight=1.0)
-    twice = {part.part: part for part in pulls(run, batches)[0]}["all"]
-    assert twice.contrast.batch == pytest.approx(2 * everything.contrast.batch, rel=1e-4)
-    assert twice.cloning == everything.cloning
+    twice = {part.part: part for part in gradient_interference(run, batches)[0]}["all"]
+    assert twice.contrastive.batch == pytest.approx(2 * everything.contrastive.batch, rel=1e-4)
+    assert twice.behavior_cloning == everything.behavior_cloning
     with pytest.raises(ValueError, match="got 2 batches, expected at least 8"):
-        pulls(run, batches[:2])
+        gradient_interference(run, batches[:2])
 
 
 @pytest.mark.parametrize(("noise", "resolved"), [(3.0, True), (300.0, False)])
 def test_the_drift_and_its_direction_are_reported_from_noise_or_not_at_all(noise: float, resolved: bool) -> None:
-    """A mean over batches would tell a cosine near 0 here, because the noise in it is at right angles."""
-    from astra.analysis.gradient_interference import GROUPS, _pull
+    """A plain mean over batches would give a cosine near 0 here, because the noise in it is orthogonal."""
+    from astra.analysis.gradient_interference import GROUPS, _interference
 
     chance, count, W = torch.Generator().manual_seed(0), 64, 2000
     drift = torch.randn(W, generator=chance).double() / W**0.5
@@ -77,16 +77,16 @@ def test_the_drift_and_its_direction_are_reported_from_noise_or_not_at_all(noise
     sums = batches.unflatten(0, (GROUPS, -1)).sum(1).flatten(0, 1)
     products = (sums @ sums.T).view(GROUPS, 2, GROUPS, 2)
     sizes = torch.full((GROUPS,), count / GROUPS).double()
-    pull = _pull("all", batches.square().sum(-1).mean(0), products, sizes)
-    assert pull.cloning.batch == pytest.approx((1 + noise**2) ** 0.5, rel=0.05)
+    result = _interference("all", batches.square().sum(-1).mean(0), products, sizes)
+    assert result.behavior_cloning.batch == pytest.approx((1 + noise**2) ** 0.5, rel=0.05)
     if not resolved:
-        assert pull.cloning.drift is pull.contrast.drift is pull.cosine is None
+        assert result.behavior_cloning.mean is result.contrastive.mean is result.cosine is None
         return
-    assert pull.cloning.drift == pytest.approx(1, abs=0.15)
-    assert pull.contrast.drift == pytest.approx(2, abs=0.15)
-    assert pull.cosine is not None
-    assert pull.cosine_error is not None
-    assert abs(pull.cosine + 1) < 3 * pull.cosine_error < 0.6
+    assert result.behavior_cloning.mean == pytest.approx(1, abs=0.15)
+    assert result.contrastive.mean == pytest.approx(2, abs=0.15)
+    assert result.cosine is not None
+    assert result.cosine_error is not None
+    assert abs(result.cosine + 1) < 3 * result.cosine_error < 0.6
     means = batches.mean(0)
     assert torch.nn.functional.cosine_similarity(*means, dim=0) > -0.95
 
@@ -106,5 +106,5 @@ def test_the_command_tells_them_and_what_it_cannot_look_at(tmp_path: Path, capsy
     (with_contrast / "config.json").rename(tmp_path / "config.json")
     with pytest.raises(FileNotFoundError, match="a policy without its run"):
         run(["gradient-interference", str(with_contrast)])
-    with pytest.raises(ValueError, match="did not learn by contrast"):
+    with pytest.raises(ValueError, match="trained without a contrastive loss"):
         run(["gradient-interference", str(trained(tmp_path / "cloning"))])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> "LeRobotDataset":
-    """Four episodes whose first action is the first state, and whose second dimension never changes."""
+    """Write four episodes whose first action is the first state, and whose second dimension never changes."""
     from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 
     first = np.array([-0.9, -0.4, 0.1, 0.6], np.float32)
@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> "LeRobotDataset":
 
 
 def made(dataset: "LeRobotDataset", act: Callable[[torch.Tensor], Sequence[float]]) -> "Policy[Any]":
-    """A policy that learned nothing and acts as it is told to."""
+    """Build an untrained policy whose actions are given by a function."""
     from astra.datasets import compute_statistics
     from astra.policies.astra import AstraConfig
 
@@ -42,57 +42,55 @@ def made(dataset: "LeRobotDataset", act: Callable[[torch.Tensor], Sequence[float
     return policy
 
 
-def test_choices_are_reported_by_distance_and_by_the_share_that_is_near(dataset: "LeRobotDataset") -> None:
-    from astra.analysis.open_loop import first_choices
+def test_the_error_is_reported_with_the_share_of_episodes_within_tolerance(dataset: "LeRobotDataset") -> None:
+    from astra.analysis.open_loop import open_loop_error
 
     low, high = dataset.spec.actions.low[0], dataset.spec.actions.high[0]
     shift = 0.06 * (high - low)
     policy = made(dataset, lambda state: [float(state[0]) + (shift if state[0] > 0 else 0), 0.0])
-    choices = first_choices(policy, dataset, range(4), within=0.05)
-    (dimension,) = choices.dimensions  # the other one never changes
+    result = open_loop_error(policy, dataset, range(4), within=0.05)
+    (dimension,) = result.dimensions  # the other one never changes
     assert dimension.name == dataset.spec.actions.names[0]
     assert dimension.error == pytest.approx(shift / 2, rel=1e-4)
-    assert dimension.near.value == choices.all_near.value == 0.5
-    assert first_choices(policy, dataset, range(4), within=0.07).all_near.value == 1.0
-    assert choices.teacher_forced_accuracy is not None
-    assert 0 <= choices.teacher_forced_accuracy <= 1
+    assert dimension.near.value == result.all_near.value == 0.5
+    assert open_loop_error(policy, dataset, range(4), within=0.07).all_near.value == 1.0
+    assert result.teacher_forced_accuracy is not None
+    assert 0 <= result.teacher_forced_accuracy <= 1
 
 
 def test_a_policy_that_acts_as_demonstrated_is_always_near(dataset: "LeRobotDataset") -> None:
-    from astra.analysis.open_loop import first_choices
+    from astra.analysis.open_loop import open_loop_error
 
     policy = made(dataset, lambda state: [float(state[0]), 0.0])
-    choices = first_choices(policy, dataset, [1, 3], within=0.001)
-    assert choices.all_near.value == 1.0
-    assert choices.dimensions[0].error == pytest.approx(0, abs=1e-6)
+    result = open_loop_error(policy, dataset, [1, 3], within=0.001)
+    assert result.all_near.value == 1.0
+    assert result.dimensions[0].error == pytest.approx(0, abs=1e-6)
 
 
 def test_a_periodic_dimension_is_measured_the_shorter_way_around() -> None:
-    from astra.analysis.open_loop import distances
+    from astra.analysis.open_loop import absolute_errors
     from astra.trajectory import ActionSpec
 
     actions = ActionSpec(
         names=("angle", "x"), low=(-180, -180), high=(180, 180), binary=(False, False), periodic=(True, False)
     )
     chosen, demonstrated = torch.tensor([[179.0, 179.0], [10, 10]]), torch.tensor([[-179.0, -179.0], [-20, -20]])
-    assert distances(chosen, demonstrated, actions).tolist() == [[2, 358], [30, 30]]
+    assert absolute_errors(chosen, demonstrated, actions).tolist() == [[2, 358], [30, 30]]
 
 
 def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobotDataset") -> None:
-    from astra.analysis.open_loop import first_choices
+    from astra.analysis.open_loop import open_loop_error
 
     policy = made(dataset, lambda state: [0.0, 0.0])
     with pytest.raises(ValueError, match="within"):
-        first_choices(policy, dataset, [0], within=0)
+        open_loop_error(policy, dataset, [0], within=0)
     other = replace(dataset, spec=replace(dataset.spec, states={"observation.other": 1}))
     with pytest.raises(ValueError, match="other states"):
-        first_choices(policy, other, [0], within=0.1)
+        open_loop_error(policy, other, [0], within=0.1)
 
 
-@pytest.mark.parametrize(
-    ("validation", "trained", "message"), [(0.25, 2, "would have trained on 3"), (0, 4, "held out")]
-)
-def test_only_the_dataset_of_the_training_tells_unseen_episodes(
+@pytest.mark.parametrize(("validation", "trained", "message"), [(0.25, 2, "would have used 3"), (0, 4, "held out")])
+def test_only_the_dataset_of_the_training_is_split(
     dataset: "LeRobotDataset", validation: float, trained: int, message: str
 ) -> None:
     from astra.analysis.split import Split
@@ -105,7 +103,7 @@ def test_only_the_dataset_of_the_training_tells_unseen_episodes(
 
 
 def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
-    from astra.analysis.split import Split, split_of
+    from astra.analysis.split import Split, read_split
 
     policy = tmp_path / "run" / "checkpoints" / "000003" / "policy"
     policy.mkdir(parents=True)
@@ -113,4 +111,4 @@ def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
     described = {"dataset": "data/here", "episodes": 90, "validation": 0.1}
     (tmp_path / "run" / "config.json").write_text(json.dumps({"training": {"seed": 7}, "description": described}))
     wanted = Split(dataset=Path("data/here"), validation=0.1, seed=7, training_episodes=90)
-    assert split_of(policy) == split_of(tmp_path / "run") == wanted
+    assert read_split(policy) == read_split(tmp_path / "run") == wanted

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from astra.analysis import side_by_side as module
-from astra.analysis.side_by_side import beside, side_by_side, told_apart
+from astra.analysis.side_by_side import differing_episodes, join_frames, side_by_side
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.pictures.videos import read_video
 from astra.evaluation.report import write_report
 
 
 def info(outcomes: str, first_seed: int = 0) -> dict[str, Any]:
-    """Give the part of an eval_info.json that is read; + is solved."""
+    """Build the part of an eval_info.json that is used; + is a solved episode."""
     episodes = [
         {
             "episode": number,
@@ -35,17 +35,17 @@ def frames(brightness: int, count: int) -> list[np.ndarray]:
 
 
 def test_episodes_are_those_that_one_alone_solves() -> None:
-    left, right = told_apart(info("++--+"), info("+-+--"))
+    left, right = differing_episodes(info("++--+"), info("+-+--"))
     assert [row["seed"] for row in left] == [1, 4]
     assert [row["seed"] for row in right] == [2]
     with pytest.raises(ValueError, match="both solve the same of 2 episodes"):
-        told_apart(info("+-"), info("+-"))
-    with pytest.raises(ValueError, match="measured in different episodes"):
-        told_apart(info("+-"), info("-+", first_seed=50))
+        differing_episodes(info("+-"), info("+-"))
+    with pytest.raises(ValueError, match="evaluated in different episodes"):
+        differing_episodes(info("+-"), info("-+", first_seed=50))
 
 
 def test_the_shorter_episode_rests_on_its_last_frame() -> None:
-    cat = beside(frames(10, 2), [*frames(20, 3), *frames(30, 1)])
+    cat = join_frames(frames(10, 2), [*frames(20, 3), *frames(30, 1)])
     assert [frame.shape for frame in cat] == 4 * [(16, 24 + 8 + 24, 3)]
     assert [int(frame[0, 0, 0]) for frame in cat] == [10, 10, 10, 10]
     assert [int(frame[0, -1, 0]) for frame in cat] == [20, 20, 20, 30]
@@ -53,7 +53,7 @@ def test_the_shorter_episode_rests_on_its_last_frame() -> None:
 
 
 def test_a_run_must_be_measured_first(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="measure the policy first, with astra evaluate"):
+    with pytest.raises(FileNotFoundError, match="evaluate the policy first, with astra evaluate"):
         side_by_side(tmp_path, tmp_path)
 
 

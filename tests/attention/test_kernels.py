@@ -102,8 +102,8 @@ def test_row_blocks_equal_the_dense_reference(T: int, monkeypatch: pytest.Monkey
 
     def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
         _, _, allowed = split_mask(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
-        parts = allowed.split([rows.context, rows.queries])
-        blocks = cut_rows(*parts, T, 5, asked=rows.queries // T)
+        of_context, of_queries = allowed.split([rows.context, rows.queries])
+        blocks = cut_rows(of_context, of_queries, T, 5, asked=rows.queries // T)
         assert len(blocks) > 2
         return RowBlockKernel(rows, prompt, mask, blocks, heads=H, dropout=0.0)
 

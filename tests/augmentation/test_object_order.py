@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import torch
 
-from astra.augmentation.object_order import with_objects_in_any_order
+from astra.augmentation.object_order import shuffle_objects
 from astra.objects import Objects, PromptPictures
 from tests.contrastive_dynamics.made import moves
 
 
 def numbered(*shape: int) -> Objects:
-    """Give objects whose crops and boxes tell their place in the list."""
+    """Build objects whose crops and boxes encode their place in the list."""
     number = torch.arange(shape[-1]).expand(shape)
     return Objects(
         crops=number[..., None, None, None].expand(*shape, 32, 32, 3).to(torch.uint8),
@@ -23,7 +23,7 @@ def test_objects_change_places_alike_in_all_views_and_at_all_timesteps() -> None
     top.valid[..., 3] = front.valid[..., 3] = False  # there is no fourth
     top.valid[:, 1:, 2] = front.valid[:, 1:, 2] = False  # the third is hidden after the first timestep
     front.valid[..., 0] = False  # the first is not seen from the side
-    shuffled = with_objects_in_any_order(replace(moves(B, T), objects={"top": top, "front": front})).objects
+    shuffled = shuffle_objects(replace(moves(B, T), objects={"top": top, "front": front})).objects
     order = shuffled["top"].boxes[:, 0, :, 0].long()
     assert len(order.unique(dim=0)) == 6
     assert (order[:, 3] == 3).all()
@@ -41,7 +41,7 @@ def test_pictured_objects_change_places_with_those_of_their_placeholder() -> Non
     placeholder = torch.tensor([0, 1, 1, 1, 2, -1]).repeat(B, 1)
     placeholder[-1] = torch.tensor([0, 1, -1, -1, -1, -1])
     pictures = PromptPictures(views={"top": numbered(B, 6)}, placeholder=placeholder)
-    shuffled = with_objects_in_any_order(replace(moves(B), pictures=pictures)).pictures
+    shuffled = shuffle_objects(replace(moves(B), pictures=pictures)).pictures
     assert shuffled is not None
     assert torch.equal(shuffled.placeholder, placeholder)
     order = shuffled.views["top"].boxes[..., 0].long()
@@ -52,7 +52,7 @@ def test_pictured_objects_change_places_with_those_of_their_placeholder() -> Non
 
 def test_without_objects_nothing_changes() -> None:
     trajectory = moves(3)
-    shuffled = with_objects_in_any_order(trajectory)
+    shuffled = shuffle_objects(trajectory)
     assert shuffled.states is trajectory.states
     assert shuffled.objects == {}
     assert shuffled.pictures is None

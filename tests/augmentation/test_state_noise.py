@@ -2,7 +2,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from astra.augmentation.state_noise import with_state_noise
+from astra.augmentation.state_noise import add_state_noise
 
 if TYPE_CHECKING:
     from astra.trajectory import Statistics, Trajectory
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def test_noise_has_the_deviation_asked_for_and_leaves_actions_alone(
     tiny_trajectory: "Trajectory", tiny_statistics: "Statistics"
 ) -> None:
-    draws = [with_state_noise(tiny_trajectory, tiny_statistics, 0.1) for _ in range(500)]
+    draws = [add_state_noise(tiny_trajectory, tiny_statistics, 0.1) for _ in range(500)]
     for name, values in tiny_trajectory.states.items():
         noise = torch.stack([draw.states[name] - values for draw in draws])
         expected = (0.1 * tiny_statistics.states[name].std).expand_as(values)
@@ -20,4 +20,4 @@ def test_noise_has_the_deviation_asked_for_and_leaves_actions_alone(
 
 
 def test_no_noise_is_the_trajectory_itself(tiny_trajectory: "Trajectory", tiny_statistics: "Statistics") -> None:
-    assert with_state_noise(tiny_trajectory, tiny_statistics, 0.0) is tiny_trajectory
+    assert add_state_noise(tiny_trajectory, tiny_statistics, 0.0) is tiny_trajectory

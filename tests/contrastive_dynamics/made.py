@@ -1,4 +1,4 @@
-"""Trajectories whose every segment tells where it is from, and those of known dynamics."""
+"""Trajectories whose segments encode their source, and trajectories of known dynamics."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ SPEC = TrajectorySpec(
     actions=ActionSpec(names=("x", "y"), low=(-4.0, -4.0), high=(4.0, 4.0)),
     instructions=("go there", "stay here"),
 )
-"""Of points that move: s_{t+1} = s_t + a_t."""
+"""Spec of moving points: s_{t+1} = s_t + a_t."""
 
 
 def vector(size: int, std: float = 1.0, bound: float = 4.0) -> VectorStatistics:
@@ -25,7 +25,7 @@ STATISTICS = Statistics(states={"place": vector(2, 2.0)}, actions=vector(2))
 
 
 def moves(B: int, T: int = 4, *, lengths: list[int] | None = None, seed: int = 0) -> Trajectory:
-    """Points that move by their actions."""
+    """Build points that move by their actions."""
     generator = torch.Generator().manual_seed(seed)
     actions = torch.randn(B, T, 2, generator=generator).clamp(-4, 4)
     places = torch.randn(B, 1, 2, generator=generator) + actions.cumsum(1) - actions
@@ -41,7 +41,7 @@ def moves(B: int, T: int = 4, *, lengths: list[int] | None = None, seed: int = 0
 
 
 def sources(contrast: Contrast, B: int, T: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give what each state and action (A, C, kind, T) is from: (trajectory, timestep), and its version."""
+    """Return the source of each state and action (A, candidates, kind, T): (trajectory, timestep), and its version."""
     rows = contrast.rows[contrast.states // T]
     places = torch.stack([rows * T + contrast.states % T, contrast.actions], dim=2)
     reference = torch.stack([places // T % B, places % T], dim=-1)
@@ -49,7 +49,7 @@ def sources(contrast: Contrast, B: int, T: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def with_objects(trajectory: Trajectory, O: int = 2, seed: int = 0) -> Trajectory:  # noqa: E741
-    """Add objects in one view, in the middle of whose crops is a bright square."""
+    """Add objects in one view, with a bright square in the middle of each crop."""
     B, T = trajectory.valid.shape
     crops = torch.full((B, T, O, CROP, CROP, 3), 60, dtype=torch.uint8)
     crops[..., 12:20, 12:20, :] = 180

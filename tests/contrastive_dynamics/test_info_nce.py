@@ -11,7 +11,7 @@ EMBEDDINGS = torch.tensor(
         [[1.0, 0.0], [0.0, 3.0], [2.0, 2.0], [-1.0, 0.0]],  # products 0, 2, -1
     ]
 )
-"""Of two anchors: each with its positive and two negatives."""
+"""Embeddings of two anchors, each with its positive and two negatives."""
 
 
 def test_the_loss_is_that_of_equation_2_by_hand() -> None:

@@ -1,6 +1,6 @@
-"""Points that move by their actions: contrast must teach what belongs together, or these tests fail.
+"""Points that move by their actions: the contrastive loss must learn which segments belong together.
 
-What belongs together need not be told by the dynamics; the last test shows by how little it is told.
+It does not need the dynamics for this; the last test shows how little is enough.
 """
 
 import pytest
@@ -17,7 +17,7 @@ CONFIG = ContrastiveConfig(cdl_fraction=1.0, replace_prob=0.3)
 
 @pytest.fixture(scope="module")
 def learned() -> tuple[Astra, ContrastiveDynamics, float]:
-    """A policy and a head after 150 updates, and how often the untrained ones were right."""
+    """Train a policy and a head for 150 updates; return them and the retrieval accuracy of untrained ones."""
     torch.manual_seed(0)
     policy = AstraConfig(layers=2, heads=2, width=32, actions=ContinuousActionsConfig()).build(SPEC, STATISTICS)
     contrastive = ContrastiveDynamics(CONFIG, policy)
@@ -64,7 +64,7 @@ def test_one_wrong_transition_scores_lower_than_the_true_trajectory(
 def test_segments_by_themselves_tell_a_foreign_one_without_any_dynamics(
     learned: tuple[Astra, ContrastiveDynamics, float],
 ) -> None:
-    """The anchor stands in every product of Eq. 2: random features of its segments, summed, know what is foreign."""
+    """Every product of Eq. 2 contains the anchor: summed random features of its segments recognize foreign ones."""
     _, contrastive, _ = learned
     torch.manual_seed(0)
     trajectory = moves(128, 3, seed=10_000)

@@ -17,7 +17,7 @@ def draw(trajectory: Trajectory, kind: Negatives = "any_task", **changes: float)
 
 
 def own(contrast: Contrast) -> torch.Tensor:
-    """Where the segments of the anchors are from, as (A, 1, 1, T, 2)."""
+    """Return the indices of the anchors' own segments, as (A, 1, 1, T, 2)."""
     steps = torch.arange(T).expand(len(contrast.anchors), T)
     return torch.stack([contrast.anchors[:, None].expand_as(steps), steps], dim=-1)[:, None, None]
 
@@ -32,7 +32,7 @@ def test_anchor_and_positive_are_the_trajectory_itself_as_it_is_and_augmented() 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_segment_is_random_and_none_is_moved_in_time(seed: int) -> None:
-    """The first and the third principle."""
+    """Check the first and the third principle of section 3.3."""
     torch.manual_seed(seed)
     trajectory = moves(B, T, lengths=LENGTHS)
     contrast = draw(trajectory)
@@ -72,7 +72,7 @@ def test_states_and_actions_of_a_negative_come_from_two_trajectories() -> None:
 
 
 def test_negatives_are_of_augmented_segments_as_often_as_of_original_ones() -> None:
-    """The second principle."""
+    """Check the second principle of section 3.3."""
     torch.manual_seed(0)
     versions = torch.stack([sources(draw(moves(B, T)), B, T)[1][:, 2:] for _ in range(20)])
     assert (versions == versions[..., :1, :1]).all()
@@ -121,7 +121,7 @@ def test_near_time_exchanges_two_neighboring_states_or_actions() -> None:
 
 
 def test_near_time_exchanges_nothing_that_rests() -> None:
-    """Two equal neighbors in each other's place would be the anchor again."""
+    """Swapping two equal neighbors would give the anchor again."""
     trajectory = moves(6, T)
     trajectory.states["place"][:, 1:] = trajectory.states["place"][:, 1:2]
     trajectory.actions[:, :2] = 0

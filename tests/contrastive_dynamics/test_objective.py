@@ -173,7 +173,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     for changes in ({"cdl_fraction": 0.0}, {"negatives": 0}, {"temperature": 0.0}, {"action_noise": -1.0}):
-        with pytest.raises(ValueError, match=r"must be|lie above"):
+        with pytest.raises(ValueError, match="must be"):
             ContrastiveConfig(**changes)  # pyright: ignore[reportArgumentType]
     from astra.policies.vima import VimaConfig
 

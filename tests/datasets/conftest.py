@@ -1,4 +1,4 @@
-"""Small demonstrations of two instructions, with every value different."""
+"""Small demonstrations with two instructions; all values differ."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ LENGTHS = (7, 1, 4, 12)
 
 @pytest.fixture
 def make_episode() -> "Callable[..., Episode]":
-    """Make an episode of random columns: states of 3 and 1 dimensions, 2 action dimensions, maybe a camera."""
+    """Build an episode of random columns: states of 3 and 1 dimensions, 2 action dimensions, optionally a camera."""
     from astra.datasets import Episode
 
     def make(seed: int, *, length: int = 5, camera: bool = False, instruction: str = "go left") -> "Episode":
@@ -34,7 +34,7 @@ def make_episode() -> "Callable[..., Episode]":
 
 @pytest.fixture
 def episodes(make_episode: "Callable[..., Episode]") -> "list[Episode]":
-    """Four episodes of 7, 1, 4 and 12 timesteps with a camera, told in turn to go left and right."""
+    """Build four episodes of 7, 1, 4 and 12 timesteps with a camera; they go left and right in turn."""
     return [
         make_episode(index, length=length, camera=True, instruction=("go left", "go right")[index % 2])
         for index, length in enumerate(LENGTHS)
@@ -43,7 +43,7 @@ def episodes(make_episode: "Callable[..., Episode]") -> "list[Episode]":
 
 @pytest.fixture
 def dataset_folder(tmp_path: Path, episodes: "list[Episode]") -> Path:
-    """The four episodes on disk."""
+    """Write the four episodes."""
     from astra.datasets import DatasetWriter
 
     with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
@@ -54,7 +54,7 @@ def dataset_folder(tmp_path: Path, episodes: "list[Episode]") -> Path:
 
 @pytest.fixture
 def dataset(dataset_folder: Path) -> "LeRobotDataset":
-    """The four episodes, opened."""
+    """Open the four episodes."""
     from astra.datasets import LeRobotDataset
 
     return LeRobotDataset.open(dataset_folder)

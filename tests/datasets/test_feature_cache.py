@@ -11,7 +11,7 @@ CAMERA = "observation.image"
 
 
 class Encoder:
-    """Gives each frame's first pixel, and counts the frames that it saw."""
+    """Encoder that returns each frame's first pixel and counts the frames."""
 
     def __init__(self) -> None:
         self.seen = 0

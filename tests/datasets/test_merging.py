@@ -1,4 +1,4 @@
-"""Several datasets made one."""
+"""Several datasets merged into one."""
 
 from dataclasses import replace
 from pathlib import Path

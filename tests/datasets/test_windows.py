@@ -14,7 +14,7 @@ SLOW_FIXTURE = settings(max_examples=60, deadline=None, suppress_health_check=[H
 
 
 def window_by_hand(dataset: LeRobotDataset, episode: int, start: int, T: int, chunk_size: int) -> Trajectory:
-    """One window, made timestep by timestep."""
+    """Build one window timestep by timestep."""
     columns = dataset.episode(episode).columns
     A = T + chunk_size - 1
     length = len(columns["action"])

@@ -34,14 +34,14 @@ def test_crops_are_padded_to_a_square_with_zeros() -> None:
     assert not crop[:, 24:].any()
 
 
-def test_what_is_hidden_gone_or_one_pixel_large_is_not_seen() -> None:
+def test_hidden_absent_and_one_pixel_objects_are_not_valid() -> None:
     seen = object_views(*hand_made(), ids=[3, 5, 7], rows=4)
     assert seen["valid"].tolist() == [False, False, True, False]
     assert not seen["crops"][[0, 1, 3]].any()
     assert not seen["boxes"][[0, 1, 3]].any()
 
 
-def test_a_crop_keeps_what_lies_around_the_object_in_its_box() -> None:
+def test_a_crop_keeps_the_background_inside_the_box() -> None:
     frame, segmentation = hand_made()
     segmentation[4:12, 11] = -1
     crop = object_views(frame, segmentation, ids=[7], rows=1)["crops"][0]

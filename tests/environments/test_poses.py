@@ -13,20 +13,20 @@ from astra.environments.poses import (
 )
 
 
-def test_an_action_in_se2_survives_quaternions():
+def test_converting_to_quaternions_and_back_keeps_an_action():
     random = np.random.default_rng(0)
     for _ in range(50):
         action = random.uniform(SE2_ACTIONS.low, SE2_ACTIONS.high)
         np.testing.assert_allclose(to_se2(to_quaternions(action)), action, atol=1e-12)
 
 
-def test_a_quaternion_and_its_opposite_are_the_same_turn():
+def test_a_quaternion_and_its_negative_are_the_same_rotation():
     twelve = to_quaternions(np.array([0.5, 0.1, 2.0, 0.3, -0.2, -1.0]))
     opposite = twelve.reshape(2, 6) * [1, 1, -1, -1, -1, -1]
     np.testing.assert_allclose(to_se2(opposite.reshape(12)), to_se2(twelve), atol=1e-12)
 
 
-def test_quaternions_of_any_length_are_brought_to_length_one():
+def test_quaternions_are_normalized():
     twelve = to_quaternions(np.array([0.5, 0.1, 2.0, 0.3, -0.2, -1.0]))
     stretched = (twelve.reshape(2, 6) * [1, 1, 0.3, 0.3, 0.3, 0.3]).reshape(12)
     np.testing.assert_allclose(normalize_quaternions(stretched), twelve, atol=1e-12)
@@ -45,7 +45,7 @@ def test_an_action_outside_the_workspace_is_refused():
         check_action(inside * np.nan, "se2")
 
 
-def test_the_benchmark_s_bins_stand_in_the_specs():
+def test_the_specs_have_the_bins_of_the_benchmark():
     assert QUATERNION_ACTIONS.bins == (50, 100, 50, 50, 50, 50, 50, 100, 50, 50, 50, 50)
     assert SE2_ACTIONS.bins == (50, 100, 73, 50, 100, 73)
     assert SE2_ACTIONS.periodic == (False, False, True, False, False, True)

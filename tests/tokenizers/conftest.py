@@ -1,4 +1,4 @@
-"""Tiny models with random weights, written to a folder as `transformers` writes them; nothing is downloaded."""
+"""Tiny models with random weights, saved as `transformers` saves them; nothing is downloaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def instructions() -> tuple[str, str]:
 
 @pytest.fixture
 def save_text_model(tmp_path: Path, instructions: tuple[str, str]) -> Callable[[str], str]:
-    """Write a whole t5, clip or bert, of which the text encoder is a part, and its tokenizer; give the folder."""
+    """Save a complete t5, clip or bert, of which the text encoder is a part, and its tokenizer; return the folder."""
     import transformers as hf
 
     from astra.tokenizers.language.words import build_vocabulary
@@ -61,7 +61,7 @@ def save_text_model(tmp_path: Path, instructions: tuple[str, str]) -> Callable[[
 
 @pytest.fixture
 def save_image_model(tmp_path: Path) -> Callable[[str], str]:
-    """Write a whole resnet, vit (classifiers) or mae (auto-encoder), of 32 x 32 pixels; give the folder."""
+    """Save a complete resnet, vit (classifiers) or mae (auto-encoder) for 32 x 32 pixels; return the folder."""
     import transformers as hf
 
     def resnet() -> hf.PreTrainedModel:

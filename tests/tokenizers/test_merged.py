@@ -1,4 +1,4 @@
-"""Several tokens made one."""
+"""Several tokens merged into one."""
 
 import torch
 

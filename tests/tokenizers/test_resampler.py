@@ -1,4 +1,4 @@
-"""The perceiver resampler: what its latents read."""
+"""The perceiver resampler: what its latents attend to."""
 
 import pytest
 import torch

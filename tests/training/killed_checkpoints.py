@@ -1,6 +1,6 @@
-"""Writes a second checkpoint again and again, each time killed at the next operation on files; see test_run_folder.
+"""Write checkpoints in processes that are killed at the first, second, ... file operation; see test_run_folder.
 
-Prints one line per kill: whether the newest whole checkpoint, and the one that `last` leads to, is old or new.
+Print one line per kill: whether the newest complete checkpoint, and the one that `last` links to, is old or new.
 """
 
 import os
@@ -40,7 +40,7 @@ def write(update: int) -> None:
 
 
 def killed_at(operation: int) -> bool:
-    """Write checkpoint 2 in another process, which SIGKILL ends at the n-th operation; False: it came through."""
+    """Write a checkpoint in a process that is killed at the n-th operation; return whether it was killed."""
     child = os.fork()
     if child == 0:
         count = 0

@@ -1,4 +1,4 @@
-"""A policy that can be checked by hand, with one of everything that training treats in its own way; and its data."""
+"""Policy and data for tests of training: small enough to check by hand, with every kind of parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -66,13 +66,13 @@ def test_differences_to_another_run_are_named(tmp_path: Path) -> None:
 
 def test_a_run_from_before_the_renaming_is_refused(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
-    run.claim({"policy": {"kind": "AstraConfig", "horizon": 1}}, {})
-    with run.checkpoint(4) as checkpoint:
+    run.prepare({"policy": {"kind": "AstraConfig", "horizon": 1}}, {})
+    with run.new_checkpoint(4) as checkpoint:
         (checkpoint / "policy").mkdir()
         written = {"format": 1, "policy": "astra", "config": {}, "spec": {}, "code_version": "0.1.0"}
         (checkpoint / "policy" / "config.json").write_text(json.dumps(written))
     with pytest.raises(ValueError, match=r"format 1, but .*Train the policy again"):
-        run.claim({"policy": {"kind": "AstraConfig", "chunk_size": 1}}, {})
+        run.prepare({"policy": {"kind": "AstraConfig", "chunk_size": 1}}, {})
 
 
 def test_every_machine_that_works_on_a_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,21 +35,21 @@ def test_a_checkpoint_without_training_state_cannot_be_resumed(state: RunState, 
         state.load(tmp_path)
 
 
-def test_a_state_of_another_format_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_state_of_another_format_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     change(tmp_path / "training_state" / "state.json", format=1)
     with pytest.raises(ValueError, match="has format 1, and this version of Astra reads 2"):
         state.load(tmp_path)
 
 
-def test_a_damaged_state_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_damaged_state_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     (tmp_path / "training_state" / "state.json").write_text('{"format"')
     with pytest.raises(ValueError, match="is not valid JSON"):
         state.load(tmp_path)
 
 
-def test_a_truncated_optimizer_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_truncated_optimizer_is_refused(state: RunState, tmp_path: Path) -> None:
     torch.stack([weight.sum() for weight in state.policy.parameters()]).sum().backward()
     state.optimizer.step()
     state.save(tmp_path)
@@ -59,7 +59,7 @@ def test_a_truncated_optimizer_is_told(state: RunState, tmp_path: Path) -> None:
         state.load(tmp_path)
 
 
-def test_another_data_order_is_told(state: RunState, tmp_path: Path) -> None:
+def test_another_data_order_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     path = tmp_path / "training_state" / "state.json"
     change(path, sampler={"position": 0, "seed": 0, "num_items": 11})

@@ -1,1 +1,1 @@
-"""Analysis of trained policies, beyond their score."""
+"""Analysis of trained policies, beyond their success rates."""

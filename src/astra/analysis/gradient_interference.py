@@ -1,10 +1,9 @@
-"""How hard, and which way, the two losses of a run pull at its weights: behavior cloning, and the contrast beside it.
+"""Gradient interference: how strongly, and in which directions, the two losses of a contrastive run pull the weights.
 
-The optimizer divides a weight's step by the size of its gradients, most of which is the noise of a batch; where steps
-lead is told by what is left in the mean, the drift. A contrast can have little of the first and much of the second.
+Adam divides a weight's step by the size of its gradients, most of which is the noise of single batches; the direction
+of learning is that of the mean gradient. A contrastive loss can have a large gradient per batch and a small mean.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from astra.analysis.split import check_fits
-from astra.augmentation.object_order import with_objects_in_any_order
-from astra.augmentation.state_noise import with_state_noise
+from astra.analysis.split import check_same_spec, read_run_config
+from astra.augmentation.object_order import shuffle_objects
+from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
@@ -30,43 +29,44 @@ from astra.training.run_state import CONTRASTIVE
 from astra.trajectory import Trajectory
 
 ALL = "all"
-"""The part that is the whole policy."""
+"""Name of the part that is the whole policy."""
 GROUPS = 8
-"""Batches are summed in so many groups: products of two of them are free of the noise that both have in common."""
-RESOLVED = 2.0
-"""So many standard errors above 0 a squared norm must lie to be told."""
+"""Number of groups of batches; products of sums of two different groups are free of batch noise."""
+MIN_STANDARD_ERRORS = 2.0
+"""Number of standard errors above 0 that a squared norm must have to be reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradient:
-    """What one loss does at a part of the weights."""
+class GradientNorms:
+    """Norms of one loss's gradient at a part of the weights."""
 
     batch: float
-    """Norm of the gradient of one batch, the root of its mean square; most of it is noise."""
-    drift: float | None
-    """Norm of its mean over all batches, free of that noise; None where too few of them tell it from 0."""
+    """Root mean square of the norm of a single batch's gradient, which is mostly noise."""
+    mean: float | None
+    """Norm of the mean gradient, without that noise; None if the batches are too few to tell it from 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pull:
-    """The gradients of both losses at a part of the weights."""
+class GradientInterference:
+    """Gradients of both losses at a part of the weights."""
 
     part: str
-    cloning: Gradient
-    """Of L_BC."""
-    contrast: Gradient
-    """Of alpha L_CDL."""
-    share: float
-    """What the contrast has in the sum of both squares of a batch's norm, by which the optimizer divides."""
+    """Name of the part."""
+    behavior_cloning: GradientNorms
+    """Norms of the gradient of L_BC."""
+    contrastive: GradientNorms
+    """Norms of the gradient of alpha L_CDL."""
+    contrastive_share: float
+    """Share of the contrastive loss in the sum of both squared norms per batch."""
     cosine: float | None
-    """Between both drifts, between -1 and 1 but for its error; None where one of them is."""
+    """Estimated cosine between both mean gradients; None if the norm of one of them is None."""
     cosine_error: float | None
-    """Its standard error, by leaving out one group of batches after the other."""
+    """Standard error of the cosine, by jackknife over the groups of batches."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A run as it was at a checkpoint: its weights in training, not their average."""
+class ContrastiveRun:
+    """Contrastive run at a checkpoint, with the weights in training, not their EMA."""
 
     policy: Policy[Any]
     contrastive: ContrastiveDynamics
@@ -74,86 +74,92 @@ class Opened:
     update: int
 
 
-def open_run(checkpoint: Path) -> Opened:
-    """Open a run, or one of its checkpoints.
+def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
+    """Load a run at its last checkpoint, or at a given one.
 
     Raises:
-        FileNotFoundError: if it holds no checkpoint with the state of training.
-        ValueError: if it did not learn by contrast.
+        FileNotFoundError: if there is no checkpoint with the training state, or no run around it.
+        ValueError: if the run had no contrastive loss.
     """
     folder = policy_folder(checkpoint).resolve().parent
-    config = folder.parents[1] / "config.json"
-    if not (folder / "training_state").is_dir() or not config.is_file():
-        raise FileNotFoundError(f"{checkpoint} is a policy without its run: give the run, or one of its checkpoints")
-    training = from_json(TrainingConfig, json.loads(config.read_text())["training"], f"{config}: training")
+    path, config = read_run_config(folder)
+    state = folder / "training_state"
+    if not state.is_dir():
+        raise FileNotFoundError(f"{folder} has no training_state: give a run, or one of its checkpoints")
+    training = from_json(TrainingConfig, config["training"], f"{path}: training")
     if training.contrastive is None:
-        raise ValueError(f"{checkpoint} did not learn by contrast: give a run that was trained with --contrast")
+        raise ValueError(f"{checkpoint} was trained without a contrastive loss: give a run trained with --contrast")
     policy = load_policy(folder)
-    weights = folder / "training_state" / "weights.safetensors"
+    weights = state / "weights.safetensors"
     fill(policy, {**policy.state_dict(), **load_tensors(weights)}, str(weights))
     contrastive = ContrastiveDynamics(training.contrastive, policy)
-    head = folder / "training_state" / CONTRASTIVE
+    head = state / CONTRASTIVE
     fill(contrastive, load_tensors(head), str(head))
-    return Opened(policy=policy, contrastive=contrastive, training=training, update=int(folder.name))
+    return ContrastiveRun(policy=policy, contrastive=contrastive, training=training, update=int(folder.name))
 
 
-def batches_of(
-    run: Opened, dataset: LeRobotDataset, episodes: Sequence[int], count: int, seed: int = 0
+def draw_batches(
+    run: ContrastiveRun, dataset: LeRobotDataset, episodes: Sequence[int], count: int, seed: int = 0
 ) -> Iterable[Trajectory]:
-    """Draw batches as large as an update's out of some episodes; windows of one do not overlap.
+    """Draw batches of the run's batch size from some episodes; the windows of a batch do not overlap.
 
     Raises:
-        ValueError: if the demonstrations are not of what the policy sees and does.
+        ValueError: if the dataset does not have the policy's states, images, objects and actions.
     """
-    check_fits(run.policy, dataset)
+    check_same_spec(run.policy, dataset)
     timesteps, chunk_size = run.training.timesteps, run.policy.chunk_size
     windows = Windows(dataset, episodes, timesteps=timesteps, chunk_size=chunk_size, stride=timesteps)
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for _ in range(count):
         size = min(run.training.batch_size, len(windows))
-        drawn = windows.batch(chance.choice(len(windows), size, replace=False))
-        drawn = with_state_noise(drawn, run.policy.statistics, run.training.state_noise)
-        yield with_objects_in_any_order(drawn) if run.training.shuffle_objects else drawn
+        batch = windows.batch(rng.choice(len(windows), size, replace=False))
+        batch = add_state_noise(batch, run.policy.statistics, run.training.state_noise)
+        yield shuffle_objects(batch) if run.training.shuffle_objects else batch
 
 
-def pulls(run: Opened, batches: Iterable[Trajectory], seed: int = 0) -> tuple[list[Pull], Mapping[str, float]]:
-    """Compute both gradients on every batch; give them by part, the whole last, and means of the contrast's metrics.
+def gradient_interference(
+    run: ContrastiveRun, batches: Iterable[Trajectory], seed: int = 0
+) -> tuple[list[GradientInterference], Mapping[str, float]]:
+    """Compute both gradients on every batch.
 
     Args:
-        run: as it was.
-        batches: on the CPU, as many as there are groups at least.
-        seed: of dropout, augmentation and the negatives.
+        run: Contrastive run.
+        batches: Batches on the CPU, at least as many as there are groups.
+        seed: Seed of dropout, augmentation and negatives.
+
+    Returns:
+        The result of each part, the whole policy last, and means of the contrastive metrics.
 
     Raises:
         ValueError: if there are too few batches.
     """
-    cloned = Objective(run.policy, None, run.training.augmentation).train()
+    behavior_cloning = Objective(run.policy, None, run.training.augmentation).train()
     run.contrastive.train()
     weights = {name: weight for name, weight in run.policy.named_parameters() if weight.requires_grad}
     trained, places = list(weights.values()), _places(weights)
     sums = torch.zeros(GROUPS, 2, places[ALL].stop)
     squares, metrics = defaultdict[str, list[Tensor]](list), defaultdict[str, list[float]](list)
     torch.manual_seed(seed)
-    for number, batch in enumerate(batches):
-        contrast, told = run.contrastive(run.policy, batch, run.contrastive.config.draw(batch))
-        losses = cloned(batch).loss, run.contrastive.config.weight * contrast
-        for loss, group in zip(losses, sums[number % GROUPS], strict=True):
+    for index, batch in enumerate(batches):
+        contrastive_loss, values = run.contrastive(run.policy, batch, run.contrastive.config.draw(batch))
+        losses = behavior_cloning(batch).loss, run.contrastive.config.weight * contrastive_loss
+        for loss, group in zip(losses, sums[index % GROUPS], strict=True):
             gradient = _gradient(loss, trained)
             group += gradient
             for part, place in places.items():
                 squares[part].append(gradient[place].square().sum())
-        for name, value in told.items():
+        for name, value in values.items():
             metrics[name].append(float(value))
     count = len(squares[ALL]) // 2
     if count < GROUPS:
-        raise ValueError(f"got {count} batches, expected at least {GROUPS}, so that noise can be told from drift")
+        raise ValueError(f"got {count} batches, expected at least {GROUPS}, to separate mean gradients from noise")
     sizes = torch.tensor([len(range(group, count, GROUPS)) for group in range(GROUPS)], dtype=torch.float64)
-    found = []
+    results = []
     for part, place in places.items():
-        ours = sums[..., place].flatten(0, 1).double()
-        products = (ours @ ours.T).view(GROUPS, 2, GROUPS, 2)
-        found.append(_pull(part, torch.stack(squares[part]).view(count, 2).mean(0), products, sizes))
-    return found, {name: float(np.mean(values)) for name, values in metrics.items()}
+        of_part = sums[..., place].flatten(0, 1).double()
+        products = (of_part @ of_part.T).view(GROUPS, 2, GROUPS, 2)
+        results.append(_interference(part, torch.stack(squares[part]).view(count, 2).mean(0), products, sizes))
+    return results, {name: float(np.mean(values)) for name, values in metrics.items()}
 
 
 def _gradient(loss: Tensor, weights: Sequence[Tensor]) -> Float[Tensor, " W"]:
@@ -162,41 +168,43 @@ def _gradient(loss: Tensor, weights: Sequence[Tensor]) -> Float[Tensor, " W"]:
 
 
 def _places(weights: Mapping[str, Tensor]) -> dict[str, slice]:
-    """Tell where the weights of each part of the policy lie, end to end, and last where all do."""
+    """Return the range of each part's weights in the concatenated gradient; the whole policy is last."""
     places, first = dict[str, slice](), 0
     for name, weight in weights.items():
         part, end = name.partition(".")[0], first + weight.numel()
         before = places.get(part, slice(first, first))
-        assert before.stop == first, f"the weights of {part} do not lie together"
+        assert before.stop == first, f"the weights of {part} are not contiguous"
         places[part] = slice(before.start, end)
         first = end
     return {**places, ALL: slice(0, first)}
 
 
-def _pull(
+def _interference(
     part: str,
     squares: Float[Tensor, "2"],
     products: Float64[Tensor, "groups 2 groups 2"],
     sizes: Float64[Tensor, " groups"],
-) -> Pull:
-    """Estimate what a part's gradients are, of the products of the sums of its groups of batches."""
-    whole = _products_of_means(products, sizes)
+) -> GradientInterference:
+    """Estimate norms and cosine of a part's gradients from the products of the sums of its groups of batches."""
+    estimate = _products_of_means(products, sizes)
     kept = [torch.arange(len(sizes)) != group for group in range(len(sizes))]
     without = torch.stack([_products_of_means(products[keep][:, :, keep], sizes[keep]) for keep in kept])
     error = _jackknife(without)
-    norms = [float(whole[n, n].sqrt()) if whole[n, n] > RESOLVED * error[n, n] else None for n in range(2)]
+    norms = [
+        float(estimate[n, n].sqrt()) if estimate[n, n] > MIN_STANDARD_ERRORS * error[n, n] else None for n in range(2)
+    ]
     cosine = cosine_error = None
     if None not in norms:
-        cosine = float(whole[0, 1] / (whole[0, 0] * whole[1, 1]).sqrt())
-        floor = torch.finfo(without.dtype).tiny
-        init_std = (without[:, 0, 0] * without[:, 1, 1]).clamp(min=floor).sqrt()
-        cosine_error = float(_jackknife(without[:, 0, 1] / init_std))
+        cosine = float(estimate[0, 1] / (estimate[0, 0] * estimate[1, 1]).sqrt())
+        smallest = torch.finfo(without.dtype).tiny
+        norm_products = (without[:, 0, 0] * without[:, 1, 1]).clamp(min=smallest).sqrt()
+        cosine_error = float(_jackknife(without[:, 0, 1] / norm_products))
     batch = squares.sqrt().tolist()
-    return Pull(
+    return GradientInterference(
         part=part,
-        cloning=Gradient(batch=batch[0], drift=norms[0]),
-        contrast=Gradient(batch=batch[1], drift=norms[1]),
-        share=float(squares[1] / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)),
+        behavior_cloning=GradientNorms(batch=batch[0], mean=norms[0]),
+        contrastive=GradientNorms(batch=batch[1], mean=norms[1]),
+        contrastive_share=float(squares[1] / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)),
         cosine=cosine,
         cosine_error=cosine_error,
     )
@@ -205,12 +213,12 @@ def _pull(
 def _products_of_means(
     products: Float64[Tensor, "groups 2 groups 2"], sizes: Float64[Tensor, " groups"]
 ) -> Float64[Tensor, "2 2"]:
-    """Estimate the products of both mean gradients, from pairs of different groups alone."""
+    """Estimate the dot products of both mean gradients, from pairs of different groups only."""
     within = products.diagonal(dim1=0, dim2=2).sum(-1)
     return (products.sum((0, 2)) - within) / (sizes.sum().square() - sizes.square().sum())
 
 
 def _jackknife(without: Float64[Tensor, "groups *values"]) -> Float64[Tensor, "*values"]:
-    """Give the standard error of a value, from those with one group left out."""
+    """Return the standard error of a value, from its estimates with one group left out."""
     groups = len(without)
     return ((without - without.mean(0)).square().sum(0) * (groups - 1) / groups).sqrt()

@@ -1,7 +1,7 @@
-"""What a policy chooses by itself in the first timesteps of held-out demonstrations, dimension by dimension.
+"""Open-loop error: a policy's own first actions compared with those of held-out demonstrations.
 
-The accuracy that training logs is teacher-forced: a policy that reads its action dimensions one after the other (Gato)
-has the demonstrated ones before it. In acting it has its own, and one wrong choice takes the others along.
+The accuracy logged in training is teacher-forced: a policy that predicts its action dimensions one after another (Gato)
+is given the demonstrated earlier ones. In a rollout it has only its own, and one wrong dimension misleads the others.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from astra.analysis.split import check_fits
+from astra.analysis.split import check_same_spec
 from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.batches import batches_in_order
 from astra.evaluation.success import Estimate, wilson_interval
@@ -25,73 +25,77 @@ BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """How near to the demonstrated value a policy's own choices of a dimension are."""
+class DimensionResult:
+    """Error of a policy in one action dimension."""
 
     name: str
+    """Name of the dimension."""
     error: float
-    """Mean distance, in the dimension's own unit."""
+    """Mean absolute error, in the dimension's unit."""
     near: Estimate
-    """Share of episodes in which it is near."""
+    """Share of episodes in which the error is within the tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices:
-    """A policy's first actions beside the demonstrated ones."""
+class OpenLoopResult:
+    """Error of a policy's first actions."""
 
-    dimensions: tuple[Choice, ...]
-    """Those that vary in the training data."""
+    dimensions: tuple[DimensionResult, ...]
+    """Results of the dimensions that vary in the training data."""
     all_near: Estimate
-    """Share of episodes in which all of them are near."""
+    """Share of episodes in which all of these dimensions are within the tolerance."""
     teacher_forced_accuracy: float | None
-    """`action_accuracy` of the policy's loss at the same timesteps; None where it tells none."""
+    """`action_accuracy` of the policy's loss at the same timesteps; None if its loss has none."""
 
 
-def first_choices(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int], within: float) -> Choices:
-    """Let a policy choose the first action of each of the episodes.
+def open_loop_error(
+    policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int], within: float
+) -> OpenLoopResult:
+    """Compare a policy's first action with the demonstrated one in each of the episodes.
 
     Args:
-        policy: in evaluation mode.
-        dataset: the demonstrations.
-        episodes: those that it has not seen.
-        within: what is near, as a share of a dimension's range.
+        policy: Policy in evaluation mode.
+        dataset: Demonstrations.
+        episodes: Episodes to compare, usually the held-out ones.
+        within: Tolerance, as a share of a dimension's range.
 
     Raises:
-        ValueError: if the demonstrations are not of what the policy sees and does, or `within` is not between 0 and 1.
+        ValueError: if the dataset does not have the policy's states, images, objects and actions, or `within` is not
+            between 0 and 1.
     """
     if not 0 < within < 1:
         raise ValueError(f"got within={within}, expected a share of the range between 0 and 1, such as 0.05")
-    check_fits(policy, dataset)
+    check_same_spec(policy, dataset)
     windows = Windows(dataset, episodes, timesteps=1, chunk_size=policy.chunk_size, stride=int(dataset.lengths.max()))
-    chosen, demonstrated, told, weights = [], [], [], []
+    chosen, demonstrated, accuracies, weights = [], [], [], []
     with torch.no_grad():
         for positions in batches_in_order(len(windows), BATCH_SIZE):
             trajectory = windows.batch(positions)
             losses = policy.loss(trajectory)
             if "action_accuracy" in losses.metrics:
-                told.append(float(losses.metrics["action_accuracy"]))
+                accuracies.append(float(losses.metrics["action_accuracy"]))
                 weights.append(int(losses.count))
             state = policy.start(trajectory.instructions, [0] * len(positions), trajectory.pictures)
             chosen.append(policy.act(state, _first(trajectory))[0])
             demonstrated.append(trajectory.actions[:, 0])
-    errors = distances(torch.cat(chosen), torch.cat(demonstrated), policy.spec.actions)
+    errors = absolute_errors(torch.cat(chosen), torch.cat(demonstrated), policy.spec.actions)
     near = errors <= within * _width(policy.spec.actions)
     varies = policy.statistics.actions.max > policy.statistics.actions.min
-    return Choices(
+    return OpenLoopResult(
         dimensions=tuple(
-            Choice(name=name, error=float(errors[:, n].mean()), near=_share(near[:, n]))
+            DimensionResult(name=name, error=float(errors[:, n].mean()), near=_share(near[:, n]))
             for n, name in enumerate(policy.spec.actions.names)
             if varies[n]
         ),
         all_near=_share(near[:, varies].all(dim=1)),
-        teacher_forced_accuracy=float(np.average(told, weights=weights)) if told else None,
+        teacher_forced_accuracy=float(np.average(accuracies, weights=weights)) if accuracies else None,
     )
 
 
-def distances(
+def absolute_errors(
     chosen: Float[Tensor, "B N"], demonstrated: Float[Tensor, "B N"], actions: ActionSpec
 ) -> Float[Tensor, "B N"]:
-    """Give how far values lie from each other; in periodic dimensions the shorter way around."""
+    """Return the absolute error of each dimension; in periodic dimensions the shorter way around."""
     width = _width(actions)
     distance = (chosen - demonstrated).abs()
     around = torch.minimum(distance % width, width - distance % width)

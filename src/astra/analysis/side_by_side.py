@@ -1,4 +1,4 @@
-"""Two policies in the same episodes, side by side: those that one of them solves and the other does not.
+"""Side-by-side pictures of two policies in episodes that only one of them solves.
 
 Source: Figure 11 of the paper, which shows Astra with and without contrastive dynamics learning.
 """
@@ -26,37 +26,37 @@ from astra.storage.atomic import atomic_folder, write_atomic
 from astra.suites.evaluate_suite import cases_again, options_again
 
 GAP = 8
-"""White columns between the two pictures."""
+"""Width in pixels of the white gap between the two pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A policy and what it did when it was measured."""
+    """Policy with the results of its evaluation."""
 
     label: str
     policy: Policy[Any]
     info: Mapping[str, Any]
-    """Its eval_info.json."""
+    """Contents of its eval_info.json."""
 
     @classmethod
     def read(cls, run: Path) -> "Measured":
-        """Read a run, and let its policy act as it did when it was measured.
+        """Read a run, and set its policy to act as in its evaluation.
 
         Raises:
-            FileNotFoundError: if there is no policy, or it was not measured.
-            ValueError: if it was measured by an older version.
+            FileNotFoundError: if there is no policy, or it was not evaluated.
+            ValueError: if it was evaluated by an older version.
         """
         file = run / "eval" / FILE_NAME
         if not file.exists():
-            raise FileNotFoundError(f"{file} is missing: measure the policy first, with astra evaluate {run}")
+            raise FileNotFoundError(f"{file} is missing: evaluate the policy first, with astra evaluate {run}")
         info = json.loads(file.read_text())
         if not {"suite", "options"} <= info.keys():
             raise ValueError(
                 f"{file} was written by an older version: measure the policy again, with astra evaluate {run}"
             )
         policy = load_policy(run)
-        told = {name: info[name] for name in ("temperature", "n_action_steps") if name in info}
-        policy.decode_with(replace(policy.decoding, **told))
+        decoding = {name: info[name] for name in ("temperature", "n_action_steps") if name in info}
+        policy.decode_with(replace(policy.decoding, **decoding))
         parts = run.resolve().parts
         return cls(label="-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1], policy=policy, info=info)
 
@@ -70,23 +70,23 @@ class Measured:
 
 
 def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
-    """Play again what one of two measured policies solved and the other did not, and keep it beside the run's results.
+    """Repeat episodes that only one of two evaluated policies solved, and save pictures of both with the run's results.
 
-    Written are a video with the run at the left and the other at the right, and a film strip of each.
+    Each episode gets a video with the run at the left and the other run at the right, and a film strip of each.
 
     Args:
-        run: in whose eval/beside/OTHER/ the pictures come.
-        other: a run that was measured in the same episodes.
-        each: so many episodes at most that only the run solves, and as many that only the other does.
+        run: Run whose eval/beside/OTHER/ receives the pictures.
+        other: Run that was evaluated in the same episodes.
+        each: Maximum number of episodes that only the run solves, and of those that only the other solves.
 
     Raises:
-        FileNotFoundError: if a run has no policy, or was not measured.
-        ValueError: if they share no episodes, or no episode tells them apart.
+        FileNotFoundError: if a run has no policy, or was not evaluated.
+        ValueError: if they share no episodes, or no episode has different outcomes.
     """
     left, right = Measured.read(run), Measured.read(other)
     chosen = [
-        row for wins in told_apart(left.info, right.info) for row in wins[: 2 * each]
-    ]  # twice: rounding may change an outcome
+        row for wins in differing_episodes(left.info, right.info) for row in wins[: 2 * each]
+    ]  # twice as many as needed: rounding may change an outcome
     shown = []
     for row, ours, theirs in zip(chosen, left.play(chosen), right.play(chosen), strict=True):
         alike = sum(ours.success == solved.success for _, solved, _ in shown)
@@ -94,8 +94,8 @@ def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
             shown.append((row, ours, theirs))
     if not shown:
         raise ValueError(
-            f"played again, none of {len(chosen)} episodes told {left.label} and {right.label} apart; measure both "
-            f"anew with this version: astra evaluate RUN"
+            f"none of {len(chosen)} repeated episodes had different outcomes for {left.label} and {right.label}; "
+            f"evaluate both again with this version: astra evaluate RUN"
         )
     folder = run / "eval" / BESIDE / right.label
     shutil.rmtree(folder, ignore_errors=True)
@@ -105,8 +105,8 @@ def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
     return folder
 
 
-def told_apart(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Give the left's rows of the episodes that it alone solved, and of those that the right alone solved.
+def differing_episodes(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Return the rows of episodes that only the left solved, and of those that only the right solved.
 
     Raises:
         ValueError: if they share no episodes, or all have the same outcome.
@@ -115,17 +115,17 @@ def told_apart(left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[list[
     common = [row for row in left["episodes"] if _key(row) in solved]
     if not common:
         raise ValueError(
-            f"the two were measured in different episodes (seeds from {min(left['seeds'])} and from "
-            f"{min(right['seeds'])}): measure both with the same --seed, --levels and --tasks"
+            f"the two were evaluated in different episodes (seeds from {min(left['seeds'])} and from "
+            f"{min(right['seeds'])}): evaluate both with the same --seed, --levels and --tasks"
         )
     differing = [row for row in common if row["success"] != solved[_key(row)]]
     if not differing:
-        raise ValueError(f"both solve the same of {len(common)} episodes: nothing tells them apart")
+        raise ValueError(f"both solve the same of {len(common)} episodes: there is no difference to show")
     return [row for row in differing if row["success"]], [row for row in differing if not row["success"]]
 
 
-def beside(left: Sequence[Frame], right: Sequence[Frame]) -> list[Frame]:
-    """Join frames side by side; the shorter episode rests on its last one."""
+def join_frames(left: Sequence[Frame], right: Sequence[Frame]) -> list[Frame]:
+    """Join frames side by side; the shorter episode repeats its last frame."""
     gap = np.full((left[0].shape[0], GAP, 3), 255, dtype=np.uint8)
     pairs = [(left[min(t, len(left) - 1)], right[min(t, len(right) - 1)]) for t in range(max(len(left), len(right)))]
     return [np.concatenate([one, gap, another], axis=1) for one, another in pairs]
@@ -134,7 +134,7 @@ def beside(left: Sequence[Frame], right: Sequence[Frame]) -> list[Frame]:
 def _keep(
     row: Mapping[str, Any], ours: EpisodeResult, theirs: EpisodeResult, labels: tuple[str, str], folder: Path
 ) -> dict[str, Any]:
-    """Write the pictures of one episode, and tell what they show."""
+    """Write the pictures of one episode, and return their description."""
     name = f"episode_{row['episode']}"
     strips = []
     for label, result in zip(labels, (ours, theirs), strict=True):
@@ -148,7 +148,7 @@ def _keep(
         "instruction": row["instruction"],
         "agents": labels,
         "success": (ours.success, theirs.success),
-        "video": write_video(beside(ours.frames, theirs.frames), folder / f"{name}.mp4", ours.fps).name,
+        "video": write_video(join_frames(ours.frames, theirs.frames), folder / f"{name}.mp4", ours.fps).name,
         "strips": strips,
     }
 

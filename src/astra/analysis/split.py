@@ -1,4 +1,4 @@
-"""The demonstrations of a run, opened again: which of them it learned from, and which it held out."""
+"""Configuration and data split of a run: which demonstrations it was trained on, and which it held out."""
 
 import json
 from dataclasses import dataclass
@@ -12,28 +12,30 @@ from astra.policies.policy import Policy
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which demonstrations a run held out."""
+    """Split of a dataset into training episodes and held-out episodes."""
 
     dataset: Path
+    """Folder of the dataset."""
     validation: float
-    """Share of the episodes."""
+    """Share of the episodes held out."""
     seed: int
+    """Seed of the split."""
     training_episodes: int
-    """How many it trained on."""
+    """Number of episodes that the run was trained on."""
 
     def held_out(self, opened: LeRobotDataset) -> tuple[int, ...]:
-        """Give the episodes that the run has not seen.
+        """Return the held-out episodes.
 
         Raises:
-            ValueError: if there is none, or the dataset is not the run's.
+            ValueError: if there are none, or the dataset is not the run's.
         """
         _, held_out = self._parts(opened)
         if not held_out:
-            raise ValueError("the run held out no episode, so there is none that the policy has not seen")
+            raise ValueError("the run held out no episodes, so the policy has seen all of them")
         return held_out
 
     def training(self, opened: LeRobotDataset) -> tuple[int, ...]:
-        """Give the episodes that the run learned from.
+        """Return the training episodes.
 
         Raises:
             ValueError: if the dataset is not the run's.
@@ -44,51 +46,70 @@ class Split:
         training, held_out = opened.split_episodes(self.validation, self.seed)
         if len(training) != self.training_episodes:
             raise ValueError(
-                f"the run trained on {self.training_episodes} episodes, and of the {len(opened)} in {opened.folder} "
-                f"it would have trained on {len(training)}: give the dataset of the training"
+                f"the run was trained on {self.training_episodes} episodes, but of the {len(opened)} in "
+                f"{opened.folder} it would have used {len(training)}: give the dataset of the training"
             )
         return training, held_out
 
 
-def split_of(checkpoint: Path) -> Split:
-    """Read the split of the run that a checkpoint belongs to.
+def read_split(checkpoint: Path) -> Split:
+    """Read the split of the run to which a checkpoint belongs.
 
     Raises:
-        ValueError: if it is a policy without its run.
+        FileNotFoundError: if there is no run around the checkpoint.
     """
-    for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
-        config = folder / "config.json"
-        run = json.loads(config.read_text()) if config.is_file() else {}
-        if "training" in run:
-            described = run["description"]
-            return Split(
-                dataset=Path(described["dataset"]),
-                validation=described.get("validation", 0.05),  # what runs held out before it was written down
-                seed=run["training"]["seed"],
-                training_episodes=described["episodes"],
-            )
-    raise ValueError(f"{checkpoint} lies in no run, and only a run tells which episodes it held out: give the run")
+    _, config = read_run_config(checkpoint)
+    description = config["description"]
+    return Split(
+        dataset=Path(description["dataset"]),
+        validation=description.get("validation", 0.05),  # the share of runs that did not record it
+        seed=config["training"]["seed"],
+        training_episodes=description["episodes"],
+    )
 
 
-def open_for(policy: Policy[Any], folder: Path) -> LeRobotDataset:
-    """Open of a dataset what a policy reads.
+def read_run_config(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
+    """Read the config.json of a run, given the run, one of its checkpoints or the policy in one.
+
+    Raises:
+        FileNotFoundError: if there is no run around the checkpoint.
+    """
+    folder = checkpoint.resolve()
+    if folder.name == "policy":
+        folder = folder.parent
+    if folder.parent.name == "checkpoints":
+        folder = folder.parents[1]
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) if path.is_file() else {}
+    if "training" not in config:
+        raise FileNotFoundError(f"{checkpoint} is a policy without its run: give a run, or one of its checkpoints")
+    return path, config
+
+
+def open_dataset(policy: Policy[Any], folder: Path) -> LeRobotDataset:
+    """Open a dataset with the columns that a policy uses.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
-        ValueError: if it is damaged, or lacks what the policy reads.
+        ValueError: if it is damaged, or lacks a column that the policy uses.
     """
     views = policy.spec.objects.views if policy.spec.objects else ()
     columns = (*policy.spec.states, *policy.spec.images, *(f"{OBJECTS}.{view}" for view in views))
     return LeRobotDataset.open(folder, columns, policy.config.states.reads)
 
 
-def check_fits(policy: Policy[Any], dataset: LeRobotDataset) -> None:
-    """Check that a policy can read these demonstrations.
+def check_same_spec(policy: Policy[Any], dataset: LeRobotDataset) -> None:
+    """Check that a dataset has the states, images, objects and actions of a policy.
 
     Raises:
-        ValueError: naming what differs.
+        ValueError: if they differ; the message names what differs.
     """
-    for part in ("states", "images", "objects", "actions"):
-        data, own = getattr(dataset.spec, part), getattr(policy.spec, part)
+    got, expected = dataset.spec, policy.spec
+    for part, data, own in (
+        ("states", got.states, expected.states),
+        ("images", got.images, expected.images),
+        ("objects", got.objects, expected.objects),
+        ("actions", got.actions, expected.actions),
+    ):
         if data != own:
-            raise ValueError(f"{dataset.folder} has other {part} than the policy learned from: {data}, not {own}")
+            raise ValueError(f"{dataset.folder} has other {part} than the policy was trained on: {data}, not {own}")

@@ -131,10 +131,10 @@ class DenseTransformer(nn.Module):
     @classmethod
     def like(cls, fast: Transformer) -> "DenseTransformer":
         """Return the plain form of a transformer of GPT-2 blocks, with a copy of its weights."""
-        dense = cls(layers=len(fast.blocks), heads=fast.heads, width=fast.width)
+        dense = cls(layers=len(fast.blocks), heads=fast.heads, width=fast.width).to(next(fast.parameters()))
         weights = {name: weight for name, weight in fast.state_dict().items() if not name.startswith("positions.")}
         dense.load_state_dict(weights)
-        return dense.to(next(fast.parameters()))
+        return dense
 
     def forward(self, sequence: Float[Tensor, "B S D"], mask: Float[Tensor, "#B #H S S"]) -> Float[Tensor, "B S D"]:
         """Return the output of every token."""

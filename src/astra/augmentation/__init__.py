@@ -1,1 +1,1 @@
-"""Augmentation: changes of pictures, states and object order in training."""
+"""Augmentation of pictures, states and the order of objects in training."""

@@ -1,4 +1,4 @@
-"""Noise on what the policy sees in training, so that it has seen the neighborhood of a demonstration too."""
+"""Noise on state vectors in training, so that the policy also sees states near the demonstrated ones."""
 
 from dataclasses import replace
 
@@ -7,13 +7,13 @@ import torch
 from astra.trajectory import Statistics, Trajectory
 
 
-def with_state_noise(trajectory: Trajectory, statistics: Statistics, share: float) -> Trajectory:
-    """Give the trajectory with Gaussian noise on its state vectors; actions stay what they were.
+def add_state_noise(trajectory: Trajectory, statistics: Statistics, share: float) -> Trajectory:
+    """Return the trajectory with Gaussian noise on its state vectors; actions stay unchanged.
 
     Args:
-        trajectory: as it was recorded.
-        statistics: tell the standard deviation of every dimension.
-        share: standard deviation of the noise, as a share of that of the data; 0 changes nothing.
+        trajectory: Trajectory as it was recorded.
+        statistics: Statistics with the standard deviation of every dimension.
+        share: Standard deviation of the noise, as a share of that of the data; 0 returns the trajectory unchanged.
     """
     if not share:
         return trajectory

@@ -1,4 +1,4 @@
-"""`astra compare TABLE`: train and measure every row of a table of the paper, and show it beside the paper's."""
+"""`astra compare TABLE`: train and evaluate all rows of a table of the paper, and print it with the paper's numbers."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,12 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if demonstrations must be downloaded first.
-        ValueError: if the table, a row or the scale cannot be run, results were made by other settings, or runs failed.
+        ValueError: if the table, a row or the scale cannot be run, results were made with other settings, or runs
+            failed.
     """
     usage = "astra compare TABLE [--scale cpu|paper] [--seeds 0 1 2] [--rows ROW ...] [--dry-run] [--only-report]"
-    name = choose(arguments, "table", usage, {name: first_line(make.docstring) for name, make in TABLES.items()})
+    notes = {name: first_line(make.docstring).removeprefix("Return ") for name, make in TABLES.items()}
+    name = choose(arguments, "table", usage, notes)
     if name is None:
         return
     from astra.cli.comparison import Compare, compare

@@ -1,4 +1,4 @@
-"""`astra compare TABLE`: train and measure every row of a table of the paper, and show it beside the paper's."""
+"""Options of `astra compare`, the plan of its runs, and the files that it writes."""
 
 import os
 from collections.abc import Sequence
@@ -11,42 +11,50 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from astra.evaluation.pictures.style import write_figure
-from astra.paper.bars import result_bars
-from astra.paper.curves import training_curves
+from astra.paper.figures import result_bars, training_curves
 from astra.paper.one_run import Run
 from astra.paper.rendering import print_report, write_texts
 from astra.paper.report import Report, make_report, read_training
-from astra.paper.running import Equal, Folders, chosen_rows, collect, expected_hours, name_of, plan, run_all
+from astra.paper.running import (
+    Equal,
+    Folders,
+    ensure_dataset,
+    expected_hours,
+    folder_name,
+    plan_runs,
+    run_all,
+    select_rows,
+)
 from astra.paper.table import Scale, Settings, Table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Train and measure every row of a table under the same budget, and show it beside the paper's."""
+    """Train and evaluate every row of a table with the same budget, and print it beside the paper's numbers."""
 
     scale: Scale = "cpu"
-    """cpu: small policies, and lookalikes where a simulator is missing; paper: the paper's sizes and settings."""
+    """cpu: small policies, and a simple environment in place of a missing simulator; paper: the paper's settings."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds of every row."""
     rows: tuple[str, ...] = ()
-    """Rows to run, by their names in the plan; empty: all that can be run."""
+    """Rows to run, by their names in the plan; empty: all rows that can be run."""
     equal: Equal = "updates"
-    """What all rows get the same of: updates, or time."""
+    """Budget that is equal for all rows: updates, or training time."""
     workers: int = os.cpu_count() or 1
-    """Runs at once, each a process with one thread."""
+    """Number of runs at once, each a process with one thread."""
     dry_run: bool = False
-    """Show what would be run and how long it would take, and run nothing."""
+    """Print the plan and the expected hours, and run nothing."""
     only_report: bool = False
-    """Make table and pictures from the results that are there, and run nothing."""
+    """Write table and pictures from existing results, and run nothing."""
     folders: Annotated[Folders, tyro.conf.arg(name="")] = field(default_factory=Folders)
 
 
 def compare(table: Table, chosen: Compare) -> None:
-    """Run a table, or what is left of it, and show it.
+    """Run the unfinished runs of a table, then print and write the table.
 
     Raises:
         FileNotFoundError: if demonstrations must be downloaded first.
-        ValueError: if a row or the scale cannot be run, results were made by other settings, or runs failed.
+        ValueError: if a row or the scale cannot be run, results were made with other settings, or runs failed.
     """
     if chosen.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {chosen.workers}")
@@ -55,15 +63,15 @@ def compare(table: Table, chosen: Compare) -> None:
     failures = []
     if not chosen.only_report:
         settings = table.settings_at(chosen.scale)
-        rows, obstacles = chosen_rows(table, chosen.scale, chosen.rows)
-        runs = plan(table, chosen.scale, settings, rows, chosen.seeds, chosen.folders, chosen.equal)
+        rows, obstacles = select_rows(table, chosen.scale, chosen.rows)
+        runs = plan_runs(table, chosen.scale, settings, rows, chosen.seeds, chosen.folders, chosen.equal)
         print_plan(table, settings, runs, obstacles, chosen)
         if chosen.dry_run:
             return
         if not all(each.finished for each in runs):
-            collect(settings, chosen.folders)
+            ensure_dataset(settings, chosen.folders)
             failures = run_all(runs, chosen.workers)
-    folder = chosen.folders.results / name_of(table, chosen.scale, chosen.equal)
+    folder = chosen.folders.results / folder_name(table, chosen.scale, chosen.equal)
     report = make_report(table, chosen.scale, folder)
     print_report(report)
     if report.measured:
@@ -73,11 +81,11 @@ def compare(table: Table, chosen: Compare) -> None:
         written.append(write_figure(training_curves(report, "validation"), folder / "held-out.png"))
         print("\n".join(f"written: {path}" for path in written))
     if failures:
-        raise ValueError("\n".join([f"{len(failures)} of the runs failed, the others are kept:", *map(str, failures)]))
+        raise ValueError("\n".join([f"{len(failures)} runs failed; the others are kept:", *map(str, failures)]))
 
 
 def command_of(report: Report, equal: Equal) -> str:
-    """Write the command that makes all that a report holds, wherever data and runs are kept."""
+    """Return the command that makes everything in a report, without folders of this machine."""
     seeds = sorted({seed for row in report.cells for cell in row for seed in cell.seeds})
     options = [] if report.scale == "cpu" else ["--scale", report.scale]
     options += [] if equal == "updates" else ["--equal", equal]
@@ -87,7 +95,7 @@ def command_of(report: Report, equal: Equal) -> str:
 def print_plan(
     table: Table, settings: Settings, runs: Sequence[Run], obstacles: dict[str, str], chosen: Compare
 ) -> None:
-    """Show what will be run, what is finished, what cannot be run, and the hours to expect."""
+    """Print which runs are finished, which are left, which cannot be run, and the expected hours."""
     console = Console(highlight=False)
     seeds = list(dict.fromkeys(each.seed for each in runs))
     training, evaluation = settings.training, settings.evaluation
@@ -95,12 +103,12 @@ def print_plan(
     if chosen.equal == "time":
         budget = f"the time of {budget}" if table.knows_costs else f"{settings.minutes:g} minutes"
     console.print(
-        f"{settings.world}: every run trains for {budget} of {training.batch_size} windows, and plays "
-        f"{evaluation.episodes} episodes per task or goal from seed {evaluation.seed}"
+        f"{settings.environment}: every run trains for {budget} of {training.batch_size} windows, and is "
+        f"evaluated on {evaluation.episodes} episodes per task or goal from seed {evaluation.seed}"
     )
     console.print(f"demonstrations: {settings.demonstrations.command}", soft_wrap=True)
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("row", *(f"seed {seed}" for seed in seeds), "minutes a run"):
+    for heading in ("row", *(f"seed {seed}" for seed in seeds), "minutes per run"):
         shown.add_column(heading)
     trained = {each.row: read_training(each.results.parent) for each in runs}
     minutes = {row: training.minutes for row, training in trained.items() if training is not None}
@@ -115,8 +123,10 @@ def print_plan(
     console.print(shown)
     left = sum(not each.finished for each in runs)
     if not left:
-        kept = chosen.folders.results / name_of(table, chosen.scale, chosen.equal)
-        console.print(f"nothing left to run: {kept} holds all of it; --results DIR runs it again into another folder")
+        kept = chosen.folders.results / folder_name(table, chosen.scale, chosen.equal)
+        console.print(
+            f"nothing left to run: all results are in {kept}; use --results DIR to run it again into another folder"
+        )
         return
     hours = expected_hours(runs, settings, expected)
     console.print(
@@ -128,4 +138,4 @@ def print_plan(
 def _state(run: Run) -> str:
     if run.finished:
         return "finished"
-    return "begun" if (run.folder / "config.json").exists() else "to do"
+    return "started" if (run.folder / "config.json").exists() else "to do"

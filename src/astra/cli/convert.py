@@ -100,7 +100,6 @@ def run(arguments: Sequence[str]) -> None:
     name = choose(arguments, "format", "astra convert FORMAT SOURCE DESTINATION", notes)
     if name is None:
         return
-
     from astra.datasets import LeRobotDataset
 
     folder = parse(FORMATS[name], f"convert {name}", arguments[1:])

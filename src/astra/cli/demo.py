@@ -29,7 +29,7 @@ class Demo:
     """Number of demonstrations of the expert; fewer if training is shorter than five minutes."""
     test_episodes: int = 200
     """Number of unseen starts, half of them for each goal; fewer if training is shorter than five minutes. The policy
-    plays them twice, told the right goal and told the other one."""
+    plays them twice, with the instruction of the right goal and with that of the other goal."""
     reference_episodes: int = 50
     """Number of these that the expert and the no-op baseline play too."""
     workers: int = os.cpu_count() or 1

@@ -34,24 +34,31 @@ def gradient_interference(
     """
     import torch
 
-    from astra.analysis.gradient_interference import batches_of, open_run, pulls
-    from astra.analysis.split import open_for, split_of
+    from astra.analysis.gradient_interference import draw_batches, gradient_interference, load_contrastive_run
+    from astra.analysis.split import open_dataset, read_split
 
     torch.set_num_threads(1)
-    run = open_run(checkpoint)
-    split = split_of(checkpoint)
-    opened = open_for(run.policy, dataset or split.dataset)
-    drawn = batches_of(run, opened, split.training(opened), batches)
-    parts, metrics = pulls(run, track(drawn, "gradients", batches, transient=True, disable=format == "json"))
+    run = load_contrastive_run(checkpoint)
+    split = read_split(checkpoint)
+    opened = open_dataset(run.policy, dataset or split.dataset)
+    drawn = draw_batches(run, opened, split.training(opened), batches)
+    parts, metrics = gradient_interference(
+        run, track(drawn, "gradients", batches, transient=True, disable=format == "json")
+    )
     if format == "json":
-        told = {"update": run.update, "batches": batches, "parts": [asdict(part) for part in parts], "metrics": metrics}
-        print(json.dumps(told, indent=2))
+        result = {
+            "update": run.update,
+            "batches": batches,
+            "parts": [asdict(part) for part in parts],
+            "metrics": metrics,
+        }
+        print(json.dumps(result, indent=2))
         return
     table = Table("part", "cloning", "contrast", "share of contrast", "cosine of means", box=SIMPLE_HEAD)
     for part in parts:
-        norms = [_norms(gradient.batch, gradient.drift) for gradient in (part.cloning, part.contrast)]
+        norms = [_norms(gradient.batch, gradient.mean) for gradient in (part.behavior_cloning, part.contrastive)]
         cosine = "-" if part.cosine is None else f"{part.cosine:+.2f} ± {part.cosine_error:.2f}"
-        table.add_row(part.part, *norms, f"{100 * part.share:.0f} %", cosine)
+        table.add_row(part.part, *norms, f"{100 * part.contrastive_share:.0f} %", cosine)
     Console().print(table)
     print(
         f"Update {run.update}, {batches} batches of {run.training.batch_size}. Gradients of L_BC and of alpha L_CDL "

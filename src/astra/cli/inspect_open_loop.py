@@ -33,44 +33,44 @@ def open_loop(
     """
     import torch
 
-    from astra.analysis.open_loop import first_choices
-    from astra.analysis.split import open_for, split_of
+    from astra.analysis.open_loop import open_loop_error
+    from astra.analysis.split import open_dataset, read_split
     from astra.policies.checkpoint import load_policy
 
     torch.set_num_threads(1)
     if episodes < 1:
         raise ValueError(f"--episodes must be at least 1, got {episodes}")
     policy = load_policy(checkpoint)
-    split = split_of(checkpoint)
-    opened = open_for(policy, dataset or split.dataset)
+    split = read_split(checkpoint)
+    opened = open_dataset(policy, dataset or split.dataset)
     used = split.held_out(opened)[:episodes]
-    made = first_choices(policy, opened, used, within)
+    result = open_loop_error(policy, opened, used, within)
     if format == "json":
         rows = [
             {"name": each.name, "error": each.error, "near": [each.near.value, each.near.low, each.near.high]}
-            for each in made.dimensions
+            for each in result.dimensions
         ]
-        near = [made.all_near.value, made.all_near.low, made.all_near.high]
+        near = [result.all_near.value, result.all_near.low, result.all_near.high]
         print(
             json.dumps(
                 {
                     "episodes": len(used),
                     "dimensions": rows,
                     "all": near,
-                    "teacher_forced_accuracy": made.teacher_forced_accuracy,
+                    "teacher_forced_accuracy": result.teacher_forced_accuracy,
                 },
                 indent=2,
             )
         )
         return
     table = Table("dimension", "mean error", f"within {100 * within:g} % of its range", box=SIMPLE_HEAD)
-    for each in made.dimensions:
+    for each in result.dimensions:
         table.add_row(each.name, f"{each.error:.4g}", str(each.near))
-    table.add_row("all dimensions", "", str(made.all_near))
+    table.add_row("all dimensions", "", str(result.all_near))
     Console().print(table)
     print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
-    if made.teacher_forced_accuracy is not None:
+    if result.teacher_forced_accuracy is not None:
         print(
-            f"Teacher-forced accuracy: {made.teacher_forced_accuracy:.2f} of all dimensions are in the right bin, when "
-            "a policy that predicts dimensions one after another is given the demonstrated earlier ones."
+            f"Teacher-forced accuracy: {result.teacher_forced_accuracy:.2f} of all dimensions are in the right bin, "
+            "when a policy that predicts dimensions one after another is given the demonstrated earlier ones."
         )

@@ -1,6 +1,6 @@
-"""Whether the micro-batches of a run will hold the episodes that negatives are made of, told before it begins.
+"""Check before training that every micro-batch of a run will have enough episodes for negatives.
 
-A micro-batch of windows of one or two episodes alone has no negative, and would end the run wherever chance draws it.
+A micro-batch with windows of only one or two episodes has no negative, and would stop the run when it is drawn.
 """
 
 import math
@@ -10,49 +10,52 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from astra.contrastive_dynamics.negatives import FEWEST_CONTRASTED, TooFewEpisodesError
+from astra.contrastive_dynamics.negatives import MIN_EPISODES, TooFewEpisodesError
 
 RISK = 0.1
-"""So many micro-batches without a negative a run may expect."""
+"""Maximum number of micro-batches without a negative that a run may expect."""
 
 
 def check_episodes(windows: Int64[np.ndarray, " E"], *, size: int, count: int) -> None:
-    """Check that a run can make negatives to its end.
+    """Check that a run can draw negatives in all of its micro-batches.
 
     Args:
-        windows: how many each episode has.
-        size: trajectories of a micro-batch.
-        count: micro-batches that the run draws.
+        windows: Number of windows of each episode.
+        size: Trajectories per micro-batch.
+        count: Number of micro-batches that the run draws.
 
     Raises:
-        TooFewEpisodesError: if one of them is likely to hold too few.
+        TooFewEpisodesError: if one of them is likely to have too few episodes.
     """
-    if size < FEWEST_CONTRASTED or len(windows) < FEWEST_CONTRASTED:
+    if size < MIN_EPISODES or len(windows) < MIN_EPISODES:
         raise TooFewEpisodesError(
-            f"contrastive dynamics learning makes negatives out of {FEWEST_CONTRASTED} trajectories of as many "
-            f"episodes, but of {len(windows)} episodes the batch leaves {size} in each micro-batch: raise batch_size, "
-            f"or lower accumulate"
+            f"contrastive dynamics learning needs trajectories of {MIN_EPISODES} episodes in each micro-batch, got "
+            f"{len(windows)} episodes and micro-batches of {size} trajectories: raise batch_size, or lower "
+            f"gradient_accumulation_steps"
         )
-    expected = count * of_two_episodes(windows, size)
+    expected = count * probability_of_two_episodes(windows, size)
     if expected > RISK:
         raise TooFewEpisodesError(
-            f"a micro-batch of {size} trajectories out of {len(windows)} episodes holds those of two alone about "
-            f"{expected:.2g} times in this run, and contrastive dynamics learning would find no negative there: raise "
-            f"batch_size, lower accumulate, or give more episodes"
+            f"a micro-batch of {size} trajectories out of {len(windows)} episodes is expected to contain only two "
+            f"episodes about {expected:.2g} times in this run, and contrastive dynamics learning needs "
+            f"{MIN_EPISODES}: raise batch_size, lower gradient_accumulation_steps, or collect more episodes"
         )
 
 
-def of_two_episodes(windows: Int64[np.ndarray, " E"], size: int) -> float:
-    """Bound the chance that so many different windows are of two episodes, by the sum over all pairs of these."""
+def probability_of_two_episodes(windows: Int64[np.ndarray, " E"], size: int) -> float:
+    """Return an upper bound of the probability that all windows of a micro-batch are of two episodes.
+
+    It is the sum over all pairs of episodes.
+    """
     lengths, episodes = (torch.from_numpy(numbers).double() for numbers in np.unique(windows, return_counts=True))
     pairs = episodes[:, None] * episodes - torch.diag(episodes)  # each pair twice
-    everything = lengths @ episodes
-    logarithm = _choose(lengths[:, None] + lengths, size) - _choose(everything, size)
+    total = lengths @ episodes
+    logarithm = _log_choose(lengths[:, None] + lengths, size) - _log_choose(total, size)
     return float((pairs * logarithm.exp()).sum() / 2)
 
 
-def _choose(number: Float64[Tensor, "*any"], size: int) -> Float64[Tensor, "*any"]:
-    """Give the logarithm of the number of ways to choose."""
+def _log_choose(number: Float64[Tensor, "*any"], size: int) -> Float64[Tensor, "*any"]:
+    """Return the logarithm of the number of ways to choose `size` of `number`."""
     left = number - size
     ways = torch.lgamma(number + 1) - torch.lgamma(left.clamp(min=0) + 1) - math.lgamma(size + 1)
     return ways.masked_fill(left < 0, -torch.inf)

@@ -9,22 +9,24 @@ from torch.nn import functional as F
 
 
 def info_nce(
-    embeddings: Float[Tensor, "A C F"], *, temperature: float = 1.0, normalize: bool = False
+    embeddings: Float[Tensor, "A candidates F"], *, temperature: float = 1.0, normalize: bool = False
 ) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
-    """Compute -log(s(x, x+) / (s(x, x+) + sum_j s(x, x_j-))) with s(x, y) = exp(f(x) . f(y)), the mean over anchors.
+    """Compute -log(s(x, x+) / (s(x, x+) + sum_j s(x, x_j-))) with s(x, y) = exp(f(x) . f(y)), averaged over anchors.
 
     Args:
-        embeddings: of each anchor, its positive, and its J = C - 2 negatives, in this order.
-        temperature: by which the products are divided; 1 is the paper's form.
-        normalize: whether embeddings are brought to length 1 first; the paper does not.
+        embeddings: Embeddings of each anchor, its positive, and its J negatives, in this order.
+        temperature: Divisor of the dot products; 1 is the paper's form.
+        normalize: Whether embeddings are first scaled to length 1; the paper does not.
 
     Returns:
         The loss, and detached means to log: `retrieval_accuracy`, the share of anchors whose positive is nearer than
-        all negatives; the cosines `similarity_positive` and `similarity_negative`; and `embedding_norm`, the length
-        of f, whose square over the temperature is what a cosine counts in the paper's form.
+        all
+        negatives; the cosines `similarity_positive` and `similarity_negative`; and `embedding_norm`, the length of f.
+        In the paper's form a dot product is a cosine times the squared length.
 
     Deviation: the paper prints -log E[...] over anchors; this is the mean of the logarithms, the standard objective
-    that it cites.
+    that
+    it cites.
     """
     exact = embeddings.float()
     directions = F.normalize(exact, dim=-1)

@@ -1,12 +1,12 @@
-"""Which segments the trajectories of a contrast are made of.
+"""Anchors, positives and negatives of a batch, as indices of the segments that they consist of.
 
-A negative keeps the anchor's prompt and violates its dynamics: some of its states come from one other trajectory of
-the batch and some of its actions from a second one, each at the timestep where it was, so that nothing in it is random
-or out of its place in time. It is made of the original segments or of the augmented ones, as chance has it: an
-augmented look tells nothing. Source: section 3.3 and its three principles, Figure 4b.
+A negative keeps the anchor's prompt and violates its dynamics: some of its states come from one other trajectory of the
+batch and some of its actions from a second one, each at its own timestep, so every segment is real and at its place in
+time. A negative consists of original or of augmented segments, with equal probability, so that an augmented look
+carries no information. Source: section 3.3 and its three principles, Figure 4b.
 
-Two kinds are harder to tell than the paper's: donors that were told the same, and neighboring segments of the anchor
-itself that changed places, which gives up the third principle for timesteps next to each other.
+Two kinds are harder than the paper's: donors with the same instruction, and neighboring segments of the anchor itself
+that are swapped, which gives up the third principle for neighboring timesteps.
 """
 
 from dataclasses import dataclass, replace
@@ -20,40 +20,40 @@ from torch.nn import functional as F
 from astra.trajectory import Trajectory
 
 Negatives = Literal["any_task", "same_task", "near_time"]
-"""Donors with any instruction, or first those with the same one; or two neighboring states or actions exchanged."""
+"""Donors with any instruction, preferably with the same one, or two neighboring states or actions swapped."""
 
 ORIGINAL, AUGMENTED = 0, 1
-"""The two versions of every trajectory of a batch."""
-FEWEST_CONTRASTED = 3
-"""Trajectories out of which a negative can be made: an anchor, and a donor each of states and of actions."""
+"""Two versions of every trajectory of a batch."""
+MIN_EPISODES = 3
+"""Episodes needed for a negative: those of an anchor, of a donor of states and of a donor of actions."""
 
 
 class TooFewEpisodesError(ValueError):
-    """A batch holds too few episodes for a negative."""
+    """Error for a batch with too few episodes for a negative."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """A anchors of a batch with J negatives each, told by where their segments come from.
+    """A anchors of a batch with J negatives each, as indices of their segments.
 
-    The C = 2 + J candidates of an anchor are itself, its positive and its negatives. A place is the number
+    An anchor has 2 + J candidates: itself, its positive and its negatives. The index of a segment is
     (version * B + trajectory) * T + timestep.
     """
 
     anchors: Int64[Tensor, " A"]
-    """Places in the batch."""
+    """Indices of the anchors in the batch."""
     rows: Int64[Tensor, " U"]
-    """Trajectories whose states are used, as version * B + trajectory in rising order; no other is tokenized."""
+    """Trajectories whose states are used, as version * B + trajectory in increasing order; only these are tokenized."""
     originals: int
-    """How many of them are original, which come first."""
-    states: Int64[Tensor, "A C T"]
-    """Place of each state, counted in `rows` instead of all trajectories."""
-    actions: Int64[Tensor, "A C T"]
-    """Place of each action."""
+    """Number of these that are original; they come first."""
+    states: Int64[Tensor, "A candidates T"]
+    """Index of each state, counted in `rows` instead of all trajectories."""
+    actions: Int64[Tensor, "A candidates T"]
+    """Index of each action."""
     first_prompts: tuple[int, ...]
-    """Trajectories that stand for the distinct prompts of the anchors."""
+    """One trajectory for each distinct prompt of the anchors."""
     prompts: Int64[Tensor, " A"]
-    """Which of these each anchor has."""
+    """Index of each anchor's prompt among these."""
 
     def to(self, device: torch.device | str) -> "Contrast":
         """Move to a device."""
@@ -70,40 +70,40 @@ def draw_contrast(
     negatives_from: Negatives = "any_task",
     replace_prob: float = 0.5,
 ) -> Contrast:
-    """Draw anchors and their negatives, by PyTorch's generator of the CPU.
+    """Draw anchors and their negatives, by PyTorch's CPU generator.
 
     Args:
-        trajectory: A batch, on the CPU, so that no device is waited for.
-        fraction: Share of the batch that becomes anchors, one at least.
+        trajectory: Batch on the CPU, so that no device synchronization is needed.
+        fraction: Share of the batch that becomes anchors; at least one anchor.
         negatives: J.
-        negatives_from: Where their segments come from.
-        replace_prob: Probability that a segment is replaced; one at least is, and never all.
+        negatives_from: Source of the negatives' segments.
+        replace_prob: Probability that a segment is replaced; at least one is, and never all.
 
     Raises:
-        TooFewEpisodesError: if there are too few trajectories for any anchor to have two donors.
+        TooFewEpisodesError: if there are too few episodes for an anchor to have two donors.
     """
     B, T = trajectory.valid.shape
     real = (trajectory.valid & trajectory.action_valid[:, :T]).cpu()
     episodes = torch.arange(B) if trajectory.episodes is None else trajectory.episodes.cpu()
     able = real[:, 0].nonzero()[:, 0]
-    if len(episodes[able].unique()) < FEWEST_CONTRASTED:
+    if len(episodes[able].unique()) < MIN_EPISODES:
         raise TooFewEpisodesError(
             f"a batch of {B} trajectories is too small for contrastive dynamics learning: a negative takes its states "
-            f"and its actions from two other episodes; have {FEWEST_CONTRASTED} episodes at least in each micro-batch "
-            f"(a larger batch_size, or a smaller accumulate)"
+            f"and its actions from two other episodes, so each micro-batch needs at least {MIN_EPISODES} episodes; "
+            f"raise batch_size, or lower gradient_accumulation_steps"
         )
     anchors = able[torch.randperm(len(able))[: max(1, round(fraction * B))]].sort().values
     A, J = len(anchors), negatives
 
-    told = _told(trajectory) if negatives_from == "same_task" else torch.zeros(B)
-    donors = _draw_donors(anchors, J, able, episodes, told)
+    tasks = _tasks(trajectory) if negatives_from == "same_task" else torch.zeros(B)
+    donors = _draw_donors(anchors, J, able, episodes, tasks)
     own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
     theirs = torch.arange(T) + (donors * T)[..., None]
-    exchanged = torch.where(_draw_replaced(real, anchors, donors, replace_prob), theirs, own)
+    mixed = torch.where(_draw_replaced(real, anchors, donors, replace_prob), theirs, own)
     if negatives_from == "near_time":
-        exchanged = _exchange_neighbors(_changing(trajectory, anchors, real), own, exchanged)
-    # A whole negative is of one version: a mixture would tell itself apart.
-    of_negatives = exchanged + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
+        mixed = _swap_neighbors(_changing(trajectory, anchors, real), own, mixed)
+    # All segments of a negative are of one version: a mixture could be recognized by its look.
+    of_negatives = mixed + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
     of_pair = own[:, :1] + torch.tensor([ORIGINAL, AUGMENTED])[:, None, None] * (B * T)
     states, actions = torch.cat([of_pair, of_negatives], dim=1).unbind(2)
 
@@ -120,8 +120,8 @@ def draw_contrast(
     )
 
 
-def _told(trajectory: Trajectory) -> Int64[Tensor, " B"]:
-    """Number the instructions, equal ones alike."""
+def _tasks(trajectory: Trajectory) -> Int64[Tensor, " B"]:
+    """Return an index for each instruction; equal ones have the same."""
     numbers = {words: number for number, words in enumerate(dict.fromkeys(trajectory.instructions))}
     return torch.tensor([numbers[words] for words in trajectory.instructions])
 
@@ -131,15 +131,15 @@ def _draw_donors(
     J: int,
     able: Int64[Tensor, " able"],
     episodes: Int64[Tensor, " B"],
-    told: Shaped[Tensor, " B"],
+    tasks: Shaped[Tensor, " B"],
 ) -> Int64[Tensor, "A J 2"]:
-    """Draw two donors for each negative, of its states and of its actions; those that were told the same come first.
+    """Draw two donors for each negative, of its states and of its actions, preferably with the anchor's task.
 
-    The anchor and its donors are of three episodes: two windows of one would fit together.
+    The anchor and its donors are of three episodes: two windows of one episode would fit together.
     """
     scores = torch.full((len(anchors), J, len(episodes)), -2.0)
     scores[..., able] = torch.rand(len(anchors), J, len(able))
-    scores += (told[anchors][:, None] == told)[:, None]
+    scores += (tasks[anchors][:, None] == tasks)[:, None]
     scores = scores.masked_fill((episodes[anchors][:, None] == episodes)[:, None], -torch.inf)
     first = scores.argmax(-1, keepdim=True)
     second = scores.masked_fill(episodes[first] == episodes, -torch.inf).argmax(-1, keepdim=True)
@@ -150,9 +150,9 @@ def _draw_donors(
 def _draw_replaced(
     real: Bool[Tensor, "B T"], anchors: Int64[Tensor, " A"], donors: Int64[Tensor, "A J 2"], probability: float
 ) -> Bool[Tensor, "A J 2 T"]:
-    """Draw the segments that are replaced: where anchor and donor both have one, one at least, and never all.
+    """Draw the segments to replace, where anchor and donor both have one: at least one, and never all.
 
-    Of a trajectory of one timestep that is exactly one of its two segments.
+    In a trajectory of one timestep, this is exactly one of its two segments.
     """
     possible = real[donors] & real[anchors][:, None, None]
     chance = torch.rand(possible.shape)
@@ -166,7 +166,7 @@ def _draw_replaced(
 
 
 def _changing(trajectory: Trajectory, anchors: Int64[Tensor, " A"], real: Bool[Tensor, "B T"]) -> Bool[Tensor, "A 2 T"]:
-    """Tell which states and which actions of the anchors are followed by another: what rests cannot be exchanged."""
+    """Return which states and actions of the anchors differ from the next one; equal ones cannot be swapped."""
     T = real.shape[1]
     states = [*trajectory.states.values(), *trajectory.images.values(), *trajectory.features.values()]
     for view in trajectory.objects.values():
@@ -180,10 +180,10 @@ def _changing(trajectory: Trajectory, anchors: Int64[Tensor, " A"], real: Bool[T
     return changing
 
 
-def _exchange_neighbors(
+def _swap_neighbors(
     changing: Bool[Tensor, "A 2 T"], own: Int64[Tensor, "A J 2 T"], otherwise: Int64[Tensor, "A J 2 T"]
 ) -> Int64[Tensor, "A J 2 T"]:
-    """Exchange two neighboring states, or two neighboring actions, that differ; take `otherwise` where none do."""
+    """Swap two neighboring states or actions that differ; use `otherwise` if there are none."""
     A, J, _, T = own.shape
     chance = torch.rand(A, J, 2, T).masked_fill(~changing[:, None], -1.0)
     chosen = F.one_hot(chance.flatten(2).argmax(-1), 2 * T).view(A, J, 2, T)
@@ -195,7 +195,7 @@ def _exchange_neighbors(
 def _distinct_prompts(
     trajectory: Trajectory, anchors: Int64[Tensor, " A"]
 ) -> tuple[tuple[int, ...], Int64[Tensor, " A"]]:
-    """Number the distinct prompts of the anchors."""
+    """Return one trajectory per distinct prompt of the anchors, and the index of each anchor's prompt."""
     first, number = trajectory.distinct_prompts()
     numbers, prompts = torch.unique(torch.tensor(number)[anchors], return_inverse=True)
     return tuple(first[each] for each in numbers.tolist()), prompts

@@ -1,6 +1,6 @@
 """One embedding per trajectory: the action tokens of its last timestep, pooled, through a linear layer.
 
-These tokens read the whole trajectory, so nothing of it is lost. Source: section 3.3, Figure 2 (the red box).
+These tokens attend to the whole trajectory. Source: section 3.3, Figure 2 (the red box).
 """
 
 from typing import Literal
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from astra.attention.initialization import init_std
 
 Pooling = Literal["max", "mean", "attention"]
-"""The largest number over tokens, their mean, or a mean whose weights a learned query gives."""
+"""Maximum over tokens, mean, or a mean weighted by a learned query."""
 
 
 class TrajectoryHead(nn.Module):
-    """The f of Eq. 2. Source: pooling by the maximum, as in Li et al. 2023b (RoboFlamingo), which the paper names."""
+    """Embedding f of Equation 2. Source: max pooling as in Li et al. 2023b (RoboFlamingo), which the paper names."""
 
     def __init__(self, width: int, projection: int, pooling: Pooling = "max") -> None:
-        """Make the linear layer.
+        """Build the linear layer.
 
         Args:
-            width: D, of a token.
+            width: D, the width of a token.
             projection: F, the width of an embedding.
-            pooling: how several tokens become one.
+            pooling: How several tokens become one.
         """
         super().__init__()
         self.query = nn.Parameter(torch.randn(width) * init_std(width)) if pooling == "attention" else None
@@ -32,7 +32,7 @@ class TrajectoryHead(nn.Module):
         self.linear = nn.Linear(width, projection)
 
     def forward(self, actions: Float[Tensor, "R T N D"], real: Bool[Tensor, "R T"]) -> Float[Tensor, "R F"]:
-        """Embed trajectories from their encoded actions, without autocast; what is padding is not read."""
+        """Embed trajectories from their encoded actions, without autocast; padding is ignored."""
         last = (torch.arange(real.shape[1], device=real.device) * real).argmax(1)
         tokens = actions.gather(1, last[:, None, None, None].expand(-1, 1, *actions.shape[2:]))[:, 0]
         with torch.autocast(tokens.device.type, enabled=False):

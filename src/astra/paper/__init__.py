@@ -1,4 +1,4 @@
-"""Comparisons: the paper's tables as data, their runs, and the numbers with intervals."""
+"""The paper's tables as data, the runs that fill them, and their numbers with intervals."""
 
 from astra.lazy_function import LazyFunction
 
@@ -6,4 +6,4 @@ TABLES = {
     name: LazyFunction(f"{__name__}.{name}", name)
     for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
 }
-"""Every table, by its name on the command line. Its module is imported when the table is made."""
+"""Tables by their name on the command line; the module of a table is imported when the table is made."""

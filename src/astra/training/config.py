@@ -47,7 +47,7 @@ class TrainingConfig:
     """Augmentation of the frames and objects that behavior cloning sees. None: none. That of contrastive positives is
     part of `contrastive`. Source: the paper augments for contrastive dynamics learning only."""
     contrastive: ContrastiveConfig | None = None
-    """Contrastive dynamics learning beside behavior cloning. None: none. Source: section 3.3."""
+    """Contrastive dynamics learning in addition to behavior cloning. None: none. Source: section 3.3."""
     init_from: str | None = None
     """Run or policy folder with the initial weights. None: random weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

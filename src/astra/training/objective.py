@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from astra.augmentation.pictures import AugmentationConfig, augmented
+from astra.augmentation.pictures import AugmentationConfig, augment
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.policies.policy import Policy
@@ -72,7 +72,7 @@ class Objective(nn.Module):
 
     def _behavior_cloning(self, trajectory: Trajectory) -> Cost:
         if self.training and self.augmentation is not None:
-            trajectory = augmented(trajectory, self.augmentation)
+            trajectory = augment(trajectory, self.augmentation)
         losses = self.policy.loss(trajectory)
         loss = losses.behavior_cloning
         return Cost(loss=loss, metrics={"loss": loss.detach(), **losses.metrics}, count=losses.count)

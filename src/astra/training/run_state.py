@@ -110,7 +110,7 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> 
         parameter, _, key = name.rpartition(".")
         if parameter not in indices:
             raise ValueError(
-                f"got optimizer moments of {parameter!r}, which is not a weight in training: resume the run that wrote them"
+                f"got optimizer moments of {parameter!r}, not a weight in training: resume the run that wrote them"
             )
         state.setdefault(indices[parameter], {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -157,7 +157,7 @@ def _nothing_to_gather() -> None:
 
 
 def _has_unused_parameters(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
-    """Whether a weight gets no gradient, such as the action tokenizer's if a window of one timestep needs no actions."""
+    """Whether a weight gets no gradient, such as the action tokenizer's with windows of one timestep."""
     if config.contrastive is not None and config.contrastive.contrastive_only:
         return True
     device = next(objective.parameters()).device

@@ -15,8 +15,8 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from astra.augmentation.object_order import with_objects_in_any_order
-from astra.augmentation.state_noise import with_state_noise
+from astra.augmentation.object_order import shuffle_objects
+from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
@@ -145,10 +145,10 @@ def _micro_batches(
     windows: Windows, indices: Int64[np.ndarray, " B"], statistics: Statistics, config: TrainingConfig
 ) -> list[Trajectory]:
     batches = [
-        with_state_noise(windows.batch(part), statistics, config.state_noise)
+        add_state_noise(windows.batch(part), statistics, config.state_noise)
         for part in by_length(windows, indices, config.gradient_accumulation_steps)
     ]
-    return list(map(with_objects_in_any_order, batches)) if config.shuffle_objects else batches
+    return list(map(shuffle_objects, batches)) if config.shuffle_objects else batches
 
 
 def _update(

@@ -29,7 +29,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def store(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """A replay buffer in chunks of 4 timesteps."""
+    """Write a replay buffer in zarr chunks of 4 timesteps."""
     root = zarr.open_group(tmp_path / "buffer.zarr", mode="w", zarr_format=2)
     for name, values in arrays.items():
         array = root.create_array(f"data/{name}", shape=values.shape, chunks=(4, *values.shape[1:]), dtype=values.dtype)

@@ -1,4 +1,4 @@
-"""Objects and pictured prompts on disk: what was written is read, gathered into windows, and checked."""
+"""Objects and pictured prompts on disk: they are read as they were written, gathered into windows, and checked."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def episode_of(seed: int, length: int, pictures_seed: int | None = None) -> Epis
 
 @pytest.fixture
 def pictured() -> list[Episode]:
-    """Episodes of 1 to 4 timesteps; the first and the fourth have equal prompts, every third has no pictures."""
+    """Build episodes of 1 to 4 timesteps; the first and the fourth have equal prompts, every third has no pictures."""
     return [episode_of(seed, 1 + seed % 4, pictures_seed=0 if seed == 3 else None) for seed in range(6)]
 
 

@@ -15,12 +15,12 @@ STATE = [120.0, 80.0, 300.0, 200.0, 1.0]
 @pytest.mark.parametrize("kind", ["keypoints", "state", "pixels"])
 def test_passes_the_checks_of_gymnasium(kind: Kind) -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*symmetric and normalized space")  # pixels are what actions mean
+        warnings.filterwarnings("ignore", message=".*symmetric and normalized space")  # actions are in pixels
         warnings.filterwarnings("ignore", message=".*not having a spec")
         check_env(PushTConfig(observation=kind).build())
 
 
-def test_spec_names_what_is_observed() -> None:
+def test_the_spec_describes_the_observations() -> None:
     for kind in ("keypoints", "state", "pixels"):
         environment = PushTConfig(observation=kind, frame_size=48).build()
         observation, _ = environment.reset(seed=0)
@@ -60,7 +60,7 @@ def test_steps_as_gym_pusht_does() -> None:
         assert our_reward == pytest.approx(float(reward))
 
 
-def test_sets_states_exactly() -> None:
+def test_set_state_is_exact() -> None:
     environment = PushTConfig().build()
     environment.reset(seed=0)
     environment.set_state(STATE)
@@ -69,8 +69,8 @@ def test_sets_states_exactly() -> None:
     np.testing.assert_allclose(environment.state(), STATE, atol=1e-3)
 
 
-def test_a_state_that_was_set_has_no_past() -> None:
-    """Contacts of the steps before must not act on those after."""
+def test_set_state_forgets_earlier_contacts() -> None:
+    """Contacts of earlier steps must not affect later ones."""
 
     def push(environment: PushT) -> np.ndarray:
         environment.set_state([300.0, 180.0, 300.0, 200.0, 0.0])
@@ -99,7 +99,7 @@ def test_replays_human_demonstrations(shared_data: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("goal", [CENTER, LOWER_RIGHT, (150.0, 300.0, -2.0)])
-def test_coverage_is_whole_on_the_goal_and_none_far_from_it(goal: tuple[float, float, float]) -> None:
+def test_coverage_is_1_at_the_goal_and_low_far_from_it(goal: tuple[float, float, float]) -> None:
     environment = PushTConfig(goal=goal).build()
     _, info = environment.reset(seed=0, options={"state": [20, 20, *goal]})
     assert info["coverage"] == pytest.approx(1.0)
@@ -117,7 +117,7 @@ def test_a_shift_of_two_pixels_along_the_bar_just_fails() -> None:
     assert info["scores"] == {"coverage": info["coverage"], "reward": min(info["coverage"] / 0.95, 1.0)}
 
 
-def test_goal_of_one_episode_is_forgotten_at_the_next() -> None:
+def test_the_goal_of_an_episode_does_not_carry_over_to_the_next() -> None:
     environment = PushTConfig().build()
     for instruction, goal in GOAL_POSES.items():
         environment.reset(seed=0, options={"goal": goal})
@@ -128,7 +128,7 @@ def test_goal_of_one_episode_is_forgotten_at_the_next() -> None:
     assert environment.goal == CENTER
 
 
-def test_pictures_show_the_goal_only_where_asked() -> None:
+def test_images_show_the_goal_only_with_draw_goal() -> None:
     pictures = []
     for draw_goal in (False, True):
         environment = PushTConfig(observation="pixels", draw_goal=draw_goal).build()
@@ -156,7 +156,7 @@ def test_truncates_after_max_timesteps() -> None:
     assert ends == [(False, False), (False, False), (False, True)]
 
 
-def test_observations_of_many_states_are_those_of_each() -> None:
+def test_observe_state_of_many_states_equals_that_of_each() -> None:
     random = np.random.default_rng(0)
     states = random.uniform(50, 450, (4, 3, 5))
     for kind in ("keypoints", "state"):

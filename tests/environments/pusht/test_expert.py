@@ -25,7 +25,7 @@ def test_solves_unseen_starts(goal: Pose) -> None:
         assert coverage > 0.95
 
 
-def test_demonstrations_are_whole_episodes_and_equal_for_equal_seeds() -> None:
+def test_demonstrations_are_complete_and_equal_for_equal_seeds() -> None:
     demonstration = demonstrate(PushTConfig(), 7, goal=LOWER_RIGHT, disturbance=0.05, near_goal=1.0)
     assert demonstration is not None
     instruction, columns = demonstration
@@ -40,7 +40,7 @@ def test_demonstrations_are_whole_episodes_and_equal_for_equal_seeds() -> None:
         assert np.array_equal(column, again[1][name])
 
 
-def test_failed_demonstrations_are_told() -> None:
+def test_a_failed_demonstration_is_none() -> None:
     assert demonstrate(PushTConfig(max_timesteps=3), 0) is None
 
 

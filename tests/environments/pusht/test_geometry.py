@@ -12,7 +12,7 @@ def test_keypoints_of_a_turned_t() -> None:
     np.testing.assert_allclose(points[6], (100 - 120, 215), atol=1e-9)
 
 
-def test_frames_are_each_others_inverse() -> None:
+def test_to_board_and_to_block_frame_are_inverse() -> None:
     random = np.random.default_rng(0)
     poses, points = random.normal(size=(5, 3)), random.normal(size=(5, 2))
     np.testing.assert_allclose(to_block_frame(poses, to_board(poses, points)), points)

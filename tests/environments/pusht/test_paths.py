@@ -29,7 +29,7 @@ def test_no_path_exists_if_every_corner_is_off_the_board() -> None:
     assert paths.path(behind[0], 0, ~EVERYWHERE) == []
 
 
-def test_steps_out_to_a_point_that_is_clear() -> None:
+def test_step_out_returns_a_point_that_is_clear_of_the_t() -> None:
     for point in ((0.0, 15.0), (20.0, 40.0), (0.0, 100.0), (-70.0, 20.0)):
         out = step_out(np.array(point))
         assert not inside(out)

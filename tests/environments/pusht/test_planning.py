@@ -23,7 +23,7 @@ def test_the_next_push_brings_the_t_nearer() -> None:
     assert first.depth in DEPTHS
 
 
-def test_going_on_never_costs_more_than_stopping() -> None:
+def test_the_cost_to_go_is_at_most_the_residual_cost() -> None:
     random = np.random.default_rng(0)
     blocks = np.concatenate([random.uniform(150, 350, (20, 2)), random.uniform(-3, 3, (20, 1))], axis=1)
     places = planner().nearest_start(random.uniform(0, 512, (20, 2)), blocks)

@@ -23,7 +23,7 @@ def test_moves_as_the_environment_does() -> None:
         assert np.abs(environment.state() - start)[2:4].max() > 5  # the T was pushed
 
 
-def test_a_push_forgets_the_one_before() -> None:
+def test_a_push_does_not_depend_on_the_previous_one() -> None:
     simulation = Simulation()
     outcomes = []
     for _ in range(2):

@@ -51,21 +51,21 @@ def test_from_the_front_depth_is_shorter_and_height_shows_a_darker_side() -> Non
     assert column[-2] == pytest.approx(SIDE_BRIGHTNESS * COLORS["red"][0], abs=1)
 
 
-def test_half_a_frame_is_its_mean_over_squares_of_two_by_two_pixels() -> None:
+def test_downsample_averages_squares_of_two_by_two_pixels() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (128, 256, 3), dtype=np.uint8)
     means = frame.reshape(64, 2, 128, 2, 3).mean(axis=(1, 3))
     assert np.array_equal(downsample(frame), np.floor(means + 0.5))
     assert (downsample(np.full((128, 256, 3), 255, np.uint8)) == 255).all()
 
 
-def test_taller_things_differ_from_the_front_only() -> None:
+def test_height_is_visible_only_from_the_front() -> None:
     short, tall = make_object("round", height=0.01), make_object("round", height=0.08)
     assert np.array_equal(draw([short], "top")[0], draw([tall], "top")[0])
     assert not np.array_equal(draw([short], "front")[0], draw([tall], "front")[0])
 
 
 @pytest.mark.parametrize("name", SEEN_OBJECTS)
-def test_turning_by_its_symmetry_changes_nothing_and_by_half_of_it_does(name: str) -> None:
+def test_a_shape_is_unchanged_by_its_symmetry_but_not_by_half_of_it(name: str) -> None:
     def mask(angle: float) -> np.ndarray:
         return draw([make_object(name, angle=angle)], "top")[1] == 0
 
@@ -92,7 +92,7 @@ def test_a_positive_angle_turns_counterclockwise_as_seen_from_above() -> None:
     assert abs(row) < 1
 
 
-def test_near_things_hide_far_ones_and_upper_ones_lower_ones() -> None:
+def test_near_objects_hide_far_ones_and_upper_ones_hide_lower_ones() -> None:
     far, near = make_object("block", 0.45), make_object("block", 0.54)
     alone = (draw([far], "front")[1] == 0).sum()
     for objects in ([far, near], [near, far]):
@@ -111,7 +111,7 @@ def test_a_frame_is_hollow_and_a_bowl_is_not() -> None:
     assert draw([make_object("bowl")], "top")[1][row, column] == 0
 
 
-def test_things_at_the_edge_are_cut_and_things_outside_are_not_drawn() -> None:
+def test_objects_are_clipped_at_the_edge_and_not_drawn_outside() -> None:
     frame, segmentation = draw([make_object("round", 0.25, -0.53), make_object("round", 2.0, 0.0)], "top")
     assert 0 < (segmentation == 0).sum() < (draw([make_object("round")], "top")[1] == 0).sum()
     assert not (segmentation == 1).any()
@@ -133,6 +133,6 @@ def test_dark_textures_are_darker() -> None:
     assert texture("dark red and blue polka dot").mean() < texture("red and blue polka dot").mean() - 30
 
 
-def test_an_unknown_texture_names_the_known_ones() -> None:
+def test_an_unknown_texture_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no texture 'plaid'; known are red, green"):
         texture("plaid")

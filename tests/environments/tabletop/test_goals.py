@@ -26,7 +26,7 @@ def test_angles_between_symmetric_shapes(one: float, two: float, symmetry: float
     assert angle_between(one, two, symmetry) == pytest.approx(angle, abs=1e-3)
 
 
-def test_stages_come_one_after_another_and_what_was_reached_stays_reached() -> None:
+def test_stages_follow_each_other_and_reached_goals_stay_reached() -> None:
     goals = PlacementGoals(stages=[[Goal(index=0, x=0.5, y=0.2)], [Goal(index=0, x=0.5, y=-0.2)]])
     assert goals.check([at(0.5, -0.2)]) == "in progress"
     assert goals.progress() == 0
@@ -36,7 +36,7 @@ def test_stages_come_one_after_another_and_what_was_reached_stays_reached() -> N
     assert goals.check([at(0.5, -0.2)]) == "success"
 
 
-def test_where_every_step_counts_a_wasted_one_fails() -> None:
+def test_a_step_without_progress_fails_if_every_step_counts() -> None:
     goals = PlacementGoals(stages=[[Goal(index=0, x=0.5, y=0.2)], [Goal(index=0, x=0.5, y=-0.2)]], order="every step")
     assert goals.check([at(0.5, 0.2)]) == "in progress"
     assert goals.check([at(0.5, 0.2)]) == "failure"
@@ -87,7 +87,7 @@ def test_sweeping_counts_blocks_in_the_zone(first: float, second: float, other: 
     assert sweeping(1).check(objects) == verdict
 
 
-def test_a_block_that_was_on_the_line_during_a_sweep_fails_afterwards() -> None:
+def test_touching_the_line_during_a_sweep_fails_the_episode() -> None:
     goals = sweeping(1)
     goals.watch([at(0.29, 0.0, "small block"), at(0.6, 0.0, "small block"), at(0.6, 0.05, "small block")])
     assert (

@@ -13,16 +13,16 @@ def make_object(shape: str, x: float, y: float, angle: float = 0.0) -> TableObje
     return TableObject(shape=SHAPES[shape], texture="red", x=x, y=y, angle=angle, fixed=fixed)
 
 
-def test_a_thing_is_put_where_it_is_put_and_turned() -> None:
+def test_pick_and_place_moves_and_turns_an_object() -> None:
     scene = Scene([make_object("heart", 0.4, -0.2, 0.3)])
     assert scene.pick_and_place((0.41, -0.19), (0.61, 0.31), -math.pi / 2) == 0
     moved = scene.objects[0]
-    # What was held a centimeter off the center turns about the point where it is held.
+    # An object held a centimeter off its center turns about the point of suction.
     assert (moved.x, moved.y) == pytest.approx((0.61 - 0.01, 0.31 + 0.01))
     assert moved.angle == pytest.approx(0.3 - math.pi / 2)
 
 
-def test_suction_holds_nothing_beside_a_thing_and_in_its_hole() -> None:
+def test_suction_misses_beside_an_object_and_in_its_hole() -> None:
     scene = Scene([make_object("ring", 0.5, 0.0), make_object("bowl", 0.5, 0.3)])
     assert scene.grasped_at(0.5, 0.0) is None
     assert scene.grasped_at(0.5, 0.05) == 0
@@ -30,14 +30,14 @@ def test_suction_holds_nothing_beside_a_thing_and_in_its_hole() -> None:
     assert scene.grasped_at(0.5, 0.3) is None  # containers do not move
 
 
-def test_distance_is_that_to_the_outline() -> None:
+def test_distance_is_measured_to_the_outline() -> None:
     block = make_object("block", 0.5, 0.0, math.pi / 2)
     assert distance_to(block, 0.51, -0.02) == 0
     assert distance_to(block, 0.5, 0.085) == pytest.approx(0.05, abs=0.001)
     assert distance_to(block, 0.5 + 0.035 + 0.03, 0.035 + 0.04) == pytest.approx(0.05, abs=0.001)
 
 
-def test_what_is_put_into_a_container_lies_in_it_and_the_next_one_on_top() -> None:
+def test_objects_in_a_container_stack() -> None:
     scene = Scene([make_object("container", 0.5, 0.0), make_object("round", 0.4, 0.3), make_object("round", 0.6, 0.3)])
     scene.pick_and_place((0.4, 0.3), (0.5, 0.0), 0.0)
     scene.pick_and_place((0.6, 0.3), (0.5, 0.01), 0.0)
@@ -57,7 +57,7 @@ def test_rings_stack_although_their_centers_are_hollow() -> None:
     assert (scene.objects[1].x, scene.objects[1].y) == pytest.approx((0.5, 0.0))
 
 
-def test_what_rests_on_a_thing_comes_down_when_it_is_taken_away() -> None:
+def test_an_object_comes_down_if_its_support_is_taken_away() -> None:
     scene = Scene([make_object("round", 0.5, 0.0), make_object("block", 0.5, 0.0)])
     scene.drop(1)
     assert scene.objects[1].z == pytest.approx(SHAPES["round"].height)
@@ -67,7 +67,7 @@ def test_what_rests_on_a_thing_comes_down_when_it_is_taken_away() -> None:
     assert scene.objects[1].z == 0
 
 
-def test_what_is_put_half_onto_a_thing_slides_off_beside_it() -> None:
+def test_an_object_placed_half_onto_another_slides_off_beside_it() -> None:
     scene = Scene([make_object("block", 0.5, 0.0), make_object("block", 0.5, 0.3)])
     scene.pick_and_place((0.5, 0.3), (0.5, 0.05), 0.0)
     one, two = scene.objects
@@ -75,7 +75,7 @@ def test_what_is_put_half_onto_a_thing_slides_off_beside_it() -> None:
     assert math.dist((one.x, one.y), (two.x, two.y)) > 0.068
 
 
-def test_a_sweep_moves_what_is_in_its_way_to_its_end_and_nothing_else() -> None:
+def test_a_sweep_moves_only_the_objects_in_its_way_and_to_its_end() -> None:
     scene = Scene(
         [make_object("small block", 0.6, 0.0), make_object("small block", 0.6, 0.1), make_object("frame", 0.45, 0.0)]
     )
@@ -95,7 +95,7 @@ def test_a_sweep_pushes_one_block_with_another() -> None:
     assert scene.objects[0].x - scene.objects[1].x > 0.028
 
 
-def test_equal_sweeps_have_equal_outcomes_whatever_was_before() -> None:
+def test_the_outcome_of_a_sweep_depends_only_on_the_scene() -> None:
     def outcome(scene: Scene) -> list[float]:
         scene.sweep((0.65, 0.01), (0.5, 0.05))
         return [value for one in scene.objects for value in (one.x, one.y, one.angle)]

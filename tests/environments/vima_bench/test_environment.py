@@ -1,4 +1,4 @@
-"""VIMA-Bench: against the real package where it is installed; what is told where it is not."""
+"""VIMA-Bench: tests against the package if it is installed, and the message if it is not."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ needs_vima_bench = pytest.mark.skipif(
 )
 
 
-def test_a_missing_package_is_an_error_that_says_where_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "vima_bench"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "vima_bench.env", None)
@@ -30,7 +30,7 @@ def test_a_missing_package_is_an_error_that_says_where_to_get_it(monkeypatch: py
     assert "kornia" not in sys.modules
 
 
-def test_an_unknown_level_is_told_with_those_that_exist():
+def test_an_unknown_level_lists_the_known_ones():
     with pytest.raises(ValueError, match="no level 'L5'; it has train, L1, L2, L3, L4"):
         tasks_of("L5")
 
@@ -45,7 +45,7 @@ def test_the_levels_have_the_tasks_of_the_paper():
 
 
 @needs_vima_bench
-def test_the_package_is_left_as_it_was():
+def test_the_import_restores_gym_and_kornia():
     vima_bench()
     assert "kornia" not in sys.modules
     assert "gym" not in sys.modules
@@ -88,8 +88,8 @@ def test_an_episode_fits_the_spec_and_equal_seeds_are_equal():
 
 
 @needs_vima_bench
-def test_the_place_of_an_object_in_an_observation_does_not_tell_its_role():
-    """The package numbers the goal first and what is moved second."""
+def test_the_order_of_objects_does_not_reveal_their_role():
+    """The package numbers the goal first and the target second."""
     environment = VimaBenchConfig(task="visual_manipulation").build()
     try:
         places = []
@@ -130,15 +130,14 @@ def test_expert_demonstrations_also_succeed_from_the_centers_of_bins():
 
 @needs_vima_bench
 @pytest.mark.slow
-def test_demonstrations_are_collected_in_processes_and_read(tmp_path: Path):
-    from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
-
+def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
     from astra.datasets import LeRobotDataset
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.vima_bench.suite import SUITE, VimaBenchOptions
 
     tasks = ("visual_manipulation", "sweep_without_exceeding")
-    folder = collect_vima_bench(
-        CollectVimaBenchConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2, actions="quaternion")
-    )
+    config = CollectConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2)
+    folder = collect(SUITE, config, VimaBenchOptions(actions="quaternion"))
     dataset = LeRobotDataset.open(folder)
     assert len(dataset) == 4
     assert dataset.spec.actions.bins == (50, 100, 50, 50, 50, 50) * 2

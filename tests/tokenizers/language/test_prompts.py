@@ -1,4 +1,4 @@
-"""WordTokenizer and pictures in one prompt, in reading order; what does not fit is told."""
+"""Words and pictures in one prompt, in reading order; pictures that do not match the placeholders are reported."""
 
 from collections.abc import Callable
 from dataclasses import replace

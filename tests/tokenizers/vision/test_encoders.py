@@ -98,5 +98,5 @@ def test_missing_weights_are_refused_and_never_left_random(save_image_model: Cal
 
 
 def test_a_missing_folder_is_reported(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="pretrained model .* not found"):
+    with pytest.raises(FileNotFoundError, match=r"pretrained model .* not found"):
         make("vit", str(tmp_path / "nowhere"))

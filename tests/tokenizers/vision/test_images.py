@@ -57,7 +57,7 @@ def test_a_frame_of_the_mean_color_is_normalized_to_zero():
 
 
 PATCHES: dict[str, Any] = {"tokens": "patches", "patch_size": 8}
-"""4 x 4 patches of pictures of 32 x 32 pixels; those of 16 x 48 have 2 x 6."""
+"""Images of 32 x 32 pixels have 4 x 4 patches; those of 16 x 48 have 2 x 6."""
 
 
 @pytest.mark.parametrize(

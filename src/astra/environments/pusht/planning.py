@@ -23,7 +23,7 @@ from astra.environments.pusht.simulation import SUBSTEP, Simulation
 TIMESTEPS_PER_E_FOLD = 100.0
 """Value of dividing the error by e, in timesteps."""
 ERROR_FLOOR = 0.4
-"""Error in pixels below which improvements stop to pay off."""
+"""Error in pixels below which improvements stop paying off."""
 TRAVEL_SPEED, PUSH_SPEED, START_STOP_TIME = 15.0, 10.0, 4.0
 """Estimated pixels per timestep on the way to a push and in a push, and timesteps to start and stop."""
 BEAM = 96

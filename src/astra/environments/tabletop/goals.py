@@ -59,7 +59,8 @@ class PlacementGoals:
     distractors: list[int] = field(default_factory=list)
     """Indices of objects that must not be at a goal, and of containers that must not hold an object to move."""
     order: Literal["free", "no skipping", "every step"] = "free"
-    """Failure by order: none; reaching a goal of a later stage too early; any step that reaches no goal."""
+    """Rule of order. "no skipping": reaching a goal of a later stage fails. "every step": a step that reaches no goal
+    fails."""
     to_clear: list[Goal] = field(default_factory=list)
     """Goals of the expert for objects that are in the way; success does not depend on them."""
     check_distractors_at_end: bool = False

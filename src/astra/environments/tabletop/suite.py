@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from astra.environments.suite import Goal, Suite, Task
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, Tabletop, TabletopConfig
+from astra.environments.tabletop.expert import TabletopExpert
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.environments.tabletop.prompt_blind import Oracle
 from astra.trajectory import TrajectorySpec
 
 
@@ -58,5 +58,5 @@ SUITE = Suite(
     levels=("L1", "L2", "L3", "L4"),
     training_level="train",
     controls=("shuffled", "blank"),
-    make_expert=Oracle,
+    make_expert=TabletopExpert,
 )

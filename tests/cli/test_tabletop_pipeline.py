@@ -1,4 +1,4 @@
-"""The road through the command line on the tabletop, tiny: demonstrations, training, evaluation by level, report."""
+"""The tabletop pipeline on the command line, tiny: demonstrations, training, evaluation by level, report."""
 
 import json
 import shutil
@@ -40,13 +40,13 @@ def test_rollouts_during_training_are_recorded(run_folder: Path) -> None:
     assert kept["seeds"] == [200_000, 200_001]
 
 
-def test_policy_and_controls_are_measured_by_level_and_task(
+def test_policy_and_controls_are_evaluated_by_level_and_task(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from astra.cli.main import main
 
     asked = ("--levels", "L1", "L2", "--tasks", *TASKS, "--episodes", "2", "--videos", "1", "--num-envs", "4")
-    agents = ("policy", "shuffled", "blank", "floor", "expert")
+    agents = ("policy", "shuffled", "blank", "no-op", "expert")
     assert main(["evaluate", str(run_folder), *asked, "--agents", *agents]) == 0
     assert "visual_manipulation" in capsys.readouterr().out
     infos = {}
@@ -59,7 +59,7 @@ def test_policy_and_controls_are_measured_by_level_and_task(
         }
         assert set(infos[name]["per_group"]) == {"L1", "L2"}
     assert infos["expert"]["overall"]["pc_success"] == 100
-    assert infos["floor"]["overall"]["pc_success"] == 0
+    assert infos["no-op"]["overall"]["pc_success"] == 0
     told = [episode["instruction"] for episode in infos["policy"]["episodes"]]
     assert told == [episode["environment_instruction"] for episode in infos["policy"]["episodes"]]
     assert told != [episode["instruction"] for episode in infos["shuffled"]["episodes"]]
@@ -70,12 +70,12 @@ def test_policy_and_controls_are_measured_by_level_and_task(
     assert "shuffled" in html
 
 
-def test_first_choices_are_laid_beside_those_of_held_out_demonstrations(
+def test_the_open_loop_error_is_measured_on_held_out_demonstrations(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from astra.cli.main import main
 
-    asked = ["inspect", "choices", str(run_folder / "checkpoints" / "last")]
+    asked = ["inspect", "open-loop", str(run_folder / "checkpoints" / "last")]
     assert main([*asked, "--format", "json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["episodes"] == 1
@@ -88,13 +88,13 @@ def test_first_choices_are_laid_beside_those_of_held_out_demonstrations(
     assert "none" in capsys.readouterr().err
 
 
-def test_first_choices_need_a_run_to_tell_what_was_held_out(
+def test_the_open_loop_error_needs_a_run_that_knows_its_held_out_episodes(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from astra.cli.main import main
 
     alone = shutil.copytree(run_folder / "checkpoints" / "last" / "policy", tmp_path / "policy")
-    assert main(["inspect", "choices", str(alone)]) == 2
+    assert main(["inspect", "open-loop", str(alone)]) == 2
     assert "lies in no run" in capsys.readouterr().err
 
 
@@ -103,12 +103,11 @@ def test_first_choices_need_a_run_to_tell_what_was_held_out(
     [
         (["--levels", "L7"], "not at 'L7'"),
         (["--tasks", "juggle"], "no task 'juggle'"),
-        (["--agents", "swapped"], "no pairs of goals"),
-        (["--max-timesteps", "9"], "sets the length of each episode itself"),
+        (["--agents", "swapped"], "no control 'swapped'; its controls are shuffled, blank"),
         (["--episodes", "0"], "at least one episode per task"),
     ],
 )
-def test_what_the_tabletop_does_not_have_is_named(
+def test_options_that_the_tabletop_does_not_have_are_refused(
     run_folder: Path, asked: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from astra.cli.main import main
@@ -117,7 +116,7 @@ def test_what_the_tabletop_does_not_have_is_named(
     assert message in capsys.readouterr().err
 
 
-def test_contrast_and_augmentation_are_switched_on_for_a_run_that_has_neither(run_folder: Path) -> None:
+def test_contrast_and_augmentation_can_be_added_to_an_experiment_without_them(run_folder: Path) -> None:
     from astra.cli.main import main
 
     data, run = str(run_folder.parent / "data"), run_folder.parent / "contrast"

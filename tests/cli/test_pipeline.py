@@ -1,4 +1,4 @@
-"""The main road through the command line, tiny: demonstrations, training, resume, evaluation, report."""
+"""The pipeline on the command line, tiny: demonstrations, training, resume, evaluation, report."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ TINY = [
 
 
 def write_demonstrations(folder: Path, actions: int = 2) -> Path:
-    """Write data that look like Push-T's for both goals, and mean nothing."""
+    """Write random data in the format of Push-T for both goals."""
     from astra.datasets import DatasetWriter, Episode
     from astra.environments.pusht.environment import observe_state
     from astra.environments.pusht.geometry import GOAL_POSES
@@ -33,7 +33,7 @@ def write_demonstrations(folder: Path, actions: int = 2) -> Path:
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from astra.cli.main import main
 
-    folder = tmp_path_factory.mktemp("road")
+    folder = tmp_path_factory.mktemp("pipeline")
     data = write_demonstrations(folder / "data")
     arguments = ["train", "pusht-expert", "--dataset", str(data), "--output", str(folder / "run"), *TINY]
     assert main(arguments) == 0
@@ -50,13 +50,13 @@ def test_training_leaves_a_run_folder(run_folder: Path) -> None:
 
 
 @pytest.mark.simulator
-def test_evaluation_and_report_follow(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
 
-    agents = ("--agents", "policy", "swapped", "floor")
+    agents = ("--agents", "policy", "swapped", "no-op")
     sizes = ("--episodes", "4", "--max-timesteps", "6", "--num-envs", "2", "--videos", "1")
-    assert main(["evaluate", str(run_folder), *agents, *sizes]) == 0
+    assert main(["evaluate", str(run_folder), "--suite", "pusht", *agents, *sizes]) == 0
     assert "swapped" in capsys.readouterr().out
     info = json.loads((run_folder / "eval" / "eval_info.json").read_text())
     assert info["overall"]["n_episodes"] == 4
@@ -75,29 +75,27 @@ def test_evaluation_and_report_follow(run_folder: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.simulator
-def test_policy_for_another_robot_is_refused_by_the_simulator(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_policy_for_another_robot_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
 
     data = write_demonstrations(tmp_path / "data", actions=3)
     assert main(["train", "own-data", "--dataset", str(data), "--output", str(tmp_path / "run"), *TINY]) == 0
-    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "1"]) == 2
+    assert main(["evaluate", str(tmp_path / "run"), "--suite", "pusht", "--episodes", "1"]) == 2
     assert "3 action dimensions" in capsys.readouterr().err
 
 
-def test_simulator_that_is_not_installed_is_named_with_its_install_command(
+def test_a_missing_simulator_is_refused_with_its_install_command(
     run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from astra.cli.main import main
 
     monkeypatch.setitem(sys.modules, "gym_pusht.envs.pusht", None)
-    assert main(["evaluate", str(run_folder), "--episodes", "1"]) == 2
+    assert main(["evaluate", str(run_folder), "--suite", "pusht", "--episodes", "1"]) == 2
     assert "pip install '.[pusht]'" in capsys.readouterr().err
 
 
-def test_folder_of_another_run_is_left_as_it_is(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_of_another_run_is_not_changed(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import main
 
     before = {path: path.read_bytes() for path in run_folder.rglob("*.json")}
@@ -138,7 +136,7 @@ def test_bad_input_is_one_message_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unknown_field_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_field_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import main
 
     with pytest.raises(SystemExit) as stop:
@@ -147,7 +145,7 @@ def test_unknown_field_is_refused_with_the_nearest(capsys: pytest.CaptureFixture
     assert "--policy.width" in capsys.readouterr().err
 
 
-def test_help_tells_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import COMMANDS, main
 
     assert main(["--help"]) == 0

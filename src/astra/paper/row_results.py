@@ -1,4 +1,4 @@
-"""What the finished runs of a row say: their small files in results/, read back."""
+"""Evaluations of the finished runs of a row, read from results/."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,33 +14,34 @@ from astra.paper.table import Column
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """The evaluations of one row's finished runs."""
+class RowResults:
+    """Episodes of the finished runs of one row."""
 
     folder: Path
+    """Folder that holds one folder per training seed."""
     episodes: Mapping[int, Sequence[Mapping[str, Any]]]
-    """By training seed, what `eval_info.json` keeps of every episode."""
+    """Result of every evaluation episode, by training seed."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Training seeds that are finished."""
+        """Training seeds of the finished runs."""
         return tuple(self.episodes)
 
     def values(self, column: Column, seeds: Sequence[int]) -> Float[np.ndarray, "K E"]:
-        """Give every seed's and episode's number for a column, in percent; no episodes: the world lacks the group."""
+        """Return the numbers of a column in percent, one line per seed; no episodes: the suite lacks the group."""
         lines = [[100 * _number(episode, column) for episode in self._of(column, seed)] for seed in seeds]
         return np.array(lines, np.float64).reshape(len(seeds), -1)
 
-    def strata(self, column: Column) -> list[str]:
-        """Name the task of each of a column's episodes."""
+    def tasks(self, column: Column) -> list[str]:
+        """Return the task of each episode of a column."""
         return [episode["task"] for episode in self._of(column, self.seeds[0])]
 
     def _of(self, column: Column, seed: int) -> list[Mapping[str, Any]]:
         return [each for each in self.episodes[seed] if not column.group or each.get("group") == column.group]
 
 
-def read_row(folder: Path) -> Measured | None:
-    """Read all finished seeds of a row; None where there are none.
+def read_row(folder: Path) -> RowResults | None:
+    """Read the finished runs of a row; None: there are none.
 
     Raises:
         ValueError: if a file is damaged.
@@ -51,14 +52,14 @@ def read_row(folder: Path) -> Measured | None:
             episodes[int(run.name)] = read_kept(run)["episodes"]
         except (OSError, EOFError, KeyError, ValueError) as error:
             raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
-    return Measured(folder=folder, episodes=episodes) if episodes else None
+    return RowResults(folder=folder, episodes=episodes) if episodes else None
 
 
-def check_same_episodes(rows: Mapping[str, Measured]) -> None:
-    """Check that every run of every row played the same episodes, without which nothing can be paired.
+def check_same_episodes(rows: Mapping[str, RowResults]) -> None:
+    """Check that all runs of all rows were evaluated on the same episodes, as paired differences need.
 
     Raises:
-        ValueError: naming two runs that did not.
+        ValueError: if two runs were not; it names them.
     """
     first: tuple[str, list[tuple[Any, ...]]] | None = None
     for row in rows.values():
@@ -68,8 +69,8 @@ def check_same_episodes(rows: Mapping[str, Measured]) -> None:
                 first = str(row.folder / str(seed)), played
             elif played != first[1]:
                 raise ValueError(
-                    f"{row.folder / str(seed)} was measured on other episodes than {first[0]}: remove one of them and "
-                    f"run it again"
+                    f"{row.folder / str(seed)} was evaluated on other episodes than {first[0]}: remove one of the two "
+                    f"folders and run it again"
                 )
 
 
