@@ -282,7 +282,7 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
         (dict(positions="learned", window=3), "window needs positions='relative'"),
         (dict(chunk_size=2, decoding=3), "between 1 and the chunk size 2, got 3"),
         (dict(actions="continuous", soft_labels=1.0), "soft_labels=1.0"),
-        (dict(reference_state="observation.hand"), "from 'observation.hand'; .* observation.state"),
+        (dict(reference_state="observation.hand"), "relative to 'observation.hand'; .* observation.state"),
     ],
 )
 def test_contradicting_options_are_refused(
