@@ -30,7 +30,9 @@ def tabletop(
     from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
 
     if output is not None and not controls:
-        raise ValueError("--output is for the results of --controls: give a number of episodes by --controls, or leave --output out")
+        raise ValueError(
+            "--output is for the results of --controls: give a number of episodes by --controls, or leave --output out"
+        )
     levels = (level,) if level else ("L1", "L2", "L3", "L4")
     if controls:
         rows = measure_controls(ControlsConfig(episodes=controls, levels=levels, seed=seed, workers=workers))

@@ -62,7 +62,9 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
         ValueError: for an unknown level, or if there are no episodes.
     """
     if config.episodes < 1 or config.workers < 1:
-        raise ValueError(f"controls need at least one episode and one worker, got {config.episodes} and {config.workers}")
+        raise ValueError(
+            f"controls need at least one episode and one worker, got {config.episodes} and {config.workers}"
+        )
     for level in config.levels:
         TabletopConfig(level=level).build()
     cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
