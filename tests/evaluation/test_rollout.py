@@ -1,4 +1,5 @@
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_an_agent_with_another_instruction_keeps_it_through_a_chain(world: Modul
 def test_an_expert_is_made_anew_for_each_instruction(world: ModuleType) -> None:
     made: list[int] = []
 
-    def make(seed: int) -> object:
+    def make(seed: int) -> Any:
         made.append(seed)
         return world.Guide(seed)
 

@@ -122,6 +122,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
         [
             ("policy", str(policy_folder(path))),
             ("code version", str(config.get("code_version"))),
+            ("suite", policy.spec.suite or "not known"),
             ("states", ", ".join(f"{name} ({size})" for name, size in policy.spec.states.items())),
             ("images", ", ".join(f"{name} {size}" for name, size in policy.spec.images.items()) or "none"),
             ("actions", ", ".join(policy.spec.actions.names)),
