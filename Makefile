@@ -1,14 +1,14 @@
-# Every target makes its own .venv where that is missing or older than what it is made from.
+# Every target builds .venv first if it is missing or older than its inputs.
 #
-#   make demo   [MINUTES=2]   expert data, training, evaluation and report under runs/demo
-#   make test                 the fast tests             make test-slow   the others
-#   make test-distributed     two processes train and evaluate Push-T, under runs/distributed
-#   make check                lint, types, layers, spelling, dependencies
-#   make docs                 the documentation site, in site/
-#   make format               apply the formatter        make setup, make clean
+#   make demo   [MINUTES=2]   collect, train, evaluate and report under runs/demo
+#   make test                 fast tests                 make test-slow   slow tests
+#   make test-distributed     train and evaluate Push-T in two processes, under runs/distributed
+#   make check                lint, types, import layers, spelling, dependencies
+#   make docs                 documentation site, in site/
+#   make format               format the code            make setup, make clean
 #
-#   PYTHON=python3.12   which Python, 3.11 to 3.13; found by itself
-#   TORCH=cpu|cuda      which build of PyTorch; kept until told otherwise, CPU at first
+#   PYTHON=python3.12   Python 3.11 to 3.13; found automatically
+#   TORCH=cpu|cuda      PyTorch build; CPU at first, then the last choice
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$python -c 'import sys, venv, ensurepip; \
 	(3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && break; done)
@@ -60,7 +60,7 @@ format: $(READY)
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt scripts/install.py
-	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 with venv found: say which by make PYTHON=..." >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 with venv was found: choose one with make PYTHON=..." >&2; exit 2; }
 	@test -z "$(filter-out $(READY),$(wildcard .venv/.ready-*))" || rm -rf .venv
 	@echo "[1/4] making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv

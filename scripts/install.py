@@ -1,12 +1,12 @@
-"""Installs Astra with everything for development into the environment of the Python that runs this file.
+"""Install Astra with all development tools into the environment of the Python that runs this file.
 
     python scripts/install.py cpu|cuda
 
 It differs from `pip install -c constraints.txt -e .[dev]` in two points:
 
-- PyPI's PyTorch for Linux is a CUDA build of several gigabytes. `cpu` takes the CPU build wherever PyTorch's own index,
-  or one that pip is configured with, has it.
-- gym-pusht asks for opencv-python, which needs libGL. Where that is missing, the headless build takes its place.
+- PyPI's PyTorch for Linux is a CUDA build of several gigabytes. `cpu` installs the CPU build if PyTorch's own index, or
+  one that pip is configured with, has it.
+- gym-pusht requires opencv-python, which needs libGL. Without libGL, the headless build is installed instead.
 """
 
 import subprocess
@@ -21,19 +21,19 @@ CONNECT_SECONDS = 5
 
 
 def main(build: str) -> None:
-    """Install in three steps; each can be repeated."""
+    """Install PyTorch, then Astra, then check OpenCV; each step can be repeated."""
     if build not in ("cpu", "cuda"):
-        sys.exit(f"got TORCH={build}, expected cpu or cuda")
+        sys.exit(f"got TORCH={build}, expected TORCH=cpu or TORCH=cuda")
     index = ["--extra-index-url", CPU_INDEX] if build == "cpu" and _reachable(f"{CPU_INDEX}/torch/") else []
     source = CPU_INDEX if index else "pip's own index"
-    print(f"[2/4] installing PyTorch, {build} build, from {source}: some minutes at first", flush=True)
+    print(f"[2/4] installing PyTorch, {build} build, from {source}: takes some minutes the first time", flush=True)
     _pip("install", "torch", *index, "--constraint", "constraints.txt")
     print("[3/4] installing Astra and its tools", flush=True)
     _pip("install", "--editable", ".[dev]", *index, "--constraint", "constraints.txt")
-    print("[4/4] trying OpenCV", flush=True)
+    print("[4/4] checking OpenCV", flush=True)
     if not _opencv_loads():
         headless = f"opencv-python-headless=={version('opencv-python')}"
-        print(f"      it does not load here: {headless} takes its place", flush=True)
+        print(f"      it does not load here: installing {headless} instead", flush=True)
         _pip("uninstall", "--yes", "opencv-python")
         _pip("install", "--no-deps", "--force-reinstall", headless)
 
@@ -53,7 +53,7 @@ def _opencv_loads() -> bool:
 def _pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", *arguments]
     if subprocess.run(command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, check=False).returncode:
-        sys.exit("the installation failed: pip's message stands above; `make setup` tries again")
+        sys.exit("the installation failed, see pip's message above; try again with `make setup`")
 
 
 if __name__ == "__main__":

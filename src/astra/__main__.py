@@ -1,4 +1,4 @@
-"""`python -m astra`, for launchers that start modules: `accelerate launch -m astra train EXPERIMENT`."""
+"""Entry point of `python -m astra`, for launchers: `accelerate launch -m astra train EXPERIMENT`."""
 
 import sys
 

@@ -14,7 +14,7 @@ def trained(folder: Path, **training: Any) -> Path:
     from astra.datasets import DatasetWriter, Episode
     from astra.experiments.experiment import Experiment, run_training
     from astra.policies.astra import AstraConfig
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     chance = np.random.default_rng(0)
     with DatasetWriter(folder / "data", fps=5.0) as writer:
@@ -97,14 +97,14 @@ def test_the_command_tells_them_and_what_it_cannot_look_at(tmp_path: Path, capsy
 
     with_contrast = trained(tmp_path / "contrast", contrastive=ContrastiveConfig())
     capsys.readouterr()
-    run(["contrast", str(with_contrast), "--batches", "8"])
+    run(["gradient-interference", str(with_contrast), "--batches", "8"])
     told = capsys.readouterr().out
     assert "Update 2, 8 batches of 5" in told
     assert "alpha = 0.1" in told
     with pytest.raises(ValueError, match="at least 8"):
-        run(["contrast", str(with_contrast), "--batches", "0"])
+        run(["gradient-interference", str(with_contrast), "--batches", "0"])
     (with_contrast / "config.json").rename(tmp_path / "config.json")
     with pytest.raises(FileNotFoundError, match="a policy without its run"):
-        run(["contrast", str(with_contrast)])
+        run(["gradient-interference", str(with_contrast)])
     with pytest.raises(ValueError, match="did not learn by contrast"):
-        run(["contrast", str(trained(tmp_path / "cloning"))])
+        run(["gradient-interference", str(trained(tmp_path / "cloning"))])

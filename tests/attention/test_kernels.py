@@ -10,31 +10,31 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from astra.attention.kernels.batch import Rows, SharedPrompt
+    from astra.attention.kernels.layout import Rows, SharedPrompt
     from astra.attention.layers import Kernel
 
 H, D = 2, 8
 
 
 class DenseReference:
-    """Scores of every row against every column of its own trajectory, in the plainest way."""
+    """Explicit scores of every row against every column of its own trajectory."""
 
     def __init__(self, rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> None:
         self.rows, self.prompt, self.mask = rows, prompt, mask
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
         rows, of = self.rows, self.prompt.of
         num_prompt, num_context = rows.prompts * rows.prompt, rows.batch * rows.context
         prompts = keys_values[:num_prompt].view(rows.prompts, rows.prompt, 2, H, -1)
         contexts = keys_values[num_prompt:].view(rows.batch, rows.context, 2, H, -1)
         outputs = []
-        if q_read is not None and len(q_read) == num_prompt + num_context:
-            q = q_read[:num_prompt].view(rows.prompts, rows.prompt, H, -1)
+        if q_keyed is not None and len(q_keyed) == num_prompt + num_context:
+            q = q_keyed[:num_prompt].view(rows.prompts, rows.prompt, H, -1)
             outputs.append(self.attend(q, prompts, self.prompt.mask).flatten(0, 1))
-            q_read = q_read[num_prompt:]
+            q_keyed = q_keyed[num_prompt:]
         own = torch.cat([prompts if of is None else prompts[of], contexts], dim=1)
-        if q_read is not None:
-            q = q_read.view(rows.batch, rows.context, H, -1)
+        if q_keyed is not None:
+            q = q_keyed.view(rows.batch, rows.context, H, -1)
             outputs.append(self.attend(q, own, self.mask[:, :, : rows.context]).flatten(0, 1))
         if q_queries is not None:
             q = q_queries.view(rows.batch, rows.queries, H, -1)
@@ -47,21 +47,21 @@ class DenseReference:
         return torch.einsum("bhrs,bshd->brhd", scores.softmax(-1), values).flatten(2)
 
 
-def chunked(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    from astra.attention.kernels.batch import RowBlockKernel
+def row_blocks(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
+    from astra.attention.kernels.row_blocks import RowBlockKernel
 
     return RowBlockKernel(rows, prompt, mask, (), heads=H, dropout=0.0)
 
 
 def packed(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    from astra.attention.kernels.batch import PackedKernel
+    from astra.attention.kernels.packed import PackedKernel
 
     return PackedKernel(rows, prompt, mask, 2 if rows.batch % 2 == 0 else rows.batch, heads=H, dropout=0.0)
 
 
 def by_weights(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-    """The path that dropout takes, with nothing dropped."""
-    from astra.attention.kernels.batch import RowBlockKernel
+    """The path of dropout, with nothing dropped."""
+    from astra.attention.kernels.row_blocks import RowBlockKernel
 
     return RowBlockKernel(rows, prompt, mask, (), heads=H, dropout=1e-9)
 
@@ -76,13 +76,13 @@ shapes = st.fixed_dictionaries(
         P=st.integers(1, 3),
         window=st.sampled_from([None, 1, 2]),
         head_masks=st.booleans(),
-        reads=st.sampled_from(["all", "context", "queries"]),
+        wanted=st.sampled_from(["all", "context", "queries"]),
         seed=st.integers(0, 2**31),
     )
 )
 
 
-@pytest.mark.parametrize("make", [chunked, packed, by_weights])
+@pytest.mark.parametrize("make", [row_blocks, packed, by_weights])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @settings(max_examples=8)
 @given(shape=shapes)
@@ -93,21 +93,35 @@ def test_kernels_equal_the_dense_reference(
 
 
 @pytest.mark.parametrize("T", [7, 12])
-def test_chunks_of_timesteps_equal_the_dense_reference(T: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_blocks_equal_the_dense_reference(T: int, monkeypatch: pytest.MonkeyPatch) -> None:
     import astra.attention.kernels.row_blocks
-    from astra.attention.kernels.batch import RowBlockKernel
+    from astra.attention.kernels.row_blocks import RowBlockKernel, cut_rows
+    from astra.attention.masks import split_mask
 
     monkeypatch.setattr(astra.attention.kernels.row_blocks, "FEWEST_COLUMNS", 10)
 
     def make(rows: "Rows", prompt: "SharedPrompt", mask: Tensor) -> "Kernel":
-        cut = astra.attention.kernels.row_blocks.row_blocks_of.__wrapped__
-        row_blocks = cut(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
-        assert len(row_blocks) > 2
-        return RowBlockKernel(rows, prompt, mask, row_blocks, heads=H, dropout=0.0)
+        _, _, allowed = split_mask(rows.prompt, 2, 3, T, rows.queries // T, actions=T - 1)
+        parts = allowed.split([rows.context, rows.queries])
+        blocks = cut_rows(*parts, T, 5, asked=rows.queries // T)
+        assert len(blocks) > 2
+        return RowBlockKernel(rows, prompt, mask, blocks, heads=H, dropout=0.0)
 
-    for reads in ("all", "context", "queries"):
+    for wanted in ("all", "context", "queries"):
         compare(
-            make, torch.float64, 1e-10, L=3, M=2, N=3, T=T, B=3, P=2, window=None, head_masks=True, reads=reads, seed=0
+            make,
+            torch.float64,
+            1e-10,
+            L=3,
+            M=2,
+            N=3,
+            T=T,
+            B=3,
+            P=2,
+            window=None,
+            head_masks=True,
+            wanted=wanted,
+            seed=0,
         )
 
 
@@ -124,11 +138,11 @@ def compare(
     P: int,
     window: int | None,
     head_masks: bool,
-    reads: str,
+    wanted: str,
     seed: int,
     backward: bool = True,
 ) -> None:
-    from astra.attention.kernels.batch import Rows, SharedPrompt
+    from astra.attention.kernels.layout import Rows, SharedPrompt
     from astra.attention.masks import additive, split_mask
 
     torch.manual_seed(seed)
@@ -144,13 +158,13 @@ def compare(
     prompt_mask = additive((torch.rand(P, 1, L, L) < 0.8) | torch.eye(L, dtype=torch.bool), dtype)
     prompt = SharedPrompt(torch.zeros(P, L, D, dtype=dtype), prompt_mask, of)
 
-    num_read = {"all": rows.read, "context": B * num_context, "queries": 0}[reads]
-    inputs = [torch.randn(n, width, dtype=dtype) for n, width in [(num_read, D), (B * T * N, D), (rows.read, 2 * D)]]
-    weights = torch.randn(num_read + B * T * N, D, dtype=dtype)
+    num_keyed = {"all": rows.keyed, "context": B * num_context, "queries": 0}[wanted]
+    inputs = [torch.randn(n, width, dtype=dtype) for n, width in [(num_keyed, D), (B * T * N, D), (rows.keyed, 2 * D)]]
+    weights = torch.randn(num_keyed + B * T * N, D, dtype=dtype)
 
     def run(make: Callable[..., "Kernel"]) -> list[Tensor]:
         leaves = [tensor.clone().requires_grad_(backward) for tensor in (*inputs, mask)]
-        outputs = make(rows, prompt, leaves[3])(leaves[0] if num_read else None, *leaves[1:3])
+        outputs = make(rows, prompt, leaves[3])(leaves[0] if num_keyed else None, *leaves[1:3])
         if backward:
             (outputs * weights).sum().backward()
         return [outputs.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
@@ -173,20 +187,20 @@ SIZES: dict[str, Any] = dict(L=3, M=2, N=3, T=5, B=3, P=2, window=None, seed=0)
 
 @pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")  # PyTorch warns that it is not compiled
 @pytest.mark.parametrize("head_masks", [True, False])
-@pytest.mark.parametrize("reads", ["all", "queries"])
-def test_flex_attention_equals_the_dense_reference(head_masks: bool, reads: str) -> None:
+@pytest.mark.parametrize("wanted", ["all", "queries"])
+def test_flex_attention_equals_the_dense_reference(head_masks: bool, wanted: str) -> None:
     from torch.nn.attention.flex_attention import flex_attention
 
     with torch.no_grad():  # on a CPU it has no backward pass
         make = flexible(flex_attention)
-        compare(make, torch.float32, 1e-5, **SIZES, head_masks=head_masks, reads=reads, backward=False)
+        compare(make, torch.float32, 1e-5, **SIZES, head_masks=head_masks, wanted=wanted, backward=False)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")
 def test_compiled_flex_attention_equals_the_dense_reference() -> None:
     with torch.no_grad():
-        compare(flexible(None), torch.float32, 1e-5, **SIZES, head_masks=False, reads="all", backward=False)
+        compare(flexible(None), torch.float32, 1e-5, **SIZES, head_masks=False, wanted="all", backward=False)
 
 
 def test_where_flex_attention_does_not_run_dense_attention_does() -> None:
@@ -194,7 +208,7 @@ def test_where_flex_attention_does_not_run_dense_attention_does() -> None:
         raise RuntimeError("no compiler")
 
     with pytest.warns(UserWarning, match="does not run here.*no compiler"):
-        compare(flexible(fails), torch.float64, 1e-10, **SIZES, head_masks=True, reads="all")
+        compare(flexible(fails), torch.float64, 1e-10, **SIZES, head_masks=True, wanted="all")
 
 
 def test_dropping_drops_the_share_and_keeps_the_mean() -> None:

@@ -67,7 +67,7 @@ def test_a_written_table_names_the_command_and_no_folder_of_the_machine(reposito
         (["table1", "--seeds", "-1"], "--seeds must be one or more numbers from 0, got [-1]"),
         (["scaling", "--scale", "paper"], "compares no sizes"),
         (["table6"], "pusht_cchi_v7_replay"),
-        ([], "say what table"),
+        ([], "no table was given"),
     ],
 )
 def test_bad_input_is_one_message(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

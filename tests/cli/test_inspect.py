@@ -11,7 +11,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_mask_as_json_is_the_matrix_with_labels(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mask_as_json_is_the_matrix_with_labels(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.attention.masks import trajectory_mask
 
     sizes = ("--prompt", "2", "--states", "1", "--actions", "2", "--timesteps", "2")
@@ -24,7 +24,7 @@ def test_mask_as_json_is_the_matrix_with_labels(capsys: pytest.CaptureFixture[st
     assert drawn["matrix"] == trajectory_mask(2, 1, 2, 2, num_queries=2).int().tolist()
 
 
-def test_mask_without_queries_and_with_a_window(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mask_without_queries_and_with_a_window_is_that_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.attention.masks import trajectory_mask
 
     sizes = ("--prompt", "1", "--states", "1", "--actions", "1", "--timesteps", "3")
@@ -32,7 +32,7 @@ def test_mask_without_queries_and_with_a_window(capsys: pytest.CaptureFixture[st
     assert torch.equal(torch.tensor(drawn["matrix"]).bool(), trajectory_mask(1, 1, 1, 3, window=2))
 
 
-def test_mask_in_text_has_one_line_per_token(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_mask_as_text_has_one_line_per_token(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "mask", "--prompt", "1", "--states", "1", "--actions", "1", "--timesteps", "1").splitlines()
     assert [line.split() for line in lines] == [
         ["p1", "s1,1", "q1,1", "a1,1"],
@@ -43,7 +43,7 @@ def test_mask_in_text_has_one_line_per_token(capsys: pytest.CaptureFixture[str])
     ]
 
 
-def test_params_as_json_hold_the_papers_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_params_as_json_have_the_sizes_of_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(printed(capsys, "params", "--format", "json"))
     counts = {row["name"]: row["trunk_parameters"] for row in rows}
     assert counts["astra-19m"] == 19_439_616
@@ -60,7 +60,7 @@ def test_params_as_json_hold_the_papers_sizes(capsys: pytest.CaptureFixture[str]
         (["mask2"], "did you mean 'mask'"),
         (["dataset", "nowhere"], "nowhere"),
         (["checkpoint", "nowhere"], "nowhere"),
-        ([], "say what"),
+        ([], "no thing to inspect was given"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

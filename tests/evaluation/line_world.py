@@ -101,8 +101,7 @@ class Brief(Line):
 
 
 class Walker(Policy[Any]):
-    """Walks towards the goal of its instruction, with noise of each environment's own generator, and keeps what it
-    observed."""
+    """Walks to the goal of its instruction, with noise of each environment's generator; keeps its observations."""
 
     def __init__(self, step: float = 0.4, history: int = Line.max_timesteps) -> None:
         """Make the policy; a longer history is an error."""

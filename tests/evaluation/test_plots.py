@@ -52,12 +52,12 @@ def test_result_bars_show_each_agents_value_and_interval() -> None:
             scores={"reward": bootstrap_interval([successes / 10, 1.0])},
             mean_timesteps=5,
         )
-        for agent, successes in (("policy", 7), ("floor", 0))
+        for agent, successes in (("policy", 7), ("no-op", 0))
     }
     figure = result_bars(summaries)
     reward, success = figure.axes
     assert [bar.get_width() for bar in success.patches] == [0.7, 0.0]  # pyright: ignore[reportAttributeAccessIssue]
-    assert [label.get_text() for label in reward.get_yticklabels()] == ["policy", "floor"]
+    assert [label.get_text() for label in reward.get_yticklabels()] == ["policy", "no-op"]
     interval = np.asarray(success.get_lines()[0].get_xdata())
     assert tuple(interval) == (summaries["policy"].success.low, summaries["policy"].success.high)
     assert png(figure).startswith(b"\x89PNG")

@@ -22,7 +22,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     from astra.experiments import EXPERIMENTS
     from astra.policies.astra import AstraConfig
     from astra.storage.config_json import from_json, to_json
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     made = EXPERIMENTS[name].make()
     assert from_json(AstraConfig, to_json(made.policy)) == made.policy
@@ -34,6 +34,26 @@ def test_list_is_complete_and_every_run_has_a_note() -> None:
 
     assert len(names()) == 14
     for named in EXPERIMENTS.values():
-        assert named.note
+        assert named.notes
         assert named.row
         assert dataclasses.is_dataclass(named.make())
+
+
+def test_every_note_is_the_docstring_of_its_function() -> None:
+    import importlib
+    import inspect
+
+    from astra.experiments import EXPERIMENTS
+
+    for named in EXPERIMENTS.values():
+        function = getattr(importlib.import_module(named.make.module), named.make.name)
+        assert named.notes == inspect.getdoc(function)
+
+
+def test_a_function_that_does_not_exist_is_refused() -> None:
+    from astra.lazy_function import LazyFunction
+
+    with pytest.raises(ValueError, match="has no function 'pushed'"):
+        _ = LazyFunction("astra.experiments.pusht", "pushed").docstring
+    with pytest.raises(ValueError, match=r"no module astra\.experiments\.pushed"):
+        _ = LazyFunction("astra.experiments.pushed", "pushed").docstring

@@ -9,7 +9,7 @@ import torch
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> str:
-    """A tiny ViT with random weights, as a pretrained one lies on disk."""
+    """Write a tiny ViT with random weights in the format of a pretrained one."""
     from transformers import ViTConfig, ViTModel
 
     config = ViTConfig(
@@ -21,7 +21,7 @@ def encoder(tmp_path: Path) -> str:
 
 @pytest.fixture
 def demonstrations(tmp_path: Path) -> Path:
-    """Three episodes of random frames."""
+    """Write three episodes of random frames."""
     from astra.datasets import DatasetWriter, Episode
 
     random = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
     from astra.policies.astra import AstraConfig
     from astra.tokenizers.states import StateConfig
     from astra.tokenizers.vision.images import ImageConfig
-    from astra.training.train import TrainingConfig
+    from astra.training.config import TrainingConfig
 
     images = ImageConfig(encoder="vit", image_size=32, pretrained=encoder, frozen=True)
     made = module.Experiment(

@@ -1,4 +1,4 @@
-"""The table that the tests of comparisons share."""
+"""The tiny table that these tests share."""
 
 import importlib
 from types import ModuleType
@@ -7,6 +7,6 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def world() -> ModuleType:
-    """`tiny_table`, imported when the shape checks are on."""
+def tiny_table() -> ModuleType:
+    """Import `tiny_table` when the shape checks are on."""
     return importlib.import_module("tests.paper.tiny_table")

@@ -11,18 +11,18 @@ from PIL import Image
 
 
 @pytest.fixture
-def results(world: ModuleType, tmp_path: Path) -> Path:
+def results(tiny_table: ModuleType, tmp_path: Path) -> Path:
     for seed in range(3):
-        world.write_results(tmp_path, "astra", seed, [True] * 8 + [False] * 2)
-        world.write_results(tmp_path, "gato", seed, [True] * 4 + [False] * 6)
-    world.write_results(tmp_path, "astra-mask-alone", 1, [True] * 5 + [False] * 5)
+        tiny_table.write_results(tmp_path, "astra", seed, [True] * 8 + [False] * 2)
+        tiny_table.write_results(tmp_path, "gato", seed, [True] * 4 + [False] * 6)
+    tiny_table.write_results(tmp_path, "astra-mask-alone", 1, [True] * 5 + [False] * 5)
     return tmp_path
 
 
-def test_every_number_has_its_interval_its_seeds_and_its_difference(world: ModuleType, results: Path) -> None:
+def test_every_number_has_its_interval_its_seeds_and_its_difference(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.report import make_report
 
-    report = make_report(world.tiny(), "cpu", results)
+    report = make_report(tiny_table.tiny(), "cpu", results)
     cells = {(cell.row.key, cell.column.name): cell for row in report.cells for cell in row}
     gato = cells["gato", "success"]
     assert gato.ours is not None
@@ -31,17 +31,17 @@ def test_every_number_has_its_interval_its_seeds_and_its_difference(world: Modul
     assert 5 <= gato.ours.low < 40 < gato.ours.high <= 75
     assert gato.difference.value == pytest.approx(-40)
     assert gato.difference.low < -40 < gato.difference.high < 0
-    assert gato.against == "Astra"
+    assert gato.baseline == "Astra"
     score = cells["gato", "score"].ours
     assert score is not None
     assert score.value == pytest.approx(45)
 
 
-def test_a_row_with_fewer_seeds_is_compared_over_those_that_both_have(world: ModuleType, results: Path) -> None:
+def test_a_row_with_fewer_seeds_is_compared_over_those_that_both_have(tiny_table: ModuleType, results: Path) -> None:
     from astra.evaluation.success import wilson_interval
     from astra.paper.report import make_report
 
-    report = make_report(world.tiny(), "cpu", results)
+    report = make_report(tiny_table.tiny(), "cpu", results)
     (cell,) = (c for row in report.cells for c in row if (c.row.key, c.column.name) == ("astra-mask-alone", "success"))
     assert cell.ours is not None
     assert cell.difference is not None
@@ -50,16 +50,16 @@ def test_a_row_with_fewer_seeds_is_compared_over_those_that_both_have(world: Mod
     assert (cell.paired, len(cell.seeds)) == (1, 1)
 
 
-def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, results: Path) -> None:
+def test_what_was_not_measured_stays_empty_and_says_why(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.rendering import markdown, parts_of
     from astra.paper.report import make_report
 
-    report = make_report(world.tiny(), "cpu", results)
+    report = make_report(tiny_table.tiny(), "cpu", results)
     ours, differences, training, paper = parts_of(report)
     assert ours.header == ("policy", "seeds", "score", "success")
     rows = {row[0]: row[1:] for row in ours.rows}
     assert rows["Later"] == ("waits for the policy astra-later", "", "")
-    assert rows["Elsewhere (quoted)"] == ("quoted from elsewhere by the paper", "", "")
+    assert rows["Elsewhere (quoted)"] == ("quoted from other papers", "", "")
     assert rows["Gato"][0] == "3"
     assert [row[0] for row in differences.rows] == ["Gato", "Astra, mask alone (ours)"]
     assert [row[0] for row in paper.rows] == ["Elsewhere (quoted)", "Gato", "Astra"]
@@ -69,16 +69,16 @@ def test_what_was_not_measured_stays_empty_and_says_why(world: ModuleType, resul
     assert training.rows[0][2:] == ("0.5", "2.000", "10.0")
 
 
-def test_minutes_of_several_machines_are_told_not_to_compare(world: ModuleType, results: Path) -> None:
-    from astra.paper.curves import training_curves
+def test_minutes_of_several_machines_are_told_not_to_compare(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.figures import training_curves
     from astra.paper.rendering import notes_of
     from astra.paper.report import make_report
 
     def notes() -> str:
-        return "\n".join(notes_of(make_report(world.tiny(), "cpu", results)))
+        return "\n".join(notes_of(make_report(tiny_table.tiny(), "cpu", results)))
 
     def labels() -> list[str]:
-        return [axes.get_xlabel() for axes in training_curves(make_report(world.tiny(), "cpu", results)).axes]
+        return [axes.get_xlabel() for axes in training_curves(make_report(tiny_table.tiny(), "cpu", results)).axes]
 
     (results / "gato/2/config.json").write_text(json.dumps({}))  # from before machines were written down
     assert "machines" not in notes()
@@ -88,27 +88,26 @@ def test_minutes_of_several_machines_are_told_not_to_compare(world: ModuleType, 
     assert labels() == ["update", "update"]
 
 
-def test_the_csv_has_a_line_for_every_row_and_column(world: ModuleType, results: Path) -> None:
+def test_the_csv_has_a_line_for_every_row_and_column(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.rendering import write_texts
     from astra.paper.report import make_report
 
-    paths = write_texts(make_report(world.tiny(), "cpu", results), "astra compare tiny")
+    paths = write_texts(make_report(tiny_table.tiny(), "cpu", results), "astra compare tiny")
     with paths[1].open() as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 15
     (gato,) = (line for line in lines if (line["row"], line["column"]) == ("Gato", "success"))
     assert (gato["value"], gato["seeds"], gato["difference_value"]) == ("40.0000", "3", "-40.0000")
     (astra,) = (line for line in lines if (line["row"], line["column"]) == ("Astra", "score"))
-    assert (astra["paper"], astra["against"], astra["difference_value"]) == ("94.11", "", "")
+    assert (astra["paper"], astra["baseline"], astra["difference_value"]) == ("94.11", "", "")
 
 
-def test_pictures_show_what_is_there(world: ModuleType, results: Path) -> None:
+def test_pictures_show_what_is_there(tiny_table: ModuleType, results: Path) -> None:
     from astra.evaluation.pictures.style import write_figure
-    from astra.paper.bars import result_bars
-    from astra.paper.curves import training_curves
+    from astra.paper.figures import result_bars, training_curves
     from astra.paper.report import make_report
 
-    report = make_report(world.tiny(), "cpu", results)
+    report = make_report(tiny_table.tiny(), "cpu", results)
     bars, curves = result_bars(report), training_curves(report)
     assert [axes.get_title(loc="left") for axes in bars.axes] == ["score", "success"]
     assert len(curves.axes) == 4
@@ -118,46 +117,46 @@ def test_pictures_show_what_is_there(world: ModuleType, results: Path) -> None:
     busy = results / "gato" / "0" / "metrics.jsonl"  # of three seeds the one whose core was shared
     lines = [json.loads(line) for line in busy.read_text().splitlines()]
     busy.write_text("".join(json.dumps(line | {"minutes": 40 * line["minutes"]}) + "\n" for line in lines))
-    again = training_curves(make_report(world.tiny(), "cpu", results))
+    again = training_curves(make_report(tiny_table.tiny(), "cpu", results))
     assert again.axes[1].lines[0].get_xdata()[-1] == pytest.approx(0.5)  # pyright: ignore
     with Image.open(write_figure(bars, results / "table.png")) as picture:
         assert picture.size[0] > 500
 
 
-def test_runs_on_other_episodes_are_not_paired(world: ModuleType, results: Path) -> None:
+def test_runs_on_other_episodes_are_not_paired(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.report import make_report
 
-    world.write_results(results, "gato", 3, [True] * 10, first_seed=500)
+    tiny_table.write_results(results, "gato", 3, [True] * 10, first_seed=500)
     with pytest.raises(ValueError, match="other episodes"):
-        make_report(world.tiny(), "cpu", results)
+        make_report(tiny_table.tiny(), "cpu", results)
 
 
-def test_a_row_reads_the_runs_that_it_shares_with_another_table(world: ModuleType, tmp_path: Path) -> None:
+def test_a_row_reads_the_runs_that_it_shares_with_another_table(tiny_table: ModuleType, tmp_path: Path) -> None:
     from astra.paper.report import make_report
 
-    world.write_results(tmp_path / "tiny-cpu", "astra", 0, [True] * 8 + [False] * 2)
-    mine = replace(world.tiny().row("astra"), name="Mine", runs_of="tiny/astra")
+    tiny_table.write_results(tmp_path / "tiny-cpu", "astra", 0, [True] * 8 + [False] * 2)
+    mine = replace(tiny_table.tiny().row("astra"), name="Mine", same_runs_as="tiny/astra")
     ((_, success, _),) = make_report(
-        replace(world.tiny(), name="other", rows=(mine,), reference="mine"), "cpu", tmp_path / "other-cpu"
+        replace(tiny_table.tiny(), name="other", rows=(mine,), reference="mine"), "cpu", tmp_path / "other-cpu"
     ).cells
     assert success.ours is not None
     assert success.ours.value == 80
 
 
-def test_a_damaged_file_is_named(world: ModuleType, results: Path) -> None:
+def test_a_damaged_file_is_named(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.report import make_report
 
     (results / "astra" / "0" / "eval_info.json").write_text("{")
     with pytest.raises(ValueError, match=r"astra.0.eval_info.json is damaged"):
-        make_report(world.tiny(), "cpu", results)
+        make_report(tiny_table.tiny(), "cpu", results)
 
 
-def test_a_table_without_results_shows_the_paper_alone(world: ModuleType, tmp_path: Path) -> None:
-    from astra.paper.bars import result_bars
+def test_a_table_without_results_shows_the_paper_alone(tiny_table: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.figures import result_bars
     from astra.paper.rendering import parts_of
     from astra.paper.report import make_report
 
-    report = make_report(world.tiny(), "cpu", tmp_path)
+    report = make_report(tiny_table.tiny(), "cpu", tmp_path)
     (paper,) = parts_of(report)
     assert paper.rows[2] == ("Astra", "trajectory", "94.11", "", "")
     with pytest.raises(ValueError, match="nothing to draw"):

@@ -1,5 +1,6 @@
-"""Runs of a tiny table, from the plan to the small files."""
+"""Runs of a tiny table, from the plan to the result files."""
 
+import gzip
 import json
 import shutil
 import signal
@@ -27,96 +28,102 @@ def folders_in(folder: Path) -> "Folders":
 
 
 def plan_of(
-    world: ModuleType, folder: Path, rows: tuple[str, ...] = ROWS, seeds: tuple[int, ...] = (0,)
+    tiny_table: ModuleType, folder: Path, rows: tuple[str, ...] = ROWS, seeds: tuple[int, ...] = (0,)
 ) -> "list[Run]":
-    from astra.paper.running import plan
+    from astra.paper.running import plan_runs
 
-    table = world.tiny()
-    return plan(table, "cpu", world.settings(), [table.row(row) for row in rows], seeds, folders_in(folder))
+    table = tiny_table.tiny()
+    return plan_runs(table, "cpu", tiny_table.settings(), [table.row(row) for row in rows], seeds, folders_in(folder))
 
 
 @pytest.fixture(scope="module")
-def finished(world: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_table: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which both rows were run with one seed, each in its own process."""
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
-    from astra.paper.running import collect, run_all
+    from astra.paper.running import ensure_dataset, run_all
 
     folder = tmp_path_factory.mktemp("tiny")
-    collect(world.settings(), folders_in(folder))
-    runs = plan_of(world, folder)
+    ensure_dataset(tiny_table.settings(), folders_in(folder))
+    runs = plan_of(tiny_table, folder)
     assert run_all(runs, workers=2) == [], "\n".join(run.log.read_text() for run in runs)
     return folder
 
 
-def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(world: ModuleType, finished: Path) -> None:
-    for run in plan_of(world, finished):
+def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(tiny_table: ModuleType, finished: Path) -> None:
+    from astra.evaluation.kept import read_kept
+
+    for run in plan_of(tiny_table, finished):
         kept = sorted(path.name for path in run.results.iterdir())
-        assert kept == ["config.json", "eval_info.json", "metrics.jsonl"]
-        texts = [path.read_text() for path in run.results.iterdir()]
+        assert kept == ["config.json", "episodes.json.gz", "eval_info.json", "metrics.jsonl"]
+        contents = [path.read_bytes() for path in run.results.iterdir()]
+        texts = [(gzip.decompress(each) if each[:2] == b"\x1f\x8b" else each).decode() for each in contents]
         assert not any(str(finished) in text or str(Path.cwd()) in text for text in texts)
-        info = json.loads((run.results / "eval_info.json").read_text())
+        info = read_kept(run.results)
         assert [episode["seed"] for episode in info["episodes"]] == [100_000, 100_001]
         assert json.loads((run.results / "config.json").read_text())["training"]["seed"] == 0
 
 
-def test_all_rows_of_a_seed_come_before_the_next_seed(world: ModuleType, tmp_path: Path) -> None:
-    runs = plan_of(world, tmp_path, seeds=(3, 1))
+def test_all_rows_of_a_seed_come_before_the_next_seed(tiny_table: ModuleType, tmp_path: Path) -> None:
+    runs = plan_of(tiny_table, tmp_path, seeds=(3, 1))
     assert [(run.row, run.seed) for run in runs] == [("gato", 3), ("astra", 3), ("gato", 1), ("astra", 1)]
     assert [run.experiment.training.seed for run in runs] == [3, 3, 1, 1]
 
 
-def test_what_is_finished_is_never_run_again(world: ModuleType, finished: Path) -> None:
+def test_what_is_finished_is_never_run_again(tiny_table: ModuleType, finished: Path) -> None:
     from astra.paper.running import run_all
 
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    runs = plan_of(world, finished)
+    runs = plan_of(tiny_table, finished)
     assert all(run.finished for run in runs)
     assert run_all(runs, workers=2) == []
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
 def test_a_run_whose_trainings_folder_is_lost_is_finished_still(
-    world: ModuleType, finished: Path, tmp_path: Path
+    tiny_table: ModuleType, finished: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished / "results", tmp_path / "results")
-    assert all(run.finished for run in plan_of(world, tmp_path))
+    assert all(run.finished for run in plan_of(tiny_table, tmp_path))
 
 
-def test_results_of_another_budget_are_refused(world: ModuleType, finished: Path) -> None:
-    from astra.paper.running import plan
+def test_results_of_another_budget_are_refused(tiny_table: ModuleType, finished: Path) -> None:
+    from astra.paper.running import plan_runs
 
-    table, settings = world.tiny(), world.settings()
+    table, settings = tiny_table.tiny(), tiny_table.settings()
     longer = replace(settings, training=replace(settings.training, updates=5))
     with pytest.raises(ValueError, match="made with other settings of training"):
-        plan(table, "cpu", longer, [table.row("astra")], (0,), folders_in(finished))
+        plan_runs(table, "cpu", longer, [table.row("astra")], (0,), folders_in(finished))
     other = replace(settings, evaluation=replace(settings.evaluation, seed=7))
     with pytest.raises(ValueError, match="made with other settings of evaluation"):
-        plan(table, "cpu", other, [table.row("astra")], (0,), folders_in(finished))
+        plan_runs(table, "cpu", other, [table.row("astra")], (0,), folders_in(finished))
 
 
-def test_an_unfinished_training_goes_on_to_the_same_weights(world: ModuleType, finished: Path, tmp_path: Path) -> None:
-    from astra.paper.one_run import carry_out
+def test_an_unfinished_training_goes_on_to_the_same_weights(
+    tiny_table: ModuleType, finished: Path, tmp_path: Path
+) -> None:
+    from astra.evaluation.kept import read_kept
+    from astra.paper.one_run import run_once
 
-    (run,) = plan_of(world, finished, rows=("astra",))
-    (again,) = plan_of(world, tmp_path, rows=("astra",))
+    (run,) = plan_of(tiny_table, finished, rows=("astra",))
+    (again,) = plan_of(tiny_table, tmp_path, rows=("astra",))
     shutil.copytree(finished / "data", tmp_path / "data")
     shutil.copytree(run.folder, again.folder, symlinks=True)
     for path in ((again.folder / "checkpoints" / "000004"), again.folder / "eval"):
         shutil.rmtree(path)
     (again.folder / "checkpoints" / "last").unlink()
-    carry_out(again)
+    run_once(again)
     files = ["checkpoints/000004/policy/model.safetensors"]
     assert all((again.folder / name).read_bytes() == (run.folder / name).read_bytes() for name in files)
-    scores = [json.loads((each.results / "eval_info.json").read_text())["episodes"] for each in (run, again)]
+    scores = [read_kept(each.results)["episodes"] for each in (run, again)]
     assert scores[0] == scores[1]
 
 
 def test_a_run_that_fails_is_told_and_stops_no_other(
-    world: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_table: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from astra.paper.running import run_all
 
-    good, bad = plan_of(world, tmp_path)  # without its dataset, a run fails at once
+    good, bad = plan_of(tiny_table, tmp_path)  # without its dataset, a run fails at once
     good.results.mkdir(parents=True)
     (failure,) = run_all([good, bad], workers=1)
     assert failure.run is bad
@@ -125,27 +132,27 @@ def test_a_run_that_fails_is_told_and_stops_no_other(
     assert not bad.results.exists()
 
 
-def test_two_processes_never_work_on_one_run(world: ModuleType, tmp_path: Path) -> None:
-    from astra.paper.one_run import alone
+def test_two_processes_never_work_on_one_run(tiny_table: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.one_run import locked
 
-    (run,) = plan_of(world, tmp_path, rows=("astra",))
-    with alone(run), pytest.raises(ValueError, match="another process is at work on astra, seed 0"), alone(run):
+    (run,) = plan_of(tiny_table, tmp_path, rows=("astra",))
+    with locked(run), pytest.raises(ValueError, match="another process works on astra, seed 0"), locked(run):
         pass
-    with alone(run):
+    with locked(run):
         pass
 
 
 @pytest.mark.slow
 def test_an_interrupted_comparison_stops_after_a_checkpoint(
-    world: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_table: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from astra.paper.running import collect, plan, run_all
+    from astra.paper.running import ensure_dataset, plan_runs, run_all
 
-    folders, table = folders_in(tmp_path), world.tiny()
-    settings = world.settings()
+    folders, table = folders_in(tmp_path), tiny_table.tiny()
+    settings = tiny_table.settings()
     settings = replace(settings, training=replace(settings.training, updates=1_000_000, checkpoint_every=1_000_000))
-    collect(settings, folders)
-    (run,) = plan(table, "cpu", settings, [table.row("astra")], (0,), folders)
+    ensure_dataset(settings, folders)
+    (run,) = plan_runs(table, "cpu", settings, [table.row("astra")], (0,), folders)
 
     def interrupt() -> None:
         while not (run.folder / "metrics.jsonl").exists():
@@ -153,7 +160,7 @@ def test_an_interrupted_comparison_stops_after_a_checkpoint(
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on from here"):
+    with pytest.raises(KeyboardInterrupt, match="the same command continues from here"):
         run_all([run], workers=1)
     assert "1 of 1  astra, seed 0: stopped" in capsys.readouterr().out
     assert list((run.folder / "checkpoints").glob("[0-9]*"))
@@ -161,8 +168,8 @@ def test_an_interrupted_comparison_stops_after_a_checkpoint(
 
 
 def test_absolute_folders_are_cut_to_their_last_name() -> None:
-    from astra.paper.one_run import without_folders
+    from astra.paper.one_run import strip_folders
 
     text = {"command": "astra compare x --data /data/sets/y --folders.runs=/a/b", "told": ["left/right and/or", 3]}
     cut = {"command": "astra compare x --data y --folders.runs=b", "told": ["left/right and/or", 3]}
-    assert without_folders(text) == cut
+    assert strip_folders(text) == cut

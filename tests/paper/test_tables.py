@@ -52,21 +52,21 @@ def test_keys_are_distinct_and_every_difference_has_its_row() -> None:
     for make in TABLES.values():
         table = make()
         assert len({row.key for row in table.rows}) == len(table.rows)
-        against = [table.against(row) for row in table.rows]
-        assert sum(other is None for other in against) == 1
+        baselines = [table.baseline_of(row) for row in table.rows]
+        assert sum(other is None for other in baselines) == 1
     table = TABLES["table4"]()
-    other = table.against(table.row("wo-both"))
+    other = table.baseline_of(table.row("wo-both"))
     assert other is not None
     assert other.key == "wo-action-query"
 
 
 def test_what_helps_one_row_is_given_to_all() -> None:
-    from astra.paper.table import GIVEN_TO_ALL, policy_of
+    from astra.paper.table import SHARED_FIELDS, policy_of
 
     for table, row, scale in runnable():
         settings = table.settings[scale]()
         policy: Any = policy_of(row, scale, settings)
-        for field in set(GIVEN_TO_ALL) - {"states"}:
+        for field in set(SHARED_FIELDS) - {"states"}:
             assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
         assert policy.states.objects == settings.shared.states.objects
         assert policy.states.proprioception == settings.shared.states.proprioception
@@ -111,16 +111,16 @@ def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
 
 def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:
     from astra.paper import TABLES
-    from astra.paper.running import Folders, plan
+    from astra.paper.running import Folders, plan_runs
 
-    shared = [(make(), row) for make in TABLES.values() for row in make().rows if row.runs_of]
+    shared = [(make(), row) for make in TABLES.values() for row in make().rows if row.same_runs_as]
     assert shared
     for table, row in shared:
-        name, _, key = row.runs_of.partition("/")
+        name, _, key = row.same_runs_as.partition("/")
         other = TABLES[name]()
         for scale in table.settings:
-            (mine,) = plan(table, scale, table.settings_at(scale), [row], [3], Folders())
-            (theirs,) = plan(other, scale, other.settings_at(scale), [other.row(key)], [3], Folders())
+            (mine,) = plan_runs(table, scale, table.settings_at(scale), [row], [3], Folders())
+            (theirs,) = plan_runs(other, scale, other.settings_at(scale), [other.row(key)], [3], Folders())
             assert (mine.experiment, mine.evaluation) == (theirs.experiment, theirs.evaluation)
             assert (mine.folder, mine.results) == (theirs.folder, theirs.results)
 
@@ -166,13 +166,13 @@ def test_rows_of_table_4_differ_in_what_they_learn_by_and_in_nothing_else_of_the
 
 def test_equal_time_is_fewer_updates_where_costs_are_known_and_other_rows_keep_their_runs() -> None:
     from astra.paper import TABLES
-    from astra.paper.running import Folders, plan
+    from astra.paper.running import Folders, plan_runs
 
     table = TABLES["table4"]()
     settings = table.settings_at("cpu")
     rows = [table.row(key) for key in ("astra-with-cdl", "augmentation-alone", "wo-both")]
-    equal_updates = plan(table, "cpu", settings, rows, [0], Folders())
-    with_cdl, augmented, both = plan(table, "cpu", settings, rows, [0], Folders(), "time")
+    equal_updates = plan_runs(table, "cpu", settings, rows, [0], Folders())
+    with_cdl, augmented, both = plan_runs(table, "cpu", settings, rows, [0], Folders(), "time")
     updates = settings.training.updates
     assert [run.experiment.training.updates for run in equal_updates] == 3 * [updates]
     assert with_cdl.experiment.training.updates == round(updates / 2.17)
@@ -182,7 +182,7 @@ def test_equal_time_is_fewer_updates_where_costs_are_known_and_other_rows_keep_t
     assert augmented.results == Path("results/table4-cpu/augmentation-alone/0")
     assert both.results == equal_updates[2].results == Path("results/table1-cpu/gato-objects/0")
     one = TABLES["table1"]()
-    (timed,) = plan(one, "cpu", one.settings_at("cpu"), [one.row("astra")], [0], Folders(), "time")
+    (timed,) = plan_runs(one, "cpu", one.settings_at("cpu"), [one.row("astra")], [0], Folders(), "time")
     assert timed.experiment.training.max_minutes == one.settings_at("cpu").minutes
     assert timed.results == Path("results/table1-cpu-equal-time/astra/0")
 
@@ -192,7 +192,7 @@ def test_a_policy_without_a_shared_field_is_refused() -> None:
     from astra.paper.table import policy_of
 
     table = TABLES["table1"]()
-    row = replace(table.row("gato"), changes={"no_such_field": 1})
+    row = replace(table.row("gato"), policy_changes={"no_such_field": 1})
     with pytest.raises(ValueError, match="GatoConfig of the row gato has no no_such_field"):
         policy_of(row, "cpu", table.settings["cpu"]())
 
@@ -209,12 +209,13 @@ def test_settings_name_only_fields_of_their_sizes() -> None:
 def test_a_policy_of_few_tasks_has_room_for_the_prompts_of_all(tmp_path: Path) -> None:
     pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
     from astra.datasets import LeRobotDataset
-    from astra.demonstrations.tabletop import TabletopCollectConfig, collect_tabletop
+    from astra.demonstrations.collect import CollectConfig, collect
     from astra.environments.tabletop.environment import TabletopConfig
+    from astra.environments.tabletop.suite import SUITE
     from astra.experiments.tabletop import SHORT_TASKS
     from astra.paper.table1 import cpu
 
-    collect_tabletop(TabletopCollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
+    collect(SUITE, CollectConfig(episodes=2, output=tmp_path / "few", tasks=SHORT_TASKS[:1], workers=1))
     objects = LeRobotDataset.open(tmp_path / "few").spec.objects
     assert objects is not None
     environment = TabletopConfig().build()

@@ -1,4 +1,4 @@
-"""A table of two tiny rows on Push-T, and results as its runs would leave them."""
+"""A table of tiny rows on Push-T, and results like those of its runs."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,11 @@ from astra.paper.table import Column, Demonstrations, Row, Settings, Table
 from astra.policies.sequence import SequenceConfig
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 
 def write_demonstrations(folder: Path) -> Path:
-    """Write data that look like Push-T's and mean nothing."""
+    """Write random data with the columns of Push-T."""
     random = np.random.default_rng(0)
     with DatasetWriter(folder, fps=10.0) as writer:
         for _ in range(4):
@@ -28,7 +28,7 @@ def write_demonstrations(folder: Path) -> Path:
 
 def settings() -> Settings:
     return Settings(
-        world="a tiny Push-T",
+        environment="a tiny Push-T",
         demonstrations=Demonstrations(name="tiny", command="(made by the test)", collect=write_demonstrations),
         shared=SequenceConfig(window=1, soft_labels=1.0, actions=DiscreteActionsConfig(bins=8)),
         trunks={name: {"layers": 1, "heads": 1, "width": 16} for name in ("astra-small", "gato-small")},
@@ -45,7 +45,7 @@ def settings() -> Settings:
         options={"max_timesteps": 3},
         evaluation=EvaluationConfig(episodes=2, agents=("policy",), num_envs=2),
         minutes=0.1,
-        measuring_minutes=0.1,
+        evaluation_minutes=0.1,
     )
 
 
@@ -58,18 +58,23 @@ def tiny() -> Table:
             Row(name="Elsewhere", quoted=True, paper=(12.0,)),
             Row(name="Gato", attention="causal", sizes={"cpu": "gato-small"}, paper=(90.43,)),
             Row(name="Astra", attention="trajectory", sizes={"cpu": "astra-small"}, paper=(94.11,)),
-            Row(name="Astra, mask alone", sizes={"cpu": "astra-small"}, changes={"action_queries": False}, added=True),
+            Row(
+                name="Astra, mask alone",
+                sizes={"cpu": "astra-small"},
+                policy_changes={"action_queries": False},
+                added=True,
+            ),
             Row(name="Later", sizes={"cpu": "astra-later"}),
         ),
         settings={"cpu": settings},
         refused="nobody measured it",
         reference="astra",
-        paper_world="Push-T",
+        paper_environment="Push-T",
     )
 
 
 def write_results(folder: Path, row: str, seed: int, successes: list[bool], first_seed: int = 100) -> None:
-    """Leave what a finished run leaves."""
+    """Write the result files of a finished run."""
     run = folder / row / str(seed)
     run.mkdir(parents=True)
     episodes = [

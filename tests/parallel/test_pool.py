@@ -1,4 +1,4 @@
-"""The same tasks on this machine's processes and on a Ray cluster, of one machine here."""
+"""Tasks on processes of this machine and on a Ray cluster, here of one machine."""
 
 import importlib.util
 import operator
@@ -19,7 +19,7 @@ PLACES = [pytest.param(None, id="here"), pytest.param("auto", id="ray", marks=ne
 
 @pytest.fixture(scope="module")
 def _ray_cluster() -> Iterator[None]:
-    """A Ray cluster of two workers."""
+    """Start a Ray cluster of two workers."""
     import ray  # pyright: ignore[reportMissingImports]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +65,7 @@ def test_environment_of_this_process_is_as_before(monkeypatch: pytest.MonkeyPatc
 def test_a_pool_without_workers_is_refused() -> None:
     from astra.parallel.pool import pool
 
-    with pytest.raises(ValueError, match="at least one worker, got 0"), pool(0):
+    with pytest.raises(ValueError, match="--workers must be at least 1, got 0"), pool(0):
         pass
 
 
@@ -83,7 +83,8 @@ def test_a_cluster_without_ray_is_refused_with_what_to_install() -> None:
 def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.datasets import LeRobotDataset
-    from astra.demonstrations.pusht import CollectConfig, collect_pusht
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.pusht.suite import SUITE, PushTDemonstrationOptions
     from astra.evaluation.episode import Case
     from astra.evaluation.rollout import rollout
 
@@ -95,6 +96,6 @@ def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, mon
         assert one.seed == other.seed
         np.testing.assert_allclose(one.actions, other.actions)
 
-    config = CollectConfig(episodes=2, output=tmp_path / "data", near_goal=1.0, cluster="auto")
-    dataset = LeRobotDataset.open(collect_pusht(config))
+    config = CollectConfig(episodes=2, output=tmp_path / "data", cluster="auto")
+    dataset = LeRobotDataset.open(collect(SUITE, config, PushTDemonstrationOptions(near_goal=1.0)))
     assert len(dataset) == 2

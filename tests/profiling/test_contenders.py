@@ -1,4 +1,4 @@
-"""Peers must compute the same thing, or their ratio means nothing."""
+"""Other implementations compute the same outputs, or their ratio means nothing."""
 
 import json
 import subprocess
@@ -56,22 +56,6 @@ def test_recomputing_the_history_gives_the_same_with_all_queries_and_with_the_la
     with torch.no_grad():
         full, last = full_recompute_step(trunk, shape)(), last_queries_recompute_step(trunk, shape)()
     torch.testing.assert_close(full, last, rtol=0, atol=1e-5)
-
-
-def test_the_floor_is_below_what_an_update_really_computes() -> None:
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from astra.profiling.contenders import make_update
-    from astra.profiling.floor import fewest_operations
-    from astra.profiling.shapes import Shape
-
-    shape = Shape(L=8, T=6, B=2, layers=3, heads=2, width=64)
-    update = make_update("astra", shape)
-    # The counter does not know the fused kernel of CPUs, so attention is made of plain products here.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        update()
-    assert 0.75 * counter.get_total_flops() < fewest_operations(shape) < counter.get_total_flops()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ PICTURE = Picture(
 )
 
 
-def test_a_field_that_would_hide_the_name_of_its_class_is_refused() -> None:
+def test_a_field_named_kind_is_refused() -> None:
     @dataclass(frozen=True)
     class Hidden:
         kind: str = "round"
@@ -49,7 +49,7 @@ def test_a_configuration_comes_back_equal(picture: Picture) -> None:
     assert from_json(Picture, json.loads(json.dumps(to_json(picture)))) == picture
 
 
-def test_members_of_a_union_are_told_apart_by_kind() -> None:
+def test_kind_selects_the_member_of_a_union() -> None:
     assert to_json(PICTURE)["shape"] == {"kind": "Circle", "radius": 2.0}
 
 
@@ -69,7 +69,7 @@ def test_fields_that_are_left_out_get_their_defaults() -> None:
         ({"kind": "Square"}, r"expected an object with kind 'Picture', got 'Square'"),
     ],
 )
-def test_what_does_not_fit_is_named_with_its_place(changes: dict[str, object], message: str) -> None:
+def test_a_value_that_does_not_fit_is_named_with_its_place(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_json(Picture, to_json(PICTURE) | changes)
 
@@ -79,6 +79,6 @@ def test_a_missing_field_is_named() -> None:
         from_json(Picture, {"kind": "Picture", "name": "a", "shape": {"kind": "Circle"}})
 
 
-def test_a_value_that_json_cannot_hold_is_told() -> None:
-    with pytest.raises(ValueError, match="a configuration holds no complex"):
+def test_a_value_of_an_unsupported_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="got 1j in a configuration"):
         to_json({"name": 1j})

@@ -1,4 +1,4 @@
-"""The policy and the data that the tests of training share."""
+"""Policy and data of the tests of training."""
 
 import importlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def linear() -> Iterator[ModuleType]:
-    """`linear_policy`, imported by its name, so that other processes can import it too; listed as a policy."""
+    """Return `linear_policy`, imported by name for other processes too, and listed among the policies."""
     import astra.policies
 
     with pytest.MonkeyPatch.context() as patch:

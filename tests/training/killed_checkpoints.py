@@ -1,6 +1,6 @@
-"""Writes a second checkpoint again and again, each time killed at the next operation on files; see test_run_folder.
+"""Write checkpoints in processes that are killed at the first, second, ... file operation; see test_run_folder.
 
-Prints one line per kill: whether the newest whole checkpoint, and the one that `last` leads to, is old or new.
+Print one line per kill: whether the newest complete checkpoint, and the one that `last` links to, is old or new.
 """
 
 import os
@@ -26,21 +26,21 @@ run = RunFolder(Path(sys.argv[1]), keep=1)
 policy = LinearConfig().build(SPEC, statistics())
 state = RunState(
     policy=policy,
-    ema=EMA(policy, ceiling=0.9, power=0.75),
+    ema=EMA(policy, max_decay=0.9, power=0.75),
     optimizer=build_optimizer(policy, learning_rate=0.1, weight_decay=0.1, betas=(0.9, 0.95)),
-    order=BatchSampler(10, 2, seed=0),
+    sampler=BatchSampler(10, 2, seed=0),
     budget=Budget(updates=100),
 )
 
 
 def write(update: int) -> None:
     state.budget.update = update
-    with run.checkpoint(update) as folder:
+    with run.new_checkpoint(update) as folder:
         state.save(folder)
 
 
 def killed_at(operation: int) -> bool:
-    """Write checkpoint 2 in another process, which SIGKILL ends at the n-th operation; False: it came through."""
+    """Write a checkpoint in a process that is killed at the n-th operation; return whether it was killed."""
     child = os.fork()
     if child == 0:
         count = 0
@@ -59,7 +59,7 @@ def killed_at(operation: int) -> bool:
     return os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
-run.claim({}, {})
+run.prepare({}, {})
 update = 1
 write(update)
 operation = 0
@@ -68,12 +68,12 @@ while True:
     operation += 1
     if not killed_at(operation):
         break
-    newest = run.newest()
+    newest = run.newest_checkpoint()
     assert newest is not None
     load_policy(newest)
-    load_policy(run.folder)  # by `last`
+    load_policy(run.path)  # by `last`
     state.load(newest)
     found = int(newest.name), int((run.checkpoints / "last").resolve().name)
     print(*("new" if number == update else "old" for number in found))
-    run.claim({}, {})
+    run.prepare({}, {})
     assert not list(run.checkpoints.glob(".*"))

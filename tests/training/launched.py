@@ -1,4 +1,4 @@
-"""What one of several processes does in `test_processes`: everything that needs them, in one start."""
+"""Script of each process in `test_processes`: everything that needs several processes, in one start."""
 
 import os
 import signal
@@ -23,12 +23,12 @@ from astra.training.train import train
 
 STILL = linear.LinearConfig(dropout=0.0)
 ASTRA = AstraConfig(layers=1, heads=2, width=16, window=1)
-"""With a window of one timestep the tokenizer of actions gets no gradient."""
+"""With a window of one timestep, the action tokenizer gets no gradient."""
 ENCODER = AstraConfig(layers=1, heads=2, width=16)
 CONTRASTIVE = dict(contrastive=ContrastiveConfig(cdl_fraction=1.0, negatives=2, projection=8), batch_size=16)
 MANY = linear.windows(lengths=(5,) * 12)
 CALL = ("resume", "shard", "evaluate")
-"""What `train` takes besides the configurations."""
+"""Arguments of `train` besides the configurations."""
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
 POLICIES["linear"] = linear.LinearConfig  # pyright: ignore[reportArgumentType]
 
@@ -39,7 +39,7 @@ def no_rollouts(policy: Policy[Any]) -> dict[str, float]:
 
 
 def run(folder: Path, config: PolicyConfig = STILL, data: Windows | None = None, **settings: Any) -> Path:
-    """Train; the held-out windows are an odd number."""
+    """Train with an odd number of held-out windows."""
     call = {"evaluate": no_rollouts, **{name: settings.pop(name) for name in CALL if name in settings}}
     training = linear.training(validation_windows=7, evaluate_every=2, **settings)
     held_out = linear.windows(seed=1)
@@ -47,14 +47,14 @@ def run(folder: Path, config: PolicyConfig = STILL, data: Windows | None = None,
 
 
 def press_ctrl_c(policy: Policy[Any]) -> dict[str, float]:
-    """Stop the run from one process, after the present update."""
+    """Interrupt the run from one process, after the current update."""
     if is_main_process():
         signal.raise_signal(signal.SIGINT)
     return {}
 
 
 def interrupt(folder: Path, **settings: Any) -> None:
-    """Train for three updates: Ctrl-C after the second lets the next one end."""
+    """Train for three updates: Ctrl-C after the second lets the third one finish."""
     try:
         run(folder, evaluate=press_ctrl_c, **settings)
     except KeyboardInterrupt:
@@ -68,7 +68,7 @@ def evaluate_walker(folder: Path) -> None:
 
 
 def note(folder: Path, name: str, action: Callable[[], Any]) -> None:
-    """Write down what an action gave or raised in each process."""
+    """Write the result or the error of an action in each process to a file."""
     try:
         result = repr(action())
     except Exception as error:
@@ -77,10 +77,10 @@ def note(folder: Path, name: str, action: Callable[[], Any]) -> None:
 
 
 class Breaking(Windows):
-    """Fails in the second process at the second update, after its first batch."""
+    """Windows that fail in the second process at the second batch."""
 
     def batch(self, indices: Any) -> Any:
-        """Give a batch, or none."""
+        """Return a batch, or raise."""
         self.calls = getattr(self, "calls", 0) + 1
         if os.environ["RANK"] == "1" and self.calls == 2:
             raise RuntimeError("the disk of this process is gone")
@@ -93,7 +93,7 @@ def _fail_in_second() -> None:
 
 
 def main(folder: Path) -> None:
-    """Do all of it."""
+    """Run everything."""
     run(folder / "whole")
     run(folder / "parts", gradient_accumulation_steps=3)
     run(folder / "astra", ASTRA)
@@ -120,4 +120,4 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]))
     except Exception:
         traceback.print_exc()
-        os._exit(1)  # as a launcher would see it: what waits for this process must notice by itself
+        os._exit(1)  # other processes that wait for this one must notice by themselves

@@ -1,4 +1,4 @@
-"""A policy that can be checked by hand, with one of everything that training treats in its own way; and its data."""
+"""Policy and data for tests of training: small enough to check by hand, with every kind of parameter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.windows import Windows
 from astra.policies.policy import Losses, Policy
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
 SPEC = TrajectorySpec(

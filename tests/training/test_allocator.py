@@ -18,7 +18,7 @@ print(sum([update() for _ in range(30)][15:]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
-def test_updates_use_freed_memory_again_instead_of_faulting_in_new_pages() -> None:
+def test_updates_reuse_freed_memory_instead_of_faulting_in_new_pages() -> None:
     def later_faults(setting: str) -> int:
         code = FAULTS.format(setting=setting)
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)

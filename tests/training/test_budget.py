@@ -14,7 +14,7 @@ def test_a_budget_of_updates_ends_with_them() -> None:
     assert shares == [0.125, 0.375, 0.625, 0.875]
 
 
-def test_the_larger_of_the_shares_counts() -> None:
+def test_the_larger_of_both_fractions_counts() -> None:
     budget = Budget(updates=10, max_minutes=1.0)
     budget.spend(3.0)
     assert budget.share() == pytest.approx(0.1)
@@ -26,11 +26,11 @@ def test_the_larger_of_the_shares_counts() -> None:
     assert budget.share() == 1.0
 
 
-def test_time_left_is_unknown_at_first() -> None:
+def test_the_time_left_is_infinite_before_the_first_update() -> None:
     assert math.isinf(Budget(updates=10).seconds_left)
 
 
-def test_things_are_due_at_their_interval_and_at_the_end() -> None:
+def test_tasks_are_due_at_their_interval_and_at_the_end() -> None:
     budget = Budget(updates=5)
     due = []
     while not budget.finished:

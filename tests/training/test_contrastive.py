@@ -1,4 +1,4 @@
-"""Training by both objectives: resume, validation, and weights to begin from."""
+"""Training with contrastive dynamics learning: resume, validation, and initial weights."""
 
 import json
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_a_contrast_of_vanishing_weight_leaves_cloning_as_it_is(linear: ModuleTy
     assert any(not torch.allclose(weight, pulled[name], atol=1e-4) for name, weight in alone.state_dict().items())
 
 
-def test_a_run_that_was_cut_off_goes_on_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
     whole = run(linear, tmp_path / "whole", gradient_accumulation_steps=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("astra.training.train._check_finite", _stop_at(3))
@@ -127,7 +127,7 @@ def test_retrieval_is_recorded_in_training_and_on_held_out_episodes(linear: Modu
             assert np.isfinite(found[f"{source}/{name}"])
 
 
-def test_cloning_goes_on_from_the_weights_of_a_pretraining(linear: ModuleType, tmp_path: Path) -> None:
+def test_behavior_cloning_starts_from_pretrained_weights(linear: ModuleType, tmp_path: Path) -> None:
     begun = run(linear, tmp_path / "pretraining", contrastive=replace(CONTRASTIVE, contrastive_only=True))
     policy = load_policy(begun)
     start = {"contrastive": None, "init_from": str(tmp_path / "pretraining"), "learning_rate": 1e-12}
@@ -136,12 +136,12 @@ def test_cloning_goes_on_from_the_weights_of_a_pretraining(linear: ModuleType, t
         torch.testing.assert_close(second, first, rtol=1e-5, atol=1e-7, msg=name)
 
 
-def test_a_batch_too_small_is_refused_before_anything_is_trained(linear: ModuleType, tmp_path: Path) -> None:
+def test_a_batch_that_is_too_small_is_refused_before_training(linear: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leaves 2 in each micro-batch: raise batch_size, or lower accumulate"):
         run(linear, tmp_path / "run", batch_size=8, gradient_accumulation_steps=4)
 
 
-def test_augmentation_without_contrast_is_what_cloning_sees_in_training_alone(linear: ModuleType) -> None:
+def test_augmentation_without_contrast_applies_to_behavior_cloning_in_training_only(linear: ModuleType) -> None:
     policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
     batch = replace(linear.windows().batch(np.arange(6)), features={"camera": torch.zeros(6, 5, 2)})
     objective = Objective(policy, augmentation=AugmentationConfig())

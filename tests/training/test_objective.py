@@ -5,7 +5,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from astra.training.objective import Cost, Means, Objective
+from astra.training.objective import Cost, MetricMeans, Objective
 from astra.training.validation import validate
 
 
@@ -14,18 +14,18 @@ def cost(loss: float, count: int) -> Cost:
 
 
 def test_means_are_weighted_by_valid_entries() -> None:
-    means = Means()
+    means = MetricMeans()
     means.add(cost(1.0, 30))
     means.add(cost(5.0, 10))
-    assert means.take() == {"loss": pytest.approx(2.0)}
+    assert means.pop() == {"loss": pytest.approx(2.0)}
 
 
-def test_means_begin_anew_after_they_were_taken() -> None:
-    means = Means()
+def test_means_start_again_after_they_were_taken() -> None:
+    means = MetricMeans()
     means.add(cost(1.0, 30))
-    means.take()
+    means.pop()
     means.add(cost(7.0, 2))
-    assert means.take() == {"loss": pytest.approx(7.0)}
+    assert means.pop() == {"loss": pytest.approx(7.0)}
 
 
 def test_the_objective_is_behavior_cloning_with_the_metrics_of_the_policy(linear: ModuleType) -> None:
@@ -39,7 +39,7 @@ def test_the_objective_is_behavior_cloning_with_the_metrics_of_the_policy(linear
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 20])
-def test_validation_is_the_mean_over_valid_entries_however_it_is_cut(linear: ModuleType, batch_size: int) -> None:
+def test_validation_is_the_mean_over_valid_entries_for_every_batch_size(linear: ModuleType, batch_size: int) -> None:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
     windows = linear.windows()
     whole = policy.loss(windows.batch(np.arange(len(windows)))).behavior_cloning.item()
@@ -47,7 +47,7 @@ def test_validation_is_the_mean_over_valid_entries_however_it_is_cut(linear: Mod
     assert found["loss"] == pytest.approx(whole, rel=1e-5)
 
 
-def test_validation_reads_the_first_the_last_and_windows_in_between(linear: ModuleType) -> None:
+def test_validation_uses_evenly_spaced_windows(linear: ModuleType) -> None:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics()).eval()
     windows = linear.windows()
     expected = policy.loss(windows.batch(np.array([0, 10, 19]))).behavior_cloning.item()

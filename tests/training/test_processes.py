@@ -1,4 +1,4 @@
-"""One process, and two that gloo connects, do the same."""
+"""Two processes, connected by gloo, do the same as one."""
 
 import importlib
 import json
@@ -17,12 +17,12 @@ from astra.policies.checkpoint import load_policy, load_tensors
 
 HERE = Path(__file__).parent
 FOLDERS = [str(HERE), str(HERE.parent / "evaluation")]
-"""Of the policy and the world that `launched` uses."""
+"""Folders of the policy and the environment that `launched` imports."""
 
 
 @pytest.fixture(scope="module")
 def script() -> Iterator[ModuleType]:
-    """`launched`, as this process would do it alone."""
+    """Import `launched`, for a run of this process alone."""
     with pytest.MonkeyPatch.context() as patch:
         for folder in FOLDERS:
             patch.syspath_prepend(folder)
@@ -31,7 +31,7 @@ def script() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which two processes did everything in `launched`."""
+    """Run everything in `launched` in two processes, and return their folder."""
     folder = tmp_path_factory.mktemp("two")
     for name in ("begun-by-one", "begun-by-one-sharded"):
         script.interrupt(folder / name)
@@ -52,20 +52,20 @@ def two(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     try:
         for rank, process in enumerate(started):
-            said, _ = process.communicate(timeout=240)
-            (folder / f"said.{rank}").write_text(said)
+            output, _ = process.communicate(timeout=240)
+            (folder / f"output.{rank}").write_text(output)
     finally:
         for process in started:
             process.kill()
-    assert (folder / "odd.1").exists(), (folder / "said.0").read_text() + (folder / "said.1").read_text()
-    assert "Warning" not in (folder / "said.0").read_text()
+    assert (folder / "odd.1").exists(), (folder / "output.0").read_text() + (folder / "output.1").read_text()
+    assert "Warning" not in (folder / "output.0").read_text()
     (folder / "codes").write_text(" ".join(str(process.returncode) for process in started))
     return folder
 
 
 @pytest.fixture(scope="module")
 def one(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which this process did the same alone."""
+    """Run the same in this process alone, and return the folder."""
     folder = tmp_path_factory.mktemp("one")
     script.run(folder / "whole")
     script.run(folder / "astra", script.ASTRA)
@@ -88,7 +88,7 @@ def assert_same_run(first: Path, second: Path) -> None:
 
 
 def _with_gradient(name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Leave out biases of keys: scores of a query all grow alike, so the gradient is rounding, which Adam amplifies."""
+    """Leave out key biases: they shift all scores of a query alike, so their gradient is rounding error."""
     if not name.endswith("qkv.bias"):
         return weight
     query, _, value = weight.chunk(3)
@@ -101,7 +101,7 @@ def test_two_processes_train_the_policy_that_one_trains_on_the_same_batches(one:
 
 
 @pytest.mark.parametrize("name", ["astra", "sharded-astra"])
-def test_weights_that_get_no_gradient_do_not_stop_two_processes(one: Path, two: Path, name: str) -> None:
+def test_weights_without_gradient_do_not_stop_two_processes(one: Path, two: Path, name: str) -> None:
     assert_same_run(one / "astra", two / name)
 
 
@@ -118,14 +118,12 @@ def test_two_processes_train_by_contrast_alike_with_weights_copied_or_sharded(tw
 
 
 @pytest.mark.parametrize("name", ["begun-by-one", "begun-by-one-sharded"])
-def test_a_run_that_one_process_began_is_ended_by_two_as_if_nothing_had_happened(
-    one: Path, two: Path, name: str
-) -> None:
+def test_two_processes_continue_a_run_of_one_as_if_nothing_had_happened(one: Path, two: Path, name: str) -> None:
     assert_same_run(one / "whole", two / name)
 
 
 @pytest.mark.parametrize("name", ["begun-by-two", "begun-by-two-sharded"])
-def test_a_run_that_two_processes_began_is_ended_by_one(script: ModuleType, one: Path, two: Path, name: str) -> None:
+def test_one_process_continues_a_run_of_two(script: ModuleType, one: Path, two: Path, name: str) -> None:
     assert (two / name / "checkpoints/last").resolve().name == "000003"
     script.run(two / name, resume=True)
     assert_same_run(one / "whole", two / name)
@@ -138,15 +136,15 @@ def test_two_processes_leave_the_same_files_as_one(one: Path, two: Path) -> None
     assert load_policy(two / "whole").config.width == 8
 
 
-def test_two_processes_measure_what_one_measures(one: Path, two: Path) -> None:
+def test_two_processes_evaluate_like_one(one: Path, two: Path) -> None:
     there, here = (json.loads((folder / "eval/eval_info.json").read_text()) for folder in (one, two))
     assert here["seeds"] == there["seeds"] == [0, 1, 2, 3, 4]
     assert here["episodes"] == there["episodes"]
     assert here["per_task"] == there["per_task"]
-    assert [(two / said).read_text() for said in ("share.0", "share.1")] == ["[0, 1, 2]", "[3, 4]"]
+    assert [(two / output).read_text() for output in ("share.0", "share.1")] == ["[0, 1, 2]", "[3, 4]"]
 
 
-def test_an_error_of_one_process_is_told_in_all(two: Path) -> None:
+def test_an_error_of_one_process_is_raised_in_all(two: Path) -> None:
     told = {name: [(two / f"{name}.{rank}").read_text() for rank in (0, 1)] for name in ("claim", "everywhere", "odd")}
     assert "holds another run" in told["claim"][0]
     assert told["claim"][0].startswith("ValueError('")
@@ -155,18 +153,18 @@ def test_an_error_of_one_process_is_told_in_all(two: Path) -> None:
         "OtherProcessError('stopped because process 1 failed: ValueError: no room here')",
         "ValueError('no room here')",
     ]
-    assert all("a batch of 7 cannot be shared among 2 processes" in text for text in told["odd"])
+    assert all("training.batch_size=7 cannot be split over 2 processes" in text for text in told["odd"])
 
 
-def test_a_process_that_breaks_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:
-    assert "the disk of this process is gone" in (two / "said.1").read_text()
+def test_a_process_that_fails_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:
+    assert "the disk of this process is gone" in (two / "output.1").read_text()
     assert (two / "codes").read_text() == "1 1"
 
 
 def test_sharding_over_one_process_and_accelerates_own_sharding_are_refused(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match="there is one process, so nothing to shard over"):
+    with pytest.raises(ValueError, match="--shard needs several processes, got one"):
         script.run(tmp_path / "alone", shard=True)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ValueError, match="launch without --use_fsdp, and train with --shard"):

@@ -10,7 +10,7 @@ from astra.storage.atomic import atomic_folder
 from astra.training.run_folder import RunFolder
 
 
-def test_a_kill_at_any_operation_leaves_a_whole_checkpoint_that_last_leads_to(tmp_path: Path) -> None:
+def test_a_kill_at_any_operation_leaves_a_complete_checkpoint_that_last_links_to(tmp_path: Path) -> None:
     here = Path(__file__).parent
     source = here.parents[1] / "src"
     done = subprocess.run(
@@ -25,57 +25,64 @@ def test_a_kill_at_any_operation_leaves_a_whole_checkpoint_that_last_leads_to(tm
     assert list(dict.fromkeys(outcomes)) == ["old old", "new old", "new new"]
 
 
-def test_a_checkpoint_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=2)
-    run.claim({}, {})
-    with pytest.raises(FileNotFoundError), run.checkpoint(7) as folder:
+    run.prepare({}, {})
+    with pytest.raises(FileNotFoundError), run.new_checkpoint(7) as folder:
         (folder / "half").rename(folder / "missing" / "half")
-    assert run.newest() is None
+    assert run.newest_checkpoint() is None
     assert list(run.checkpoints.iterdir()) == []
 
 
 def test_checkpoints_are_ordered_by_number_beyond_six_digits(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=2)
-    run.claim({}, {})
+    run.prepare({}, {})
     for update in (999_998, 999_999, 1_000_000):
-        with run.checkpoint(update):
+        with run.new_checkpoint(update):
             pass
-    newest = run.newest()
+    newest = run.newest_checkpoint()
     assert newest is not None
     assert newest.name == "1000000"
     assert (run.checkpoints / "last").resolve() == newest.resolve()
     assert not (run.checkpoints / "999998").exists()
 
 
-def test_a_damaged_config_is_told(tmp_path: Path) -> None:
+def test_a_damaged_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="is damaged"):
-        RunFolder(tmp_path, keep=1).claim({}, {})
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        RunFolder(tmp_path, keep=1).prepare({}, {})
 
 
-def test_differences_are_named_by_their_place(tmp_path: Path) -> None:
+def test_differences_to_another_run_are_named(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
-    run.claim({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {})
-    run.claim({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {"command": "another"})
+    run.prepare({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {})
+    run.prepare({"policy": {"width": 8, "states": {"bins": (1, 2)}}}, {"command": "another"})
     with pytest.raises(
         ValueError, match=r"its policy.states.bins is \[1, 2\], not \[1, 3\]; its policy.width is 8, not 9"
     ):
-        run.claim({"policy": {"width": 9, "states": {"bins": (1, 3)}}}, {})
-    assert json.loads((run.folder / "config.json").read_text())["policy"]["width"] == 8
+        run.prepare({"policy": {"width": 9, "states": {"bins": (1, 3)}}}, {})
+    assert json.loads((run.path / "config.json").read_text())["policy"]["width"] == 8
 
 
-def test_every_machine_that_worked_on_a_run_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_machine_that_works_on_a_run_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
     for name in ("here", "there", "there", "here"):
         monkeypatch.setattr("astra.training.run_folder.machine", lambda name=name: name)
-        run.claim({"seed": 0}, {"command": "train"})
-        run.name_machine()
-    config = json.loads((run.folder / "config.json").read_text())
+        run.prepare({"seed": 0}, {"command": "train"})
+        run.record_machine()
+    config = json.loads((run.path / "config.json").read_text())
     assert config["machines"] == ["here", "there"]
     assert (config["seed"], config["description"]) == (0, {"command": "train"})
 
 
-def test_a_whole_folder_replaces_nothing(tmp_path: Path) -> None:
+def test_an_atomic_folder_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(FileExistsError, match="exists already"), atomic_folder(tmp_path / "there"):
         pass
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    run.prepare({"training": {"updates": 4, "average_ceiling": 0.9}}, {})
+    with pytest.raises(ValueError, match=r"run of another version of Astra.*\(average_ceiling, ema_max_decay\)"):
+        run.prepare({"training": {"updates": 4, "ema_max_decay": 0.9}}, {})

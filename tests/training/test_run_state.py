@@ -17,9 +17,9 @@ def state(linear: ModuleType) -> RunState:
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
     return RunState(
         policy=policy,
-        ema=EMA(policy, ceiling=0.9, power=0.75),
+        ema=EMA(policy, max_decay=0.9, power=0.75),
         optimizer=build_optimizer(policy, learning_rate=0.1, weight_decay=0.1, betas=(0.9, 0.95)),
-        order=BatchSampler(10, 2, seed=0),
+        sampler=BatchSampler(10, 2, seed=0),
         budget=Budget(updates=9),
     )
 
@@ -35,21 +35,21 @@ def test_a_checkpoint_without_training_state_cannot_be_resumed(state: RunState, 
         state.load(tmp_path)
 
 
-def test_a_state_of_another_format_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_state_of_another_format_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
-    change(tmp_path / "training_state" / "state.json", format=2)
-    with pytest.raises(ValueError, match="has format 2, this Astra reads 1"):
+    change(tmp_path / "training_state" / "state.json", format=1)
+    with pytest.raises(ValueError, match="has format 1, and this version of Astra reads 2"):
         state.load(tmp_path)
 
 
-def test_a_damaged_state_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_damaged_state_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     (tmp_path / "training_state" / "state.json").write_text('{"format"')
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is not valid JSON"):
         state.load(tmp_path)
 
 
-def test_a_truncated_optimizer_is_told(state: RunState, tmp_path: Path) -> None:
+def test_a_truncated_optimizer_is_refused(state: RunState, tmp_path: Path) -> None:
     torch.stack([weight.sum() for weight in state.policy.parameters()]).sum().backward()
     state.optimizer.step()
     state.save(tmp_path)
@@ -59,9 +59,9 @@ def test_a_truncated_optimizer_is_told(state: RunState, tmp_path: Path) -> None:
         state.load(tmp_path)
 
 
-def test_another_data_order_is_told(state: RunState, tmp_path: Path) -> None:
+def test_another_data_order_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     path = tmp_path / "training_state" / "state.json"
-    change(path, order={"position": 0, "seed": 0, "num_items": 11})
+    change(path, sampler={"position": 0, "seed": 0, "num_items": 11})
     with pytest.raises(ValueError, match="num_items=11"):
         state.load(tmp_path)

@@ -39,7 +39,7 @@ def run(
 
 
 def everything(checkpoint: Path) -> dict[str, object]:
-    """All that a checkpoint holds, less the seconds that were spent."""
+    """Return the content of a checkpoint, without the seconds."""
     tensors = {str(path.relative_to(checkpoint)): load_tensors(path) for path in checkpoint.rglob("*.safetensors")}
     state = json.loads((checkpoint / "training_state" / "state.json").read_text())
     del state["budget"]["seconds"]
@@ -55,7 +55,7 @@ def assert_equal_checkpoints(first: Path, second: Path) -> None:
 
 
 def interrupt_at(update: int) -> Evaluate:
-    """An evaluation that presses Ctrl-C."""
+    """Return an evaluation that presses Ctrl-C."""
     calls: list[int] = []
 
     def evaluate(policy: Policy[Any]) -> dict[str, float]:
@@ -83,11 +83,11 @@ def test_two_updates_and_two_resumed_equal_four_straight_bit_for_bit(linear: Mod
     assert len(losses[0]) == 4
 
 
-def test_the_order_of_data_after_resume_is_that_of_a_straight_run(linear: ModuleType, tmp_path: Path) -> None:
+def test_a_run_counts_its_position_in_the_data(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run")
     state = json.loads((tmp_path / "run/checkpoints/last/training_state/state.json").read_text())
-    assert state["order"]["position"] == 4 * 6
-    assert state["budget"]["update"] == state["average_updates"] == 4
+    assert state["sampler"]["position"] == 4 * 6
+    assert state["budget"]["update"] == state["ema_updates"] == 4
 
 
 def test_validation_and_evaluation_do_not_change_the_training(linear: ModuleType, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_micro_batches_with_different_amounts_of_padding_give_the_update_of_the_
         assert first[name] == pytest.approx(second[name], rel=1e-5)
 
 
-def test_the_averaged_weights_are_kept_and_the_frozen_ones_stay(linear: ModuleType, tmp_path: Path) -> None:
+def test_ema_weights_are_saved_and_frozen_weights_stay(linear: ModuleType, tmp_path: Path) -> None:
     policy = load_policy(run(linear, tmp_path / "run"))
     raw = load_tensors(tmp_path / "run/checkpoints/last/training_state/weights.safetensors")
     assert not any(name.startswith("frozen") for name in raw)
@@ -129,7 +129,7 @@ def test_training_lowers_the_held_out_loss(linear: ModuleType, tmp_path: Path) -
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_run_in_minutes_ends_when_its_time_is_spent(linear: ModuleType, tmp_path: Path) -> None:
+def test_a_run_in_minutes_ends_when_its_time_is_over(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run", updates=10**6, max_minutes=1e-3, log_every=10**6, checkpoint_every=10**6)
     state = json.loads((tmp_path / "run/checkpoints/last/training_state/state.json").read_text())
     assert state["budget"]["seconds"] >= 0.06
@@ -143,7 +143,7 @@ def test_only_the_newest_checkpoints_are_kept(linear: ModuleType, tmp_path: Path
     assert names == ["000002", "000003", "000004", "last"]
 
 
-def test_config_json_tells_what_was_run(linear: ModuleType, tmp_path: Path) -> None:
+def test_config_json_describes_the_run(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["training"]["seed"] == 0
@@ -152,7 +152,7 @@ def test_config_json_tells_what_was_run(linear: ModuleType, tmp_path: Path) -> N
     assert config["code_version"].startswith("0.1.0")
 
 
-def test_a_finished_run_is_told_and_left_alone(
+def test_a_finished_run_is_reported_and_not_changed(
     linear: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(linear, tmp_path / "run")
@@ -177,13 +177,13 @@ def test_another_run_is_not_overwritten(linear: ModuleType, tmp_path: Path) -> N
         run(linear, tmp_path / "run", learning_rate=0.1)
 
 
-def test_a_policy_that_cannot_be_built_claims_no_folder(linear: ModuleType, tmp_path: Path) -> None:
+def test_a_policy_that_cannot_be_built_leaves_no_folder(linear: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="dropout"):
         run(linear, tmp_path / "run", config=linear.LinearConfig(dropout=2.0))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_loss_that_is_no_number_ends_the_run(linear: ModuleType, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run(linear: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the loss became (nan|inf)"):
         run(linear, tmp_path / "run", learning_rate=1e38)
 
@@ -204,17 +204,17 @@ def test_signals_work_as_before_after_a_run(linear: ModuleType, tmp_path: Path) 
         ({"max_minutes": -1.0}, "max_minutes"),
     ],
 )
-def test_settings_that_cannot_be_trained_with_are_told(linear: ModuleType, wrong: dict, message: str) -> None:
+def test_invalid_settings_are_refused(linear: ModuleType, wrong: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         linear.training(**wrong)
 
 
-def test_windows_of_another_length_are_told(linear: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="windows of 5 timesteps for timesteps=7"):
+def test_windows_of_another_length_are_refused(linear: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"windows of 5 timesteps for training\.timesteps=7"):
         run(linear, tmp_path / "run", timesteps=7)
 
 
-def test_a_tracker_that_is_not_installed_is_told(
+def test_a_tracker_that_is_not_installed_is_refused(
     linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("astra.training.run_log.get_available_trackers", list)

@@ -23,9 +23,9 @@ from astra.datasets import LeRobotDataset, Windows
 from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
 from astra.policies.sequence import SequencePolicy
 from astra.storage.config_json import from_json
+from astra.training.config import TrainingConfig
 from astra.training.objective import Objective
 from astra.training.run_state import CONTRASTIVE
-from astra.training.train import TrainingConfig
 from astra.trajectory import Trajectory
 
 ALL = "all"

@@ -1,1 +1,1 @@
-"""Trajectory attention: segments, the mask, the transformer and its cache; imports nothing but torch."""
+"""Trajectory attention: segments, the mask, the transformer and its cache. Start with `reference.py`."""

@@ -1,9 +1,11 @@
-"""The segment cache: keys and values of what was read before, so that one control step costs one timestep.
+"""Segment cache: keys and values of the past, so that a control step computes one timestep only.
 
-Each step feeds [a_{t-1}, s_t | q_t]: the action that was executed, what is seen now, and the queries of the next
-action. Queries are never stored, since nobody reads them, so the stored keys are exactly those of a full forward.
-With a window W the timesteps lie in a ring of W + 1 (a_{t-1} still reads back to t - W), and a step costs the same
-however long the episode is. Every slot of a batch has a timestep of its own and can be reset alone.
+Each step computes [a_{t-1}, s_t | q_t]: the executed action, the new state, and the queries of the next action.
+Nothing attends to a query, so queries are not stored, and the outputs equal those of a full forward pass. With a window
+W the timesteps lie in a ring of W + 1 (a_{t-1} attends back to t - W), and the cost of a step does not grow with the
+episode. Each environment of the batch has its own timestep and can be reset alone.
+
+What this assumes of `may_attend` is checked by `astra.attention.step_checks`.
 """
 
 from dataclasses import dataclass
@@ -13,30 +15,41 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from astra.attention import masks
 from astra.attention.layers import by_head, cat
-from astra.attention.masks import additive, may_attend
+from astra.attention.masks import additive
 from astra.attention.positions import RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate
+from astra.attention.step_checks import check_new_tokens
 from astra.attention.transformer import Transformer
 
 FIRST_CAPACITY = 32
-"""Timesteps for which a cache without a window has room at first; it doubles when they are full."""
+"""First capacity, in timesteps, of a cache without a window; it doubles when it is full."""
 
 
 @dataclass
 class SegmentCache:
-    """What B slots remember: per token its ids, validity and, per layer, its key and value. Written in place."""
+    """Past tokens of B environments: their ids, their validity, and their keys and values per layer.
+
+    All tensors are updated in place.
+    """
 
     sizes: SegmentSizes
+    """Sizes of the segments, which decide the column of each token."""
     window: int | None
+    """W in timesteps; None for no limit."""
     capacity: int
     """Timesteps that fit: W + 1 with a window."""
     ids: TokenIds
-    valid: Bool[Tensor, "B C"]
-    keys: list[Float[Tensor, "B H C d"]]
-    values: list[Float[Tensor, "B H C d"]]
+    """Ids of the token in each column."""
+    valid: Bool[Tensor, "B columns"]
+    """True where a column holds a real token."""
+    keys: list[Float[Tensor, "B H columns d"]]
+    """Keys, per layer."""
+    values: list[Float[Tensor, "B H columns d"]]
+    """Values, per layer."""
     causal_segments: frozenset[Kind] = frozenset()
-    """Kinds inside which a token reads only itself and earlier slots."""
+    """Kinds of segments in which a token attends only to itself and to earlier slots."""
 
     @classmethod
     def empty(
@@ -47,7 +60,7 @@ class SegmentCache:
         window: int | None,
         causal_segments: frozenset[Kind] = frozenset(),
     ) -> "SegmentCache":
-        """Make room for `batch` slots that have read nothing yet."""
+        """Return a cache for `batch` environments without a past."""
         capacity = FIRST_CAPACITY if window is None else window + 1
         columns = sizes.prompt + capacity * (sizes.state + sizes.action)
         weight = next(transformer.parameters())
@@ -80,10 +93,25 @@ class SegmentCache:
         *,
         context_out: bool = False,
     ) -> Float[Tensor, "B R D"] | None:
-        """Take in new context tokens and give the outputs of the queries, as a full forward would.
+        """Compute new context tokens and queries, and store the keys and values of the new tokens.
 
-        With `context_out` the outputs of the new tokens come out too, before those of the queries.
+        Args:
+            transformer: The blocks.
+            tokens: New context tokens, with their positions.
+            ids: Their ids; the tokens are consecutive in the context.
+            valid: Which of them are real.
+            queries: Action queries, with their positions.
+            ids_of_queries: Their ids.
+            positions: Relative positions, if any.
+            context_out: Whether to return the outputs of the new tokens, before those of the queries.
+
+        Returns:
+            The outputs of a full forward pass, or None if nothing was asked for.
+
+        Raises:
+            MaskError: if `may_attend` cannot be computed with a cache.
         """
+        rows_are_equal = check_new_tokens(self.sizes, self.window, self.causal_segments, ids, ids_of_queries)
         columns = self.fill(ids, valid)
         batch = torch.arange(len(tokens), device=tokens.device)[:, None]
 
@@ -91,10 +119,10 @@ class SegmentCache:
         used = self._used_columns(int(row_ids.timestep.max()))
         seen = self.ids.select(slice(0, used))
         some, sizes = row_ids, None
-        if not self.causal_segments:  # all tokens of a segment read alike, so the mask is made for one of each
+        if rows_are_equal:  # compute the mask of one token per segment
             _, sizes = torch.unique_consecutive(row_ids.order[0], return_counts=True)
             some = row_ids.select(sizes.cumsum(0) - 1)
-        allowed = may_attend(some, seen, window=self.window, causal_segments=self.causal_segments)
+        allowed = masks.may_attend(some, seen, window=self.window, causal_segments=self.causal_segments)
         allowed = allowed & self.valid[:, None, :used]
         mask = additive(allowed, tokens.dtype)[:, None]
         if positions is not None:
@@ -104,21 +132,21 @@ class SegmentCache:
             mask = torch.cat(parts, dim=2)
 
         rows = tokens.flatten(0, 1)
-        num_read = len(rows)
+        num_keyed = len(rows)
         if queries is not None:
             rows = torch.cat([rows, queries.flatten(0, 1)])
         for layer, block in enumerate(transformer.blocks):
             is_last = layer == len(transformer.blocks) - 1
             kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, mask)
-            rows = block(rows, num_read, kernel, first=num_read if is_last and not context_out else 0)
+            rows = block(rows, num_keyed, kernel, first=num_keyed if is_last and not context_out else 0)
         if not context_out:
             return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))
-        of_tokens, of_queries = transformer.final_norm(rows).split([num_read, len(rows) - num_read])
+        of_tokens, of_queries = transformer.final_norm(rows).split([num_keyed, len(rows) - num_keyed])
         parts = [part.unflatten(0, (len(tokens), -1)) for part in (of_tokens, of_queries) if len(part)]
         return cat(parts, 1)
 
     def fill(self, ids: TokenIds, valid: Bool[Tensor, "B S"] | None = None) -> Int[Tensor, "B S"]:
-        """Make room for new context tokens, note their ids, and give the columns of their keys and values."""
+        """Store the ids of new context tokens, and return the columns of their keys and values."""
         if ids.kind.shape[-1]:
             self._make_room(int(ids.timestep.max()) + 1)
         batch = torch.arange(len(ids.kind), device=ids.kind.device)[:, None]
@@ -130,7 +158,7 @@ class SegmentCache:
         return columns
 
     def replace(self, where: Bool[Tensor, " B"], other: "SegmentCache") -> None:
-        """Put the slots of another cache, in order, in place of those marked."""
+        """Replace the marked environments by those of another cache, in order."""
         capacity = max(self.capacity, other.capacity)
         self._make_room(capacity)
         other._make_room(capacity)
@@ -145,7 +173,7 @@ class SegmentCache:
         return torch.where(ids.kind == Kind.PROMPT, offset, offset + per_timestep * (ids.timestep % self.capacity))
 
     def _used_columns(self, last: int) -> int:
-        """Count the columns up to the last timestep that any slot has read; with a window all are soon used."""
+        """Number of columns up to the last timestep of any environment; with a window all are soon used."""
         timesteps = self.capacity if self.window is not None else last + 1
         return self.sizes.prompt + timesteps * (self.sizes.state + self.sizes.action)
 
@@ -164,25 +192,25 @@ class SegmentCache:
 
 @dataclass
 class _CacheKernel:
-    """Writes the new keys and values of one layer into the cache and reads all of them."""
+    """Attention of one layer to all keys and values of the cache, after the new ones are written into it."""
 
-    keys: Float[Tensor, "B H C d"]
-    values: Float[Tensor, "B H C d"]
+    keys: Float[Tensor, "B H columns d"]
+    values: Float[Tensor, "B H columns d"]
     batch: Int[Tensor, "B 1"]
     columns: Int[Tensor, "B S"]
     mask: Float[Tensor, "B #H R used"]
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor, /) -> Tensor:
         B, H = self.keys.shape[:2]
         keys, values = keys_values.view(B, -1, 2, H, self.keys.shape[-1]).unbind(2)
         self.keys[self.batch, :, self.columns] = keys
         self.values[self.batch, :, self.columns] = values
-        if q_read is None and q_queries is None:  # the last block, when nothing is asked
+        if q_keyed is None and q_queries is None:  # the last block, if no outputs are needed
             return keys_values[:0, : keys_values.shape[1] // 2]
-        q = cat([part.unflatten(0, (B, -1)) for part in (q_read, q_queries) if part is not None], 1)
+        q = cat([part.unflatten(0, (B, -1)) for part in (q_keyed, q_queries) if part is not None], 1)
         used = self.mask.shape[-1]
         mixed = F.scaled_dot_product_attention(
             by_head(q, H), self.keys[:, :, :used], self.values[:, :, :used], attn_mask=self.mask[:, :, -q.shape[1] :]
         ).transpose(1, 2)
-        sizes = [0 if part is None else len(part) // B for part in (q_read, q_queries)]
+        sizes = [0 if part is None else len(part) // B for part in (q_keyed, q_queries)]
         return cat([part.flatten(0, 1).flatten(1) for part in mixed.split(sizes, dim=1) if part.shape[1]], 0)

@@ -1,43 +1,46 @@
-"""VIMA's trunk: in every layer the context reads the prompt by cross-attention, then itself by causal self-attention.
+"""VIMA's transformer: each layer has cross-attention to the prompt, then causal self-attention over the context.
 
     prompt   p1 p2 p3 ---- keys, values --+------------------------------+
                                           v                              v
     context  s1 s2 | a | s1 s2 | a | -> cross -> self -> cross -> self -> ...      outputs
                                         layer 1          layer 2
 
-The prompt itself is not transformed: its keys and values in all layers come from its tokens, so they are made once per
-prompt, however long the rollout. The context's are kept by `CrossCache`; a control step then costs one timestep.
+The prompt is not transformed: its keys and values in all layers come from its tokens, so they are computed once per
+prompt. `CrossCache` keeps those of the context; a control step then computes one timestep only.
 
 Source: Jiang et al. 2023, VIMA.
-Deviation: prompt tokens are normalized, without parameters, before they become keys and values. VIMA's come out of T5,
-which ends with a norm; with words that are trained from small random vectors the prompt would hardly be heard at first.
+Deviation: prompt tokens are normalized, without parameters, before they become keys and values. VIMA's tokens come
+from T5, which ends with a norm; word embeddings start as small random vectors and would have little effect at first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention import masks
 from astra.attention.initialization import initialize
 from astra.attention.layers import attend
-from astra.attention.masks import ALL_SEGMENTS, additive, may_attend
-from astra.attention.positions import LearnedPositions, RelativePositions
+from astra.attention.masks import ALL_SEGMENTS, additive
+from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import TokenIds, concatenate
+from astra.attention.step_checks import check_cross_attention, check_new_tokens
 from astra.attention.vima_block import CrossBlock, VimaBlock
 
 
 @dataclass
 class PromptKeys:
-    """Keys and values of B prompts, side by side, for each layer."""
+    """Keys and values of B prompts, for each layer."""
 
     keys_values: list[Float[Tensor, "B L D2"]]
+    """Keys and values side by side, per layer."""
     mask: Float[Tensor, "B 1 1 L"]
-    """Additive."""
+    """Additive mask that hides padding."""
 
     def replace(self, where: Bool[Tensor, " B"], other: "PromptKeys") -> None:
-        """Put other prompts, in order, in place of those marked."""
+        """Replace the marked prompts by other prompts, in order."""
         length = max(self.mask.shape[-1], other.mask.shape[-1])
         mine, theirs = self._widened(length), other._widened(length)
         for own, new in zip([mine.mask, *mine.keys_values], [theirs.mask, *theirs.keys_values], strict=True):
@@ -52,10 +55,10 @@ class PromptKeys:
 
 
 class CrossAttentionTransformer(nn.Module):
-    """Layers of cross-attention and self-attention: 32 D^2 + 17 D parameters each, and the tables of positions.
+    """Transformer of cross-attention and self-attention: 32 D^2 + 17 D parameters per layer, and position tables.
 
-    The tables (512 places of the context, 256 of the prompt) belong to the trunk, as in VIMA: with them all counts that
-    the paper prints for VIMA come out.
+    The tables (512 places for the context, 256 for the prompt) belong to the transformer, as in VIMA: with them the
+    parameter counts equal all that the paper prints for VIMA.
     """
 
     def __init__(
@@ -69,16 +72,16 @@ class CrossAttentionTransformer(nn.Module):
         positions: LearnedPositions | None = None,
         prompt_positions: LearnedPositions | None = None,
     ) -> None:
-        """Make and initialize the layers.
+        """Build and initialize the layers.
 
         Args:
             layers: Layers, each of a cross-attention block and a self-attention block.
-            heads: Heads of both.
-            width: D.
+            heads: Heads of both kinds of attention.
+            width: D, the width of a token.
             dropout: Share of activations dropped in training.
-            gates: Whether cross-attention comes in through tanh gates, as in Flamingo.
-            positions: The context's table, if any.
-            prompt_positions: The prompt's.
+            gates: Whether tanh gates scale what cross-attention adds, as in Flamingo.
+            positions: Position table of the context, if any.
+            prompt_positions: Position table of the prompt, if any.
         """
         super().__init__()
         self.heads, self.dropout = heads, dropout
@@ -93,12 +96,12 @@ class CrossAttentionTransformer(nn.Module):
         valid: Bool[Tensor, "P L"],
         of: Int[Tensor, " B"] | None = None,
     ) -> PromptKeys:
-        """Make keys and values of P distinct prompts once, and give each trajectory those of its own.
+        """Compute the keys and values of P distinct prompts, and return those of each trajectory's prompt.
 
         Args:
-            tokens: Prompts, with their positions.
+            tokens: Prompt tokens, with their positions.
             valid: Which tokens are real.
-            of: Which prompt belongs to each trajectory; None: one each, in order.
+            of: Index of each trajectory's prompt; None if trajectory b has prompt b.
         """
         tokens = F.layer_norm(tokens, tokens.shape[-1:])
         made = [block.keys_values(tokens) for block in self.cross]  # pyright: ignore[reportCallIssue]
@@ -108,66 +111,70 @@ class CrossAttentionTransformer(nn.Module):
     def forward(
         self,
         prompt: PromptKeys,
-        context: Float[Tensor, "B C D"],
-        mask: Float[Tensor, "#B #H C S"],
+        context: Float[Tensor, "B R D"],
+        mask: Float[Tensor, "#B #H R S"],
         past: list[Float[Tensor, "B _ D2"]] | None = None,
-    ) -> Float[Tensor, "B C D"]:
+    ) -> Float[Tensor, "B R D"]:
         """Run all layers over a context, or over the newest part of one.
 
         Args:
-            prompt: What all tokens of the context may read.
+            prompt: Prompts, to which all tokens of the context attend.
             context: State and action tokens, with their positions.
-            mask: Additive; columns are the tokens of the past, then the context.
-            past: Keys and values of the tokens before, by layer; those of the context are appended to it.
+            mask: Additive mask; columns are the past tokens, then the context.
+            past: Keys and values of past tokens, per layer; those of the context are appended.
         """
-        B, C, _ = context.shape
+        B, R, _ = context.shape
         x = context
         for layer, (cross, block) in enumerate(zip(self.cross, self.blocks, strict=True)):
             x = cross(x, prompt.keys_values[layer], prompt.mask)
             kernel = _Kernel(self.heads, self.dropout if self.training else 0.0, B, mask, past, layer)
-            x = block(x.flatten(0, 1), B * C, kernel).unflatten(0, (B, C))
+            x = block(x.flatten(0, 1), B * R, kernel).unflatten(0, (B, R))
         return x
 
 
 @dataclass
 class _Kernel:
-    """Attention of B contexts to themselves and to what they remember."""
+    """Self-attention of B contexts over their past and themselves."""
 
     heads: int
     dropout: float
     batch: int
-    mask: Float[Tensor, "#B #H C S"]
+    mask: Float[Tensor, "#B #H R S"]
     past: list[Float[Tensor, "B _ D2"]] | None
     layer: int
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
-        assert q_read is not None
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor, /) -> Tensor:
+        assert q_keyed is not None
         assert q_queries is None
-        read = keys_values.unflatten(0, (self.batch, -1))
+        columns = keys_values.unflatten(0, (self.batch, -1))
         if self.past is not None:
-            self.past[self.layer] = read = torch.cat([self.past[self.layer], read], dim=1)
-        q = q_read.unflatten(0, (self.batch, -1))
-        return attend(q, read, self.mask, heads=self.heads, dropout=self.dropout).flatten(0, 1)
+            self.past[self.layer] = columns = torch.cat([self.past[self.layer], columns], dim=1)
+        q = q_keyed.unflatten(0, (self.batch, -1))
+        return attend(q, columns, self.mask, heads=self.heads, dropout=self.dropout).flatten(0, 1)
 
 
 @dataclass
 class CrossCache:
-    """What B slots remember: their prompts, and the keys and values of the timesteps that they can still read.
+    """Past of B environments: their prompts, and the keys and values of past timesteps.
 
-    All slots take in one timestep at a time, so their newest tokens stand in the same columns; what a slot read before
-    it began anew is invalid. Columns that no slot can read any more are dropped, so with a window W a step costs the
-    same however long the episode is.
+    All environments add one timestep at a time, so their newest tokens are in the same columns; what came before a
+    reset is invalid. With a window W old columns are dropped, and the cost of a step does not grow with the episode.
     """
 
     window: int | None
+    """W in timesteps; None for no limit."""
     prompt: PromptKeys
+    """Keys and values of the prompts."""
     ids: TokenIds
-    valid: Bool[Tensor, "B C"]
-    keys_values: list[Float[Tensor, "B C D2"]]
+    """Ids of the token in each column."""
+    valid: Bool[Tensor, "B columns"]
+    """True where a column holds a real token of the present episode."""
+    keys_values: list[Float[Tensor, "B columns D2"]]
+    """Keys and values of the context side by side, per layer."""
 
     @classmethod
     def of(cls, prompt: PromptKeys, window: int | None) -> "CrossCache":
-        """Begin with prompts alone."""
+        """Return a cache of prompts without a past."""
         B, _, D2 = prompt.keys_values[0].shape
         none = torch.zeros(B, 0, dtype=torch.long, device=prompt.mask.device)
         past = [prompt.mask.new_zeros(B, 0, D2) for _ in prompt.keys_values]
@@ -181,16 +188,24 @@ class CrossCache:
         valid: Bool[Tensor, "B S"],
         positions: RelativePositions | None = None,
     ) -> Float[Tensor, "B S D"]:
-        """Take in the tokens of one more timestep and give their outputs, as a full forward would."""
+        """Add the tokens [a_{t-1}, s_t] of one timestep, and return their outputs as a full forward pass would.
+
+        Raises:
+            MaskError: if `may_attend` cannot be computed with this cache.
+        """
+        M, L = ids.kind.shape[1] - 1, self.prompt.mask.shape[-1]
+        sizes = SegmentSizes(prompt=0, state=M, action=1)
+        check_new_tokens(sizes, self.window, ALL_SEGMENTS, ids)
+        timesteps = int(ids.timestep.max()) + 1
+        check_cross_attention(replace(sizes, prompt=L), self.window, ALL_SEGMENTS, timesteps)
         self.ids, self.valid = concatenate(self.ids, ids), torch.cat([self.valid, valid], dim=1)
         mask = self_mask(ids, self.ids, self.valid, self.window, positions, tokens.dtype)
         outputs = transformer(self.prompt, tokens, mask, self.keys_values)
-        timesteps = int(ids.timestep.max()) + 1
         self._forget(ids.kind.shape[1] * (timesteps if self.window is None else min(timesteps, self.window)))
         return outputs
 
     def replace(self, where: Bool[Tensor, " B"], prompts: PromptKeys) -> None:
-        """Begin anew in the slots marked, with other prompts, in order."""
+        """Reset the marked environments, with new prompts in order."""
         self.prompt.replace(where, prompts)
         self.valid[where] = False
 
@@ -204,21 +219,21 @@ class CrossCache:
 def self_mask(
     rows: TokenIds,
     columns: TokenIds,
-    valid: Bool[Tensor, "B C"],
+    valid: Bool[Tensor, "B S"],
     window: int | None,
     positions: RelativePositions | None,
     dtype: torch.dtype,
-) -> Float[Tensor, "#B #H R C"]:
-    """Make the additive mask of causal self-attention, with the bias of relative positions if there are any.
+) -> Float[Tensor, "#B #H R S"]:
+    """Return the additive mask of causal self-attention, with the bias of relative positions if there are any.
 
     Args:
-        rows: Tokens that read, with or without a batch dimension.
-        columns: Tokens that are read.
-        valid: Which of these are real.
-        window: W, in timesteps; None reads back to the first.
-        positions: Relative positions.
-        dtype: Of the scores.
+        rows: Tokens that attend, with or without a batch dimension.
+        columns: Tokens that are attended to.
+        valid: Which columns are real.
+        window: W in timesteps; None for no limit.
+        positions: Relative positions, if any.
+        dtype: Type of the scores.
     """
-    allowed = may_attend(rows, columns, window=window, causal_segments=ALL_SEGMENTS)
+    allowed = masks.may_attend(rows, columns, window=window, causal_segments=ALL_SEGMENTS)
     mask = additive(allowed & valid[:, None, :], dtype)[:, None]
     return mask if positions is None else mask + positions.bias(rows, columns)

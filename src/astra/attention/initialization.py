@@ -1,4 +1,4 @@
-"""Weights before training: GPT-2's, carried over to other widths."""
+"""Initial weights: those of GPT-2, scaled to other widths."""
 
 from torch import nn
 
@@ -7,17 +7,16 @@ from astra.attention.vima_block import CrossBlock, GatedFeedForward
 
 
 def init_std(width: int) -> float:
-    """Give the standard deviation of new weights at a width: GPT-2's 0.02 at GPT-2's width of 768.
+    """Return the standard deviation of new weights: 0.02 at GPT-2's width of 768.
 
-    It grows as 1 / sqrt(width), so that at every width an embedding is as long, and a layer answers as loudly to a
-    normalized token, as in GPT-2. With 0.02 at a width of 128, blocks say next to nothing at first, and small policies
-    begin to learn later.
+    It scales as 1 / sqrt(width), so that the norm of an embedding and the size of a layer's output are the same at
+    every width. With 0.02 at a width of 128 the blocks' outputs are tiny at first, and small policies learn later.
     """
     return 0.02 * (768 / width) ** 0.5
 
 
 def initialize(transformer: nn.Module, width: int) -> None:
-    """Initialize as GPT-2 does, with s = `spread(width)`.
+    """Initialize weights as GPT-2 does, with s = `init_std(width)`.
 
     ============================  =======================================
     linear weights                normal, s
@@ -27,7 +26,7 @@ def initialize(transformer: nn.Module, width: int) -> None:
     layer norms                   scale 1, shift 0
     ============================  =======================================
 
-    There are two residuals per block. What is initialized may be any module that holds blocks.
+    There are two residuals per block. The module may be anything that holds blocks.
     """
     last: list[nn.Linear] = []
     for module in transformer.modules():

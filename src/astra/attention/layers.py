@@ -1,8 +1,8 @@
-"""The GPT-2 block in its split form: keys and values of what is read only, queries that only read.
+"""The GPT-2 block in its fast form: action queries have no keys and no values, because nothing attends to them.
 
-All rows of a batch lie in one matrix: first the tokens that are read (prompts and contexts), then the action queries.
-Queries are projected to Q alone; nobody reads them, so they have no keys and no values. Everything that works token by
-token is one product over all rows; who reads whom is left to a kernel.
+All tokens of a batch are rows of one matrix: first the keyed rows (prompts and contexts, which have keys and values),
+then the action queries, which have Q only. Everything that works token by token is one product over all rows; a kernel
+computes the attention between them. The plain form is in `astra.attention.reference`.
 """
 
 from typing import Protocol, runtime_checkable
@@ -15,26 +15,26 @@ from torch.nn import functional as F
 
 @runtime_checkable
 class Kernel(Protocol):
-    """Mixes values by attention; it knows how the rows are laid out, and the mask."""
+    """Attention between rows; a kernel knows the layout of the rows and the mask."""
 
     def __call__(
-        self, q_read: Float[Tensor, "_ D"] | None, q_queries: Float[Tensor, "_ D"] | None, keys_values: Tensor
+        self, q_keyed: Float[Tensor, "_ D"] | None, q_queries: Float[Tensor, "_ D"] | None, keys_values: Tensor, /
     ) -> Float[Tensor, "_ D"]:
-        """Give one row per row of Q: those of the tokens that are read, where they read, then those of the queries.
+        """Return one output per row of Q: keyed rows (if requested), then query rows.
 
         Args:
-            q_read: Q of all read tokens, of those behind the prompts, or of none.
-            q_queries: Q of the action queries; None where there are none.
-            keys_values: (tokens, 2 D), keys and values of all tokens that are read, side by side.
+            q_keyed: Q of all keyed rows, or of the contexts only; None if their outputs are not needed.
+            q_queries: Q of the action queries; None if there are none.
+            keys_values: (keyed rows, 2 D), keys and values side by side.
         """
         ...
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one QKV product for what is read and a Q product for the queries."""
+    """Multi-head self-attention: Q, K and V of keyed rows, and only Q of action queries."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Make the projections; weights are initialized by the transformer.
+        """Build the projections; the transformer initializes the weights.
 
         Raises:
             ValueError: if the heads do not divide the width.
@@ -46,47 +46,47 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, rows: Float[Tensor, "R D"], num_read: int, kernel: Kernel, *, first: int = 0
+        self, rows: Float[Tensor, "R D"], num_keyed: int, kernel: Kernel, *, first: int = 0
     ) -> Float[Tensor, "R2 D"]:
-        """Give what the rows from `first` on read; the first `num_read` of all rows are what is read."""
+        """Return the outputs of the rows from `first` on; the first `num_keyed` of all rows have keys and values."""
         width = self.out.in_features
-        read, queries = rows.split([num_read, len(rows) - num_read])
+        keyed, queries = rows.split([num_keyed, len(rows) - num_keyed])
         if first == 0:
-            q_read, keys_values = self.qkv(read).split([width, 2 * width], dim=-1)
+            q_keyed, keys_values = self.qkv(keyed).split([width, 2 * width], dim=-1)
         else:
-            q_read = self._project(read[first:], 0, 1) if first < num_read else None
-            keys_values = self._project(read, 1, 3)
+            q_keyed = self._project(keyed[first:], 0, 1) if first < num_keyed else None
+            keys_values = self._project(keyed, 1, 3)
         q_queries = self._project(queries, 0, 1) if len(queries) else None
-        return self.out(kernel(q_read, q_queries, keys_values))
+        return self.out(kernel(q_keyed, q_queries, keys_values))
 
     def _project(self, rows: Float[Tensor, "R D"], start: int, end: int) -> Float[Tensor, "R E"]:
-        """Make some of Q, K and V, counted 0, 1, 2."""
+        """Compute parts `start` to `end` of Q, K and V, which count 0, 1, 2."""
         part = slice(start * self.out.in_features, end * self.out.in_features)
         return F.linear(rows, self.qkv.weight[part], self.qkv.bias[part])
 
 
 class FeedForward(nn.Module):
-    """Two linear layers, four times as wide in between.
+    """Feed-forward layer of two linear layers, of width 4 D in between.
 
-    Deviation: exact (erf) GELU; GPT-2 has its tanh approximation, which costs three times as much on a CPU.
+    Deviation: exact (erf) GELU; GPT-2 has the tanh approximation, which costs three times as much on a CPU.
     """
 
     def __init__(self, width: int) -> None:
-        """Make the layers; weights are initialized by the transformer."""
+        """Build the layers; the transformer initializes the weights."""
         super().__init__()
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
-        """Transform every token by itself."""
+        """Apply the layer to every token."""
         return self.down(F.gelu(self.up(x)))
 
 
 class Block(nn.Module):
-    """One pre-LN GPT-2 block: 12 D^2 + 13 D parameters. Source: the counts in appendix A.10 and A.11."""
+    """Pre-LN GPT-2 block: 12 D^2 + 13 D parameters. Source: the counts in appendix A.10 and A.11."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
-        """Make the layers; weights are initialized by the transformer."""
+        """Build the layers; the transformer initializes the weights."""
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
@@ -95,11 +95,11 @@ class Block(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, rows: Float[Tensor, "R D"], num_read: int, kernel: Kernel, *, first: int = 0
+        self, rows: Float[Tensor, "R D"], num_keyed: int, kernel: Kernel, *, first: int = 0
     ) -> Float[Tensor, "R2 D"]:
-        """Attend and transform; only the rows from `first` on are computed and come out."""
-        read = self.attention(self.attention_norm(rows), num_read, kernel, first=first)
-        rows = (rows[first:] if first else rows) + self._drop(read)
+        """Compute attention and feed-forward, for the rows from `first` on only."""
+        mixed = self.attention(self.attention_norm(rows), num_keyed, kernel, first=first)
+        rows = (rows[first:] if first else rows) + self._drop(mixed)
         return rows + self._drop(self.feed_forward(self.feed_forward_norm(rows)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -107,14 +107,14 @@ class Block(nn.Module):
 
 
 def by_head(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
-    """Cut the width into heads."""
+    """Split the width into heads."""
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def keys_and_values(
     x: Float[Tensor, "B S D2"], heads: int
 ) -> tuple[Float[Tensor, "B H S d"], Float[Tensor, "B H S d"]]:
-    """Cut keys and values that lie side by side into heads."""
+    """Split keys and values that lie side by side, each into heads."""
     keys, values = x.unflatten(-1, (2, heads, -1)).unbind(2)
     return keys.transpose(1, 2), values.transpose(1, 2)
 
@@ -122,7 +122,7 @@ def keys_and_values(
 def attend(
     q: Float[Tensor, "B R D"], keys_values: Float[Tensor, "B S D2"], mask: Tensor, *, heads: int, dropout: float
 ) -> Float[Tensor, "B R D"]:
-    """Let rows read by an additive mask: in PyTorch's fused attention, or by explicit weights to drop some of them."""
+    """Compute attention with an additive mask: PyTorch's fused attention, or explicit weights to apply dropout."""
     keys, values = keys_and_values(keys_values, heads)
     if dropout:
         scores = (by_head(q, heads) / values.shape[-1] ** 0.5) @ keys.mT + mask
@@ -135,8 +135,8 @@ def attend(
 def drop(x: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
     """Drop a share of entries, to the nearest 1/65536, and scale up the others.
 
-    On a CPU PyTorch draws a whole random number per entry, which costs more than the products beside it; here each
-    number of 64 bits serves four entries.
+    On a CPU PyTorch draws one random number per entry, which costs more than the matrix products; here each number of
+    64 bits serves four entries.
     """
     if x.device.type != "cpu":
         return F.dropout(x, share)
@@ -147,5 +147,5 @@ def drop(x: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:
 
 
 def cat(parts: "list[Tensor] | tuple[Tensor, ...]", dim: int) -> Tensor:
-    """Concatenate, without a copy where there is nothing to join."""
+    """Concatenate tensors; a single one is returned without a copy."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

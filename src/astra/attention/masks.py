@@ -1,42 +1,48 @@
-"""Who may attend to whom: one predicate, from which every kernel's mask is made.
+"""The attention mask: one rule, `may_attend`, from which every kernel's mask is made.
 
-True at (i, j) means: token i may attend to token j. Rows read, columns are read.
+True at (i, j) means: token i (row) may attend to token j (column).
 
-Causal attention lets a token read itself and the tokens before it. Trajectory attention adds what a segment lacks
-then: inside a prompt, a state or an action all tokens read each other. Action queries read what came before their
-action and are read by nobody, not even by themselves: what a query is survives in the residual stream alone.
+With causal attention a token attends to itself and to the tokens before it. Trajectory attention adds: inside a
+prompt, a state or an action, all tokens attend to each other. Action queries attend to the past; nothing attends to
+them, not even they themselves: a query's own vector reaches its output through the residual connection alone.
+
+Call it as `masks.may_attend`, so that there is one name to change. Fast paths check what they assume of it; see
+docs/changing-the-mask.md.
 
 Source: section 3.2, Figures 3 and 7, appendix A.2.
 """
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Callable, Collection
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from astra.attention.segments import Kind, TokenIds, concatenate, context_ids, query_ids, sequence_ids
+from astra.attention.assumptions import refuse, refuse_empty_rows
+from astra.attention.segments import Kind, TokenIds, concatenate, context_ids, query_ids, segment_ids, sequence_ids
 
 ALL_SEGMENTS = frozenset({Kind.PROMPT, Kind.STATE, Kind.ACTION})
+"""The `causal_segments` of causal attention."""
 
 
 def may_attend(
     rows: TokenIds, columns: TokenIds, *, window: int | None = None, causal_segments: Collection[Kind] = ()
 ) -> Bool[Tensor, "*B R C"]:
-    """Decide for every pair of tokens: the rule of which all kernels are implementations.
+    """Decide for every pair of tokens whether the row may attend to the column.
 
-    Token i may attend to token j when j's segment is not after i's, j is no query, and j is of the prompt or fewer
-    than `window` timesteps back. With the order of segments p 0, s_t 3t+1, q_t 3t+2, a_t 3t+3 (t from 0):
+    Token i may attend to token j when the segment of j does not come after the segment of i, j is not a query, and j
+    belongs to the prompt or is fewer than `window` timesteps old. With the order of segments p 0, s_t 3t+1, q_t 3t+2,
+    a_t 3t+3 (t from 0):
 
         order(j) <= order(i)  and  kind(j) != QUERY  and  (kind(j) == PROMPT or timestep(i) - timestep(j) < window)
 
     Args:
-        rows: The tokens that read.
-        columns: The tokens that are read.
-        window: W, in timesteps; None reaches back to the first. Deviation: the paper has no window.
-        causal_segments: Kinds inside which a token reads only itself and earlier slots; none is the paper's
-            trajectory attention, all (`ALL_SEGMENTS`) is causal attention.
+        rows: Tokens that attend.
+        columns: Tokens that are attended to.
+        window: W in timesteps; None for no limit. Deviation: the paper has no window.
+        causal_segments: Kinds of segments in which a token attends only to itself and to earlier slots. None is the
+            paper's trajectory attention; `ALL_SEGMENTS` is causal attention.
     """
     row_order, column_order = rows.order[..., :, None], columns.order[..., None, :]
     column_kind = columns.kind[..., None, :]
@@ -53,10 +59,10 @@ def may_attend(
 def trajectory_mask(
     L: int, M: int, N: int, T: int, *, num_queries: int = 0, window: int | None = None
 ) -> Bool[Tensor, "S S"]:
-    """Draw trajectory attention over the whole sequence, in the order p, s_1, q_1, a_1, s_2, ...
+    """Return the mask of trajectory attention over the whole sequence p, s_1, q_1, a_1, s_2, ...
 
-    With queries it is the decoding matrix of Figure 7a, without the encoding matrix of Figure 7b. For L = 2, M = 2,
-    N = 2, T = 2 with queries:
+    With queries this is the decoding matrix of Figure 7a; without queries, the encoding matrix of Figure 7b. For L = 2,
+    M = 2, N = 2, T = 2 with queries:
 
               p p  s s  q q  a a  s s  q q  a a
         p     1 1  . .  . .  . .  . .  . .  . .
@@ -74,14 +80,14 @@ def trajectory_mask(
         a_2   1 1  1 1  . .  1 1  1 1  . .  1 1
         a_2   1 1  1 1  . .  1 1  1 1  . .  1 1
 
-    Without queries it holds L(L-1)/2 + T(M(M-1)/2 + N(N-1)/2) entries more than causal attention (section 3.2).
+    Without queries it has L(L-1)/2 + T(M(M-1)/2 + N(N-1)/2) more entries than causal attention (section 3.2).
     """
     ids = sequence_ids(L, M, N, T, num_queries)
     return may_attend(ids, ids, window=window)
 
 
 def causal_mask(L: int, M: int, N: int, T: int) -> Bool[Tensor, "S S"]:
-    """Draw causal attention over a context: the lower triangle, whatever the segments.
+    """Return the mask of causal attention over a context: the lower triangle.
 
     For L = 1, M = 2, N = 1, T = 1 (Figure 3a):
 
@@ -95,7 +101,6 @@ def causal_mask(L: int, M: int, N: int, T: int) -> Bool[Tensor, "S S"]:
     return may_attend(ids, ids, causal_segments=ALL_SEGMENTS)
 
 
-@lru_cache(maxsize=64)
 def split_mask(
     L: int,
     M: int,
@@ -107,35 +112,69 @@ def split_mask(
     actions: int | None = None,
     causal_segments: frozenset[Kind] = frozenset(),
 ) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
-    """Make the rectangular mask of the split kernel, kept per shape.
+    """Return the rectangular mask of the fast kernels, computed once per shape.
 
-    Rows are the context (states and actions) and then the queries of all timesteps, columns are the prompt and then
-    the context: the prompt reads nothing but itself, and no column is a query, since nobody reads one.
+    Rows are the context (states and actions), then the queries of all timesteps. Columns are the prompt, then the
+    context. The rows of the prompt and the columns of the queries are left out; this is checked against `may_attend`.
 
     Args:
         L: Prompt tokens.
         M: State tokens per timestep.
         N: Action tokens per timestep.
         T: Timesteps.
-        num_queries: Queries per timestep; 0 encodes.
-        window: W, as in `may_attend`.
-        actions: Timesteps whose action is in the context, T or T - 1; None: T.
+        num_queries: Queries per timestep; 0 for encoding only.
+        window: W in timesteps, as in `may_attend`.
+        actions: Timesteps whose action is in the context: T (also None), T - 1, or 0.
         causal_segments: As in `may_attend`.
 
     Returns:
-        The ids of the rows, those of the columns, and the mask between them.
+        The ids of the rows, the ids of the columns, and the mask.
+
+    Raises:
+        MaskError: if `may_attend` needs something that is left out.
     """
-    columns = context_ids(L, M, N, T)
-    columns = columns.select(slice(0, len(columns.kind) - (0 if actions is None else T - actions) * N))
+    actions = T if actions is None else actions
+    return _split_mask(may_attend, L, M, N, T, num_queries, window, actions, causal_segments)
+
+
+@lru_cache(maxsize=64)
+def _split_mask(
+    rule: Callable[..., Bool[Tensor, "R S"]],
+    L: int,
+    M: int,
+    N: int,
+    T: int,
+    num_queries: int,
+    window: int | None,
+    actions: int,
+    causal_segments: frozenset[Kind],
+) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
+    rule = partial(rule, window=window, causal_segments=causal_segments)
+    whole = context_ids(L, M, N, T)
+    left_out = (whole.kind == Kind.ACTION) & (whole.timestep >= actions)
+    prompt, missing = whole.select(slice(0, L)), whole.select(left_out)
+    columns = whole.select(~left_out)
     rows = columns.select(slice(L, None))
     rows = concatenate(rows, query_ids(num_queries, T)) if num_queries else rows
-    return rows, columns, may_attend(rows, columns, window=window, causal_segments=causal_segments)
+    allowed, everything = rule(rows, columns), concatenate(prompt, rows)
+
+    reason = "a prompt is encoded once, without its context: the prompt must attend to nothing else"
+    refuse(rule(prompt, rows), prompt, rows, reason)
+    reason = "this action is left out of the sequence because nothing needed should attend to it"
+    refuse(rule(everything, missing), everything, missing, reason)
+    reason = "action queries have no keys and values: nothing may attend to a query"
+    for timestep in range(T if num_queries else 0):
+        queries = segment_ids(Kind.QUERY, num_queries, timestep)
+        refuse(rule(everything, queries), everything, queries, reason)
+    refuse_empty_rows(rule(prompt, prompt), prompt)
+    refuse_empty_rows(allowed, rows)
+    return rows, columns, allowed
 
 
 def additive(allowed: Bool[Tensor, "*B R C"], dtype: torch.dtype) -> Float[Tensor, "*B R C"]:
-    """Turn a mask into what is added to attention scores: 0 where allowed, hugely negative elsewhere.
+    """Return the mask to add to attention scores: 0 where allowed, a very negative number elsewhere.
 
-    The number is finite on purpose: a row that may attend to nothing (padding only) stays finite too.
+    The number is finite on purpose: a row of padding, which attends to nothing, stays finite too.
     """
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(
         ~allowed, torch.finfo(dtype).min / 4

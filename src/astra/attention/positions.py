@@ -1,10 +1,10 @@
-"""Two ways of telling tokens where they stand; both number prompt, states and actions only.
+"""Positions of tokens, learned or relative; both count prompt, states and actions only.
 
-A query takes the position that its action token will have, so that queries never shift another token and the
-encoded trajectory is the same with and without them. Slots count up to the largest sizes of the policy, never up to
-those of the batch, so padding changes nothing.
+A query has the position of its action token, so queries never shift another token, and the encoded trajectory is the
+same with and without them. Slots are counted with the largest sizes of the policy, not with those of the batch, so
+padding changes nothing.
 
-Deviation: the paper says nothing of positions. `LearnedPositions` makes its printed parameter counts come out;
+Deviation: the paper does not describe positions. `LearnedPositions` gives the parameter counts that it prints;
 `RelativePositions` is ours, for windows and for episodes of any length.
 """
 
@@ -20,7 +20,7 @@ from astra.attention.segments import Kind, TokenIds
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentSizes:
-    """The largest segments that a policy can read."""
+    """Largest sizes of a policy's segments."""
 
     prompt: int
     """L_max, prompt tokens."""
@@ -30,35 +30,35 @@ class SegmentSizes:
     """N, action tokens per timestep."""
 
     def offset(self, ids: TokenIds) -> Tensor:
-        """Number the slots of a prompt, a state and an action on one line: p 0 .., s L .., a L + M ..."""
+        """Return each token's place in p, s, a of one timestep: p from 0, s from L, a and queries from L + M."""
         is_query = ids.kind == Kind.QUERY
         slot = torch.where(is_query, ids.slot % self.action, ids.slot)
         start = torch.where(ids.kind == Kind.STATE, self.prompt, self.prompt + self.state)
         return slot + torch.where(ids.kind == Kind.PROMPT, 0, start)
 
     def acting_timestep(self, ids: TokenIds) -> Tensor:
-        """Tell the timestep at which each token acts: a query of horizon step h stands for the action of t + h."""
+        """Return the timestep of each token; for a query, the timestep t + h of its action h of the chunk."""
         return ids.timestep + torch.where(ids.kind == Kind.QUERY, ids.slot // self.action, 0)
 
 
 class LearnedPositions(nn.Module):
-    """A learned vector for each place in the sequence p, s_1, a_1, s_2, a_2, ..., as in GPT-2."""
+    """Learned vector for each place in the sequence p, s_1, a_1, s_2, a_2, ..., as in GPT-2."""
 
     def __init__(self, sizes: SegmentSizes, width: int, num_positions: int = 1024) -> None:
-        """Make the table; 1024 places are in the paper's counts of 19M, 43M and 198M parameters."""
+        """Build the table; the paper's counts of 19M, 43M and 198M parameters include 1024 places."""
         super().__init__()
         self.sizes = sizes
         self.table = nn.Embedding(num_positions, width)
 
     def forward(self, ids: TokenIds) -> Float[Tensor, "*B S D"]:
-        """Look up the vector to add to each token.
+        """Return the vector to add to each token.
 
         Raises:
             ValueError: if the sequence is longer than the table.
         """
         per_timestep = self.sizes.state + self.sizes.action
         index = self.sizes.offset(ids) + per_timestep * self.sizes.acting_timestep(ids).clamp(min=0)
-        # An exported program cannot look at its numbers; what it may be asked is checked when it is made.
+        # An exported program cannot check values; `ControlStep` checks the longest episode when it is built.
         longest = int(index.max()) + 1 if index.numel() and not torch.compiler.is_exporting() else 0
         if longest > self.table.num_embeddings:
             raise ValueError(
@@ -69,10 +69,10 @@ class LearnedPositions(nn.Module):
 
 
 class RelativePositions(nn.Module):
-    """Learned vectors of kind and slot for the token, and a bias per head over how many timesteps back it reads."""
+    """Learned vectors for the kind and slot of a token, and a bias per head for the age of what it attends to."""
 
     def __init__(self, sizes: SegmentSizes, width: int, heads: int, max_age: int = 32) -> None:
-        """Make the tables; ages from `max_age` timesteps on share one bias, and the prompt has a bias of its own."""
+        """Build the tables; ages of `max_age` timesteps or more share one bias, and the prompt has its own."""
         super().__init__()
         self.sizes = sizes
         self.max_age = max_age
@@ -83,11 +83,11 @@ class RelativePositions(nn.Module):
         nn.init.normal_(self.slots.weight, std=init_std(width))
 
     def forward(self, ids: TokenIds) -> Float[Tensor, "*B S D"]:
-        """Look up the vector to add to each token; it does not depend on the timestep."""
+        """Return the vector to add to each token; it does not depend on the timestep."""
         return self.kinds(ids.kind) + self.slots(self.sizes.offset(ids))
 
-    def bias(self, rows: TokenIds, columns: TokenIds) -> Float[Tensor, "*B H R C"]:
-        """Look up what to add to each attention score."""
+    def bias(self, rows: TokenIds, columns: TokenIds) -> Float[Tensor, "*B H R S"]:
+        """Return what to add to each attention score."""
         age = (rows.timestep[..., :, None] - columns.timestep[..., None, :]).clamp(0, self.max_age)
         index = torch.where(columns.kind[..., None, :] == Kind.PROMPT, self.max_age + 1, age)
         return self.ages[:, index].movedim(0, -3)

@@ -1,4 +1,4 @@
-"""The trunk: blocks over a prompt, a context and its action queries; GPT-2's, or VIMA's."""
+"""The transformer in its fast form: blocks over a prompt, a context and its action queries."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from astra.attention.initialization import initialize
-from astra.attention.kernels.batch import PackedKernel, RowBlock, RowBlockKernel, Rows, SharedPrompt, WeightsKernel
+from astra.attention.kernels.layout import Rows, SharedPrompt
+from astra.attention.kernels.packed import PackedKernel
+from astra.attention.kernels.row_blocks import RowBlock, RowBlockKernel, WeightsKernel
 from astra.attention.layers import Block, Kernel
 from astra.attention.positions import LearnedPositions
 from astra.attention.vima_block import VimaBlock
@@ -16,19 +18,19 @@ from astra.attention.vima_block import VimaBlock
 __all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
 
 TrunkBlock = Literal["gpt2", "vima"]
-"""GPT-2's block, as in Astra; or the post-LN block with GEGLU of VIMA's code."""
+"""GPT-2's block, as in Astra, or the post-LN block with GEGLU of VIMA's code."""
 
 FEWEST_ROWS_OF_FLEX = 256
-"""Rows of a trajectory below which blocks of 128 x 128 skip too little."""
+"""Rows of a trajectory below which FlexAttention is slower: its blocks of 128 x 128 skip too little."""
 
 
 class Transformer(nn.Module):
-    """Blocks and a final norm; what Table 1 to 6 and appendix A.11 count as the model's parameters.
+    """Blocks and a final norm: the parameters that Tables 1 to 6 and appendix A.11 count.
 
-    VIMA's blocks end with a norm of their own, so no other follows them.
+    VIMA's blocks end with a norm of their own, so no final norm follows them. A learned position table belongs to the
+    transformer, as in GPT-2: with it three of the paper's four counts are exact, without it the fourth (38M).
 
-    A learned position table belongs to the trunk, as GPT-2's does: with it three of the paper's four counts come
-    out, without it the fourth (38M).
+    The same computation in its plain form is `astra.attention.reference.DenseTransformer`.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Transformer(nn.Module):
         positions: LearnedPositions | None = None,
         block: TrunkBlock = "gpt2",
     ) -> None:
-        """Make and initialize the blocks."""
+        """Build and initialize the blocks."""
         super().__init__()
         self.heads, self.width, self.dropout = heads, width, dropout
         self.positions = positions
@@ -53,30 +55,30 @@ class Transformer(nn.Module):
     def forward(
         self,
         prompt: SharedPrompt,
-        context: Float[Tensor, "B C D"],
+        context: Float[Tensor, "B context D"],
         queries: Float[Tensor, "B Q D"],
         mask: Float[Tensor, "#B #H R S"],
         *,
         context_out: bool,
         row_blocks: Sequence[RowBlock] = (),
     ) -> Float[Tensor, "B R2 D"]:
-        """Run all blocks over the rows: the context, then the queries.
+        """Return the outputs of all blocks: context rows (if requested), then query rows.
 
         Args:
-            prompt: What all rows may read; its own tokens read nothing else.
-            context: State and action tokens.
-            queries: Action queries of all timesteps; none (Q = 0) when a trajectory is only encoded.
-            mask: Additive; rows are context then queries, columns are prompt then context.
-            context_out: Whether the context comes out too; without it the last block computes the queries only.
-            row_blocks: Rows that may be computed apart because they do not read all columns; none: all at once.
+            prompt: Prompts, with their positions and their own mask.
+            context: State and action tokens, with their positions.
+            queries: Action queries of all timesteps, with their positions; none (Q = 0) to encode only.
+            mask: Additive mask of `split_mask`; rows are context then queries, columns are prompt then context.
+            context_out: Whether to return the context too; if not, the last block computes the queries only.
+            row_blocks: Row blocks of the mask; empty to compute all rows in one call.
         """
         rows, layout = _lay_out(prompt, context, queries)
         dropout = self.dropout if self.training else 0.0
         kernel = choose_kernel(layout, prompt, mask, row_blocks, heads=self.heads, dropout=dropout)
         for layer, block in enumerate(self.blocks):
             last = layer == len(self.blocks) - 1
-            wanted = layout.of_prompts if context_out else layout.read
-            rows = block(rows, layout.read, kernel, first=wanted if last else 0)
+            wanted = layout.of_prompts if context_out else layout.keyed
+            rows = block(rows, layout.keyed, kernel, first=wanted if last else 0)
         of_context, of_queries = self.final_norm(rows).split([len(rows) - layout.of_queries, layout.of_queries])
         of_queries = of_queries.unflatten(0, (layout.batch, layout.queries))
         if not context_out:
@@ -87,23 +89,23 @@ class Transformer(nn.Module):
     def attention_maps(
         self,
         prompt: SharedPrompt,
-        context: Float[Tensor, "B C D"],
+        context: Float[Tensor, "B context D"],
         queries: Float[Tensor, "B Q D"],
         mask: Float[Tensor, "#B #H R S"],
     ) -> list[Float[Tensor, "B H R S"]]:
-        """Collect every block's attention weights. Source: Figure 8."""
+        """Return the attention weights of every block. Source: Figure 8."""
         rows, layout = _lay_out(prompt, context, queries)
         kernel = WeightsKernel(layout, prompt, mask, heads=self.heads)
         for block in self.blocks:
-            rows = block(rows, layout.read, kernel)
+            rows = block(rows, layout.keyed, kernel)
         return kernel.weights
 
 
 def _lay_out(prompt: SharedPrompt, context: Tensor, queries: Tensor) -> tuple[Tensor, Rows]:
-    """Put all tokens in one matrix: prompts, contexts, queries."""
-    (P, L, _), (B, C, _), Q = prompt.tokens.shape, context.shape, queries.shape[1]
+    """Join all tokens into one matrix: prompts, contexts, queries."""
+    (P, L, _), (B, num_context, _) = prompt.tokens.shape, context.shape
     rows = torch.cat([prompt.tokens.flatten(0, 1), context.flatten(0, 1), queries.flatten(0, 1)])
-    return rows, Rows(prompts=P, prompt=L, batch=B, context=C, queries=Q)
+    return rows, Rows(prompts=P, prompt=L, batch=B, context=num_context, queries=queries.shape[1])
 
 
 def choose_kernel(
@@ -115,13 +117,13 @@ def choose_kernel(
     heads: int,
     dropout: float,
 ) -> Kernel:
-    """Choose the fastest kernel for a shape and a device."""
+    """Return the fastest kernel for a shape and a device."""
     if mask.is_cuda and not dropout and rows.context + rows.queries >= FEWEST_ROWS_OF_FLEX:
         from astra.attention.kernels.flex import FlexKernel
 
         return FlexKernel(rows, prompt, mask, heads=heads)
     pack = 1
-    if rows.prompts * rows.prompt <= 64:  # beyond, the columns of others' prompts cost more than copies of one's own
+    if rows.prompts * rows.prompt <= 64:  # with more, the columns of other prompts cost more than copies
         while 2 * pack * (rows.context + rows.queries) <= 32 and rows.batch % (2 * pack) == 0:
             pack *= 2
     if pack > 1:

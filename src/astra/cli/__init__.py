@@ -1,1 +1,4 @@
-"""The command line: one file per command."""
+"""Command line: one file per command.
+
+These files import PyTorch inside their functions, because `--help` must answer at once and PyTorch takes seconds.
+"""

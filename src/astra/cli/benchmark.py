@@ -1,10 +1,10 @@
-"""`astra benchmark WHAT`: speed and memory as ratios against peers, in one run."""
+"""`astra benchmark WHAT`: speed and memory as ratios against other implementations, measured in one run."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -12,52 +12,45 @@ from rich.console import Console
 from rich.table import Table
 
 from astra.cli.parse import parse
-from astra.evaluation.pictures.style import write_figure
-from astra.profiling.contrast import benchmark_contrast
-from astra.profiling.figures import growth_figure
-from astra.profiling.inference import benchmark_inference
-from astra.profiling.loading import benchmark_loading
-from astra.profiling.memory import benchmark_memory
-from astra.profiling.processes import benchmark_processes
-from astra.profiling.shapes import Measurement, Ratio, Shape
-from astra.profiling.training import benchmark_training
+from astra.lazy_function import LazyFunction
+from astra.profiling.shapes import Curve, Measurement, Shape
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
-BENCHMARKS: dict[What, Callable[[Shape, int], Measurement]] = {
-    "training": benchmark_training,
-    "inference": benchmark_inference,
-    "memory": benchmark_memory,
-    "loading": lambda shape, rounds: _of_own_sizes(shape, benchmark_loading(rounds)),
-    "processes": lambda shape, rounds: _of_own_sizes(shape, [benchmark_processes(rounds)]),
-    "contrast": benchmark_contrast,
+BENCHMARKS: dict[What, LazyFunction] = {
+    name: LazyFunction(f"astra.profiling.{name}", f"benchmark_{name}") for name in get_args(What)
 }
+OWN_SIZES: tuple[What, ...] = ("loading", "processes")
+"""Benchmarks that do not use the sizes of the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Measure Astra (19M) against peers of the same size, in CPU time of one pinned thread and in peak memory."""
+    """Measure Astra (19M) against implementations of the same size: CPU time of one pinned thread, and peak memory."""
 
     what: tyro.conf.Positional[What] = "training"
-    """What is measured: an update, a control step, the memory of an update, loading, two processes against one, or
-    an update with contrastive dynamics learning."""
+    """Benchmark: a training update, a control step (inference), memory of an update, loading, two processes against
+    one, or an update with contrastive dynamics learning (contrast)."""
     rounds: int = 3
-    """Times that each contender is timed, in turn; medians count."""
+    """Times that each contender is timed, in turn; medians are reported."""
     format: Literal["text", "json"] = "text"
-    """text, or json: a list of {"name", "ratio", "must", "aim", "better"}, the rows that have a target."""
+    """Output: text, or json, a list of {"name", "ratio", "must", "aim", "better"} of the rows with a target."""
     figures: Path | None = None
-    """Folder for a picture of how time grows with the timesteps; None: no picture."""
+    """Folder for a picture of time by number of timesteps; None: no picture."""
     shape: Annotated[Shape, tyro.conf.arg(name="")] = field(default_factory=Shape)
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the command."""
+    """Run the command.
+
+    Raises:
+        ValueError: if --rounds is below 1, or a benchmark cannot use the sizes.
+    """
     chosen = parse(Benchmark, "benchmark", arguments)
     if chosen.rounds < 1:
         raise ValueError(f"--rounds must be at least 1, got {chosen.rounds}")
-    found = BENCHMARKS[chosen.what](chosen.shape, chosen.rounds)
+    found = _measure(chosen)
     if chosen.figures is not None and found.curves:
-        figure = growth_figure(found.curves, f"{chosen.what}, Astra (19M)")
-        write_figure(figure, chosen.figures / f"{chosen.what}.png")
+        _draw(found.curves, f"{chosen.what}, Astra (19M)", chosen.figures / f"{chosen.what}.png")
     if chosen.format == "json":
         print(json.dumps([asdict(ratio) for ratio in found.ratios if ratio.must is not None], indent=2))
         return
@@ -71,6 +64,28 @@ def run(arguments: Sequence[str]) -> None:
         console.print(note)
 
 
-def _of_own_sizes(shape: Shape, ratios: list[Ratio]) -> Measurement:
-    notes = [] if shape == Shape() else ["this benchmark has sizes of its own: those of the command line were not used"]
-    return Measurement(ratios=ratios, curves=[], notes=notes)
+def _draw(curves: list[Curve], title: str, path: Path) -> None:
+    """Draw time by number of timesteps, on logarithmic axes."""
+    from astra.evaluation.pictures.style import new_figure, tidy, write_figure
+
+    figure = new_figure(6, 4)
+    axes = figure.subplots()
+    for curve in curves:
+        (line,) = axes.plot(curve.sizes, curve.values, marker="o", label=curve.name)
+        if curve.highest is not None:
+            axes.fill_between(curve.sizes, curve.values, curve.highest, color=line.get_color(), alpha=0.2, linewidth=0)
+    tidy(axes, title)
+    axes.set(xscale="log", yscale="log", xlabel="timesteps, T", ylabel=curves[0].unit)
+    axes.legend(frameon=False)
+    write_figure(figure, path)
+
+
+def _measure(chosen: Benchmark) -> Measurement:
+    benchmark = BENCHMARKS[chosen.what]
+    if chosen.what not in OWN_SIZES:
+        return benchmark(chosen.shape, chosen.rounds)
+    found = benchmark(chosen.rounds)
+    notes = (
+        [] if chosen.shape == Shape() else ["this benchmark has its own sizes and ignores those of the command line"]
+    )
+    return Measurement(ratios=found if isinstance(found, list) else [found], curves=[], notes=notes)

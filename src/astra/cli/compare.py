@@ -1,47 +1,10 @@
-"""`astra compare TABLE`: train and measure every row of a table of the paper, and show it beside the paper's."""
+"""`astra compare TABLE`: train and evaluate all rows of a table of the paper, and print it with the paper's numbers."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Annotated
-
-import tyro
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
-from astra.evaluation.pictures.style import write_figure
 from astra.paper import TABLES
-from astra.paper.bars import result_bars
-from astra.paper.curves import training_curves
-from astra.paper.one_run import Run
-from astra.paper.rendering import print_report, write_texts
-from astra.paper.report import Report, make_report, read_training
-from astra.paper.running import Equal, Folders, chosen_rows, collect, expected_hours, name_of, plan, run_all
-from astra.paper.table import Scale, Settings, Table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compare:
-    """Train and measure every row of a table under the same budget, and show it beside the paper's."""
-
-    scale: Scale = "cpu"
-    """cpu: small policies, and lookalikes where a simulator is missing; paper: the paper's sizes and settings."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Training seeds of every row."""
-    rows: tuple[str, ...] = ()
-    """Rows to run, by their names in the plan; empty: all that can be run."""
-    equal: Equal = "updates"
-    """What all rows get the same of: updates, or time."""
-    workers: int = os.cpu_count() or 1
-    """Runs at once, each a process with one thread."""
-    dry_run: bool = False
-    """Show what would be run and how long it would take, and run nothing."""
-    only_report: bool = False
-    """Make table and pictures from the results that are there, and run nothing."""
-    folders: Annotated[Folders, tyro.conf.arg(name="")] = field(default_factory=Folders)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -49,100 +12,14 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if demonstrations must be downloaded first.
-        ValueError: if the table, a row or the scale cannot be run, results were made by other settings, or runs failed.
+        ValueError: if the table, a row or the scale cannot be run, results were made with other settings, or runs
+            failed.
     """
     usage = "astra compare TABLE [--scale cpu|paper] [--seeds 0 1 2] [--rows ROW ...] [--dry-run] [--only-report]"
-    name = choose(arguments, "table", usage, {name: first_line(make) for name, make in TABLES.items()})
-    if name is not None:
-        chosen = parse(Compare, f"compare {name}", arguments[1:], default=Compare())
-        compare(TABLES[name](), chosen)
-
-
-def compare(table: Table, chosen: Compare) -> None:
-    """Run a table, or what is left of it, and show it.
-
-    Raises:
-        FileNotFoundError: if demonstrations must be downloaded first.
-        ValueError: if a row or the scale cannot be run, results were made by other settings, or runs failed.
-    """
-    if chosen.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {chosen.workers}")
-    if not chosen.seeds or min(chosen.seeds) < 0:
-        raise ValueError(f"--seeds must be one or more numbers from 0, got {list(chosen.seeds)}")
-    failures = []
-    if not chosen.only_report:
-        settings = table.settings_at(chosen.scale)
-        rows, obstacles = chosen_rows(table, chosen.scale, chosen.rows)
-        runs = plan(table, chosen.scale, settings, rows, chosen.seeds, chosen.folders, chosen.equal)
-        print_plan(table, settings, runs, obstacles, chosen)
-        if chosen.dry_run:
-            return
-        if not all(each.finished for each in runs):
-            collect(settings, chosen.folders)
-            failures = run_all(runs, chosen.workers)
-    folder = chosen.folders.results / name_of(table, chosen.scale, chosen.equal)
-    report = make_report(table, chosen.scale, folder)
-    print_report(report)
-    if report.measured:
-        written = write_texts(report, command_of(report, chosen.equal))
-        written.append(write_figure(result_bars(report), folder / "table.png"))
-        written.append(write_figure(training_curves(report), folder / "training.png"))
-        written.append(write_figure(training_curves(report, "validation"), folder / "held-out.png"))
-        print("\n".join(f"written: {path}" for path in written))
-    if failures:
-        raise ValueError("\n".join([f"{len(failures)} of the runs failed, the others are kept:", *map(str, failures)]))
-
-
-def command_of(report: Report, equal: Equal) -> str:
-    """Write the command that makes all that a report holds, wherever data and runs are kept."""
-    seeds = sorted({seed for row in report.cells for cell in row for seed in cell.seeds})
-    options = [] if report.scale == "cpu" else ["--scale", report.scale]
-    options += [] if equal == "updates" else ["--equal", equal]
-    return " ".join(["astra compare", report.table.name, *options, "--seeds", *map(str, seeds)])
-
-
-def print_plan(
-    table: Table, settings: Settings, runs: Sequence[Run], obstacles: dict[str, str], chosen: Compare
-) -> None:
-    """Show what will be run, what is finished, what cannot be run, and the hours to expect."""
-    console = Console(highlight=False)
-    seeds = list(dict.fromkeys(each.seed for each in runs))
-    training, evaluation = settings.training, settings.evaluation
-    budget = f"{training.updates} updates"
-    if chosen.equal == "time":
-        budget = f"the time of {budget}" if table.knows_costs else f"{settings.minutes:g} minutes"
-    console.print(
-        f"{settings.world}: every run trains for {budget} of {training.batch_size} windows, and plays "
-        f"{evaluation.episodes} episodes per task or goal from seed {evaluation.seed}"
-    )
-    console.print(f"demonstrations: {settings.demonstrations.command}", soft_wrap=True)
-    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("row", *(f"seed {seed}" for seed in seeds), "minutes a run"):
-        shown.add_column(heading)
-    trained = {each.row: read_training(each.results.parent) for each in runs}
-    minutes = {row: training.minutes for row, training in trained.items() if training is not None}
-    share = {row.key: row.cost if chosen.equal == "updates" else 1.0 for row in table.rows}
-    expected = {row: minutes.get(row, settings.minutes * share[row]) for row in trained}
-    for row in dict.fromkeys(each.row for each in runs):
-        states = [_state(each) for each in runs if each.row == row]
-        took = f"{minutes[row]:.1f} (measured)" if row in minutes else f"{expected[row]:.0f} (expected)"
-        shown.add_row(row, *states, took)
-    for row, reason in obstacles.items():
-        shown.add_row(row, *("-" for _ in seeds), reason)
-    console.print(shown)
-    left = sum(not each.finished for each in runs)
-    if not left:
-        kept = chosen.folders.results / name_of(table, chosen.scale, chosen.equal)
-        console.print(f"nothing left to run: {kept} holds all of it; --results DIR runs it again into another folder")
+    notes = {name: first_line(make.docstring).removeprefix("Return ") for name, make in TABLES.items()}
+    name = choose(arguments, "table", usage, notes)
+    if name is None:
         return
-    hours = expected_hours(runs, settings, expected)
-    console.print(
-        f"{left} of {len(runs)} runs left, about {hours:.1f} {settings.device}-hours, "
-        f"{hours / chosen.workers:.1f} hours with {chosen.workers} workers"
-    )
+    from astra.cli.comparison import Compare, compare
 
-
-def _state(run: Run) -> str:
-    if run.finished:
-        return "finished"
-    return "begun" if (run.folder / "config.json").exists() else "to do"
+    compare(TABLES[name](), parse(Compare, f"compare {name}", arguments[1:], default=Compare()))

@@ -9,10 +9,6 @@ from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
-from astra.datasets import DatasetWriter, LeRobotDataset, read_diffusion_policy_zarr
-from astra.datasets.merging import merge
-from astra.demonstrations.convert import convert_pusht_zarr
-from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
 
 def diffusion_policy_zarr(
@@ -32,6 +28,8 @@ def diffusion_policy_zarr(
         fps: Timesteps per second.
         columns: Column of each array, such as `state observation.state action action img observation.image`.
     """
+    from astra.datasets import DatasetWriter, read_diffusion_policy_zarr
+
     chosen = columns or {"state": "observation.state", "action": "action"}
     with DatasetWriter(destination, fps=fps) as writer:
         for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
@@ -54,6 +52,9 @@ def pusht_zarr(
         goal: Goal that was demonstrated.
         mirror: Add the mirror image of every episode.
     """
+    from astra.demonstrations.convert import convert_pusht_zarr
+    from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
+
     return convert_pusht_zarr(
         source, destination, goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
     )
@@ -71,6 +72,9 @@ def lerobot(
             those of the first.
         output: Folder of the new dataset.
     """
+    from astra.datasets import LeRobotDataset
+    from astra.datasets.merging import merge
+
     total = sum(len(LeRobotDataset.open(source)) for source in sources)
     for _ in track(merge(sources, output), description="episodes", total=total, transient=True):
         pass
@@ -92,10 +96,12 @@ def run(arguments: Sequence[str]) -> None:
         FileExistsError: if the destination exists.
         FileNotFoundError: if the source is missing.
     """
-    notes = {name: first_line(convert) for name, convert in FORMATS.items()}
+    notes = {name: first_line(convert.__doc__) for name, convert in FORMATS.items()}
     name = choose(arguments, "format", "astra convert FORMAT SOURCE DESTINATION", notes)
     if name is None:
         return
+    from astra.datasets import LeRobotDataset
+
     folder = parse(FORMATS[name], f"convert {name}", arguments[1:])
     dataset = LeRobotDataset.open(folder)
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

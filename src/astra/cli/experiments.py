@@ -1,25 +1,24 @@
-"""`astra experiments [NAME]`: the named runs, or all that is noted of one."""
+"""`astra experiments [NAME]`: list the named experiments, or print the lab note of one."""
 
-import inspect
 from collections.abc import Sequence
 
 import tyro
 from rich.console import Console
 from rich.padding import Padding
 
-from astra.cli.names import nearest
+from astra.cli.names import first_line, nearest
 from astra.cli.parse import parse
 from astra.experiments import EXPERIMENTS
 
 
 def list_experiments(name: tyro.conf.Positional[str] = "") -> None:
-    """List the named runs with the paper's row, the scale and the hours to expect.
+    """List the named experiments with the paper's row, the scale and the expected hours.
 
     Args:
-        name: one run, of which the whole note is shown.
+        name: experiment whose whole lab note is printed; without it, all are listed.
 
     Raises:
-        ValueError: if there is no such run.
+        ValueError: if there is no such experiment.
     """
     if name and name not in EXPERIMENTS:
         raise ValueError(f"there is no experiment {name!r}{nearest(name, EXPERIMENTS)}")
@@ -28,9 +27,9 @@ def list_experiments(name: tyro.conf.Positional[str] = "") -> None:
         named = EXPERIMENTS[each]
         console.print(f"[bold]{each}[/bold]  {named.row}, {named.scale} scale, hours: {named.hours}")
         if name:
-            print(inspect.getdoc(named.make))
+            print(named.notes)
         else:
-            console.print(Padding(named.note, (0, 0, 1, 4)))
+            console.print(Padding(first_line(named.notes), (0, 0, 1, 4)))
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`astra export CHECKPOINT`: the cached control step as a program that runs without this library."""
+"""`astra export CHECKPOINT`: export the cached control step as a program that runs without Astra."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,61 +7,64 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
-from astra.policies.astra import Astra
-from astra.policies.checkpoint import load_policy
-from astra.serving.control_step import ControlStep
-from astra.serving.export import (
-    export_program,
-    largest_difference,
-    onnx_program,
-    save_onnx,
-    save_program,
-    save_prompts,
-)
-from astra.storage.atomic import atomic_folder
 
 TOLERANCE = 1e-4
-"""Largest difference of the head's outputs that passes, as a share of them."""
-MOST_PROMPTS = 100
+"""Largest accepted relative error of the exported program's outputs."""
+MAX_PROMPTS = 100
+"""Most prompts that are encoded into the export."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write the cached control step of a policy as a torch.export program, and as ONNX, checked against the policy."""
+    """Export the cached control step as a torch.export program, and as ONNX, checked against the policy."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """A run, one of its checkpoints, or a policy's folder."""
+    """Run folder, checkpoint or policy folder."""
     output: Path
-    """The new folder: control_step.pt2, control_step.onnx, prompts.safetensors and control_step.json."""
+    """New folder for control_step.pt2, control_step.onnx, prompts.safetensors and control_step.json."""
     timesteps: int | None = None
-    """Timesteps that the cache has room for; 300 by default. A policy with a window has a cache of its size."""
+    """Length of the cache in timesteps. None: 300, or the window of a policy that has one."""
     onnx: bool = False
-    """Whether ONNX is written too; needs the extra `export`."""
+    """Write ONNX too; needs the extra `export`."""
     instructions: tuple[str, ...] = ()
-    """Prompts that are read beforehand; those of the dataset by default."""
+    """Instructions whose prompts are encoded in advance. Empty: those of the dataset."""
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        FileExistsError: if the folder is there already.
+        FileExistsError: if the output folder exists.
         FileNotFoundError: if there is no policy.
         ImportError: if ONNX is asked for and the extra is missing.
-        ValueError: if the policy cannot be exported, or a program differs from it.
+        ValueError: if the policy cannot be exported, or an exported program differs from it.
     """
     chosen = parse(Export, "export", arguments)
+
+    from astra.policies.astra import Astra
+    from astra.policies.checkpoint import load_policy
+    from astra.serving.control_step import ControlStep
+    from astra.serving.export import (
+        export_program,
+        largest_difference,
+        onnx_program,
+        save_onnx,
+        save_program,
+        save_prompts,
+    )
+    from astra.storage.atomic import atomic_folder
+
     policy = load_policy(chosen.checkpoint)
     if not isinstance(policy, Astra):
         raise ValueError(
-            f"only Astra can be exported, this is a {type(policy).__name__}: run it by astra.policies.checkpoint"
-            ".load_policy"
+            f"only Astra can be exported, got {type(policy).__name__}: load it with "
+            "astra.policies.checkpoint.load_policy instead"
         )
     instructions = chosen.instructions or policy.spec.instructions
-    if len(instructions) > MOST_PROMPTS:
+    if len(instructions) > MAX_PROMPTS:
         raise ValueError(
-            f"the dataset has {len(instructions)} instructions, at most {MOST_PROMPTS} are read beforehand: "
-            "name some with --instructions"
+            f"the dataset has {len(instructions)} instructions, and at most {MAX_PROMPTS} prompts can be exported: "
+            "choose some with --instructions"
         )
     step = ControlStep(policy, chosen.timesteps)
     with atomic_folder(chosen.output) as folder:

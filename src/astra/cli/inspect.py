@@ -1,4 +1,4 @@
-"""`astra inspect mask|params|dataset|checkpoint|choices|contrast|tabletop`: look at a thing."""
+"""`astra inspect THING ...`: print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,17 +10,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from astra.attention.masks import trajectory_mask
-from astra.attention.segments import Kind, TokenIds, sequence_ids
-from astra.cli.inspect_choices import choices
-from astra.cli.inspect_contrast import contrast
+from astra.cli.inspect_gradient_interference import gradient_interference
+from astra.cli.inspect_open_loop import open_loop
 from astra.cli.inspect_tabletop import tabletop
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
-from astra.datasets import LeRobotDataset, describe
-from astra.datasets.lerobot.metadata import by_readability
-from astra.policies.checkpoint import load_policy, policy_folder
-from astra.policies.sizes import SIZES, trunk_parameters
 
 Format = Literal["text", "json"]
 
@@ -35,29 +29,35 @@ def mask(
     window: int | None = None,
     format: Format = "text",
 ) -> None:
-    """Print who may attend to whom: rows read, columns are read, 1 = may attend.
+    """Print the attention mask: a row attends to the columns with a 1.
 
     Args:
-        prompt: L, prompt tokens.
-        states: M, state tokens per timestep.
-        actions: N, action tokens per timestep.
-        timesteps: T.
-        no_queries: leave the action queries out, as for encoding.
-        window: W, timesteps that a token may read back; all by default.
+        prompt: number of prompt tokens, L.
+        states: number of state tokens per timestep, M.
+        actions: number of action tokens per timestep, N.
+        timesteps: number of timesteps, T.
+        no_queries: leave out the action queries, as for encoding a trajectory.
+        window: number of timesteps that a token may attend to, its own included, W. None: all earlier ones.
         format: text, or json: {"labels": [...], "matrix": [[...]]}.
 
     Raises:
         ValueError: if a size is not possible.
     """
+    from astra.attention.masks import trajectory_mask
+    from astra.attention.segments import Kind, sequence_ids
+
     if prompt < 0 or min(states, actions, timesteps, 1 if window is None else window) < 1:
         raise ValueError(
-            f"a mask needs states, actions, timesteps and window of at least 1 and prompt of at least 0, got "
+            "--states, --actions, --timesteps and --window must be at least 1 and --prompt at least 0, got "
             f"{states}, {actions}, {timesteps}, {window} and {prompt}"
         )
     num_queries = 0 if no_queries else actions
-    ids = sequence_ids(prompt, states, actions, timesteps, num_queries)
     matrix = trajectory_mask(prompt, states, actions, timesteps, num_queries=num_queries, window=window).int().tolist()
-    labels = _labels(ids)
+    ids = sequence_ids(prompt, states, actions, timesteps, num_queries)
+    letters = {Kind.PROMPT: "p", Kind.STATE: "s", Kind.QUERY: "q", Kind.ACTION: "a"}
+    labels = []  # as in the paper, timesteps from 1: p1, or s2,1 for the second state token of the first timestep
+    for kind, timestep, slot in zip(ids.kind.tolist(), ids.timestep.tolist(), ids.slot.tolist(), strict=True):
+        labels.append(f"{letters[Kind(kind)]}{slot + 1}" + ("" if kind == Kind.PROMPT else f",{timestep + 1}"))
     if format == "json":
         print(json.dumps({"labels": labels, "matrix": matrix}))
         return
@@ -68,11 +68,13 @@ def mask(
 
 
 def params(*, format: Format = "text") -> None:
-    """Print every named size's number of trunk parameters beside the paper's.
+    """Print the number of trunk parameters of every named size, beside the paper's.
 
     Args:
         format: text, or json: a list of {"name", "policy", "trunk_parameters", "paper"}.
     """
+    from astra.policies.sizes import SIZES, trunk_parameters
+
     rows = [
         {
             "name": size.name,
@@ -95,19 +97,24 @@ def dataset(folder: tyro.conf.Positional[Path]) -> None:
     """Print what a dataset holds.
 
     Args:
-        folder: the dataset.
+        folder: folder of the dataset.
     """
+    from astra.datasets import LeRobotDataset, describe
+    from astra.datasets.lerobot.metadata import by_readability
+
     readable, videos = by_readability(folder)
     facts = describe(LeRobotDataset.open(folder, readable if videos else None))
     _print_facts([*facts, *((column, "video, which cannot be read yet") for column in videos)])
 
 
 def checkpoint(path: tyro.conf.Positional[Path]) -> None:
-    """Print what a trained policy is.
+    """Print the inputs, actions, parameters and configuration of a trained policy.
 
     Args:
-        path: a run, one of its checkpoints, or a policy's folder.
+        path: run folder, checkpoint or policy folder.
     """
+    from astra.policies.checkpoint import load_policy, policy_folder
+
     policy = load_policy(path)
     config = json.loads((policy_folder(path) / "config.json").read_text())
     parts = {name: sum(p.numel() for p in module.parameters()) for name, module in policy.named_children()}
@@ -130,8 +137,8 @@ THINGS: dict[str, Callable[..., None]] = {
     "params": params,
     "dataset": dataset,
     "checkpoint": checkpoint,
-    "choices": choices,
-    "contrast": contrast,
+    "open-loop": open_loop,
+    "gradient-interference": gradient_interference,
     "tabletop": tabletop,
 }
 
@@ -140,23 +147,13 @@ def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        ValueError: if there is no such thing to look at, or it is damaged.
+        ValueError: if there is no such thing to inspect, or it is damaged.
         FileNotFoundError: if it is missing.
     """
-    notes = {name: first_line(look) for name, look in THINGS.items()}
-    name = choose(arguments, "thing to inspect", "astra inspect THING ...", notes)
+    notes = {name: first_line(function.__doc__) for name, function in THINGS.items()}
+    name = choose(arguments, "thing to inspect", "astra inspect THING ...; THING --help lists the options", notes)
     if name is not None:
         parse(THINGS[name], f"inspect {name}", arguments[1:])
-
-
-def _labels(ids: TokenIds) -> list[str]:
-    """Name tokens as the paper does, with timesteps from 1: p1, s2,1 (second state token of the first timestep)."""
-    letters = {Kind.PROMPT: "p", Kind.STATE: "s", Kind.QUERY: "q", Kind.ACTION: "a"}
-    labels = []
-    for kind, timestep, slot in zip(ids.kind.tolist(), ids.timestep.tolist(), ids.slot.tolist(), strict=True):
-        time = "" if kind == Kind.PROMPT else f",{timestep + 1}"
-        labels.append(f"{letters[Kind(kind)]}{slot + 1}{time}")
-    return labels
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -1,11 +1,7 @@
-"""`astra inspect tabletop`: its tasks, its pictures, and what its controls reach."""
+"""`astra inspect tabletop`: print the tabletop's tasks, or measure its expert and baselines."""
 
 import os
 from pathlib import Path
-
-from astra.environments.tabletop.environment import TabletopConfig
-from astra.environments.tabletop.levels import TASKS_OF_LEVELS
-from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
 
 
 def tabletop(
@@ -16,20 +12,27 @@ def tabletop(
     output: Path | None = None,
     workers: int = os.cpu_count() or 1,
 ) -> None:
-    """Print the tabletop's tasks with an example of each prompt, or measure its controls.
+    """Print the tabletop's tasks with an example of each prompt, or measure its expert and baselines.
 
     Args:
-        level: one level only; all by default.
-        seed: of the example, or of the first episode.
-        controls: episodes per task, level and control; success in percent with 95% intervals is printed.
-        output: file for the results of the controls, as JSON.
-        workers: processes for the controls.
+        level: Level of generalization; empty: all levels.
+        seed: Seed of the example, or of the first episode.
+        controls: Number of episodes per task, level and agent (expert, expert in bins, prompt-blind, no-op); prints
+            success in percent with 95% intervals. 0: print the tasks.
+        output: File for the results as JSON, only with --controls.
+        workers: Number of worker processes.
 
     Raises:
         ValueError: if there is no such level, or options do not go together.
     """
+    from astra.environments.tabletop.environment import TabletopConfig
+    from astra.environments.tabletop.levels import TASKS_OF_LEVELS
+    from astra.suites.tabletop_controls import ControlsConfig, controls_table, measure_controls, save_controls
+
     if output is not None and not controls:
-        raise ValueError("--output takes the results of the controls: say of how many episodes, by --controls")
+        raise ValueError(
+            "--output is for the results of --controls: give a number of episodes by --controls, or leave --output out"
+        )
     levels = (level,) if level else ("L1", "L2", "L3", "L4")
     if controls:
         rows = measure_controls(ControlsConfig(episodes=controls, levels=levels, seed=seed, workers=workers))
@@ -37,7 +40,7 @@ def tabletop(
             save_controls(rows, output)
         print(controls_table(rows))
         one_step = [row.demonstrations_per_second for row in rows if row.steps == 1]
-        print(f"\nDemonstrations with crops per second of a core, tasks of one step: least {min(one_step):.0f}")
+        print(f"\ndemonstrations per second of one core, smallest over tasks of one step: {min(one_step):.0f}")
         return
     environment = TabletopConfig(level=levels[0]).build()
     for name in levels:

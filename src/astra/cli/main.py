@@ -1,6 +1,6 @@
-"""The command line: `astra COMMAND ...`; every command has --help.
+"""Entry point of `astra COMMAND ...`; every command has --help.
 
-Commands exit with 0 on success and with 2 on bad input, after one message that says what was got and what to do.
+Exit codes: 0 for success, 2 for bad input (after one message that says what to do), 130 for Ctrl-C.
 """
 
 import importlib
@@ -8,30 +8,38 @@ import os
 import sys
 from collections.abc import Sequence
 
+from astra import __version__
 from astra.cli.names import nearest
 
 COMMANDS = {
-    "experiments": "list the named runs",
-    "train": "train the policy of a named run",
-    "evaluate": "measure a trained policy in its simulator",
-    "compare": "train and measure all rows of a table of the paper, and show it beside the paper's",
-    "collect": "let an expert demonstrate",
-    "convert": "bring demonstrations of another format into the native one",
-    "inspect": "look at a mask, the sizes of policies, a dataset or a checkpoint",
-    "report": "write a run's results into one self-contained report.html",
-    "export": "write the control step as a program that runs without this library",
-    "benchmark": "measure speed and memory against peers",
-    "demo": "demonstrations, training, evaluation and report, in minutes",
+    "experiments": "list the named experiments",
+    "train": "train the policy of a named experiment",
+    "evaluate": "evaluate a trained policy in its simulator",
+    "compare": "train and evaluate every row of a table of the paper, and print it beside the paper's numbers",
+    "collect": "collect demonstrations from a scripted expert",
+    "convert": "convert demonstrations from another format",
+    "inspect": "print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned",
+    "report": "write the results of a run to one self-contained report.html",
+    "export": "export the control step as a program that runs without Astra",
+    "benchmark": "measure speed and memory against other implementations",
+    "demo": "collect, train, evaluate and report, in minutes",
 }
-"""Every command and what it does; `astra.cli.NAME.run` does it."""
+"""Every command with its purpose. The command NAME is run by `astra.cli.NAME.run`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give the exit code."""
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: command and its arguments; None: those of the process.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"astra {__version__}")
+        return 0
     command, *rest = arguments
     if command not in COMMANDS:
         return _refuse(f"there is no command {command!r}{nearest(command, COMMANDS)}\n\n{_usage()}")
@@ -54,7 +62,8 @@ def _refuse(message: str) -> int:
 
 def _usage() -> str:
     lines = [f"  {name:12}{purpose}" for name, purpose in COMMANDS.items()]
-    return "\n".join(["usage: astra COMMAND ...", "", *lines, "", "astra COMMAND --help tells more."])
+    usage = ["usage: astra COMMAND ...", "       astra --version", "", *lines]
+    return "\n".join([*usage, "", "`astra COMMAND --help` lists the options of a command."])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`astra report RUN [--beside OTHER]`: write a run's results into one self-contained report.html."""
+"""`astra report RUN [--beside OTHER]`: write the results of a run to one self-contained report.html."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,19 +6,20 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
-from astra.evaluation.report import write_report
 
 
 def report(run: tyro.conf.Positional[Path], beside: Path | None = None) -> None:
-    """Write report.html: curves, results, videos, film strips, the mask and attention maps.
+    """Write report.html with curves, results, videos, film strips, the mask and attention maps.
 
     Args:
-        run: the run folder.
-        beside: another run, measured in the same episodes: those that one of the two solves and the other does not are
-            played again, and shown side by side.
+        run: run folder.
+        beside: second run folder, evaluated on the same episodes. Episodes that only one of the two policies solves
+            are played again and shown side by side.
     """
+    from astra.evaluation.report import write_report
+
     if beside is not None:
-        from astra.analysis.side_by_side import side_by_side  # and with it all simulators
+        from astra.analysis.side_by_side import side_by_side  # imports all simulators
 
         print(f"side by side: {side_by_side(run, beside)}")
     print(f"report: {write_report(run)}")
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        FileNotFoundError: if the folder is no run's, or one of two has not been measured.
-        ValueError: if the two share no episodes, or none tells them apart.
+        FileNotFoundError: if the folder is not a run folder, or one of two runs has not been evaluated.
+        ValueError: if the two runs share no episodes, or both solve the same ones.
     """
     parse(report, "report", arguments)

@@ -98,7 +98,7 @@ def demonstrate(suite: Suite, options: Any, goal: Goal, seed: int) -> Demonstrat
     steps: list[dict[str, np.ndarray]] = []
     with closing(suite.build(options)) as environment:
         observation, _ = environment.reset(seed=seed, options={**goal.reset, **suite.expert_reset})
-        instruction, pictures = environment.instruction, environment.prompt_pictures
+        instruction, pictures = environment.instruction, dict(environment.prompt_pictures)
         for _ in range(environment.max_timesteps):
             action = np.asarray(expert.act(environment), np.float32)
             steps.append({**observation, "action": action})

@@ -188,7 +188,7 @@ def suite_of(spec: TrajectorySpec, name: str = "") -> Suite:
     if name:
         return find_suite(name)
     if not spec.suite:
-        raise ValueError(f"the policy's demonstrations name no suite, so say where to measure it: {_choices()}")
+        raise ValueError(f"the policy's demonstrations name no suite in which to measure it: {_choices()}")
     if spec.suite not in suite_notes():
         raise ValueError(f"the policy belongs to the suite {spec.suite!r}, which is not installed: {_choices()}")
     return find_suite(spec.suite)
@@ -196,8 +196,8 @@ def suite_of(spec: TrajectorySpec, name: str = "") -> Suite:
 
 def _choices() -> str:
     return (
-        f"choose one of {', '.join(suite_notes())}, or your own by --suite MODULE:FUNCTION "
-        "(see docs/add-an-environment.md)"
+        f"use --suite NAME with one of {', '.join(suite_notes())}, or --suite MODULE:FUNCTION with your own "
+        "(docs/add-an-environment.md)"
     )
 
 

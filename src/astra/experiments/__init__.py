@@ -1,36 +1,59 @@
-"""Named runs: one function per row of a table, whose docstring is its lab note."""
+"""Named experiments: one function per row of a table, whose docstring is its lab note.
 
-from astra.experiments import contrastive, own_data, pusht, tabletop
-from astra.experiments.experiment import Named
+To add an experiment, write a function that returns an `Experiment`, and add a line to the list below.
+"""
+
+from dataclasses import dataclass
+
+from astra.lazy_function import LazyFunction
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedExperiment:
+    """Entry of the list that `astra experiments` prints."""
+
+    make: LazyFunction
+    """Function that returns the `Experiment`."""
+    row: str
+    """Row of the paper's tables that it reproduces, or its purpose."""
+    scale: str
+    """`paper` for the settings that the paper prints, else `cpu`."""
+    hours: str
+    """Expected hours of training, and on what hardware."""
+
+    @property
+    def notes(self) -> str:
+        """Lab note of the experiment, the docstring of its function."""
+        return self.make.docstring
+
+
+def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
+    module, _, name = function.partition(".")
+    return NamedExperiment(make=LazyFunction(f"{__name__}.{module}", name), row=row, scale=scale, hours=hours)
+
 
 EXPERIMENTS = {
-    "own-data": Named(make=own_data.own_data, row="your demonstrations", scale="cpu", hours="0.75 on one core"),
-    "pusht-expert": Named(make=pusht.pusht_expert, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"),
-    "pusht-expert-continuous": Named(
-        make=pusht.pusht_expert_continuous, row="Push-T, expert data", scale="cpu", hours="0.75 on one core"
+    "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.75 on one core"),
+    "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.75 on one core"),
+    "pusht-expert-continuous": _named(
+        "pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.75 on one core"
     ),
-    "pusht-human": Named(make=pusht.pusht_human, row="Table 6, Astra", scale="cpu", hours="0.75 on one core"),
-    "pusht-human-continuous": Named(
-        make=pusht.pusht_human_continuous, row="Table 6, Astra", scale="cpu", hours="0.75 on one core"
+    "pusht-human": _named("pusht.pusht_human", "Table 6, Astra", "cpu", "0.75 on one core"),
+    "pusht-human-continuous": _named("pusht.pusht_human_continuous", "Table 6, Astra", "cpu", "0.75 on one core"),
+    "pusht-human-19m": _named("pusht.pusht_human_19m", "Table 6, Astra", "paper", "not measured"),
+    "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "1.9 on two cores"),
+    "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.4 on one core"),
+    "tabletop-contrastive": _named(
+        "contrastive.tabletop_contrastive", "Table 4, with CDL", "cpu", "0.9 on one core, estimated"
     ),
-    "pusht-human-19m": Named(make=pusht.pusht_human_19m, row="Table 6, Astra", scale="paper", hours="not measured"),
-    "tabletop": Named(make=tabletop.tabletop, row="lookalike of Table 1", scale="cpu", hours="1.9 on two cores"),
-    "tabletop-short": Named(
-        make=tabletop.tabletop_short, row="comparisons of policies", scale="cpu", hours="0.4 on one core"
+    "tabletop-pretraining": _named(
+        "contrastive.tabletop_pretraining", "CDL alone", "cpu", "1.7 on one core, estimated"
     ),
-    "tabletop-contrastive": Named(
-        make=contrastive.tabletop_contrastive, row="Table 4, with CDL", scale="cpu", hours="0.9 on one core, estimated"
-    ),
-    "tabletop-pretraining": Named(
-        make=contrastive.tabletop_pretraining, row="CDL alone", scale="cpu", hours="1.7 on one core, estimated"
-    ),
-    "tabletop-pretrained": Named(
-        make=contrastive.tabletop_pretrained, row="after CDL alone", scale="cpu", hours="0.4 on one core"
-    ),
-    "vima-bench": Named(make=tabletop.vima_bench, row="Table 1, Astra", scale="paper", hours="not measured"),
-    "vima-bench-cpu": Named(make=tabletop.vima_bench_cpu, row="Table 1, small", scale="cpu", hours="0.6 on one core"),
-    "vima-bench-cpu-with-tabletop": Named(
-        make=tabletop.vima_bench_cpu_with_tabletop, row="Table 1, small", scale="cpu", hours="0.7 on one core"
+    "tabletop-pretrained": _named("contrastive.tabletop_pretrained", "after CDL alone", "cpu", "0.4 on one core"),
+    "vima-bench": _named("tabletop.vima_bench", "Table 1, Astra", "paper", "not measured"),
+    "vima-bench-cpu": _named("tabletop.vima_bench_cpu", "Table 1, small", "cpu", "0.6 on one core"),
+    "vima-bench-cpu-with-tabletop": _named(
+        "tabletop.vima_bench_cpu_with_tabletop", "Table 1, small", "cpu", "0.7 on one core"
     ),
 }
-"""Every named experiment."""
+"""Every named experiment, by its name on the command line. Its function is imported when it is called."""

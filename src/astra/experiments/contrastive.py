@@ -1,6 +1,6 @@
-"""Contrastive dynamics learning on the tabletop's short tasks: beside behavior cloning, and as pretraining.
+"""Contrastive dynamics learning (CDL) on the tabletop's short tasks, beside behavior cloning and as pretraining.
 
-All take the data of `tabletop-short`; the comparison with what they lack is Table 4 (`astra compare table4`).
+All use the dataset of `tabletop-short`. `astra compare table4` measures what each part contributes.
 """
 
 from dataclasses import replace
@@ -14,23 +14,23 @@ PRETRAINING = "runs/tabletop-pretraining"
 
 
 def tabletop_contrastive() -> Experiment:
-    """As tabletop-short, by behavior cloning and contrastive dynamics learning.
+    """As tabletop-short, with contrastive dynamics learning beside behavior cloning.
 
-    An update costs about twice as much, so that its 5,000 take about twice as long.
+    An update takes about twice as long.
     """
     return _short(contrastive=ContrastiveConfig())
 
 
 def tabletop_pretraining() -> Experiment:
-    """The encoder of tabletop-short, by contrastive dynamics learning alone; it acts by chance.
+    """The encoder of tabletop-short, trained by contrastive dynamics learning only; its actions are random.
 
-    Source: appendix A.11, which suggests it and does not try it. `tabletop-pretrained` goes on from it.
+    Source: appendix A.11, which suggests it without trying it. `tabletop-pretrained` continues from it.
     """
     return _short(contrastive=ContrastiveConfig(cdl_fraction=1.0, contrastive_only=True))
 
 
 def tabletop_pretrained() -> Experiment:
-    """As tabletop-short, from the encoder of tabletop-pretraining.
+    """As tabletop-short, initialized from the encoder of tabletop-pretraining.
 
     astra train tabletop-pretraining
     astra train tabletop-pretrained
@@ -39,6 +39,6 @@ def tabletop_pretrained() -> Experiment:
 
 
 def _short(**training: Any) -> Experiment:
-    """Change the training of tabletop-short."""
+    """Return tabletop-short with other settings of training."""
     experiment = tabletop_short()
     return replace(experiment, training=replace(experiment.training, **training))

@@ -1,4 +1,4 @@
-"""A named run: what is learned from, by which policy, how it is trained and where it is measured."""
+"""Experiment: a dataset, a policy, its training and its rollouts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,50 +13,32 @@ from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy
 from astra.suites.config import EvaluationConfig
-from astra.training.train import TrainingConfig, train
+from astra.training.config import TrainingConfig
+from astra.training.train import train
 from astra.trajectory import TrajectorySpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that a run is made from; each field can be changed on the command line."""
+    """Configuration of a run; every field is an option of `astra train`."""
 
     dataset: Path
-    """Folder of the demonstrations, a LeRobotDataset v3.0."""
+    """Folder of the demonstrations, in the format LeRobotDataset v3.0."""
     observations: tuple[str, ...] = ()
-    """Columns that the policy sees; empty: all that `policy.states.reads` names."""
+    """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: float = 0.05
-    """Share of the episodes that is held out."""
+    """Fraction of the episodes that is held out for validation."""
     stride: int = 1
-    """Timesteps between the starts of neighboring windows of an episode; the window's own length, where a window holds
-    a whole episode and nothing is to be learned from one that lacks its beginning."""
+    """Timesteps between the starts of successive windows of an episode. Use the length of a window if a window holds a
+    whole episode and must start at its first timestep."""
     policy: Any = field(default_factory=AstraConfig)
-    """The policy: an `astra.policies.policy.PolicyConfig` that says in `states` how states are read."""
+    """Configuration of the policy, an `astra.policies.policy.PolicyConfig`."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    """How it is trained."""
+    """Configuration of training."""
     suite: str = ""
-    """Suite in which the policy is measured, a name or MODULE:FUNCTION; empty: the one that the dataset names."""
+    """Suite in which the policy is measured: a name, or MODULE:FUNCTION. Empty: the suite that the dataset names."""
     rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
-    """Episodes that are played every `training.evaluate_every` updates; their seeds differ from those of `astra
-    evaluate`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """An experiment's entry in the list that `astra experiments` shows."""
-
-    make: Callable[[], Experiment]
-    row: str
-    """The paper's row that it stands for, or what it is for."""
-    scale: str
-    """cpu, or paper for the settings that the paper prints."""
-    hours: str
-    """Hours of training to expect, and on what."""
-
-    @property
-    def note(self) -> str:
-        """The first line of its lab note."""
-        return (self.make.__doc__ or "").strip().splitlines()[0]
+    """Rollouts every `training.evaluate_every` updates, with other seeds than `astra evaluate`."""
 
 
 def run_training(
@@ -67,12 +49,18 @@ def run_training(
     shard: bool = False,
     description: dict[str, Any] | None = None,
 ) -> Path:
-    """Open the demonstrations, train, and give the folder of the policy.
+    """Open the demonstrations, train the policy, and return its folder.
+
+    Args:
+        experiment: the experiment.
+        run_folder: folder of the run; created if it is missing.
+        resume: continue from the newest checkpoint in the run folder, if there is one.
+        shard: split the run over the processes, instead of a copy in each.
+        description: written to the run's config.json too.
 
     Raises:
         FileNotFoundError: if there are no demonstrations.
-        ValueError: if they are damaged, or do not fit the policy or the run folder, or rollouts are asked for and no
-            suite is named or fits.
+        ValueError: if they are damaged, or do not fit the policy or the run folder, or no suite fits the rollouts.
     """
     columns, reads = experiment.observations or None, experiment.policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
@@ -122,7 +110,7 @@ def _rollouts(
     suite: Suite, config: EvaluationConfig, spec: TrajectorySpec, folder: Path
 ) -> Callable[[Policy[Any]], dict[str, float]]:
     """Return a function that measures a policy during training; the newest results stay in the folder."""
-    from astra.suites.evaluate_suite import evaluate_suite
+    from astra.suites.evaluate_suite import evaluate_suite  # here, because it loads what draws pictures
 
     suite.spec(suite.options_for(spec))  # so that errors come before the training
 

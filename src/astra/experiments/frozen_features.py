@@ -1,4 +1,4 @@
-"""A frozen image encoder sees every frame once: its features are cached beside the dataset."""
+"""Cached features of frozen image encoders, which see every frame only once."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,11 +12,11 @@ from astra.tokenizers.vision.images import ImageConfig, ImageTokenizer
 
 
 def frozen_features(dataset: LeRobotDataset, config: ImageConfig) -> Mapping[str, np.ndarray]:
-    """Map the features of every camera, (rows, F); none where the encoder is trained or there is no camera.
+    """Return the memory-mapped features of every camera, (rows, F); empty for a trained encoder or without cameras.
 
     Raises:
-        FileNotFoundError: if there is no such pretrained model.
-        OSError: if the disk has no room for the features.
+        FileNotFoundError: if the pretrained model is missing.
+        OSError: if the features do not fit on the disk.
     """
     cameras = tuple(dataset.spec.images)
     if not config.frozen or not cameras:

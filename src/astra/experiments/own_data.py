@@ -1,4 +1,4 @@
-"""Your own demonstrations: a small policy for a start.
+"""Your own demonstrations, with a small policy to start from.
 
 astra convert FORMAT SOURCE data/own              # unless it is a LeRobotDataset v3.0 already
 astra train own-data --dataset data/own

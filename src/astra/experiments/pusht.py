@@ -1,12 +1,12 @@
 """Push-T, Table 6 of the paper: score over 30 trials of 200 timesteps, discrete actions.
 
-Demonstrations come first:
+Demonstrations:
 
     astra collect pusht --episodes 2000 --output data/pusht-expert
     astra convert pusht-zarr pusht_cchi_v7_replay.zarr.tar data/pusht-human --mirror
 
-What the small policies have in common: they see the T's corners and the agent's position, at the present timestep
-alone (a window of one), and predict the next eight positions of the agent.
+The small policies observe the corners of the T and the position of the agent, at the current timestep only (a window
+of one), and predict an action chunk of the next eight positions of the agent.
 """
 
 from dataclasses import replace
@@ -20,17 +20,17 @@ from astra.policies.sizes import astra_19m, astra_small
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 CONTEXT = 50
-"""Timesteps that the large policies read and are trained on."""
+"""Timesteps that the large policies attend to, in training and in rollouts."""
 
 
 def small_policy(reference_state: str | None = None) -> AstraConfig:
-    """Describe the small Astra that all CPU runs on Push-T train.
+    """Return the small Astra of all CPU runs on Push-T.
 
     Args:
-        reference_state: state vector from which actions are measured, if any.
+        reference_state: state vector that actions are relative to. None: absolute actions.
     """
     return replace(
         astra_small(),
@@ -47,7 +47,7 @@ def small_policy(reference_state: str | None = None) -> AstraConfig:
 
 
 def small_training(minutes: float) -> TrainingConfig:
-    """Describe a training of so many minutes on one thread."""
+    """Return a training of so many minutes on one thread."""
     return TrainingConfig(
         updates=1_000_000,
         max_minutes=minutes,
@@ -65,7 +65,7 @@ def small_training(minutes: float) -> TrainingConfig:
 
 
 def pusht_expert() -> Experiment:
-    """Astra (small) on demonstrations of our expert for both goals, told apart by the instruction."""
+    """Astra (small) on demonstrations of our expert for two goals, which only the instruction tells apart."""
     return Experiment(
         dataset=Path("data/pusht-expert"), policy=small_policy(reference_state=AGENT), training=small_training(45)
     )
@@ -77,21 +77,21 @@ def pusht_human() -> Experiment:
 
 
 def pusht_expert_continuous() -> Experiment:
-    """As pusht-expert, with continuous actions."""
+    """As pusht-expert, but with continuous actions."""
     return _continuous(pusht_expert())
 
 
 def pusht_human_continuous() -> Experiment:
-    """As pusht-human, with continuous actions; the paper reports that models fail to learn from these."""
+    """As pusht-human, but with continuous actions, from which models fail to learn according to the paper."""
     return _continuous(pusht_human())
 
 
 def pusht_human_19m() -> Experiment:
     """Table 6, row Astra: 94.11. Astra (19M), one action per timestep, discrete actions.
 
-    The paper prints neither learning rate, batch size, bins nor context length for Push-T: those are ours.
-    Deviation: a window of as many timesteps as are trained on, and relative positions. An episode has 200 timesteps,
-    and learned places beyond those that were trained would hold what they began with.
+    The paper gives no learning rate, batch size, number of bins or context length for Push-T; these are ours.
+    Deviation: a window as long as in training, and relative positions. An episode has 200 timesteps, and learned
+    embeddings of positions that training never reaches would stay at their initial values.
     """
     return Experiment(
         dataset=Path("data/pusht-human"),

@@ -1,10 +1,10 @@
-"""The tabletop and VIMA-Bench: prompts of words and pictures, objects one by one, four levels of generalization.
+"""The tabletop and VIMA-Bench: prompts of words and pictures, object-centric observations, four generalization levels.
 
-Demonstrations come first; each run names the command that collects its own. The tabletop is a lookalike: its numbers
-are never VIMA-Bench's, and never stand beside the paper's Table 1.
+Every docstring has the command that collects the demonstrations. The tabletop is a lookalike of VIMA-Bench: its numbers
+are not comparable with the paper's Table 1.
 
-What the runs have in common: a window holds a whole episode, so that everything since its first timestep is seen, and
-the vocabulary has room for the longest prompts of either world (64 words).
+In all experiments a window holds a whole episode, so that the policy attends to everything since the first timestep,
+and prompts have up to 64 words, enough for both benchmarks.
 """
 
 from dataclasses import replace
@@ -18,19 +18,17 @@ from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.objects import ObjectConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 WORDS = 64
 LONGEST = 6
 """Timesteps of the longest of 1,300 demonstrations on the tabletop, 100 of each training task."""
-
-
 TOP = ("observation.end_effector", "observation.objects.top")
-"""What CPU runs read: the view from the side shows the same objects again, and doubles the tokens."""
+"""Observations of the CPU runs. The side view shows the same objects again and would double the number of tokens."""
 
 
 def small_policy() -> AstraConfig:
-    """Describe the small Astra that all CPU runs on prompts with pictures train."""
+    """Return the small Astra of all CPU runs on prompts with pictures."""
     return replace(
         astra_small(),
         layers=3,
@@ -42,7 +40,7 @@ def small_policy() -> AstraConfig:
 
 
 def small_training(minutes: float, timesteps: int, threads: int, parts: int) -> TrainingConfig:
-    """Describe a training of so many minutes on so many threads, each batch cut into parts by length."""
+    """Return a training of so many minutes on so many threads, with each batch split into parts by length."""
     return TrainingConfig(
         updates=1_000_000,
         max_minutes=minutes,
@@ -65,8 +63,9 @@ def tabletop() -> Experiment:
 
     astra collect tabletop --episodes 39000 --output data/tabletop
 
-    Collecting took 33 core-minutes. 75 minutes on one core came to 0.47 at L1, 0.39 at L2, 0.22 at L3 and 0.07 at L4,
-    shown another prompt 0.15, 0.15, 0.07 and 0.05 (docs/results.md); the 110 minutes on two cores were not run yet.
+    Collecting took 33 core-minutes. After 75 minutes on one core the success rate was 0.47 at L1, 0.39 at L2, 0.22 at
+    L3 and 0.07 at L4; with the prompt of another episode it was 0.15, 0.15, 0.07 and 0.05 (docs/results.md). The 110
+    minutes on two cores have not been run yet.
     """
     return Experiment(
         dataset=Path("data/tabletop"),
@@ -78,19 +77,19 @@ def tabletop() -> Experiment:
 
 
 SHORT_TASKS = ("visual_manipulation", "rotate", "scene_understanding", "manipulate_old_neighbor")
-"""Three tasks of one step, and one of two that needs the first step to be remembered."""
+"""Three tasks of one step, and one of two steps that needs memory of the first."""
 
 
 def tabletop_short() -> Experiment:
-    """Astra (small) on three tasks of one step and one that needs history: the setting for comparisons.
+    """Astra (small) on three tasks of one step and one that needs memory: the setting for comparisons.
 
     astra collect tabletop --episodes 40000 --frames --output data/tabletop-frames
         --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
     astra evaluate runs/tabletop-short --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
 
-    It is the row Astra of `astra compare table1 --scale cpu`, whose other rows read the frames. Collecting takes about
-    25 minutes on two cores, training about as long on one. It came to 0.83 at L1, 0.66 at L2 and 0.51 at L3, shown
-    another prompt 0.10, 0.10 and 0.07.
+    It is the row Astra of `astra compare table1 --scale cpu`; other rows of that table use the frames. Collecting takes
+    about 25 minutes on two cores, and training about as long on one. The success rate was 0.83 at L1, 0.66 at L2 and
+    0.51 at L3; with the prompt of another episode it was 0.10, 0.10 and 0.07.
     """
     training = small_training(30, timesteps=2, threads=1, parts=2)
     return Experiment(
@@ -108,10 +107,10 @@ def vima_bench() -> Experiment:
     astra collect vima-bench --episodes 650000 --output data/vima-bench-650k
     astra evaluate runs/vima-bench --episodes 100
 
-    Without CDL, as here, Table 4 has 94.69, 92.15, 85.83 and 50.00. The paper prints the size, the encoders' kinds,
+    Without CDL, as here, Table 4 has 94.69, 92.15, 85.83 and 50.00. The paper gives the size, the kinds of encoders,
     10 epochs, the learning rate, the weight decay and 100 trials per task. The number of demonstrations is VIMA's
-    (50,000 for each of 13 tasks); batch size and the ViT are VIMA's or ours, not the paper's. Not run: its cost is
-    estimated by `python -m astra.profiling.cost`.
+    (50,000 for each of 13 tasks); batch size and ViT are VIMA's or ours. Not run yet; `python -m astra.profiling.cost`
+    estimates its cost.
     """
     return Experiment(
         dataset=Path("data/vima-bench-650k"),
@@ -122,7 +121,7 @@ def vima_bench() -> Experiment:
             states=StateConfig(objects=ObjectConfig(encoder="vit", frequencies=0)),
         ),
         training=TrainingConfig(
-            updates=48_242,  # 10 epochs of 617,500 episodes: 5 % are held out
+            updates=48_242,  # 10 epochs of 617,500 episodes; 5% of 650,000 are held out
             batch_size=128,
             timesteps=LONGEST,
             learning_rate=1e-4,
@@ -132,16 +131,15 @@ def vima_bench() -> Experiment:
 
 
 def vima_bench_cpu() -> Experiment:
-    """Astra (small) on 6 of VIMA-Bench's training tasks, with few demonstrations; never beside Table 1.
+    """Astra (small) on 6 of VIMA-Bench's training tasks, with few demonstrations; not comparable with Table 1.
 
     astra collect vima-bench --episodes 5000 --output data/vima-bench-cpu --tasks visual_manipulation rotate \
         scene_understanding novel_adj novel_noun manipulate_old_neighbor
     astra evaluate runs/vima-bench-cpu/checkpoints/000750 --episodes 20 --workers 2 --tasks visual_manipulation \
         rotate scene_understanding novel_adj novel_noun manipulate_old_neighbor
 
-    Collecting takes about 3 core-hours. So few demonstrations are soon learned by heart: the loss on held-out ones is
-    lowest after 750 updates, which is why the early checkpoints are kept. L4 has none of these tasks; measure it with
-    --levels L4 alone.
+    Collecting takes about 3 core-hours. The policy overfits so few demonstrations: the validation loss is lowest after
+    750 updates, so early checkpoints are kept. L4 has none of these tasks; evaluate it with --levels L4.
     """
     training = small_training(60, timesteps=LONGEST, threads=2, parts=4)
     return Experiment(
@@ -164,7 +162,7 @@ def vima_bench_cpu() -> Experiment:
 
 
 def vima_bench_cpu_with_tabletop() -> Experiment:
-    """As vima-bench-cpu, from 40,000 demonstrations of the tabletop besides: what is meant is learned from those.
+    """As vima-bench-cpu, with 40,000 demonstrations on the tabletop in addition, which teach the meaning of prompts.
 
     astra collect vima-bench --episodes 5000 --output data/vima-bench-cpu --tasks visual_manipulation rotate \
         scene_understanding novel_adj novel_noun manipulate_old_neighbor
@@ -174,8 +172,8 @@ def vima_bench_cpu_with_tabletop() -> Experiment:
     astra evaluate runs/vima-bench-cpu-with-tabletop --episodes 20 --workers 2 --tasks visual_manipulation \
         rotate scene_understanding novel_adj novel_noun manipulate_old_neighbor
 
-    VIMA-Bench comes first: its bins are kept, by which the policy is measured there. It came to 0.73 at L1, 0.56 at L2
-    and 0.80 at L3 of the six tasks, shown another prompt 0.31, 0.27 and 0.38.
+    VIMA-Bench comes first in the merged dataset, because the bins of the first are kept. On the six tasks the success
+    rate was 0.73 at L1, 0.56 at L2 and 0.80 at L3; with the prompt of another episode it was 0.31, 0.27 and 0.38.
     """
     alone = vima_bench_cpu()
     training = replace(

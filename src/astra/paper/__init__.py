@@ -1,23 +1,9 @@
-"""Comparisons: the paper's tables as data, their runs, and the numbers with intervals."""
+"""The paper's tables as data, the runs that fill them, and their numbers with intervals."""
 
-from collections.abc import Callable
+from astra.lazy_function import LazyFunction
 
-from astra.paper.scaling import scaling
-from astra.paper.table import Table
-from astra.paper.table1 import table1
-from astra.paper.table2 import table2
-from astra.paper.table3 import table3
-from astra.paper.table4 import table4
-from astra.paper.table5 import table5
-from astra.paper.table6 import table6
-
-TABLES: dict[str, Callable[[], Table]] = {
-    "table1": table1,
-    "table2": table2,
-    "table3": table3,
-    "table4": table4,
-    "table5": table5,
-    "table6": table6,
-    "scaling": scaling,
+TABLES = {
+    name: LazyFunction(f"{__name__}.{name}", name)
+    for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
 }
-"""Every table, by its name on the command line."""
+"""Tables by their name on the command line; the module of a table is imported when the table is made."""

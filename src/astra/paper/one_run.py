@@ -1,7 +1,8 @@
-"""One run of a table, in a process of its own: train, measure, and keep the small files.
+"""One run of a table in its own process: train, evaluate, and keep the small result files.
 
-runs/compare/TABLE-SCALE/ROW/SEED/       checkpoints and all; may be lost
-results/TABLE-SCALE/ROW/SEED/            config.json, metrics.jsonl, eval_info.json; appears whole, when all is done
+runs/compare/TABLE-SCALE/ROW/SEED/    the training with its checkpoints; not needed once the run is finished
+results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json, episodes.json.gz; written at the end,
+                                      all or nothing
 """
 
 import fcntl
@@ -24,6 +25,7 @@ import torch
 
 from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
 from astra.policies.checkpoint import load_policy
 from astra.storage.atomic import atomic_folder
@@ -35,7 +37,7 @@ from astra.suites.evaluate_suite import evaluate_suite
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One row with one seed."""
+    """One row of a table, trained with one seed."""
 
     table: str
     row: str
@@ -45,28 +47,28 @@ class Run:
     options: Mapping[str, Any]
     """Options of the suite that differ from those that fit the policy."""
     folder: Path
-    """Of the training."""
+    """Folder of the training."""
     results: Path
-    """Of the small files."""
+    """Folder of the result files."""
 
     @property
     def name(self) -> str:
-        """How it is called in lists and logs."""
+        """Name in lists and logs."""
         return f"{self.row}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """File with everything that the run prints."""
         return self.folder.with_name(f"{self.seed}.log")
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether its results exist."""
         return self.results.exists()
 
     @property
     def data(self) -> dict[str, Any]:
-        """What it learns from, for its results."""
+        """Settings of its data, as kept in its results."""
         experiment = self.experiment
         return {
             "dataset": experiment.dataset.name,
@@ -76,10 +78,10 @@ class Run:
         }
 
     def check_results(self) -> None:
-        """Check that what is finished was made by these very settings.
+        """Check that the finished run was made with these settings.
 
         Raises:
-            ValueError: naming what differs.
+            ValueError: if it was not; it names the parts that differ.
         """
         path = self.results / "config.json"
         try:
@@ -92,21 +94,19 @@ class Run:
             same = {name: from_json(type(wanted), kept[name], name) == wanted for name, wanted in parts.items()}
             same["data"] = kept["data"] == self.data
         except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} does not fit this version ({error}): {_elsewhere(self)}") from error
+            raise ValueError(f"{path} does not fit this version ({error}): {_way_out(self)}") from error
         if different := [name for name, equal in same.items() if not equal]:
-            raise ValueError(
-                f"{self.results} was made with other settings of {', '.join(different)}: {_elsewhere(self)}"
-            )
+            raise ValueError(f"{self.results} was made with other settings of {', '.join(different)}: {_way_out(self)}")
 
 
-def carry_out(run: Run) -> None:
-    """Train, measure and keep; what an earlier attempt did is not done again.
+def run_once(run: Run) -> None:
+    """Train and evaluate a run and keep its results, continuing an earlier attempt.
 
     Raises:
-        ValueError: if another process works on it, or the settings changed since it was begun.
+        ValueError: if another process works on the run, or its settings changed since it was started.
         KeyboardInterrupt: after SIGINT or SIGTERM, when a checkpoint has been written.
     """
-    with alone(run):
+    with locked(run):
         if run.finished:
             return
         described = {"table": run.table, "row": run.row}
@@ -118,61 +118,42 @@ def carry_out(run: Run) -> None:
         suite = suite_of(policy.spec)
         options = replace(suite.options_for(policy.spec), **run.options)
         evaluate_suite(policy, suite, run.folder / "eval", run.evaluation, options=options, provenance=provenance)
-        keep(run)
+        keep_results(run)
 
 
-def keep(run: Run) -> None:
-    """Copy the small files of a finished run to its results, without this machine's folders."""
+def keep_results(run: Run) -> None:
+    """Copy the small files of a finished run to its results, without folders of this machine."""
     with atomic_folder(run.results) as partial:
         config = json.loads((run.folder / "config.json").read_text())
         config |= {"evaluation": to_json(run.evaluation), "data": run.data}
         config["spec"]["instructions"] = len(config["spec"]["instructions"])
-        (partial / "config.json").write_text(json.dumps(without_folders(config), indent=2) + "\n")
+        (partial / "config.json").write_text(json.dumps(strip_folders(config), indent=2) + "\n")
         (partial / "metrics.jsonl").write_text((run.folder / "metrics.jsonl").read_text())
         for path in sorted((run.folder / "eval").rglob(FILE_NAME)):
-            target = partial / path.relative_to(run.folder / "eval")
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(one_line_each(without_folders(without_words(json.loads(path.read_text())))))
+            target = partial / path.parent.relative_to(run.folder / "eval")
+            target.mkdir(exist_ok=True)
+            write_kept(strip_folders(json.loads(path.read_text())), target)
 
 
-def without_words(info: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of an evaluation what the seeds say too: what each episode was told, its video, and sums by task."""
-    told = {"instruction", "environment_instruction", "video_path"}
-    episodes = [{name: value for name, value in each.items() if name not in told} for each in info["episodes"]]
-    return {name: value for name, value in info.items() if name not in ("per_task", "seeds")} | {"episodes": episodes}
-
-
-def one_line_each(info: Mapping[str, Any]) -> str:
-    """Write JSON with one line for each field, and for each item of a list."""
-    fields = [f"{json.dumps(name)}: {_lines(value)}" for name, value in info.items()]
-    return "{\n" + ",\n".join(fields) + "\n}\n"
-
-
-def _lines(value: Any) -> str:
-    if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(json.dumps(item) for item in value) + "\n]"
-    return json.dumps(value)
-
-
-def without_folders(value: Any) -> Any:
-    """Leave of every absolute path in some JSON its last name: /data/sets/pusht -> pusht."""
+def strip_folders(value: Any) -> Any:
+    """Reduce every absolute path in a JSON value to its last name: /data/sets/pusht -> pusht."""
     if isinstance(value, dict):
-        return {key: without_folders(item) for key, item in value.items()}
+        return {key: strip_folders(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_folders(item) for item in value]
+        return [strip_folders(item) for item in value]
     return re.sub(r"(?<![\w.~])/(?:[^\s/'\"=]+/)*([^\s/'\"=]*)", r"\1", value) if isinstance(value, str) else value
 
 
-def in_own_process(run: Run) -> None:
-    """Carry a run out in the process that was started for it: with its own log, and ending when its parent ends."""
-    os.setpgrp()  # Ctrl-C in the terminal reaches the parent, which stops its children one by one
+def run_in_process(run: Run) -> None:
+    """Run in the process that was started for this run: it writes a log, and ends when its parent ends."""
+    os.setpgrp()  # Ctrl-C in the terminal reaches only the parent, which stops its children
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("a", buffering=1) as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
         try:
-            carry_out(run)
+            run_once(run)
         except KeyboardInterrupt:
             sys.exit(130)
         except BaseException:
@@ -191,16 +172,20 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def alone(run: Run) -> Iterator[None]:
-    """Hold the run against other processes, such as a second `astra compare`."""
+def locked(run: Run) -> Iterator[None]:
+    """Lock a run against other processes, such as a second `astra compare`.
+
+    Raises:
+        ValueError: if another process holds the lock.
+    """
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     with run.folder.with_name(f"{run.seed}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(f"another process is at work on {run.name} in {run.folder}: wait for it") from error
+            raise ValueError(f"another process works on {run.name} in {run.folder}: wait until it ends") from error
         yield
 
 
-def _elsewhere(run: Run) -> str:
-    return f"remove it to run {run.name} again, or choose another --results"
+def _way_out(run: Run) -> str:
+    return f"remove it to run {run.name} again, or choose another folder with --results"

@@ -1,7 +1,7 @@
-"""A report as text: for the terminal, as markdown and as csv.
+"""A report as text: for the terminal, as Markdown and as CSV.
 
-Three parts under each other, with the same rows and columns: ours, the differences, the paper's. Every number of ours
-has its interval and the number of its training seeds.
+The parts have the same rows and columns: our numbers, differences, the paper's numbers. Every number of ours has its
+interval and the number of its training seeds.
 """
 
 import csv
@@ -24,7 +24,7 @@ _ABOUT = ("table", "scale", "row", "column", "seeds", "episodes")
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows and columns of text under a title."""
+    """Part of a report: rows and columns of text under a title."""
 
     title: str
     header: tuple[str, ...]
@@ -32,23 +32,25 @@ class Part:
 
 
 def parts_of(report: Report) -> list[Part]:
-    """Lay a report out; parts and columns without a number are left out."""
+    """Return the parts of a report, without parts and columns that have no number."""
     table, parts = report.table, list[Part]()
     measured = [place for place in range(len(table.columns)) if any(row[place].ours for row in report.cells)]
     if measured:
         header = ("policy", "seeds", *(table.columns[place].name for place in measured))
         ours = [
-            (_name(row[0]), _seeds(row, measured) or report.why_not(row[0].row), *(_ours(row[p]) for p in measured))
+            (_name(row[0]), _seeds(row, measured) or report.why_empty(row[0].row), *(_ours(row[p]) for p in measured))
             for row in report.cells
         ]
         first = next(cell for row in report.cells for cell in row if cell.ours)
-        world = table.settings[report.scale]().world if report.scale in table.settings else report.scale
-        title = f"Ours, {report.scale} scale: {world}, {first.episodes} episodes in {first.column.name}"
+        environment = report.scale
+        if report.scale in table.settings:
+            environment = table.settings[report.scale]().environment
+        title = f"Ours, {report.scale} scale: {environment}, {first.episodes} episodes in {first.column.name}"
         parts.append(Part(title=title, header=header, rows=tuple(ours)))
         differences = [
             (
                 _name(row[0]),
-                row[0].against,
+                row[0].baseline,
                 _paired(row, measured),
                 *(_points(row[place].difference) for place in measured),
             )
@@ -56,7 +58,7 @@ def parts_of(report: Report) -> list[Part]:
             if any(row[place].difference for place in measured)
         ]
         if differences:
-            title = "Differences in points, paired by training seed and episode"
+            title = "Differences in percentage points, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
             parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
         parts.append(_trainings(report))
@@ -64,7 +66,7 @@ def parts_of(report: Report) -> list[Part]:
     if printed:
         rows = [(_name(row[0]), row[0].row.attention, *(_number(cell.paper) for cell in row)) for row in printed]
         header = ("policy", "attention", *(column.name for column in table.columns))
-        parts.append(Part(title=f"The paper's: {table.paper_world}", header=header, rows=tuple(rows)))
+        parts.append(Part(title=f"The paper: {table.paper_environment}", header=header, rows=tuple(rows)))
     return parts
 
 
@@ -86,24 +88,24 @@ def print_report(report: Report) -> None:
 
 
 def notes_of(report: Report) -> list[str]:
-    """Say what must be known to read the numbers."""
+    """Return the notes that a reader of the numbers needs."""
     notes = list(report.table.notes)
     if report.measured:
         notes.append(
-            "Intervals are 95 %: bootstrap over training seeds and episodes; with one seed over its episodes alone, "
-            "Wilson's for success. With three seeds they are too short where seeds differ much."
+            "Intervals are 95 %: bootstrap over training seeds and episodes; for a single seed over its episodes alone "
+            "(Wilson for success). Intervals from three seeds are too short where seeds differ much."
         )
     if len(report.machines) > 1:
-        notes.append(f"Minutes do not compare, since machines differ: {'; '.join(report.machines)}.")
+        notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")
     if any(row.quoted for row in report.table.rows):
-        notes.append("(quoted): the paper took the numbers from elsewhere.")
+        notes.append("(quoted): the paper took these numbers from other papers.")
     if any(row.added for row in report.table.rows):
         notes.append("(ours): the paper has no such row.")
     return notes
 
 
 def markdown(report: Report, command: str) -> str:
-    """Write a report as markdown, with the command that made it."""
+    """Return a report as Markdown, with the command that made it."""
     lines = [f"# {report.table.name}, {report.scale} scale: {report.table.title}", "", "```bash", command, "```", ""]
     for part in parts_of(report):
         lines += [f"## {part.title}", "", _line(part.header), _line("---" for _ in part.header)]
@@ -112,19 +114,19 @@ def markdown(report: Report, command: str) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """Write one line for every row and column."""
+    """Return a report as CSV, one line for every row and column."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     numbers = ("value", "low", "high")
     differences = (f"difference_{number}" for number in numbers)
-    writer.writerow([*_ABOUT, *numbers, "against", "paired_seeds", *differences, "paper", "quoted", "ours_only"])
+    writer.writerow([*_ABOUT, *numbers, "baseline", "paired_seeds", *differences, "paper", "quoted", "ours_only"])
     for row in report.cells:
         for cell in row:
             about = report.table.name, report.scale, cell.row.name, cell.column.name, len(cell.seeds), cell.episodes
             paper = "" if cell.paper is None else cell.paper
             ours, difference = _three(cell.ours), _three(cell.difference)
             writer.writerow(
-                [*about, *ours, cell.against, cell.paired, *difference, paper, cell.row.quoted, cell.row.added]
+                [*about, *ours, cell.baseline, cell.paired, *difference, paper, cell.row.quoted, cell.row.added]
             )
     return file.getvalue()
 
@@ -146,8 +148,8 @@ def _trainings(report: Report) -> Part:
         loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
         trunk = "" if size is None else f"{size:,}"
         rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
-    header = ("policy", "trunk parameters", "minutes a run (median)", "held-out loss", "held-out accuracy (%)")
-    return Part(title="Training, means over seeds, at its end", header=header, rows=tuple(rows))
+    header = ("policy", "trunk parameters", "minutes per run (median)", "held-out loss", "held-out accuracy (%)")
+    return Part(title="End of training, means over seeds", header=header, rows=tuple(rows))
 
 
 def _name(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Results -> a table: every number with its interval, its difference to another row, and the paper's."""
+"""A table filled with results: every number with its interval, its difference to another row, and the paper's."""
 
 import json
 import math
@@ -10,102 +10,104 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.evaluation.success import Estimate
-from astra.paper.measured import Measured, check_same_episodes, read_row
+from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.statistics import paired_difference, row_mean
 from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One row's number for one column."""
+    """Numbers of one row in one column."""
 
     row: Row
     column: Column
     ours: Estimate | None
-    """In percent; None: not measured."""
+    """Our number in percent; None: not measured."""
     difference: Estimate | None
-    """To the row named in `against`, in points, over the seeds that both have."""
-    against: str
-    """Name of that row; empty: none."""
+    """Difference to the baseline row in percentage points, over the seeds that both rows have; None: not measured."""
+    baseline: str
+    """Name of the baseline row; empty: none."""
     paired: int
-    """Seeds that both have."""
+    """Number of seeds that both rows have."""
     seeds: tuple[int, ...]
+    """Training seeds of the row."""
     episodes: int
-    """Of each seed."""
+    """Episodes of each seed."""
     by_seed: tuple[float, ...]
     """Mean of each seed, in percent."""
     paper: float | None
+    """Number in the paper; None: the paper has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the finished trainings of a row came to, on average."""
+    """Summary of the finished trainings of a row."""
 
     minutes: float
-    """The median, which a seed whose core was shared moves little."""
+    """Minutes of a run, the median over seeds: a seed on a shared core moves it little."""
     held_out_loss: float
-    """On held-out demonstrations, at the end."""
+    """Loss on held-out demonstrations at the end of training, mean over seeds."""
     held_out_accuracy: float
-    """Share of action dimensions predicted right there, at the end; NaN where actions have no bins."""
+    """Share of action dimensions predicted right on them, mean over seeds; NaN for actions without bins."""
     machines: tuple[str, ...]
-    """Those that worked on them, as far as the runs tell."""
+    """Machines that trained the row, as far as the runs recorded them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A table, filled in."""
+    """A table with its results."""
 
     table: Table
     scale: Scale
     folder: Path
-    """Of the results, and of what is made of them."""
+    """Folder of the table's results, where its text and pictures are written too."""
     cells: tuple[tuple[Cell, ...], ...]
-    """By row, then by column."""
+    """Cells by row, then by column."""
     trainings: tuple[Training | None, ...]
-    """How each row's finished runs were trained, by row."""
+    """Trainings by row; None: no run of the row is finished."""
 
     @property
     def measured(self) -> bool:
-        """Whether there are results at all."""
+        """Whether there is any result."""
         return any(cell.ours is not None for row in self.cells for cell in row)
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """Those on which rows were trained, as far as the runs tell; the minutes of different ones do not compare."""
-        told = (name for training in self.trainings if training for name in training.machines)
-        return tuple(dict.fromkeys(told))
+        """Machines that trained rows, as far as the runs recorded them; minutes on different ones do not compare."""
+        recorded = (name for training in self.trainings if training for name in training.machines)
+        return tuple(dict.fromkeys(recorded))
 
     def folder_of(self, row: Row) -> Path:
-        """Give the folder of a row's finished runs."""
+        """Return the folder of a row's finished runs."""
         return folder_of_runs(self.table, row, self.folder)
 
-    def why_not(self, row: Row) -> str:
-        """Say why a row has no number of ours."""
+    def why_empty(self, row: Row) -> str:
+        """Return the reason why a row has no number of ours."""
         return obstacle(row, self.scale) or "not run yet"
 
 
 def make_report(table: Table, scale: Scale, folder: Path) -> Report:
-    """Fill a table from the small files in its folder of results.
+    """Fill a table from the files in its folder of results.
 
     Raises:
-        ValueError: if a file is damaged, or the runs did not play the same episodes.
+        ValueError: if a file is damaged, or runs were evaluated on different episodes.
     """
     folders = {row.key: folder_of_runs(table, row, folder) for row in table.rows}
-    found = {key: measured for key, each in folders.items() if (measured := read_row(each)) is not None}
+    found = {key: results for key, each in folders.items() if (results := read_row(each)) is not None}
     check_same_episodes(found)
     cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)
     trainings = tuple(read_training(folders[row.key]) for row in table.rows)
     return Report(table=table, scale=scale, folder=folder, cells=cells, trainings=trainings)
 
 
-def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cell:
-    column, other = table.columns[place], table.against(row)
+def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> Cell:
+    column, baseline = table.columns[place], table.baseline_of(row)
     empty = Cell(
         row=row,
         column=column,
         ours=None,
         difference=None,
-        against=other.name if other else "",
+        baseline=baseline.name if baseline else "",
         paired=0,
         seeds=(),
         episodes=0,
@@ -115,17 +117,17 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cel
     mine = found.get(row.key)
     if mine is None:
         return empty
-    values, strata = mine.values(column, mine.seeds), mine.strata(column)
+    values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
     if not values.size:
         return empty
     difference = None
-    theirs = found.get(other.key) if other else None
+    theirs = found.get(baseline.key) if baseline else None
     both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
     if theirs and both:
-        difference = paired_difference(mine.values(column, both), theirs.values(column, both), strata)
+        difference = paired_difference(mine.values(column, both), theirs.values(column, both), tasks)
     return replace(
         empty,
-        ours=_in_percent(values, strata, share=column.score == "success"),
+        ours=_in_percent(values, tasks, share=column.score == "success"),
         difference=difference,
         paired=len(both),
         seeds=mine.seeds,
@@ -134,8 +136,8 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, Measured]) -> Cel
     )
 
 
-def _in_percent(values: Float[np.ndarray, "K E"], strata: Sequence[str], *, share: bool) -> Estimate:
-    estimate = row_mean(values / 100, strata, share=share)
+def _in_percent(values: Float[np.ndarray, "K E"], tasks: Sequence[str], *, share: bool) -> Estimate:
+    estimate = row_mean(values / 100, tasks, share=share)
     return replace(estimate, value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
 
 

@@ -1,7 +1,7 @@
-"""The runs of a table, several at once, each in a process of its own; what is finished is never run again.
+"""Running the rows of a table: several runs at once, each in its own process; finished runs are never run again.
 
-A run that fails is told at the end and stops no other. Ctrl-C or SIGTERM lets every run write a checkpoint; the same
-command goes on from there.
+A run that fails is reported at the end and does not stop the others. On Ctrl-C or SIGTERM every run writes a
+checkpoint, and the same command continues from there.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from astra.paper.one_run import Run, in_own_process
+from astra.paper.one_run import Run, run_in_process
 from astra.paper.table import (
     EQUAL_TIME,
     Row,
@@ -32,47 +32,49 @@ from astra.parallel.pool import one_thread_each
 from astra.training.interruption import Interruption
 
 Equal = Literal["updates", "time"]
-"""What all rows get the same of."""
+"""Budget that is equal for all rows."""
 
-WITHOUT_END = 1_000_000_000
-"""Updates of a run that its minutes end."""
+UNLIMITED_UPDATES = 1_000_000_000
+"""Updates of a run that ends after a number of minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folders:
-    """Where things lie."""
+    """Folders of a comparison."""
 
     data: Path = Path("data")
     """Folder of datasets."""
     runs: Path = Path("runs/compare")
-    """Folder of trainings: large, and may be lost."""
+    """Folder of trainings with their checkpoints: large, not needed once a run is finished."""
     results: Path = Path("results")
-    """Folder of small files, which are kept."""
+    """Folder of the small result files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A run that did not end well."""
+    """A run that ended with an error."""
 
     run: Run
     code: int
+    """Exit code of its process."""
     message: str
+    """Last line of its log."""
 
     def __str__(self) -> str:
-        """Write what happened and where to read on."""
-        return f"{self.run.name}: exit code {self.code}, {self.message} (all of it in {self.run.log})"
+        """Describe the error and name the log."""
+        return f"{self.run.name}: exit code {self.code}, {self.message} (full log: {self.run.log})"
 
 
-def name_of(table: Table, scale: Scale, equal: Equal) -> str:
-    """Name a table at a scale, as its folders are called."""
+def folder_name(table: Table, scale: Scale, equal: Equal) -> str:
+    """Return the name of a table's folders at a scale."""
     return f"{table.name}-{scale}" + (EQUAL_TIME if equal == "time" else "")
 
 
-def chosen_rows(table: Table, scale: Scale, keys: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    """Give the rows to run, and for the others why not.
+def select_rows(table: Table, scale: Scale, keys: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
+    """Return the rows to run, and for each other row the reason why it cannot be run.
 
     Raises:
-        ValueError: if a row that was asked for does not exist or cannot be run, or none can.
+        ValueError: if a requested row does not exist or cannot be run, or no row can.
     """
     rows = [table.row(key) for key in keys] or list(table.rows)
     obstacles = {row.key: reason for row in rows if (reason := obstacle(row, scale))}
@@ -84,7 +86,7 @@ def chosen_rows(table: Table, scale: Scale, keys: Sequence[str]) -> tuple[list[R
     return runnable, obstacles
 
 
-def plan(
+def plan_runs(
     table: Table,
     scale: Scale,
     settings: Settings,
@@ -93,13 +95,13 @@ def plan(
     folders: Folders,
     equal: Equal = "updates",
 ) -> list[Run]:
-    """Lay out the runs, all rows of the first seed before the second one, so that a part is a comparison already.
+    """Return the runs in order: all rows of one seed before the next seed, so that rows compare early.
 
     Raises:
-        ValueError: if a finished run was made by other settings.
+        ValueError: if a finished run was made with other settings.
     """
-    budgets = {row.key: budget_of(table, row, settings, equal) for row in rows}
-    name = name_of(table, scale, equal)
+    budgets = {row.key: row_settings(table, row, settings, equal) for row in rows}
+    name = folder_name(table, scale, equal)
     runs = [
         Run(
             table=name,
@@ -120,19 +122,19 @@ def plan(
     return runs
 
 
-def budget_of(table: Table, row: Row, settings: Settings, equal: Equal) -> Settings:
-    """Give the settings of a table with the updates or minutes that a row gets."""
+def row_settings(table: Table, row: Row, settings: Settings, equal: Equal) -> Settings:
+    """Return the settings of a table with the updates or minutes of one row."""
     training = settings.training
     if equal == "time":
         if table.knows_costs:
             training = replace(training, updates=round(training.updates / row.cost))
         else:
-            training = replace(training, updates=WITHOUT_END, max_minutes=settings.minutes)
+            training = replace(training, updates=UNLIMITED_UPDATES, max_minutes=settings.minutes)
     return replace(settings, training=training)
 
 
 def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
-    """Carry out what is not finished, so many at once; give the runs that failed.
+    """Run what is not finished, `workers` runs at once, and return the failures.
 
     Raises:
         ValueError: if there are no workers.
@@ -148,11 +150,11 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
         while working or (waiting and not interruption.requested):
             while waiting and len(working) < workers and not interruption.requested:
                 run = waiting.popleft()
-                process = context.Process(target=in_own_process, args=(run,), name=run.name)
+                process = context.Process(target=run_in_process, args=(run,), name=run.name)
                 process.start()
                 working[process] = run, progress.add_task(run.name, total=1.0)
             if interruption.requested and not stopping:
-                stopping = True  # once: a second signal would kill it before its checkpoint is whole
+                stopping = True  # only once: a second signal would kill a run before its checkpoint is written
                 for process in working:
                     process.terminate()
             wait([process.sentinel for process in working], timeout=1.0)
@@ -169,7 +171,7 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
                     failures.append(Failure(run=run, code=process.exitcode or 0, message=_last_line(run.log)))
                 progress.console.print(f"{ended} of {total}  {run.name}: {outcome}", highlight=False)
         if interruption.requested:
-            raise KeyboardInterrupt("interrupted; the same command goes on from here")
+            raise KeyboardInterrupt("interrupted; the same command continues from here")
     return failures
 
 
@@ -180,7 +182,7 @@ def _progress() -> Progress:
 
 
 def _share(run: Run) -> float:
-    """Tell how much of a training is over, from the last line of its metrics."""
+    """Return the finished share of a training, from the last line of its metrics."""
     try:
         with (run.folder / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 2000))
@@ -196,21 +198,21 @@ def _share(run: Run) -> float:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "nothing in its log")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def expected_hours(runs: Sequence[Run], settings: Settings, minutes: dict[str, float]) -> float:
-    """Give the core-hours that are still to come, from the minutes that a run of each row takes."""
+    """Return the device-hours of the unfinished runs, given the minutes of a training of each row."""
     left = [run for run in runs if not run.finished]
-    return sum(minutes[run.row] + settings.measuring_minutes for run in left) / 60
+    return sum(minutes[run.row] + settings.evaluation_minutes for run in left) / 60
 
 
-def collect(settings: Settings, folders: Folders) -> None:
+def ensure_dataset(settings: Settings, folders: Folders) -> None:
     """Make the dataset of a table if it is missing.
 
     Raises:
         FileNotFoundError: if something must be downloaded first.
-        ValueError: if what it needs is not installed.
+        ValueError: if an extra that it needs is not installed.
     """
     folder = folders.data / settings.demonstrations.name
     if folder.exists():
@@ -219,7 +221,7 @@ def collect(settings: Settings, folders: Folders) -> None:
         raise FileNotFoundError(
             f"{folder} is missing: {settings.demonstrations.needs}, then run: {settings.demonstrations.command}"
         )
-    print(f"{folder} is missing, and made now: {settings.demonstrations.command}")
+    print(f"{folder} is missing; making it: {settings.demonstrations.command}")
     started = time.monotonic()
     settings.demonstrations.collect(folder)
-    print(f"{folder}: {(time.monotonic() - started) / 60:.1f} minutes")
+    print(f"{folder}: done in {(time.monotonic() - started) / 60:.1f} minutes")

@@ -1,6 +1,6 @@
-"""Appendix A.11 at CPU sizes: Astra's success and loss over the size of its trunk, under the budget of Table 1.
+"""Appendix A.11 at CPU sizes: Astra's success and loss by the size of its trunk, with the budget of Table 1.
 
-All sizes get the same updates, so a larger one gets more time; with `--equal time` all get the same time.
+All sizes get the same updates, so larger ones take longer; with `--equal time` all get the same time.
 """
 
 from astra.paper.table import Row, Table
@@ -11,14 +11,14 @@ SIZES = (("tiny", 2, 2, 64), ("narrow", 3, 3, 96), ("small", 3, 4, 128), ("wide"
 
 
 def scaling() -> Table:
-    """Four sizes of Astra; the paper has sizes for benchmarks, not several on one."""
+    """Return the table of four sizes of Astra; the paper has one size per benchmark."""
     rows = [
         Row(
             name=f"Astra {name}",
             attention="trajectory",
             sees="objects",
             sizes={"cpu": "astra-small"},
-            changes={"layers": layers, "heads": heads, "width": width},
+            policy_changes={"layers": layers, "heads": heads, "width": width},
             added=True,
         )
         for name, layers, heads, width in SIZES

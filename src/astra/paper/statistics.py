@@ -1,13 +1,13 @@
-"""Numbers of a row with intervals, over the chance of training and that of the episodes.
+"""Means and differences of rows, with intervals over training seeds and evaluation episodes.
 
-The scores of a row are a matrix: one line per training seed, one column per episode, the same episodes for all seeds
-and rows. Each resample draws seeds and episodes, both with replacement, and averages over what was drawn; seeds and
-episodes are crossed, so an episode that is drawn twice counts twice under every seed. For a difference the matrix is
-that of the differences, seed by seed and episode by episode.
+The scores of a row are a matrix: one line per training seed, one column per episode. All seeds and rows play the same
+episodes, so seeds and episodes are crossed. Each resample draws seeds and episodes with replacement, and averages what
+was drawn: an episode that is drawn twice counts twice under every seed. A difference of two rows is the same estimate
+on the matrix of differences.
 
-With one seed nothing is known of the chance of training: the interval is that of its episodes alone, Wilson's for a
-share. So it is where every episode of every seed ended alike. With three seeds little is known of training: such
-intervals are too short where seeds differ more than episodes do.
+One seed says nothing about the variance of training. The interval then covers its episodes alone (Wilson's for
+success), and so it does where each episode ends alike for all seeds and episodes. With three seeds, intervals are too
+short where seeds differ more than episodes do.
 
 Source: A. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007.
 """
@@ -29,14 +29,14 @@ def two_level_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """Estimate the mean over seeds and episodes by the percentile bootstrap over both.
+    """Estimate the mean over seeds and episodes, with the percentile bootstrap over both.
 
     Args:
-        values: of K training seeds in E episodes.
-        strata: of each episode, such as its task; each stratum keeps its number of episodes. None: one for all.
-        confidence: of the interval.
-        resamples: how often seeds and episodes are drawn.
-        seed: of the drawing.
+        values: scores of K training seeds on E episodes.
+        strata: stratum of each episode, such as its task; each keeps its number of episodes. None: one stratum.
+        confidence: coverage of the interval.
+        resamples: number of resamples.
+        seed: seed of the random numbers.
 
     Raises:
         ValueError: if there are no values.
@@ -58,15 +58,15 @@ def two_level_bootstrap(
 
 
 def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = None, *, share: bool) -> Estimate:
-    """Estimate a row's mean: two levels with several seeds, the episodes alone with one.
+    """Estimate the mean of a row: over seeds and episodes, or over episodes alone where there is one seed.
 
     Args:
-        values: of K training seeds in E episodes.
-        strata: of each episode.
+        values: scores of K training seeds on E episodes.
+        strata: stratum of each episode.
         share: whether values are successes, 0 or 1.
     """
     if share and len(values) > 1 and values.min() == values.max():
-        # Drawing from what is always the same says that nothing is left to chance; one seed's episodes say more.
+        # Resamples of constant values have no variance; the Wilson interval of one seed's episodes is honest.
         return wilson_interval(int(values[0].sum()), values.shape[1])
     if len(values) > 1:
         return two_level_bootstrap(values, strata)
@@ -78,5 +78,5 @@ def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = No
 def paired_difference(
     ours: Float[np.ndarray, "K E"], theirs: Float[np.ndarray, "K E"], strata: Sequence[str] | None = None
 ) -> Estimate:
-    """Estimate how much higher the first row's mean is, paired by seed and episode."""
+    """Estimate the first row's mean minus the second's, paired by seed and episode."""
     return two_level_bootstrap(ours - theirs, strata)

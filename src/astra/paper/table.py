@@ -1,8 +1,8 @@
-"""What a comparison is: the rows of a table, what all of them share, and what the paper printed.
+"""A table of the paper as data: its rows, the settings that all rows share, and the numbers that the paper printed.
 
-A row is a size of a policy (`astra.policies.sizes`) and little more. Whatever decides beside the architecture is one
-object for the whole table, from which every row is made: encoders, bins, dropout, label smoothing, decoding, data,
-updates, episodes. So what helps one row is given to all.
+A row is a size of a policy (`astra.policies.sizes`) and little more. Everything else is one `Settings` object for the
+whole table: encoders, bins, dropout, label smoothing, decoding, data, updates, episodes. A setting that helps one row
+is given to all.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,115 +16,113 @@ from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES, trunk_parameters
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.train import TrainingConfig
+from astra.training.config import TrainingConfig
 
 Scale = Literal["cpu", "paper"]
 Sees = Literal["image", "patches", "objects"]
-"""A frame as one token, a frame as one token per patch, or one token per object."""
+"""Visual tokens of a row: one per frame, one per patch of a frame, or one per object."""
 
-GIVEN_TO_ALL = ("window", "dropout", "soft_labels", "language", "states", "actions", "decoding")
-"""Fields of a policy's configuration that every row takes from the table; the rest is the row's own size."""
-
-
+SHARED_FIELDS = ("window", "dropout", "soft_labels", "language", "states", "actions", "decoding")
+"""Fields of the policy configuration that every row takes from the table; the others belong to the row's size."""
 EQUAL_TIME = "-equal-time"
-"""How folders end of tables whose rows get the same time instead of the same updates."""
+"""Suffix of the folders of tables whose rows get the same time instead of the same updates."""
 OBJECTIVES = frozenset({"contrastive", "augmentation"})
-"""Fields of the training that a row may change: what it learns by, and not for how long."""
+"""Fields of the training that a row may change: they change the objective, not the budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One number of every row, in percent."""
+    """Column of a table: one number of every row, in percent."""
 
     name: str
     group: str = ""
-    """Group of episodes that count, such as a level; empty: all."""
+    """Group of the episodes that count, such as a level; empty: all episodes."""
     score: str = "success"
-    """What is averaged over episodes: success, or one of the environment's scores."""
+    """Score that is averaged over episodes: success, or one of the environment's scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One policy of a table."""
+    """Row of a table: one policy."""
 
     name: str
     attention: str = ""
-    """Kind of attention, as the paper names it."""
+    """Kind of attention, in the paper's words."""
     sizes: Mapping[Scale, str] = field(default_factory=dict)
-    """By scale, the name of a size in `astra.policies.sizes`; without one the row is only shown."""
+    """Name of a size in `astra.policies.sizes`, by scale; a row without one is shown but not run."""
     sees: Sees | None = None
-    """What it reads of a state beside its vectors; None: all that the data have."""
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the policy's configuration that make the row what it is, such as {"action_queries": False}."""
+    """Visual tokens of a state; None: all that the dataset has."""
+    policy_changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the policy configuration that define the row, such as {"action_queries": False}."""
     training_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the training that make it so: `contrastive` and `augmentation` alone, since the rest is the budget."""
+    """Fields of the training that define the row: only `contrastive` and `augmentation`."""
     paper: tuple[float | None, ...] = ()
-    """The paper's numbers, in the order of the columns."""
+    """Numbers in the paper, in the order of the columns."""
     quoted: bool = False
-    """Whether the paper took the numbers from elsewhere: such a row is only shown."""
+    """Whether the paper took the numbers from other papers; such a row is shown but not run."""
     added: bool = False
-    """Whether the row is ours and not in the paper."""
-    against: str | None = None
-    """Row from which the difference is taken; None: as the table says."""
+    """Whether the row is ours: the paper does not have it."""
+    baseline: str | None = None
+    """Key of the row that is subtracted from this one; None: as the table says."""
     cost: float = 1.0
-    """CPU time of an update, over one of the row Astra, as `astra.profiling.rows` measures it. Where a row costs more
-    than 1, --equal time gives it so many fewer updates."""
-    runs_of: str = ""
-    """TABLE/ROW whose runs are this row's too, since nothing differs; empty: it has runs of its own."""
+    """CPU time of an update divided by that of the row Astra, as `astra.profiling.rows` measures it. With --equal time
+    a row gets that many times fewer updates."""
+    same_runs_as: str = ""
+    """TABLE/ROW whose runs count for this row too, because the settings are equal; empty: own runs."""
 
     @property
     def key(self) -> str:
-        """The name on the command line and of the folder of results."""
+        """Name of the row on the command line and of its folder of results."""
         words = self.name.lower().replace("*", " objects").replace(",", " ").replace("/", "").split()
         return "-".join(words)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrations:
-    """The dataset of a table and the command that makes it."""
+    """Dataset of a table and the command that makes it."""
 
     name: str
-    """Folder inside the folder of datasets."""
+    """Name of its folder in the folder of datasets."""
     command: str
-    """Makes it in data/."""
+    """Command that makes it in data/."""
     collect: Callable[[Path], object] | None = None
-    """Makes it in the folder that is given; None where something must be downloaded first."""
+    """Function that makes it in a folder; None: something must be downloaded first."""
     needs: str = ""
-    """What must be downloaded first."""
+    """Instruction what to download first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all rows have in common at one scale: the frozen budget."""
+    """Settings that all rows share at one scale: the frozen budget."""
 
-    world: str
-    """Where policies act, in words."""
+    environment: str
+    """Name of the environment, for the reader."""
     demonstrations: Demonstrations
     shared: SequenceConfig
-    """Its fields named in `GIVEN_TO_ALL` are those of every row."""
+    """Policy configuration whose fields in `SHARED_FIELDS` every row takes."""
     trunks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By the name of a size, fields of it that differ here, such as {"astra-small": {"layers": 3}}."""
+    """Fields that differ from the named size in this table, such as {"astra-small": {"layers": 3}}."""
     training: TrainingConfig
-    """Of every row; the seed is the run's."""
+    """Training of every row; each run sets its own seed."""
     suite: str
     """Name of the suite in which every row is measured."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the suite that differ from those that fit the policy."""
     evaluation: EvaluationConfig
-    """Of every row, with the same episodes."""
+    """Evaluation of every row, on the same episodes."""
     observations: tuple[str, ...] = ()
-    """Columns of the dataset from which every row takes what it sees; empty: all."""
+    """Columns of the dataset that rows may see; empty: all."""
     stride: int = 1
     """Timesteps between the starts of neighboring windows."""
     validation: float = 0.05
     """Share of the demonstrations that is held out."""
     minutes: float
-    """Minutes of training to expect of one run on one device; with --equal time all that it gets, unless the table
-    knows what its rows cost."""
-    measuring_minutes: float
-    """Minutes of measuring to expect."""
+    """Expected minutes of training per run on one device. With --equal time this is the budget, unless the table knows
+    the cost of its rows."""
+    evaluation_minutes: float
+    """Expected minutes of evaluation per run."""
     device: str = "core"
-    """On what those minutes are counted."""
+    """Device on which those minutes count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,19 +135,19 @@ class Table:
     rows: tuple[Row, ...]
     settings: Mapping[Scale, Callable[[], Settings]] = field(default_factory=dict)
     refused: str = ""
-    """Why it cannot be run at the scales that it has no settings for."""
+    """Reason why it cannot be run at the scales that have no settings."""
     reference: str | None = None
-    """Row from which the others' differences are taken; None: from the row above."""
-    paper_world: str = ""
-    """Where the paper's numbers were measured."""
+    """Key of the row that is subtracted from all others; None: the row above."""
+    paper_environment: str = ""
+    """Environment of the paper's numbers."""
     notes: tuple[str, ...] = ()
-    """What must be known to read it."""
+    """Notes that a reader of the table needs."""
 
     def row(self, key: str) -> Row:
-        """Find a row by its key.
+        """Return the row with a key.
 
         Raises:
-            ValueError: if there is none, naming those that there are.
+            ValueError: if there is none; it lists the keys.
         """
         for row in self.rows:
             if row.key == key:
@@ -158,47 +156,50 @@ class Table:
 
     @property
     def knows_costs(self) -> bool:
-        """Whether a row is known to cost more than others, so that equal time is told in updates."""
+        """Whether the cost of rows was measured, so that equal time is given as a number of updates."""
         return any(row.cost != 1 for row in self.rows)
 
-    def against(self, row: Row) -> Row | None:
-        """Give the row from which this one's difference is taken; None for the reference itself, and the first."""
-        if row.against is not None:
-            return self.row(row.against)
+    def baseline_of(self, row: Row) -> Row | None:
+        """Return the row that is subtracted from this one; None for the reference itself, and for the first row."""
+        if row.baseline is not None:
+            return self.row(row.baseline)
         if self.reference is None:
             place = self.rows.index(row)
             return self.rows[place - 1] if place else None
         return None if row.key == self.reference else self.row(self.reference)
 
     def settings_at(self, scale: Scale) -> Settings:
-        """Give what all rows share at a scale.
+        """Return the shared settings at a scale.
 
         Raises:
-            ValueError: if the table cannot be run at it, saying why.
+            ValueError: if the table cannot be run at this scale, with the reason.
         """
         if scale not in self.settings:
-            raise ValueError(f"{self.name} cannot be run at {scale} scale: {self.refused}; --only-report shows it")
+            raise ValueError(
+                f"{self.name} cannot be run at {scale} scale: {self.refused}; use --only-report to show the paper's "
+                f"numbers"
+            )
         return self.settings[scale]()
 
 
 def folder_of_runs(table: Table, row: Row, folder: Path) -> Path:
-    """Give the folder of a row's runs: in the table's own folder or, where they are those of another table, beside it.
+    """Return the folder of a row's runs, given the table's folder: inside it, or in the folder of another table.
 
-    A row that costs 1 has had its equal time with equal updates.
+    A row of cost 1 gets the same updates with equal time as with equal updates, so its runs are shared.
     """
     name = folder.name
     if table.knows_costs and row.cost == 1:
         name = name.removesuffix(EQUAL_TIME)
-    other, _, key = row.runs_of.partition("/")
+    other, _, key = row.same_runs_as.partition("/")
     if other:
         name = name.replace(table.name, other, 1)
     return folder.with_name(name) / (key or row.key)
 
 
 def obstacle(row: Row, scale: Scale) -> str:
-    """Say why a row is only shown at a scale; empty: it can be run."""
+    """Return the reason why a row cannot be run at a scale; empty: it can."""
     if row.quoted:
-        return "quoted from elsewhere by the paper"
+        return "quoted from other papers"
     if scale not in row.sizes:
         return f"has no {scale}-scale size"
     if all(size.name != row.sizes[scale] for size in SIZES):
@@ -207,26 +208,26 @@ def obstacle(row: Row, scale: Scale) -> str:
 
 
 def policy_of(row: Row, scale: Scale, settings: Settings) -> PolicyConfig:
-    """Make a row's policy: its own size, the table's settings, and what makes the row what it is.
+    """Return a row's policy configuration: its own size, the shared fields, and the changes that define the row.
 
     Raises:
-        ValueError: if the row cannot be run at this scale, or its policy has no place for a setting that all share.
+        ValueError: if the row cannot be run at this scale, or its policy lacks a shared field.
     """
     if reason := obstacle(row, scale):
         raise ValueError(f"the row {row.key} cannot be run: it {reason}")
     config: Any = next(size for size in SIZES if size.name == row.sizes[scale]).make()
     known = {each.name for each in fields(config)}
-    if lacking := [name for name in (*GIVEN_TO_ALL, *row.changes) if name not in known]:
+    if lacking := [name for name in (*SHARED_FIELDS, *row.policy_changes) if name not in known]:
         raise ValueError(f"{type(config).__name__} of the row {row.key} has no {', '.join(lacking)}")
-    given = {name: getattr(settings.shared, name) for name in GIVEN_TO_ALL}
+    shared = {name: getattr(settings.shared, name) for name in SHARED_FIELDS}
     if row.sees is not None:
-        given["states"] = states_seen(settings.shared.states, row.sees)
+        shared["states"] = states_seen(settings.shared.states, row.sees)
     trunk = settings.trunks.get(row.sizes[scale], {})
-    return replace(config, **{**trunk, **given, **row.changes})
+    return replace(config, **{**trunk, **shared, **row.policy_changes})
 
 
 def states_seen(states: StateConfig, sees: Sees) -> StateConfig:
-    """Give the table's tokenizers of a state, reading one kind of visual token only."""
+    """Return the table's state tokenizers, limited to one kind of visual token."""
     if sees == "objects":
         return replace(states, reads=("vectors", "objects"))
     tokens = "camera" if sees == "image" else "patches"
@@ -234,18 +235,18 @@ def states_seen(states: StateConfig, sees: Sees) -> StateConfig:
 
 
 def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
-    """Count the parameters of a row's trunk; None where the row cannot be run."""
+    """Count the parameters of a row's trunk; None: the row cannot be run."""
     if scale not in table.settings or obstacle(row, scale):
         return None
     policy: Any = policy_of(row, scale, table.settings[scale]())
-    return trunk_parameters(replace(policy, states=StateConfig()))  # of vectors alone: encoders are not the trunk
+    return trunk_parameters(replace(policy, states=StateConfig()))  # visual encoders are not part of the trunk
 
 
 def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
-    """Give the training that all rows share, with what makes the row what it is.
+    """Return the shared training with a seed and the changes that define the row.
 
     Raises:
-        ValueError: if the row would change the budget.
+        ValueError: if the row changes the budget.
     """
     if more := sorted(row.training_changes.keys() - OBJECTIVES):
         raise ValueError(f"the row {row.key} changes {', '.join(more)} of the training, which all rows share")
@@ -253,7 +254,7 @@ def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
 
 
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:
-    """Make the experiment that trains a row with one seed on the dataset in a folder of datasets."""
+    """Return the experiment that trains a row with one seed; `data` is the folder of datasets."""
     return Experiment(
         dataset=data / settings.demonstrations.name,
         observations=settings.observations,

@@ -1,12 +1,12 @@
-"""Table 1: six policies at four levels of generalization; at CPU scale on the tabletop, a lookalike of VIMA-Bench.
+"""Table 1: six policies at four levels of generalization; at CPU scale on the tabletop, which imitates VIMA-Bench.
 
-The constants below are the frozen budget of the CPU scale. They are committed before the first result is seen, and hold
-for every row: what helps one is given to all.
+The constants below are the frozen budget of the CPU scale. They were committed before the first result was seen, and
+hold for every row.
 
-Besides the paper's rows there are two of ours, which take Astra's two ideas apart: its mask without action queries,
-and action queries without its mask. Neither has contrastive dynamics learning, and nor has Astra: the paper's Astra
-in this table has it (Table 4 shows both). A third row of ours asks why Gato* falls behind, and was added when the
-first seed of the others had been seen: Gato* that chooses all dimensions of an action at once.
+Two rows of ours separate Astra's two ideas: its mask without action queries, and action queries without its mask. No
+row has contrastive dynamics learning; the paper's Astra in this table has it (Table 4 shows both). A third row of ours
+tests why Gato* falls behind: it predicts all dimensions of an action at once. It was added after the first seed of the
+other rows had been seen.
 """
 
 from dataclasses import replace
@@ -22,17 +22,17 @@ from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.images import ImageConfig
 
 DEMONSTRATIONS = 40_000
-"""Over all tasks."""
+"""Demonstrations of all tasks together."""
 OBSERVATIONS = (*TOP, "observation.images.top")
-"""One view, as objects and as a frame; each row reads one of the two."""
+"""Columns of one camera, as objects and as a frame; each row sees one of the two."""
 IMAGES = ImageConfig(encoder="small", image_size=(64, 128), patch_size=32)
-"""How rows that see frames read them: eight patches, the same network for one token and for one per patch."""
+"""Image tokenizer of the rows that see frames: eight patches, and the same network for one token or one per patch."""
 MINUTES = 30.0
-"""What the 5,000 updates of `tabletop_short` take about, on one thread."""
-TRIALS = 50
-"""Episodes per task and level."""
-MEASURING_MINUTES = 3.0
-"""What they take about."""
+"""Approximate minutes of the 5,000 updates of `tabletop_short` on one thread."""
+EPISODES = 50
+"""Evaluation episodes per task and level."""
+EVALUATION_MINUTES = 3.0
+"""Approximate minutes of the evaluation."""
 TRUNKS = {
     "astra-small": {"layers": 3},
     "gato-small": {"layers": 3},
@@ -40,7 +40,7 @@ TRUNKS = {
     "vima-small": {"layers": 2, "width": 96},
     "flamingo-small": {"layers": 2, "width": 96},
 }
-"""All have as many parameters, within 5 %: a layer of VIMA's is larger than one of GPT-2's."""
+"""Sizes with equal numbers of parameters, within 5 %: a VIMA block is larger than a GPT-2 block."""
 
 LEVELS = tuple(Column(name=level, group=level) for level in ("L1", "L2", "L3", "L4"))
 
@@ -49,10 +49,10 @@ GATO_SIZES: dict[Scale, str] = {"cpu": "gato-small", "paper": "gato-42m"}
 
 
 def cpu() -> Settings:
-    """What all rows share at CPU scale: the tabletop, short tasks, about half an hour of one core for each run."""
+    """Return the shared settings at CPU scale: the tabletop, short tasks, about half an hour of one core per run."""
     experiment = tabletop_short()
     return Settings(
-        world="the tabletop, a lookalike of VIMA-Bench",
+        environment="the tabletop, which imitates VIMA-Bench",
         demonstrations=Demonstrations(
             name=experiment.dataset.name,
             command=f"astra collect tabletop --episodes {DEMONSTRATIONS} --frames --output data/tabletop-frames "
@@ -63,25 +63,27 @@ def cpu() -> Settings:
         trunks=TRUNKS,
         training=experiment.training,
         suite=SUITE.name,
-        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",), tasks=(*SHORT_TASKS, *TASKS_OF_LEVELS["L4"])),
+        evaluation=EvaluationConfig(
+            episodes=EPISODES, agents=("policy",), tasks=(*SHORT_TASKS, *TASKS_OF_LEVELS["L4"])
+        ),
         observations=OBSERVATIONS,
         stride=experiment.stride,
         minutes=MINUTES,
-        measuring_minutes=MEASURING_MINUTES,
+        evaluation_minutes=EVALUATION_MINUTES,
     )
 
 
 def collect_demonstrations(folder: Path) -> Path:
-    """Let the expert demonstrate the tasks."""
+    """Collect demonstrations of the expert into a folder."""
     config = CollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS)
     return collect(SUITE, config, TabletopOptions(frames=True))
 
 
 def paper() -> Settings:
-    """What all rows share at the paper's scale, as `vima-bench` has it: VIMA-Bench, 650,000 demonstrations, T5."""
+    """Return the shared settings at the paper's scale, those of `vima-bench`: 650,000 demonstrations and T5."""
     experiment = vima_bench()
     return Settings(
-        world="VIMA-Bench",
+        environment="VIMA-Bench",
         demonstrations=Demonstrations(
             name=experiment.dataset.name,
             command="astra collect vima-bench --episodes 650000 --output data/vima-bench-650k",
@@ -93,13 +95,13 @@ def paper() -> Settings:
         evaluation=EvaluationConfig(episodes=100, agents=("policy",)),
         stride=LONGEST,
         minutes=60.0,  # the upper end of what `python -m astra.profiling.cost` estimates
-        measuring_minutes=60.0,
+        evaluation_minutes=60.0,
         device="H100",
     )
 
 
 def table1() -> Table:
-    """Table 1 of the paper, with three rows of ours."""
+    """Return Table 1 of the paper, with three rows of ours."""
     return Table(
         name="table1",
         title="Success by level of generalization (%)",
@@ -138,7 +140,7 @@ def table1() -> Table:
                 attention="causal",
                 sees="objects",
                 sizes=GATO_SIZES,
-                changes={"action_tokens": "one"},
+                policy_changes={"action_tokens": "one"},
                 added=True,
             ),
             Row(
@@ -153,7 +155,7 @@ def table1() -> Table:
                 attention="trajectory",
                 sees="objects",
                 sizes=ASTRA_SIZES,
-                changes={"action_queries": False},
+                policy_changes={"action_queries": False},
                 added=True,
             ),
             Row(
@@ -161,7 +163,7 @@ def table1() -> Table:
                 attention="causal",
                 sees="objects",
                 sizes=ASTRA_SIZES,
-                changes={"trajectory_attention": False},
+                policy_changes={"trajectory_attention": False},
                 added=True,
             ),
             Row(
@@ -174,10 +176,10 @@ def table1() -> Table:
         ),
         settings={"cpu": cpu, "paper": paper},
         reference="astra",
-        paper_world="VIMA-Bench",
+        paper_environment="VIMA-Bench",
         notes=(
-            "The paper's Astra has contrastive dynamics learning; without it the paper has 94.69, 92.15, 85.83 and "
+            "The paper's Astra has contrastive dynamics learning; without it the paper reports 94.69, 92.15, 85.83 and "
             "50.00 (Table 4).",
-            "At CPU scale the world is a lookalike: compare the order of rows with the paper's, not the numbers.",
+            "At CPU scale the tabletop imitates VIMA-Bench: compare the order of rows with the paper, not the numbers.",
         ),
     )

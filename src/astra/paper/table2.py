@@ -1,10 +1,10 @@
-"""Table 2: picking and placing in ManiSkill, seen and unseen things. Only shown until it is installed."""
+"""Table 2: pick and place in ManiSkill with seen and unseen objects. Shown only: Astra has no ManiSkill suite yet."""
 
 from astra.paper.table import Column, Row, Table
 
 
 def table2() -> Table:
-    """Table 2 of the paper."""
+    """Return Table 2 of the paper."""
     names = (
         *("unseen color", "unseen size", "unseen shape", "unseen container", "unseen all"),
         *("seen, 0 distractors", "seen, 2-4 distractors", "seen, 6-8 distractors"),
@@ -36,6 +36,6 @@ def table2() -> Table:
         ),
         refused="ManiSkill comes in a later version",
         reference="astra",
-        paper_world="ManiSkill2",
+        paper_environment="ManiSkill2",
         notes=("The paper's Astra has contrastive dynamics learning.",),
     )

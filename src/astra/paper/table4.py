@@ -1,10 +1,10 @@
-"""Table 4: Astra without its parts; at CPU scale on the tabletop, under the budget of Table 1.
+"""Table 4: Astra without its parts; at CPU scale on the tabletop, with the budget of Table 1.
 
-Three rows are ours. The paper's contrastive dynamics learning (CDL) brings augmentation of images with it, so one row
-has augmentation alone, and one has CDL without it; in the third, negatives are harder to tell. All of them train for
-the same updates as the others, so those with CDL take longer: `--equal time` makes the table in which they get as many
-fewer updates. What an update of theirs costs was measured before the first was run (two idle cores, 27 November 2026),
-by `python -m astra.profiling.rows table4 --rounds 20`.
+Three rows are ours. The paper's contrastive dynamics learning (CDL) includes image augmentation, so one row has
+augmentation alone and one has CDL without it; in the third, negatives are harder to tell apart. All rows get the same
+updates, so rows with CDL take longer; with `--equal time` they get fewer updates. The cost of their updates was
+measured before the first run (two idle cores, 27 November 2026), by
+`python -m astra.profiling.rows table4 --rounds 20`.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from astra.paper.table1 import ASTRA_SIZES, GATO_SIZES, LEVELS, cpu, paper
 
 
 def table4() -> Table:
-    """Table 4 of the paper, with three rows of ours; differences are to the row above."""
+    """Return Table 4 of the paper, with three rows of ours; most rows are compared with the row above."""
     astra = partial(Row, attention="trajectory", sees="objects", sizes=ASTRA_SIZES)
     return Table(
         name="table4",
@@ -32,55 +32,55 @@ def table4() -> Table:
             astra(
                 name="Astra",
                 paper=(94.69, 92.15, 85.83, 50.00, 91.33, 88.57, 75.00),
-                runs_of="table1/astra",
+                same_runs_as="table1/astra",
             ),
             astra(
                 name="w/o trajectory attention",
                 attention="causal",
-                changes={"trajectory_attention": False},
+                policy_changes={"trajectory_attention": False},
                 paper=(91.23, 89.31, 84.42, 47.50, 86.33, 83.71, 76.00),
-                runs_of="table1/astra-queries-alone",
+                same_runs_as="table1/astra-queries-alone",
             ),
             astra(
                 name="w/o action query",
-                changes={"action_queries": False},
+                policy_changes={"action_queries": False},
                 paper=(89.08, 84.85, 82.58, 45.25, 86.00, 80.86, 69.00),
-                runs_of="table1/astra-mask-alone",
+                same_runs_as="table1/astra-mask-alone",
             ),
             astra(
                 name="w/o both",
                 attention="causal",
                 sizes=GATO_SIZES,
                 paper=(85.77, 82.62, 78.92, 40.25, 72.33, 76.00, 67.00),
-                runs_of="table1/gato-objects",
+                same_runs_as="table1/gato-objects",
             ),
             astra(
                 name="augmentation alone",
                 training_changes={"augmentation": AugmentationConfig()},
                 added=True,
-                against="astra",
+                baseline="astra",
             ),
             astra(
                 name="CDL without augmentation",
                 training_changes={"contrastive": ContrastiveConfig(augmentation=None)},
                 cost=2.08,
                 added=True,
-                against="astra",
+                baseline="astra",
             ),
             astra(
                 name="CDL, hard negatives",
                 training_changes={"contrastive": ContrastiveConfig(negatives_from="same_task")},
                 cost=2.03,
                 added=True,
-                against="astra-with-cdl",
+                baseline="astra-with-cdl",
             ),
         ),
         settings={"cpu": cpu, "paper": paper},
-        paper_world="VIMA-Bench (L1 to L4) and ManiSkill (easy, medium, hard)",
+        paper_environment="VIMA-Bench (L1 to L4) and ManiSkill (easy, medium, hard)",
         notes=(
-            "The rows without one part have the other; 'w/o both' lacks both, which makes it Gato with object tokens: "
-            "Table 1's Gato*, with the same numbers in the paper and the same runs here. At CPU scale that is exact; "
-            "at the paper's scale Gato* has VIMA's blocks, so that its trunk changes too.",
-            "At CPU scale the world is a lookalike: compare the order of rows with the paper's, not the numbers.",
+            "Each row without one part has the other part. 'w/o both' is Gato with object tokens: Table 1's Gato*, "
+            "with the same numbers in the paper and the same runs here. At CPU scale this is exact; at the paper's "
+            "scale Gato* has VIMA's blocks, so its trunk changes too.",
+            "At CPU scale the tabletop imitates VIMA-Bench: compare the order of rows with the paper, not the numbers.",
         ),
     )

@@ -1,10 +1,10 @@
-"""Table 5: stages of Franka Kitchen, with continuous and discrete actions. Only shown until it is installed."""
+"""Table 5: stages in Franka Kitchen with continuous and discrete actions. Shown only: Astra has no such suite yet."""
 
 from astra.paper.table import Column, Row, Table
 
 
 def table5() -> Table:
-    """Table 5 of the paper."""
+    """Return Table 5 of the paper."""
     stages = ("p1", "p2", "p3", "p4", "mean")
     names = tuple(f"{kind} {stage}" for kind in ("continuous", "discrete") for stage in stages)
     return Table(
@@ -39,6 +39,6 @@ def table5() -> Table:
         ),
         refused="Franka Kitchen comes in a later version",
         reference="astra",
-        paper_world="Franka Kitchen",
-        notes=("As printed, though the mean of Diffusion's continuous stages is 75 and not 76.",),
+        paper_environment="Franka Kitchen",
+        notes=("As printed. The mean of Diffusion's continuous stages is 75 (printed: 76).",),
     )

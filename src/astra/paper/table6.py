@@ -1,8 +1,7 @@
-"""Table 6: four policies on Push-T, discrete actions; at CPU scale on human demonstrations too, with small policies.
+"""Table 6: four policies on Push-T with discrete actions; at CPU scale small policies, same human demonstrations.
 
-The constants below are the frozen budget of the CPU scale, committed before the first result is seen. All rows predict
-one action and see the present timestep alone. The demonstrations are those of Diffusion Policy, and their mirror
-images.
+The constants below are the frozen budget of the CPU scale, committed before the first result was seen. All rows see
+the present timestep and predict one action. The demonstrations are Diffusion Policy's and their mirror images.
 """
 
 from dataclasses import replace
@@ -13,12 +12,13 @@ from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 
 UPDATES = 8_000
-"""Of every run: 21 times through the demonstrations, which small policies overfit after a few thousand updates."""
+"""Updates of every run: 21 epochs; small policies overfit after a few thousand updates."""
 MINUTES = 30.0
-"""What so many updates of Astra take about, on one thread."""
-TRIALS = 50
-"""Episodes of 200 timesteps."""
-MEASURING_MINUTES = 5.0
+"""Approximate minutes of these updates of Astra on one thread."""
+EPISODES = 50
+"""Evaluation episodes, of 200 timesteps each."""
+EVALUATION_MINUTES = 5.0
+"""Approximate minutes of the evaluation."""
 DECODING = Decoding(temperature=0.5)
 
 DEMONSTRATIONS = Demonstrations(
@@ -29,25 +29,25 @@ DEMONSTRATIONS = Demonstrations(
 
 
 def cpu() -> Settings:
-    """What all rows share at CPU scale: about half an hour of one core for each run."""
+    """Return the shared settings at CPU scale: about half an hour of one core per run."""
     return Settings(
-        world="Push-T",
+        environment="Push-T",
         demonstrations=DEMONSTRATIONS,
         shared=replace(small_policy(), decoding=DECODING),
         training=replace(small_training(MINUTES), updates=UPDATES, max_minutes=None),
         suite="pusht",
-        evaluation=EvaluationConfig(episodes=TRIALS, agents=("policy",)),
+        evaluation=EvaluationConfig(episodes=EPISODES, agents=("policy",)),
         minutes=MINUTES,
-        measuring_minutes=MEASURING_MINUTES,
+        evaluation_minutes=EVALUATION_MINUTES,
     )
 
 
 def paper() -> Settings:
-    """What all rows share at the paper's scale, as `pusht-human-19m` has it: a window of 50 timesteps, 30 trials."""
+    """Return the shared settings at the paper's scale, those of `pusht-human-19m`: 50 timesteps, 30 episodes."""
     experiment = pusht_human_19m()
     sizes = ("astra-19m", "gato-19m", "vima-26m", "diffusion-43m")
     return Settings(
-        world="Push-T",
+        environment="Push-T",
         demonstrations=DEMONSTRATIONS,
         shared=experiment.policy,
         trunks={size: {"positions": "relative"} for size in sizes},
@@ -55,13 +55,13 @@ def paper() -> Settings:
         suite="pusht",
         evaluation=EvaluationConfig(episodes=30, agents=("policy",)),
         minutes=16.0,  # the upper end of what `python -m astra.profiling.cost` estimates
-        measuring_minutes=5.0,
+        evaluation_minutes=5.0,
         device="H100",
     )
 
 
 def table6() -> Table:
-    """Table 6 of the paper, with the score of other libraries and the rate of success beside the paper's score."""
+    """Return Table 6 of the paper, with two more columns: the score of other libraries, and success."""
     return Table(
         name="table6",
         title="Push-T, discrete actions (%)",
@@ -88,10 +88,10 @@ def table6() -> Table:
         ),
         settings={"cpu": cpu, "paper": paper},
         reference="astra",
-        paper_world="Push-T",
+        paper_environment="Push-T",
         notes=(
-            "The paper does not say on what it is trained, nor whether its score is coverage or its reward, "
-            "min(coverage / 0.95, 1). An episode ends at 95 % coverage, so that coverage hardly exceeds 96 %.",
-            "At CPU scale Diffusion acts in 10 of its 100 denoising steps, at the temperature that all rows have.",
+            "The paper does not name its training data, nor whether its score is coverage or the reward "
+            "min(coverage / 0.95, 1). An episode ends at 95 % coverage, so coverage hardly exceeds 96 %.",
+            "At CPU scale Diffusion uses 10 of its 100 denoising steps, at the temperature of all rows.",
         ),
     )

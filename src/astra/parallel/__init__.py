@@ -1,1 +1,1 @@
-"""Many processes: those that a launcher started side by side, and pools that work through a list of tasks."""
+"""Several processes: those of a launcher such as torchrun, and pools of workers for a list of tasks."""

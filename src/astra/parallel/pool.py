@@ -1,9 +1,9 @@
-"""Workers that take tasks as they get free: processes of this machine, or of a cluster that Ray runs.
+"""Pools of workers: processes of this machine, or of a Ray cluster.
 
     with pool(workers, shared=(agent, make_environment)) as tasks:
         futures = [tasks.submit(play, cases) for cases in shares]    # play(agent, make_environment, cases)
 
-Functions, arguments and results travel by pickle; on a cluster every machine needs the same Astra installed.
+Functions, arguments and results are pickled. On a cluster, every machine needs the same version of Astra.
 """
 
 import multiprocessing
@@ -16,36 +16,36 @@ from typing import Any, Protocol, TypeVar
 R = TypeVar("R")
 
 ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Environment of a worker: small matrices gain nothing from more threads, and neighbors lose."""
+"""Environment of a worker. More threads do not speed up small matrices, and slow down the other workers."""
 
 
 class Pool(Protocol):
-    """Takes tasks."""
+    """Pool of workers that takes tasks."""
 
     workers: int
-    """Tasks that are worked on at once."""
+    """Number of tasks that run at the same time."""
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
-        """Queue `function(*shared, *arguments)`; an error in it is raised by the future's `result()`."""
+        """Queue `function(*shared, *arguments)`; the future's `result()` raises its errors."""
         ...
 
 
 @contextmanager
 def pool(workers: int, *, cluster: str | None = None, shared: tuple[Any, ...] = ()) -> Iterator[Pool]:
-    """Give a pool of workers with one thread each; tasks that have not begun when the block is left are dropped.
+    """Yield a pool of workers with one thread each; tasks that have not started when the block ends are dropped.
 
     Args:
-        workers: processes of this machine; a cluster has one per CPU, whatever is said here.
-        cluster: None: this machine; auto: the cluster that this machine belongs to; or the address of one.
+        workers: number of processes on this machine. A cluster always has one worker per CPU.
+        cluster: address of a Ray cluster, or auto for the cluster of this machine. None: this machine only.
         shared: first arguments of every task, sent to each worker once.
 
     Raises:
-        ValueError: if there is no worker.
+        ValueError: if the number of workers is below 1.
         ImportError: if Ray is not installed.
         ConnectionError: if the cluster does not answer.
     """
     if workers < 1:
-        raise ValueError(f"a pool needs at least one worker, got {workers}")
+        raise ValueError(f"--workers must be at least 1, got {workers}")
     with _local(workers, shared) if cluster is None else _ray(cluster, shared) as tasks:
         yield tasks
 
@@ -61,9 +61,9 @@ class _LocalPool:
 
 @contextmanager
 def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
-    context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's threads
+    context = multiprocessing.get_context("spawn")  # fork would copy the locks of PyTorch's threads
     executor = ProcessPoolExecutor(workers, context, _remember, shared)
-    with one_thread_each():  # the workers start as tasks come in
+    with one_thread_each():  # workers start with the first tasks
         try:
             yield _LocalPool(executor, workers)
         finally:
@@ -72,7 +72,7 @@ def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """Let processes that are started in the block inherit an environment of one thread."""
+    """Set the environment for one thread in processes that are started in the block."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     try:
@@ -86,7 +86,7 @@ def one_thread_each() -> Iterator[None]:
 
 
 _shared: tuple[Any, ...]
-"""What this worker process was given when it began."""
+"""Shared arguments of this worker process."""
 
 
 def _remember(*shared: Any) -> None:
@@ -102,7 +102,7 @@ class _RayPool:
     def __init__(self, ray: Any, shared: tuple[Any, ...]) -> None:
         self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.shared = [ray.put(value) for value in shared]
-        self.task = ray.remote(num_cpus=1)(_call_with)  # and one thread with it
+        self.task = ray.remote(num_cpus=1)(_call_with)  # which sets one thread
         self.references: list[Any] = []
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
@@ -116,7 +116,9 @@ class _RayPool:
             if (error := finished.exception()) is None:
                 future.set_result(finished.result())
             else:
-                future.set_exception(getattr(error, "cause", None) or error)  # the task's own, as from a local worker
+                future.set_exception(
+                    getattr(error, "cause", None) or error
+                )  # the original error, as from a local worker
 
         reference.future().add_done_callback(done)
         return future
@@ -131,15 +133,15 @@ def _ray(cluster: str, shared: tuple[Any, ...]) -> Iterator[Pool]:
     try:
         import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("a cluster needs Ray: pip install '.[cluster]' in Astra's folder") from error
+        raise ImportError("--cluster needs Ray: run pip install '.[cluster]' in Astra's folder") from error
     joined = not ray.is_initialized()
     if joined:
         try:
             ray.init(address=cluster, log_to_driver=False)
         except ConnectionError as error:
             raise ConnectionError(
-                f"no Ray cluster answers at {cluster!r} ({error}): start one with `ray start --head`, or leave the "
-                f"cluster out to use this machine alone"
+                f"no Ray cluster answers at {cluster!r} ({error}): start one with `ray start --head`, or leave out "
+                f"--cluster to use this machine only"
             ) from error
     tasks = _RayPool(ray, shared)
     try:

@@ -1,6 +1,6 @@
-"""The processes that `accelerate launch`, torchrun or Slurm started side by side: what one does, what all do.
+"""Processes started by `accelerate launch`, torchrun or Slurm: what the main process does, and what all do.
 
-A process that was started alone is the main process, and everything here is a plain call.
+A single process is the main process, and every function here is then a plain call.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,27 +15,27 @@ R = TypeVar("R")
 
 
 class OtherProcessError(ValueError):
-    """Raised in the processes beside the one that failed, so that none waits for it."""
+    """Error of another process, raised so that this one does not wait for it."""
 
 
 def processes() -> PartialState:
-    """Give what accelerate knows of the processes, having joined them.
+    """Join the other processes, and return accelerate's state of them.
 
-    Under torchrun alone it would overlook the others where there is no GPU, and each process would work on its own.
+    Without `cpu=True`, accelerate overlooks the other processes of torchrun on a machine without GPU.
     """
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def is_main_process() -> bool:
-    """Tell whether this process is the one that writes files and talks."""
+    """Whether this process is the one that writes files and prints."""
     return processes().is_main_process
 
 
 def everywhere(action: Callable[[], R]) -> list[R]:
-    """Call an action in every process and give all results, in the order of the processes.
+    """Call an action in every process and return all results, in the order of the processes.
 
     Raises:
-        OtherProcessError: if it failed in another process; where it failed itself, the error is its own.
+        OtherProcessError: if the action failed in another process; its own error is raised as it is.
     """
     state = processes()
     if state.num_processes == 1:
@@ -56,19 +56,19 @@ def everywhere(action: Callable[[], R]) -> list[R]:
 
 
 def in_main(action: Callable[[], R]) -> R:
-    """Call an action in the main process only, and give its result in all.
+    """Call an action in the main process only, and return its result in all processes.
 
     Raises:
-        OtherProcessError: if it failed, in the other processes.
+        OtherProcessError: in the other processes, if the action failed.
     """
     return everywhere(lambda: action() if is_main_process() else None)[0]  # pyright: ignore[reportReturnType]
 
 
 def main_first(action: Callable[[], R]) -> R:
-    """Call an action in the main process, then in the others, which find what it left on disk.
+    """Call an action in the main process, then in the others, which find its files on disk.
 
     Raises:
-        OtherProcessError: if it failed in another process.
+        OtherProcessError: if the action failed in another process.
     """
     main, kept = is_main_process(), list[R]()
     for turn in (True, False):
@@ -77,6 +77,6 @@ def main_first(action: Callable[[], R]) -> R:
 
 
 def own_share(indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Cut this process's part out of a list of indices; the parts differ by one in length at most."""
+    """Return this process's part of a list of indices; the lengths of the parts differ by at most one."""
     state = processes()
     return np.array_split(np.asarray(indices), state.num_processes)[state.process_index]

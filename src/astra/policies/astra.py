@@ -208,7 +208,7 @@ class Astra(SequencePolicy[AstraState]):
         slots = _query_slots(steps, self.sizes.action)
         # The last action comes after all queries, and a window of 1 holds none.
         actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
-        return self.lay_out(trajectory, actions=actions, slots=slots, queries=self.queries[slots])
+        return self.lay_out(trajectory, actions=actions, slots=slots, queries=self.queries)
 
     def _ask(self, trajectory: Trajectory, steps: Int[Tensor, " h"]) -> Float[Tensor, "B Q D"]:
         """Run the trunk: give the outputs of the queries of some steps of the horizon."""

@@ -22,6 +22,7 @@ from astra.attention.cross_transformer import CrossAttentionTransformer, CrossCa
 from astra.attention.masks import ALL_SEGMENTS, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
+from astra.attention.step_checks import check_cross_attention
 from astra.objects import PromptPictures
 from astra.policies.action_heads import behavior_cloning, build_head
 from astra.policies.policy import Losses, Policy
@@ -172,7 +173,9 @@ class CrossAttentionPolicy(Policy[ReaderState]):
         context = interleave(states, actions)[:, :-1]
         state_valid, action_valid = seen & trajectory.valid[..., None], trajectory.action_valid[:, :T, None]
         valid = interleave(state_valid, action_valid)[:, :-1]
-        ids = split_mask(0, M, 1, T, 0, actions=T - 1, causal_segments=ALL_SEGMENTS)[0].to(device)
+        window, L = self.config.window, prompt.mask.shape[-1]
+        ids = split_mask(0, M, 1, T, 0, window=window, actions=T - 1, causal_segments=ALL_SEGMENTS)[0].to(device)
+        check_cross_attention(SegmentSizes(prompt=L, state=M, action=1), window, ALL_SEGMENTS, T)
         valid = valid[:1] if valid.all() else valid
         mask = self_mask(ids, ids, valid, self.config.window, self.relative, context.dtype)
         outputs = self.transformer(prompt, self.place(context, ids), mask)

@@ -12,17 +12,21 @@ Source: appendix A.9 and A.10: "a causal Transformer backbone", trained with DDP
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from astra.attention import masks
+from astra.attention.assumptions import refuse, refuse_empty_rows
 from astra.attention.initialization import init_std
-from astra.attention.kernels.row_blocks import row_blocks_of
-from astra.attention.masks import ALL_SEGMENTS, may_attend
-from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids, split
+from astra.attention.kernels.row_blocks import RowBlock, cut_rows
+from astra.attention.masks import ALL_SEGMENTS
+from astra.attention.segments import Kind, TokenIds, interleave, segment_ids, sequence_ids, split
 from astra.policies.noise.d3pm import D3PM, Transition
 from astra.policies.noise.ddpm import DDPM
 from astra.policies.policy import Losses
@@ -146,13 +150,9 @@ class Diffusion(PlainSequencePolicy):
         """Read whole trajectories beside noisy actions: give the outputs at the noisy tokens."""
         (B, T), M, N = trajectory.valid.shape, self.sizes.state, self.sizes.action
         prompt, prompt_valid, of = self.prompt_of(trajectory)
-        L, C = prompt.shape[1], T * (M + 2 * N) - N  # nobody reads the last action
-        columns = sequence_ids(L, M, N, T, N).to(prompt.device).select(slice(0, L + C))
-        rows = columns.select(slice(L, None))
-        # The noisy tokens are queries, which nobody reads, but for the tokens of their own action.
-        x = (columns.kind == Kind.QUERY) & (rows.kind == Kind.QUERY)[:, None]
-        own = x & (columns.timestep == rows.timestep[:, None]) & (columns.slot <= rows.slot[:, None])
-        allowed = own | may_attend(rows, columns, window=self.config.window, causal_segments=ALL_SEGMENTS)
+        L, C = prompt.shape[1], T * (M + 2 * N) - N  # nothing attends to the last action
+        rows, columns, allowed, row_blocks = noisy_mask(masks.may_attend, L, M, N, T, self.config.window)
+        rows, columns, allowed = (part.to(prompt.device) for part in (rows, columns, allowed))
 
         states, seen = self.state_tokens(trajectory)
         noisy_tokens = self.noise.tokens(noisy) + self.steps(step)[:, :, None]
@@ -168,7 +168,7 @@ class Diffusion(PlainSequencePolicy):
             context.new_zeros(B, 0, context.shape[-1]),
             mask,
             context_out=True,
-            row_blocks=row_blocks_of(L, M + N, N, T, 0, actions=T - 1),
+            row_blocks=row_blocks,
         )
         padded = torch.cat([outputs, outputs.new_zeros(B, N, outputs.shape[-1])], dim=1)
         return split(padded, M, N, N)[1]
@@ -181,6 +181,47 @@ class Diffusion(PlainSequencePolicy):
         seeds = [zlib.crc32(first.tobytes()) for first in trajectory.actions[:, 0].float().cpu().numpy()]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return torch.stack([torch.rand(T, n, generator=generator) for generator in generators]).to(self.device)
+
+
+@lru_cache(maxsize=64)
+def noisy_mask(
+    rule: Callable[..., Tensor], L: int, M: int, N: int, T: int, window: int | None
+) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"], tuple[RowBlock, ...]]:
+    """Return rows, columns, mask and row blocks of whole trajectories with noisy actions, computed once per shape.
+
+    Noisy tokens stand where queries stand, and also attend to earlier noisy tokens of their own action.
+
+    Raises:
+        MaskError: if `rule`, which is `may_attend`, would treat noisy tokens otherwise than `Diffusion.act` does.
+    """
+    rule = partial(rule, window=window, causal_segments=ALL_SEGMENTS)
+    whole = sequence_ids(L, M, N, T, N)
+    last = whole.select(slice(len(whole.kind) - N, None))
+    columns = whole.select(slice(0, len(whole.kind) - N))
+    rows = columns.select(slice(L, None))
+    prompt, noisy = columns.select(slice(0, L)), columns.kind == Kind.QUERY
+    refuse(rule(prompt, rows), prompt, rows, "a prompt is encoded once, without its context")
+    refuse(rule(columns, last), columns, last, "the last action is left out")
+    unseen = "nothing but its own action attends to a noisy token"
+    refuse(rule(columns, columns) & noisy, columns, columns, unseen)
+    refuse_empty_rows(rule(prompt, prompt), prompt)
+
+    x = noisy & (rows.kind == Kind.QUERY)[:, None]
+    own = x & (columns.timestep == rows.timestep[:, None]) & (columns.slot <= rows.slot[:, None])
+    allowed = own | rule(rows, columns)
+    # When acting, noisy tokens stand in the place of the action: they must attend to the same tokens.
+    queries = rows.select(rows.kind == Kind.QUERY)
+    acting = TokenIds(torch.full_like(queries.kind, Kind.ACTION), queries.timestep, queries.slot)
+    before = columns.order < queries.order[:, None]
+    differs = (before & rule(acting, columns)) != rule(queries, columns)
+    problem = "treats {row} and the action token in its place differently, as to {column}"
+    refuse(differs, queries, columns, "a noisy token stands for its action token", problem)
+    same = acting.timestep == acting.timestep[:, None]
+    differs = same & (rule(acting, acting) != (acting.slot <= acting.slot[:, None]))
+    problem = "is not causal between {row} and {column}"
+    refuse(differs, acting, acting, "the noisy tokens of an action attend in the order of their slots", problem)
+    refuse_empty_rows(allowed, rows)
+    return rows, columns, allowed, cut_rows(allowed, allowed[:0], T, M + 2 * N, asked=0)
 
 
 def sinusoids(steps: int, width: int) -> Float[Tensor, "steps width"]:

@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from astra.attention import masks
 from astra.attention.cache import SegmentCache
-from astra.attention.kernels.batch import RowBlock
-from astra.attention.kernels.row_blocks import row_blocks_of
-from astra.attention.masks import additive, may_attend, split_mask
+from astra.attention.kernels.row_blocks import RowBlock, row_blocks_of
+from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
 from astra.attention.transformer import SharedPrompt, Transformer, TrunkBlock
@@ -182,7 +182,7 @@ class SequencePolicy(Policy[State]):
         actions: int,
         states: tuple[Float[Tensor, "B T M D"], Bool[Tensor, "B T M"]] | None = None,
         prompts: tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"], Int[Tensor, " B"]] | None = None,
-        slots: Int[Tensor, " Q"] | None = None,
+        slots: Int[Tensor, " asked"] | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
     ) -> ModelInputs:
         """Lay out prompt, context, queries and mask, as the trunk takes them.
@@ -192,22 +192,25 @@ class SequencePolicy(Policy[State]):
             actions: Timesteps whose action is in the context: T or T - 1, or 0 where none is ever read.
             states: What `state_tokens` gives, where the caller has it already; None: it is made here.
             prompts: What `prompt_of` gives, likewise.
-            slots: Slots of each timestep's queries; None: there are none.
-            queries: Those queries, without their positions.
+            slots: Slots of the queries that are asked at each timestep; None: no query is asked.
+            queries: All queries of a timestep, without their positions.
         """
         (B, T), M, device = trajectory.valid.shape, self.sizes.state, trajectory.valid.device
-        # Without actions the context is that of segments without tokens.
-        N, actions = (0, T) if actions == 0 else (self.sizes.action, actions)
+        N = self.sizes.action if actions else 0
         prompt, prompt_valid, of = self.prompt_of(trajectory) if prompts is None else prompts
         L = prompt.shape[1]
         slots = torch.arange(0, device=device) if slots is None else slots
-        causal = self.causal_segments
-        rows, columns, allowed = split_mask(
-            L, M, N, T, len(slots), window=self.config.window, actions=actions, causal_segments=causal
-        )
+        num_queries = 0 if queries is None else len(queries)
+        limits = dict(window=self.config.window, causal_segments=self.causal_segments)
+        shape = (L, M, self.sizes.action, T, num_queries)
+        rows, columns, allowed = split_mask(*shape, actions=actions, **limits)
+        row_blocks = row_blocks_of(*shape, actions=actions, asked=len(slots), **limits)
         rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
         C = len(columns.kind) - L
-        rows = TokenIds(rows.kind, rows.timestep, torch.cat([rows.slot[:C], slots.repeat(T)]))
+        if num_queries:  # the rows of the queries that are asked
+            asked = C + num_queries * torch.arange(T, device=device)[:, None] + slots
+            kept = torch.cat([torch.arange(C, device=device), asked.flatten()])
+            rows, allowed = rows.select(kept), allowed[kept]
 
         executed, reference = trajectory.actions[:, :T], self.reference(trajectory)
         action_tokens = self.action_tokens(executed if reference is None else executed - reference)[:, :, :N]
@@ -216,13 +219,12 @@ class SequencePolicy(Policy[State]):
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = torch.cat([prompt_valid[of], interleave(state_valid, action_valid)[:, :C]], dim=1)
         context = self.place(interleave(state_tokens, action_tokens)[:, :C], rows.select(slice(0, C)))
-        asked = context.new_zeros(0, context.shape[-1]) if queries is None else queries
+        asked = context.new_zeros(0, context.shape[-1]) if queries is None else queries[slots]
         placed = self.place(asked.repeat(T, 1), rows.select(slice(C, None))).expand(B, -1, -1)
 
         shared = self.shared_prompt(prompt, prompt_valid, of)
         allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
         inputs = (shared, context, placed, self.mask(allowed, rows, columns))
-        row_blocks = row_blocks_of(L, M, N, T, len(slots), actions=actions)
         return ModelInputs(inputs=inputs, rows=rows, columns=columns, row_blocks=row_blocks)
 
     def read(self, laid_out: ModelInputs, *, context_out: bool) -> Float[Tensor, "B R D"]:
@@ -240,7 +242,8 @@ class SequencePolicy(Policy[State]):
     def shared_prompt(self, prompt: Float[Tensor, "P L D"], valid: Bool[Tensor, "P L"], of: Tensor) -> SharedPrompt:
         """Place the prompts, and let each read itself alone."""
         ids = segment_ids(Kind.PROMPT, prompt.shape[1]).to(prompt.device)
-        allowed = may_attend(ids, ids, causal_segments=self.causal_segments) & valid[:, None, :]
+        allowed = masks.may_attend(ids, ids, window=self.config.window, causal_segments=self.causal_segments)
+        allowed = allowed & valid[:, None, :]
         return SharedPrompt(self.place(prompt, ids), self.mask(allowed, ids, ids), of)
 
     def mask(self, allowed: Bool[Tensor, "B2 _ C"], rows: TokenIds, columns: TokenIds) -> Float[Tensor, "B2 H2 _ C"]:

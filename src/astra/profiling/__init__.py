@@ -1,1 +1,1 @@
-"""Speed and memory as ratios in one run, against what a user would pick instead."""
+"""Speed and memory as ratios against other implementations, measured in one run."""

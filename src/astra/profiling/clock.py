@@ -1,4 +1,4 @@
-"""Time in turn, so that a noisy neighbor hits all sides alike."""
+"""Timing of several sides in turn, so that other load on the machine slows all of them alike."""
 
 import os
 import statistics
@@ -13,12 +13,12 @@ from rich.progress import Progress
 from astra.training.allocator import keep_freed_memory
 
 IDLE = 0.3
-"""Load per core up to which a machine counts as idle."""
+"""Largest load per core of an idle machine."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread that stays on one core, with the allocator that training has."""
+    """Run the block on one thread pinned to one core, with the allocator settings of training."""
     threads = torch.get_num_threads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     torch.set_num_threads(1)
@@ -34,7 +34,7 @@ def one_thread() -> Iterator[None]:
 
 
 def machine_is_idle() -> bool:
-    """Tell whether nobody else computes, which wall-clock time on all threads needs."""
+    """Whether no other process computes, as wall-clock time on all threads needs."""
     return os.getloadavg()[0] < IDLE * (os.cpu_count() or 1)
 
 
@@ -45,7 +45,7 @@ def in_turn(
     label: str,
     clock: Callable[[], float] = time.process_time,
 ) -> dict[str, list[float]]:
-    """Give the seconds of every call, one side after the other in every round; the first round warms up."""
+    """Time every side once per round, after one round of warm-up, and return the seconds of every call."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(label, total=(rounds + 1) * len(sides))
@@ -60,5 +60,5 @@ def in_turn(
 
 
 def median_ratio(above: list[float], below: list[float]) -> float:
-    """Give the median over rounds of the ratio of two sides."""
+    """Return the median over rounds of the ratio of two sides."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))

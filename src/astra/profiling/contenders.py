@@ -1,4 +1,4 @@
-"""The training update of Astra's trunk and of its peers, on the same tokens, mask, loss and optimizer."""
+"""Training updates of Astra's trunk and of other implementations, with equal tokens, mask, loss and optimizer."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from astra.attention import masks
 from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, split_mask, trajectory_mask
-from astra.attention.segments import Kind, interleave, sequence_ids
+from astra.attention.reference import DenseTransformer
+from astra.attention.segments import Kind, interleave, segment_ids, sequence_ids
 from astra.attention.transformer import SharedPrompt, Transformer
-from astra.profiling.naive import dense_forward
 from astra.profiling.shapes import Shape
 
 
 def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw prompt, state, query and action tokens."""
+    """Sample prompt, state, query and action tokens."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
     prompt, states, queries, actions = (torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes)
@@ -25,7 +26,7 @@ def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
-    """Give what a peer of the dense form gets: the whole sequence, who may attend to whom, and which are queries."""
+    """Return the whole sequence, its dense mask, and which tokens are queries."""
     prompt, states, queries, actions = tokens(shape)
     sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
     allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
@@ -33,12 +34,18 @@ def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
     return sequence, allowed, is_query
 
 
+def prompt_mask(shape: Shape) -> Tensor:
+    """Return the additive mask inside a prompt."""
+    ids = segment_ids(Kind.PROMPT, shape.L)
+    return additive(masks.may_attend(ids, ids), torch.float32)[None, None]
+
+
 def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
-    """Make our trunk, and what gives the outputs of its queries by the split kernel."""
+    """Build our trunk, and a function that computes the outputs of its queries with the split kernel."""
     prompt, states, queries, actions = tokens(shape)
     context = interleave(states, actions)[:, : -shape.N]
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
+    shared = SharedPrompt(prompt, prompt_mask(shape), None)
     mask = additive(allowed, torch.float32)[None, None]
     row_blocks = row_blocks_of(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
@@ -46,10 +53,10 @@ def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
 
 
 def hugging_face_outputs(shape: Shape, gelu: str = "gelu") -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Make a `GPT2Model` of the same size, and what gives the outputs of its queries by the dense mask.
+    """Build a `GPT2Model` of the same size, and a function that computes the outputs of its queries with a dense mask.
 
-    It gets the same chances: the same exact GELU, fused attention, no dropout and no cache. As it comes it has the
-    tanh approximation of GELU (`gelu_new`), which costs more time and memory here.
+    It has the same exact GELU, fused attention, no dropout and no cache. Its default, the tanh approximation of GELU
+    (`gelu_new`), takes more time and memory here.
     """
     sequence, allowed, is_query = dense(shape)
     mask = additive(allowed, torch.float32)[None, None].expand(shape.B, 1, -1, -1)
@@ -58,7 +65,7 @@ def hugging_face_outputs(shape: Shape, gelu: str = "gelu") -> tuple[nn.Module, C
 
 
 def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu: str = "gelu") -> Any:
-    """Make a `GPT2Model` of the same size with fused attention and no dropout."""
+    """Build a `GPT2Model` of the same size with fused attention and no dropout."""
     from transformers import GPT2Config, GPT2Model
 
     config = GPT2Config(
@@ -81,15 +88,15 @@ def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu
 
 
 def naive_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Make our trunk in the naive form: every token has Q, K and V, and one dense mask says who reads whom."""
+    """Build our trunk in the dense form: every token has Q, K and V, under one dense mask."""
     sequence, allowed, is_query = dense(shape)
     mask = additive(allowed, torch.float32)[None, None]
-    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
-    return trunk, lambda: dense_forward(trunk, sequence, mask)[:, is_query]
+    trunk = DenseTransformer.like(Transformer(layers=shape.layers, heads=shape.heads, width=shape.width))
+    return trunk, lambda: trunk(sequence, mask)[:, is_query]
 
 
 def x_transformers_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """Make an encoder of `x-transformers` of the same size, with its fused attention."""
+    """Build an encoder of `x-transformers` of the same size, with its fused attention."""
     from x_transformers import Encoder
 
     sequence, allowed, is_query = dense(shape)
@@ -110,13 +117,13 @@ CONTENDERS: dict[str, Callable[[Shape], tuple[nn.Module, Callable[[], Tensor]]]]
     "hugging-face-gpt2 as it comes": partial(hugging_face_outputs, gelu="gelu_new"),
     "naive-dense": naive_outputs,
 }
-"""What can be timed, by name."""
+"""Contenders by name: a function that builds a module and the function of its outputs."""
 if find_spec("x_transformers"):
     CONTENDERS["x-transformers"] = x_transformers_outputs
 
 
 def make_update(name: str, shape: Shape) -> Callable[[], Tensor]:
-    """Make the training update of a contender: outputs of the queries, a loss on them, gradients, AdamW."""
+    """Build the training update of a contender: outputs of the queries, a loss, gradients, AdamW."""
     module, outputs = CONTENDERS[name](shape)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=True)
 

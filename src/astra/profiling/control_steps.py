@@ -1,7 +1,7 @@
-"""One control step at T timesteps of history, in our form and in those of peers, on trunks of the same size.
+"""One control step after T timesteps of history: ours and those of other decoders, on trunks of the same size.
 
-All get random token vectors: what is compared is the trunk. Every call does the same step again: what it wrote into
-its cache is written over by the next call.
+The comparison is of trunks, so all get random tokens. Every call repeats the same step, and overwrites what the last
+call wrote into its cache.
 """
 
 from collections.abc import Callable
@@ -12,27 +12,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from astra.attention.cache import SegmentCache
-from astra.attention.kernels.batch import SharedPrompt
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive, split_mask, trajectory_mask
 from astra.attention.positions import RelativePositions, SegmentSizes
+from astra.attention.reference import DenseTransformer
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids
-from astra.attention.transformer import Transformer
-from astra.profiling.contenders import hugging_face_gpt2, tokens
-from astra.profiling.naive import dense_forward
+from astra.attention.transformer import SharedPrompt, Transformer
+from astra.profiling.contenders import hugging_face_gpt2, prompt_mask, tokens
 from astra.profiling.shapes import Shape
 
 Step = Callable[[], Tensor]
-"""Computes one control step: what the head would read of the next action."""
+"""Function that computes one control step: the input of the action head."""
 
 
 def make_trunk(shape: Shape) -> Transformer:
-    """Make the trunk that all of our forms share."""
+    """Build the trunk that all forms of ours share."""
     return Transformer(layers=shape.layers, heads=shape.heads, width=shape.width).eval()
 
 
 class _Cached:
-    """Our cache, filled with T timesteps of random keys and values."""
+    """Segment cache, filled with T timesteps of random keys and values."""
 
     def __init__(self, trunk: Transformer, shape: Shape, window: int | None) -> None:
         self.trunk = trunk
@@ -40,7 +39,7 @@ class _Cached:
         self.cache = SegmentCache.empty(trunk, self.sizes, 1, window)
         self.positions = RelativePositions(self.sizes, shape.width, shape.heads)
         self._read(segment_ids(Kind.PROMPT, shape.L))
-        # A history is read in parts, so that none of them is a large product.
+        # Fill the history in parts, so that no product is large.
         for first in range(0, shape.T, 50):
             steps = range(first, min(first + 50, shape.T))
             if window is not None:
@@ -57,7 +56,7 @@ class _Cached:
         self.queries = torch.randn(1, shape.N, shape.width)
 
     def _read(self, ids: TokenIds) -> None:
-        """Fill columns as reading does, with random keys and values."""
+        """Fill columns of the cache with random keys and values."""
         columns = self.cache.fill(_batched(ids))
         for stored in (*self.cache.keys, *self.cache.values):
             stored[:, :, columns[0]] = torch.randn(1, stored.shape[1], columns.shape[1], stored.shape[3])
@@ -69,7 +68,7 @@ class _Cached:
         return out
 
     def denoise(self) -> Tensor:
-        """Run as many rows as an action has tokens over the cached keys and values: one step of a diffusion head."""
+        """Run one step of a diffusion head: the tokens of one action attend to the cache."""
         nothing = self.new.select(slice(0, 0))
         valid = torch.ones(1, 0, dtype=torch.bool)
         no_tokens = self.tokens[:, :0]
@@ -79,12 +78,12 @@ class _Cached:
 
 
 def astra_step(trunk: Transformer, shape: Shape, window: int | None = None) -> Step:
-    """Feed [a_{t-1}, s_t | q_t] to the segment cache: the step as `astra evaluate` makes it."""
+    """Return the step of `astra evaluate`: [a_{t-1}, s_t | q_t] through the segment cache."""
     return _Cached(trunk, shape, window).step
 
 
 def diffusion_step(trunk: Transformer, shape: Shape, denoising_steps: int) -> Step:
-    """Read [a_{t-1}, s_t] into the same cache, then denoise an action from noise, through the same trunk."""
+    """Return the step of a diffusion head: [a_{t-1}, s_t] into the same cache, then denoising by the same trunk."""
     cached = _Cached(trunk, shape, None)
 
     def step() -> Tensor:
@@ -97,26 +96,27 @@ def diffusion_step(trunk: Transformer, shape: Shape, denoising_steps: int) -> St
 
 
 def full_recompute_step(trunk: Transformer, shape: Shape) -> Step:
-    """Run the naive dense form over the whole history with the queries of all timesteps, at every step."""
+    """Return the step of the dense form: the whole history with the queries of all timesteps, at every step."""
     prompt, states, queries, actions = tokens(replace(shape, B=1))
     sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
     mask = additive(trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N), torch.float32)[None, None]
-    return lambda: dense_forward(trunk, sequence, mask)[:, -2 * shape.N : -shape.N]
+    dense = DenseTransformer.like(trunk)
+    return lambda: dense(sequence, mask)[:, -2 * shape.N : -shape.N]
 
 
 def last_queries_recompute_step(trunk: Transformer, shape: Shape) -> Step:
-    """Run the split form over the whole history, with the queries of the present timestep alone, at every step."""
+    """Return the step of the split form without a cache: the whole history, with queries of the present timestep."""
     prompt, states, queries, actions = tokens(replace(shape, B=1))
     context = interleave(states, actions)[:, : -shape.N]
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
     wanted = torch.cat([allowed[: context.shape[1]], allowed[-shape.N :]])
     mask = additive(wanted, torch.float32)[None, None]
-    shared = SharedPrompt(prompt, torch.zeros(1, 1, shape.L, shape.L), None)
+    shared = SharedPrompt(prompt, prompt_mask(shape), None)
     return lambda: trunk(shared, context, queries[:, -1], mask, context_out=False)
 
 
 class _AppendingKernel:
-    """Causal attention of one layer over preallocated keys and values, as any decoder with a cache has it."""
+    """Causal attention of one layer over preallocated keys and values: the usual KV cache of a decoder."""
 
     def __init__(self, shape: Shape, history: int) -> None:
         size = (1, shape.heads, history + shape.M + 2 * shape.N, shape.width // shape.heads)
@@ -140,9 +140,9 @@ class _AppendingKernel:
 
 
 def autoregressive_step(trunk: Transformer, shape: Shape) -> Step:
-    """Decode one action token after the other on our own trunk with a cache, as Gato does.
+    """Return Gato's step: decode one action token after the other, on our trunk with a KV cache.
 
-    The last action token of the step before and the state come first; every pass gives one token of the action.
+    The first pass has the last action token of the previous step and the state; every pass gives one action token.
     """
     history = shape.L + shape.T * (shape.M + shape.N)
     kernels = [_AppendingKernel(shape, history) for _ in trunk.blocks]
@@ -163,7 +163,7 @@ def autoregressive_step(trunk: Transformer, shape: Shape) -> Step:
 
 
 def hugging_face_step(shape: Shape) -> Step:
-    """Decode one action token after the other with Hugging Face's GPT-2 and its own cache."""
+    """Return the step of Hugging Face's GPT-2 with its own KV cache: decode one action token after the other."""
     from transformers import DynamicCache
 
     model = hugging_face_gpt2(shape, num_positions=shape.L + (shape.T + 2) * (shape.M + shape.N), use_cache=True).eval()
@@ -176,7 +176,7 @@ def hugging_face_step(shape: Shape) -> Step:
         out = first
         for token in range(shape.N):
             out = model(inputs_embeds=one if token else first, past_key_values=cache).last_hidden_state
-        cache.crop(history - cache.get_seq_length())  # negative: how many to forget
+        cache.crop(history - cache.get_seq_length())  # negative: number of tokens to remove
         return out
 
     return step

@@ -1,10 +1,10 @@
-"""What training the paper's tables would cost on GPUs: an estimate, printed with all that it assumes.
+"""Estimate of the GPU hours of the paper's tables, printed with its assumptions.
 
     python -m astra.profiling.cost
 
-The FLOPs of a sample are counted from the sizes; the paper states epochs only, so the numbers of samples, timesteps
-and tokens are public facts about the benchmarks or our guesses, told apart in WORKLOADS. The share of a GPU's peak that
-training reaches is assumed; beside it stands the share of this machine's matrix products that our update reaches.
+FLOPs per sample follow from the sizes. The paper states epochs only; the numbers of samples, timesteps and tokens are
+public facts about the benchmarks or our guesses (WORKLOADS says which). The share of a GPU's peak that training
+reaches is assumed; the estimate also prints the share of matrix-product speed that our update reaches on this machine.
 """
 
 import statistics
@@ -19,36 +19,36 @@ from rich.table import Table
 from astra.policies.astra import AstraConfig
 from astra.policies.sizes import astra_19m, astra_38m, astra_43m, astra_198m
 from astra.profiling.contenders import make_update
-from astra.profiling.floor import fewest_operations
+from astra.profiling.lower_bound import minimum_operations
 from astra.profiling.shapes import Shape
 
 PEAK = 989e12
 """FLOP/s of an NVIDIA H100 SXM in dense bfloat16. Source: its data sheet."""
 UTILIZATION = 0.3, 0.1
-"""Shares of the peak that are assumed: hopeful, as of large transformers, and sober, as of small ones."""
+"""Assumed shares of the peak: optimistic, as of large transformers, and cautious, as of small ones."""
 EFFICIENCY = {1: 1.0, 8: 0.9, 64: 0.75}
-"""Speed per GPU by number of GPUs, assumed: gradients are averaged at every update."""
+"""Assumed speed per GPU by number of GPUs, since gradients are averaged at every update."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One training of a table."""
+    """One training run of a table."""
 
     table: str
     policy: AstraConfig
     samples: int
-    """Training samples of an epoch."""
+    """Training samples per epoch."""
     epochs: float
     L: int
     M: int
     N: int
     T: int
     encoder: float
-    """FLOPs of a forward pass of the image encoder, per sample."""
+    """FLOPs of a forward pass of the image encoder per sample."""
     encoder_passes: float
-    """3 where it is trained, 0 where its features are cached, as frozen ones are."""
+    """Forward passes that an update of the encoder costs: 3 if it is trained, 0 if it is frozen and cached."""
     assumed: str
-    """Where the numbers come from."""
+    """Sources of the numbers."""
 
 
 WORKLOADS = (
@@ -125,24 +125,24 @@ WORKLOADS = (
 
 
 def trunk_flops(policy: AstraConfig, L: int, M: int, N: int, T: int) -> float:
-    """Count the fewest FLOPs of a forward pass of the trunk on one sample."""
+    """Count the FLOPs that a forward pass of the trunk on one sample cannot avoid."""
     shape = Shape(L=L, M=M, N=N, T=T, B=1, layers=policy.layers, heads=policy.heads, width=policy.width)
-    return fewest_operations(shape) / 3  # an update is a forward pass, and a backward pass of two
+    return minimum_operations(shape) / 3  # an update costs three forward passes
 
 
 def training_flops(workload: Workload) -> float:
-    """Count the FLOPs of one training; a backward pass costs two forward passes."""
+    """Count the FLOPs of one training run; a backward pass costs two forward passes."""
     trunk = 3 * trunk_flops(workload.policy, workload.L, workload.M, workload.N, workload.T)
     return workload.samples * workload.epochs * (trunk + workload.encoder_passes * workload.encoder)
 
 
 def hours(flops: float, gpus: int, utilization: float) -> float:
-    """Estimate the hours of a training on so many GPUs."""
+    """Estimate the hours of a training run on a number of GPUs."""
     return flops / (gpus * EFFICIENCY[gpus] * utilization * PEAK) / 3600
 
 
 def measured_utilization(rounds: int = 3) -> float:
-    """Measure which share of the speed of large matrix products our update reaches, on one thread of this machine."""
+    """Measure our update's share of the speed of large matrix products, on one thread of this machine."""
     torch.set_num_threads(1)
     shape = Shape(B=4)
     update, left, right = make_update("astra", shape), torch.randn(2048, 512), torch.randn(512, 2048)
@@ -163,7 +163,9 @@ def measured_utilization(rounds: int = 3) -> float:
 def main() -> None:
     """Print the estimate."""
     console = Console()
-    console.print("one training each: one row of the table, one seed; behavior cloning without contrastive dynamics")
+    console.print(
+        "one training run: one row of the table, one seed, behavior cloning without contrastive dynamics learning"
+    )
     columns = [f"{gpus} GPU{'s' * (gpus > 1)}, hours" for gpus in EFFICIENCY]
     table = Table("table", "exaFLOPs", *columns, box=SIMPLE_HEAD, pad_edge=False)
     for workload in WORKLOADS:
@@ -175,7 +177,7 @@ def main() -> None:
         console.print(f"table {workload.table}: {workload.assumed}", highlight=False, soft_wrap=True)
     assumed = " to ".join(f"{share:.0%}" for share in UTILIZATION)
     console.print(
-        f"assumed: NVIDIA H100, {PEAK / 1e12:.0f} TFLOP/s in dense bfloat16, of which {assumed} are reached; "
+        f"assumed: NVIDIA H100, {PEAK / 1e12:.0f} TFLOP/s in dense bfloat16, of which training reaches {assumed}; "
         f"per GPU {', '.join(f'{share:.0%} on {gpus}' for gpus, share in EFFICIENCY.items())}",
         highlight=False,
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""The whole policy's control step, eager and exported to ONNX Runtime: tokenizers, trunk, head and decoding."""
+"""Control step of the whole policy (tokenizers, trunk, head, decoding), eager and exported to ONNX Runtime."""
 
 import tempfile
 from dataclasses import replace
@@ -15,17 +15,17 @@ from astra.serving.control_step import ControlStep, StepRunner, example_observat
 from astra.serving.export import export_program, onnx_program, save_onnx
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
-LEFT_OUT = "the exported step is left out: pip install '.[export]' in Astra's folder"
+LEFT_OUT = "the exported step was not measured: run pip install '.[export]' in Astra's folder"
 INSTRUCTION = "push the red block"
 
 
 def can_export() -> bool:
-    """Tell whether the extra `export` is installed."""
+    """Whether the extra `export` is installed."""
     return all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
 def make_policy(shape: Shape) -> Astra:
-    """Make an Astra of this shape, with M state vectors of eight numbers."""
+    """Build an Astra of this shape, with M state vectors of eight numbers."""
     spec = TrajectorySpec(
         states={f"observation.{number}": 8 for number in range(shape.M)},
         actions=ActionSpec(
@@ -51,7 +51,7 @@ def make_policy(shape: Shape) -> Astra:
 
 
 def policy_steps(shape: Shape) -> tuple[Step, Step]:
-    """Make the step of the policy itself and that of ONNX Runtime, at T timesteps of history."""
+    """Return the step of the policy and that of ONNX Runtime, after T timesteps of history."""
     policy = make_policy(shape)
     step = ControlStep(policy, shape.T + 1)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The control step of Astra (19M) at constant cost: against recomputing, other decoders, and its own growth."""
+"""Control step of Astra (19M): against recomputation, against other decoders, and by length of history."""
 
 import statistics
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from astra.profiling.shapes import Curve, Measurement, Ratio, Shape
 from astra.profiling.training import fit_exponent
 
 SIZES = (2, 10, 20, 50, 100, 500)
-"""Timesteps of history."""
+"""Timesteps of history that are measured."""
 WINDOW = 16
 
 
 @torch.no_grad()
 def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
-    """Time steps in turn; ours is timed several times in every round, since it is short."""
+    """Time control steps in turn; ours is timed several times per round, because it is short."""
     with one_thread():
         trunk = make_trunk(shape)
         at = {T: replace(shape, T=T) for T in SIZES}
@@ -56,7 +56,7 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
             "diffusion 100": diffusion_step(trunk, at[20], 100),
         }
         beside: dict[str, Callable[[], object]] = {f"beside T{T}": _repeat(own[T]) for T in (10, 20, 50, 100)}
-        slow = in_turn({**beside, **long}, rounds, label="control steps of peers")
+        slow = in_turn({**beside, **long}, rounds, label="control steps of other decoders")
 
     name = "control step, T{}: {} / ours"
 
@@ -72,11 +72,12 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
         row = "control step of the policy, T20: eager / exported, ONNX Runtime in float32"
         exported = [Ratio(name=row, ratio=times("policy", "exported"), must=1.4, aim=1.8)]
     ratios = [
-        Ratio(name=name.format(100, "naive full recompute"), ratio=over("full T100", 100), must=40, aim=60),
-        Ratio(name=name.format(50, "last-step-queries recompute"), ratio=over("last T50", 50), must=10, aim=15),
         Ratio(
-            name=name.format(20, f"Hugging Face GPT-2 generation with KV cache, N{shape.N}")
-            + ", exported where installed",
+            name=name.format(100, "full recomputation in the dense form"), ratio=over("full T100", 100), must=40, aim=60
+        ),
+        Ratio(name=name.format(50, "recomputation with the last queries"), ratio=over("last T50", 50), must=10, aim=15),
+        Ratio(
+            name=name.format(20, hugging_face) + ", exported where installed",
             ratio=times("hugging face", "exported" if "exported" in seconds else "ours T20"),
             must=3.5,
             aim=5.5,
@@ -126,7 +127,7 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
             highest=[1e3 * slowest(values) for values in ours],
             unit="ms of CPU time",
         ),
-        Curve(name="naive full recompute", sizes=[10, 20, 50, 100], values=full, unit="ms of CPU time"),
+        Curve(name="full recomputation", sizes=[10, 20, 50, 100], values=full, unit="ms of CPU time"),
     ]
     exponents = ", ".join(
         f"{curve.name} {fit_exponent(sizes, values):.2f}"
@@ -144,7 +145,7 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
 
 
 REPEATS = 8
-"""Own steps that are timed together beside one long step of a peer."""
+"""Steps of ours that are timed together beside one long step of another decoder."""
 
 
 def _repeat(step: Step) -> Callable[[], object]:
@@ -157,5 +158,5 @@ def _between(curve: Curve, low: int, high: int) -> tuple[list[int], list[float]]
 
 
 def slowest(values: list[float]) -> float:
-    """Give the 99th percentile, itself one of the values."""
+    """Return the 99th percentile, which is one of the values."""
     return float(np.quantile(values, 0.99, method="higher"))

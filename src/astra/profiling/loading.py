@@ -1,6 +1,6 @@
-"""From data to update: how fast windows are gathered, what share of an update that takes, what frozen encoders save.
+"""Loading: speed of gathering windows, its share of an update, and the gain of cached features of frozen encoders.
 
-CPU time of one thread, in turn, medians. The data mean nothing; columns are memory-mapped files, as training has them.
+Medians of CPU time of one thread, sides in turn. Data are random; columns are memory-mapped files, as in training.
 """
 
 import tempfile
@@ -28,13 +28,13 @@ from astra.training.optimizer import build_optimizer
 from astra.trajectory import ActionSpec, Trajectory, TrajectorySpec
 
 FRAME = 96
-"""Height and width of a frame, as Push-T's."""
+"""Height and width of a frame in pixels, as in Push-T."""
 TINY = AstraConfig(layers=2, heads=4, width=128)
-"""What reads the frames in the benchmark of encoders."""
+"""Policy of the benchmark of frozen encoders."""
 
 
 def benchmark_loading(rounds: int = 5) -> list[Ratio]:
-    """Measure all rows; the targets of this benchmark are our own."""
+    """Measure all rows of the table; its targets are our own."""
     with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
         rows: list[Ratio] = []
         dataset = _demonstrations(Path(folder))
@@ -47,7 +47,7 @@ def benchmark_loading(rounds: int = 5) -> list[Ratio]:
 
 
 def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
-    """Compare a batch gathered at once with its windows read one by one and stacked, as a map-style dataset has it."""
+    """Compare a batch gathered at once with its windows read one by one and stacked, as by a map-style dataset."""
     random = np.random.default_rng(0)
 
     def one_by_one(indices: np.ndarray) -> list[Tensor]:
@@ -65,7 +65,7 @@ def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
 
 
 def _share_of_the_update(vectors: LeRobotDataset, rounds: int) -> Ratio:
-    """Compare gathering with the whole update of the small policy of Push-T."""
+    """Compare gathering with the whole update of Push-T's small policy."""
     policy, training = small_policy(), small_training(1)
     windows = Windows(vectors, timesteps=training.timesteps, chunk_size=policy.chunk_size)
     random = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def _share_of_the_update(vectors: LeRobotDataset, rounds: int) -> Ratio:
 
 
 def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio:
-    """Compare updates that send frames through a frozen ResNet-18 with updates that read its cached features."""
+    """Compare updates that run a frozen ResNet-18 on frames with updates on its cached features."""
     from transformers import ResNetConfig, ResNetModel
     from transformers.utils import logging
 
@@ -107,7 +107,7 @@ def _frozen_encoder(dataset: LeRobotDataset, folder: Path, rounds: int) -> Ratio
 
 def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Trajectory], None]:
     policy = config.build(dataset.spec, compute_statistics(dataset)).train()
-    ema = EMA(policy, ceiling=0.999, power=0.75)
+    ema = EMA(policy, max_decay=0.999, power=0.75)
     optimizer = build_optimizer(policy, learning_rate=1e-4, weight_decay=0.1, betas=(0.9, 0.95))
 
     def update(trajectory: Trajectory) -> None:
@@ -121,7 +121,7 @@ def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Traje
 
 
 def _demonstrations(folder: Path, episodes: int = 32, length: int = 64) -> LeRobotDataset:
-    """Write memory-mapped columns of the sizes of Push-T: agent, corners of the T, a camera."""
+    """Write memory-mapped columns with the sizes of Push-T: agent, corners of the T, a camera."""
     random = np.random.default_rng(0)
     rows, states = episodes * length, {"observation.state": 2, "observation.environment_state": 16}
     columns: dict[str, np.ndarray] = {}

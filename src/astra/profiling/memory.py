@@ -1,4 +1,4 @@
-"""Peak resident memory of a training update, each contender in a process of its own."""
+"""Peak resident memory of a training update, each contender in its own process."""
 
 import json
 import resource
@@ -14,7 +14,7 @@ from astra.training.allocator import keep_freed_memory
 
 
 def benchmark_memory(shape: Shape, rounds: int = 3) -> Measurement:
-    """Compare the peaks; the smallest of some processes counts, since a peak is never too small."""
+    """Compare peaks; the smallest of several processes counts, because noise only adds to a peak."""
     shape = replace(shape, T=50, B=2)
     peak = {name: min(_peak(name, shape) for _ in range(min(rounds, 2))) for name in CONTENDERS}
     targets = {"hugging-face-gpt2": (0.70, 0.5)}

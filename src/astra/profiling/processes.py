@@ -1,8 +1,8 @@
-"""Two processes on two cores against one process on one core, in whole updates of Astra (19M) as training makes them.
+"""Training of Astra (19M) by two processes on two cores, against one process on one core.
 
-Both train the same policy on the same global batches and seed, each process on one thread of a core of its own, the two
-connected by gloo. The wall time counts, so two cores must be idle: they are tried before and after, and where one was
-busy the row is inconclusive.
+Both train the same policy with equal global batches and seed, each process on one thread of its own core, connected by
+gloo. Wall-clock time counts, so two cores must be idle: this is checked before and after, and the row is inconclusive
+where a core was busy.
 """
 
 import json
@@ -20,20 +20,21 @@ import numpy as np
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
 from astra.policies.sizes import astra_19m
 from astra.profiling.shapes import Ratio
-from astra.training.train import TrainingConfig, train
+from astra.training.config import TrainingConfig
+from astra.training.train import train
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 L, M, N, T, B = 16, 4, 7, 20, 16
 IDLE = 0.9
-"""Share of a core that a busy loop must get for the core to count as idle."""
+"""Smallest share of an idle core that a busy loop gets."""
 
 
 def benchmark_processes(rounds: int = 2, updates: int = 4) -> Ratio:
-    """Time updates by one process and by two, in turn; the median of the ratios counts.
+    """Time updates of one process and of two in turn, and return the median of the ratios.
 
     Args:
-        rounds: starts of each.
-        updates: of each start, the first of which warms up.
+        rounds: number of trainings of each.
+        updates: updates of a training; the first one warms up.
     """
     idle = idle_cores()
     ratios: list[float] = []
@@ -51,7 +52,7 @@ def benchmark_processes(rounds: int = 2, updates: int = 4) -> Ratio:
 
 
 def idle_cores(seconds: float = 0.3) -> int:
-    """Count the cores on which a busy loop gets nearly all of the time, of those that this process may use."""
+    """Count the cores, of those that this process may use, on which a busy loop gets nearly all of the time."""
     cores = _cores()
     idle = 0
     try:
@@ -67,7 +68,7 @@ def idle_cores(seconds: float = 0.3) -> int:
 
 
 def _timesteps_per_second(processes: int, updates: int) -> list[float]:
-    """Train in new processes and give the speed of each update but the first."""
+    """Train in new processes, and return the speed of each update but the first."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
@@ -75,12 +76,12 @@ def _timesteps_per_second(processes: int, updates: int) -> list[float]:
         command = [sys.executable, "-m", "astra.profiling.processes", folder, str(updates)]
         world = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "localhost", "MASTER_PORT": port}
         ranks = [{**world, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
-        launched = ranks if processes > 1 else [{}]  # one alone is not launched: nothing wraps its policy
+        launched = ranks if processes > 1 else [{}]  # a single process runs without distributed training
         environments = [{**os.environ, "OMP_NUM_THREADS": "1", **variables} for variables in launched]
         started = [subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL) for env in environments]
         try:
             if any(process.wait() for process in started):
-                raise ChildProcessError(f"one of {processes} processes failed; its message stands above")
+                raise ChildProcessError(f"one of {processes} processes failed; see its message above")
         finally:
             for process in started:
                 process.kill()
@@ -89,7 +90,7 @@ def _timesteps_per_second(processes: int, updates: int) -> list[float]:
 
 
 def random_demonstrations(episodes: int = 16, length: int = 40) -> LeRobotDataset:
-    """Make demonstrations in memory that have the sizes of the benchmark and mean nothing."""
+    """Build random demonstrations in memory, with the sizes of the benchmark."""
     random = np.random.default_rng(0)
     states = {f"observation.state_{number}": 6 for number in range(M)}
     spec = TrajectorySpec(

@@ -1,9 +1,8 @@
-"""What an update of each row of a table costs, over one of the row Astra.
+"""Cost of an update of each row of a table, relative to the row Astra.
 
     python -m astra.profiling.rows table4 --data data
 
-CPU time of one thread, on the table's own demonstrations, one row after the other in every round. `Row.cost` holds what
-came out where a table has rows that learn by more.
+CPU time of one thread on the table's demonstrations, rows in turn. `Row.cost` holds the measured ratios.
 """
 
 import argparse
@@ -25,7 +24,7 @@ REFERENCE = "astra"
 
 
 def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
-    """Give the median CPU time of an update of each row that can be run at CPU scale, over that of Astra.
+    """Return the median CPU time of an update of each row that can be run at CPU scale, relative to Astra.
 
     Raises:
         FileNotFoundError: if the table's demonstrations are missing.
@@ -39,29 +38,30 @@ def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
 
 
 def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
-    """Make a call that trains a row by one update, on batches in the order of its training."""
+    """Build a function that trains a row for one update, on batches in the order of its training."""
     experiment = experiment_of(row, "cpu", settings, 0, data)
     training = experiment.training
     dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
     windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
-    order = BatchSampler(len(windows), training.batch_size, seed=0)
+    sampler = BatchSampler(len(windows), training.batch_size, seed=0)
 
     def batches() -> list[Trajectory]:
-        return [windows.batch(part) for part in by_length(windows, next(order), training.gradient_accumulation_steps)]
+        return [windows.batch(part) for part in by_length(windows, next(sampler), training.gradient_accumulation_steps)]
 
     return update_by(policy, batches, training.contrastive, training.augmentation)
 
 
 def main() -> None:
-    """Print the costs of a table's rows."""
+    """Print the relative cost of every row of a table."""
     parser = argparse.ArgumentParser(
-        prog="python -m astra.profiling.rows", description="What an update of each row costs."
+        prog="python -m astra.profiling.rows",
+        description="Print the cost of an update of each row, relative to the row Astra.",
     )
     parser.add_argument("table", choices=[name for name, make in TABLES.items() if "cpu" in make().settings])
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of datasets")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="times that each row is timed")
     chosen = parser.parse_args()
     for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():
         print(f"{key:28s} {cost:.2f}")

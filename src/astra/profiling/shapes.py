@@ -1,4 +1,4 @@
-"""What is measured: the sizes of Astra (19M), and the rows of the table with what they must and should reach."""
+"""Sizes of a benchmark, and its results: ratios with their targets, and curves."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,11 +13,11 @@ class Shape:
     M: int = 4
     """State tokens per timestep."""
     N: int = 7
-    """Action tokens, and queries, per timestep."""
+    """Action tokens per timestep, and as many queries."""
     T: int = 20
     """Timesteps."""
     B: int = 16
-    """Batch."""
+    """Batch size."""
     layers: int = 6
     """Transformer blocks."""
     heads: int = 8
@@ -27,25 +27,26 @@ class Shape:
 
     @property
     def where(self) -> str:
-        """Name the shape in a row."""
+        """Return the shape as text for a row."""
         return f"T{self.T} B{self.B}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """One row: how many times better or worse than something else."""
+    """Row of a benchmark: the ratio of two measurements, with its targets."""
 
     name: str
     ratio: float | None
-    """None: inconclusive."""
+    """Ratio; None: inconclusive, because the machine was loaded."""
     must: float | None = None
-    """None: no target, a reference only."""
+    """Ratio that must be reached; None: the row is for reference only."""
     aim: float | None = None
+    """Ratio that we aim at."""
     better: Literal["higher", "lower"] = "higher"
 
     @property
     def verdict(self) -> str:
-        """Tell how the ratio stands to both targets."""
+        """Return the ratio's place relative to both targets, in words."""
         if self.ratio is None:
             return "inconclusive: the machine is loaded"
         if self.must is None or self.aim is None:
@@ -62,21 +63,21 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Something measured over a growing size, to be drawn."""
+    """Measurements over a growing size, to be drawn."""
 
     name: str
     sizes: list[int]
     values: list[float]
     unit: str
     highest: list[float] | None = None
-    """99th percentiles, where the values are medians."""
+    """99th percentiles where the values are medians; None: not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one benchmark found."""
+    """Results of one benchmark."""
 
     ratios: list[Ratio]
     curves: list[Curve]
     notes: list[str]
-    """What was left out, and why."""
+    """Notes to print, such as what was not measured and why."""

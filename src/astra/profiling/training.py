@@ -1,4 +1,4 @@
-"""The training update of Astra (19M) against its peers and against the floor: CPU time of one thread."""
+"""Training update of Astra (19M) against other implementations and the lower bound: CPU time of one thread."""
 
 import math
 import statistics
@@ -9,24 +9,24 @@ import torch
 
 from astra.profiling.clock import in_turn, machine_is_idle, median_ratio, one_thread
 from astra.profiling.contenders import CONTENDERS, make_update
-from astra.profiling.floor import fewest_operations, multiply_for_a_while
+from astra.profiling.lower_bound import matrix_operations_per_second, minimum_operations
 from astra.profiling.shapes import Curve, Measurement, Ratio, Shape
 
 PEER = "hugging-face-gpt2"
 
 
 def benchmark_training(shape: Shape, rounds: int = 3) -> Measurement:
-    """Time updates, contenders in turn; the median of the ratios counts."""
+    """Time updates of all contenders in turn, and return the medians of the ratios."""
     idle = machine_is_idle()
     wide, long = shape, replace(shape, T=50, B=2)
     with one_thread():
         gemm: list[float] = []
         sides = {name: make_update(name, wide) for name in ("astra", PEER)}
-        products = {"products": lambda: gemm.append(multiply_for_a_while(wide))}
+        products = {"products": lambda: gemm.append(matrix_operations_per_second(wide))}
         seconds = in_turn({**sides, **products}, rounds, label=f"updates, {wide.where}")
         del sides
         reached = statistics.median(
-            fewest_operations(wide) / rate / own for rate, own in zip(gemm[1:], seconds["astra"], strict=True)
+            minimum_operations(wide) / rate / own for rate, own in zip(gemm[1:], seconds["astra"], strict=True)
         )
         ratios = [
             Ratio(name=_against(PEER, wide), ratio=median_ratio(seconds[PEER], seconds["astra"]), must=1.35, aim=1.5)
@@ -37,8 +37,8 @@ def benchmark_training(shape: Shape, rounds: int = 3) -> Measurement:
         against = {name: median_ratio(seconds[name], seconds["astra"]) for name in CONTENDERS}
         ratios += [
             Ratio(name=_against(PEER, long), ratio=against[PEER], must=1.4, aim=1.7),
-            Ratio(name=_against("our own naive dense form", long), ratio=against["naive-dense"], must=1.4, aim=1.7),
-            Ratio(name=f"share of the GEMM floor, {wide.where}", ratio=reached, must=0.82, aim=0.92),
+            Ratio(name=_against("our own dense form", long), ratio=against["naive-dense"], must=1.4, aim=1.7),
+            Ratio(name=f"lower bound (matrix products) / ours, {wide.where}", ratio=reached, must=0.82, aim=0.92),
         ]
         if "x-transformers" in against:
             ratios.append(Ratio(name=_against("x-transformers", long), ratio=against["x-transformers"]))
@@ -48,7 +48,7 @@ def benchmark_training(shape: Shape, rounds: int = 3) -> Measurement:
     notes = (
         []
         if "x-transformers" in CONTENDERS
-        else ["x-transformers is left out: pip install '.[benchmark]' in Astra's folder"]
+        else ["x-transformers was not measured: run pip install '.[benchmark]' in Astra's folder"]
     )
     return Measurement(ratios=ratios, curves=[curve], notes=notes)
 
@@ -58,7 +58,7 @@ def _against(peer: str, shape: Shape) -> str:
 
 
 def _growth(shape: Shape, rounds: int) -> tuple[Curve, Ratio]:
-    """Fit how the update's time grows over T."""
+    """Fit the growth of the update's time with T."""
     sizes = [10, 20, 50, 70, 100]
     sides = {str(T): make_update("astra", replace(shape, T=T)) for T in sizes}
     seconds = in_turn(sides, rounds, label="growth over T")
@@ -71,13 +71,13 @@ def _growth(shape: Shape, rounds: int) -> tuple[Curve, Ratio]:
 
 
 def fit_exponent(sizes: list[int], values: list[float]) -> float:
-    """Fit values = c size^k by least squares of the logarithms, and give k."""
+    """Fit values = c size^k by least squares of the logarithms, and return k."""
     x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
     return statistics.linear_regression(x, y).slope
 
 
 def _all_threads(shape: Shape, rounds: int, *, idle: bool) -> Ratio:
-    """Compare in time on the wall, on all threads; only an idle machine can tell."""
+    """Compare wall-clock time on all threads; inconclusive unless the machine is idle."""
     name = f"{_against(PEER, shape)}, all {torch.get_num_threads()} threads, wall clock"
     if not idle:
         return Ratio(name=name, ratio=None)

@@ -12,9 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astra.attention import masks
 from astra.attention.layers import by_head, keys_and_values
-from astra.attention.masks import additive, may_attend
+from astra.attention.masks import additive
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
+from astra.attention.step_checks import check_control_steps
 from astra.policies.astra import Astra
 from astra.trajectory import Observation, VectorStatistics
 
@@ -39,7 +41,10 @@ class ControlStep(nn.Module):
         self.queries = policy.queries
         self.policy = policy.eval()
         self.timesteps = _check_timesteps(policy, timesteps)
-        sizes = policy.sizes
+        sizes, window = policy.sizes, policy.config.window
+        check_control_steps(
+            sizes, window, len(policy.queries), self.timesteps if window is None else 2 * self.timesteps + 1
+        )
         ring = [segment_ids(Kind.STATE, sizes.state), segment_ids(Kind.ACTION, sizes.action)]
         ids = concatenate(segment_ids(Kind.PROMPT, sizes.prompt), *(ring * self.timesteps))
         self.register_buffer("kind", ids.kind)
@@ -73,7 +78,7 @@ class ControlStep(nn.Module):
         columns = concatenate(stored, new)
         valid = torch.cat([prompt_valid, stored.timestep[:, sizes.prompt :] >= 0, new.timestep >= 0], dim=1)
         rows = concatenate(new, asked)
-        allowed = may_attend(rows, columns, window=policy.config.window) & valid[:, None, :]
+        allowed = masks.may_attend(rows, columns, window=policy.config.window) & valid[:, None, :]
         mask = additive(allowed, tokens.dtype)[:, None]
         if policy.relative is not None:
             mask = mask + policy.relative.bias(rows, columns)

@@ -1,1 +1,1 @@
-"""Files: atomic writes, configurations as JSON, and where results come from."""
+"""Storage: atomic writes, configurations as JSON, and the code version and machine behind a result."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whenever the process is killed."""
+"""Atomic writes: files and folders that are complete or missing, even if the process is killed."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill, which becomes `folder` when the block ends.
+    """Yield a temporary folder to fill, which becomes `folder` when the block ends.
 
-    Its name is `.NAME.partial`, beside the folder. A kill leaves it there; the next attempt removes it.
+    Its name is `.NAME.partial`, beside the folder. A killed process leaves it there; the next attempt removes it.
 
     Raises:
-        FileExistsError: if the folder is there already.
+        FileExistsError: if the folder exists.
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists already: choose another folder, or remove it first")
@@ -33,7 +33,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name, bring it to the disk and rename it; folders are made as needed."""
+    """Write a file under a temporary name, sync and rename it; create its folder if needed. Return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -47,7 +47,7 @@ def write_atomic(path: Path, content: bytes) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's list of names, to disk."""
+    """Sync the content of a file, or the list of names of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""Frozen dataclasses to plain JSON and back, checked against their annotations.
+"""Conversion of frozen dataclasses to JSON and back, checked against their annotations.
 
-A dataclass becomes an object whose `kind` is the name of its class, by which the members of a union are told apart.
-Tuples become lists, mappings objects with string keys; numbers, strings, booleans and None stay what they are.
+A dataclass becomes an object whose `kind` is the name of its class, which selects the member of a union. Tuples become
+lists, and mappings become objects with string keys. Numbers, strings, booleans and None stay as they are.
 """
 
 import dataclasses
@@ -11,15 +11,17 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def to_json(value: Any) -> Any:
-    """Give what `json.dumps` takes.
+    """Convert a configuration to plain values for `json.dumps`.
 
     Raises:
-        ValueError: if a value is of a type that configurations do not hold, or a field has the name `kind`.
+        ValueError: if a value has an unsupported type, or a field is named `kind`.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
         if "kind" in fields:
-            raise ValueError(f"{type(value).__name__} has a field `kind`, which would hide the name of its class")
+            raise ValueError(
+                f"{type(value).__name__} has a field `kind`, which is the key of the class name: rename it"
+            )
         return {"kind": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
@@ -27,19 +29,21 @@ def to_json(value: Any) -> Any:
         return [to_json(item) for item in value]
     if isinstance(value, (bool, int, float, str, NoneType)):
         return value
-    raise ValueError(f"a configuration holds no {type(value).__name__}, got {value!r}")
+    raise ValueError(
+        f"got {value!r} in a configuration, expected a dataclass, mapping, tuple, list, number, string, bool or None"
+    )
 
 
 def from_json(annotation: Any, value: Any, where: str = "config") -> Any:
-    """Rebuild a value of the annotated type.
+    """Convert JSON back to a value of the annotated type.
 
     Args:
         annotation: a dataclass, or a type made of dataclasses, tuples, mappings, unions, literals and plain types.
-        value: what `to_json` gave.
-        where: the place of the value, for the error message.
+        value: output of `to_json`.
+        where: name of the value, for error messages.
 
     Raises:
-        ValueError: if the value does not fit, naming the place.
+        ValueError: if the value does not fit; the message names the place.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if dataclasses.is_dataclass(annotation):
@@ -69,7 +73,9 @@ def _dataclass(annotation: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(annotation)
     known = {field.name for field in dataclasses.fields(annotation)}
     if unknown := sorted(value.keys() - known - {"kind"}):
-        raise ValueError(f"{where}: {name} has no field {', '.join(unknown)}; was this written by another version?")
+        raise ValueError(
+            f"{where}: {name} has no field {', '.join(unknown)}; was it written by another version of Astra?"
+        )
     needed = {
         field.name
         for field in dataclasses.fields(annotation)

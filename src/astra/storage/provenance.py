@@ -1,4 +1,4 @@
-"""Where something was made: by which code, and on which machine."""
+"""Provenance of results: code version and machine."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import astra
 
 
 def code_version() -> str:
-    """Give Astra's version, and the git revision where the code lies in a checkout: `0.1.0+1a2b3c4` or `...-dirty`."""
+    """Return Astra's version, with the git revision if the code is in a checkout: `0.1.0+1a2b3c4` or `...-dirty`."""
     checkout = Path(__file__).parents[3]
     if not (checkout / ".git").exists():
         return astra.__version__
@@ -24,6 +24,6 @@ def code_version() -> str:
 
 
 def machine() -> str:
-    """Describe this machine: `x86_64, 2 cores, torch 2.13.0+cpu`, and its first GPU where PyTorch sees one."""
+    """Return a description of this machine, with its first GPU: `x86_64, 2 cores, torch 2.13.0+cpu`."""
     described = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     return f"{described}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else described

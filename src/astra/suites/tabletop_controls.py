@@ -1,4 +1,4 @@
-"""The tabletop's controls, measured: expert, expert in bins, prompt-blind baseline and no-op baseline; and speed."""
+"""Measure the expert, the expert in bins, the prompt-blind and the no-op baseline on the tabletop, and its speed."""
 
 import json
 import os
@@ -20,36 +20,39 @@ from astra.parallel.pool import pool
 from astra.storage.atomic import write_atomic
 
 AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
-"""Who is measured."""
+"""Agents that are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlsConfig:
-    """How the controls are measured."""
+    """Episodes and processes of the measurement."""
 
     episodes: int = 100
-    """Per task, level and agent."""
+    """Number of episodes per task, level and agent."""
     levels: tuple[str, ...] = ("L1", "L2", "L3", "L4")
-    """Levels."""
+    """Levels of generalization."""
     seed: int = 0
-    """Of the first episode; each takes the next."""
+    """Seed of the first episode of each task; each next one is larger by one."""
     workers: int = os.cpu_count() or 1
-    """Processes."""
+    """Number of worker processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What was measured of one task at one level."""
+    """Results of one task at one level."""
 
     level: str
+    """Level of generalization."""
     task: str
+    """Name of the task."""
     episodes: int
+    """Number of episodes per agent."""
     steps: float
     """Mean number of the expert's steps."""
     successes: dict[str, int]
-    """Episodes that succeeded, by agent."""
+    """Number of successful episodes, by agent."""
     demonstrations_per_second: float
-    """The expert's episodes, crops included, per second of processor time of one core."""
+    """Number of the expert's episodes per second of processor time of one core, crops included."""
 
 
 def measure_controls(config: ControlsConfig) -> list[Row]:
@@ -59,7 +62,9 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
         ValueError: for an unknown level, or if there are no episodes.
     """
     if config.episodes < 1 or config.workers < 1:
-        raise ValueError(f"controls need episodes and workers, got {config.episodes} and {config.workers}")
+        raise ValueError(
+            f"controls need at least one episode and one worker, got {config.episodes} and {config.workers}"
+        )
     for level in config.levels:
         TabletopConfig(level=level).build()
     cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
@@ -71,7 +76,7 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
 
 
 def controls_table(rows: Sequence[Row]) -> str:
-    """Write the rows as a table in Markdown: success in percent with 95% intervals."""
+    """Return the rows as a Markdown table of success in percent with 95% intervals."""
     lines = ["| level | task | steps | " + " | ".join(AGENTS) + " |", "|---|---|---|" + "---|" * len(AGENTS)]
     for row in rows:
         cells = [percent(row.successes[agent], row.episodes) for agent in AGENTS]
@@ -86,7 +91,7 @@ def controls_table(rows: Sequence[Row]) -> str:
 
 
 def percent(successes: int, episodes: int) -> str:
-    """Write a rate and its Wilson interval in percent."""
+    """Return a rate and its Wilson interval in percent, as text."""
     estimate = wilson_interval(successes, episodes)
     return f"{100 * estimate.value:.0f} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
 
@@ -101,12 +106,12 @@ def _measure(level: str, task: str, episodes: int, seed: int) -> Row:
     environment = TabletopConfig().build()
     _play(environment, "expert", level, task, seed)  # outlines and textures are drawn at their first use
     successes, steps = dict.fromkeys(AGENTS, 0), 0
-    begun = time.process_time()
+    started = time.process_time()
     for number in range(seed, seed + episodes):
         solved, taken = _play(environment, "expert", level, task, number)
         successes["expert"] += solved
         steps += taken
-    seconds = time.process_time() - begun
+    seconds = time.process_time() - started
     unseen = _Unseen(TabletopConfig())
     for agent in AGENTS[1:]:
         successes[agent] = sum(_play(unseen, agent, level, task, seed + i)[0] for i in range(episodes))
@@ -121,10 +126,10 @@ def _measure(level: str, task: str, episodes: int, seed: int) -> Row:
 
 
 class _Unseen(Tabletop):
-    """A tabletop that is not drawn, for agents that do not look."""
+    """Tabletop without observations, which are slow to draw, for agents that do not need them."""
 
     def observe(self) -> EnvironmentObservation:
-        """Return nothing."""
+        """Return no observation."""
         return {}
 
 

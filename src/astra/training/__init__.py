@@ -1,13 +1,13 @@
-"""Training: windows of trajectories to a run folder of checkpoints and metrics.
+"""Training: windows of trajectories in, a run folder of checkpoints and metrics out.
 
-    train            the loop, top to bottom, and its configuration
-    objective        what is minimized                 optimizer      AdamW, decay groups, learning rate
-    moving_average   the weights that are kept         validation     the loss on held-out episodes
-    budget           when the run ends                 interruption   Ctrl-C and SIGTERM
-    run_folder       which run, which checkpoints      run_state      what one checkpoint holds
-    state_noise      noise on state vectors            object_order   objects in an order drawn anew
-    sharding         a run cut over many processes     allocator      memory that is kept between updates
-    run_log          progress bar, metrics, trackers
+    config        configuration of training            train         the loop
+    setup         what is trained, and by whom         objective     the loss that is minimized
+    optimizer     AdamW and the learning rate          ema           moving average of the weights
+    validation    metrics on held-out episodes         budget        length of a run
+    run_folder    config.json and checkpoints          run_state     content of a checkpoint
+    run_log       progress bar, metrics, trackers      interruption  Ctrl-C and SIGTERM
+    sharding      a run split over processes (FSDP)    allocator     memory that is kept between updates
 
-The caller opens the windows and may inject rollouts: nothing here knows a file format or a simulator.
+The caller opens the dataset, and may pass a function that evaluates in a simulator: nothing here knows a file format or
+a simulator.
 """

@@ -1,4 +1,4 @@
-"""The C library's allocator, set to keep what a training update frees."""
+"""Memory allocation of the C library, tuned for training on CPUs."""
 
 import ctypes
 import sys
@@ -8,11 +8,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep freed memory for its next allocations; where the C library is not glibc, do nothing.
+    """Keep freed memory in this process for its next allocations; without glibc, do nothing.
 
-    By default large tensors are mapped from the system and given back when they are freed, so that every update takes
-    its activations anew: thousands of page faults, each clearing a page. The peak of memory stays what it is; what is
-    freed at the end of an update stays with the process. Set in the environment instead, for other programs:
+    By default, glibc returns large tensors to the system when they are freed, so that every update allocates its
+    activations again: thousands of page faults, each of which clears a page. The peak of memory does not change. For
+    other programs, set the environment instead:
     `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_TOP_PAD_=67108864`.
     """
     if not sys.platform.startswith("linux"):

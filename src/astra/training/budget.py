@@ -1,26 +1,26 @@
-"""How long a run is, in updates or in minutes, and how much of it is over."""
+"""Length of a run, in updates or in minutes, and the fraction of it that is done."""
 
 from dataclasses import dataclass
 
 
 @dataclass(kw_only=True)
 class Budget:
-    """A run ends when its updates are done or its minutes are spent, whichever comes first."""
+    """Length and progress of a run, which ends when its updates are done or its minutes are spent."""
 
     updates: int
-    """Updates of the whole run."""
+    """Number of updates of the whole run."""
     max_minutes: float | None = None
-    """Minutes of the whole run, spent in updates only; validation and checkpoints do not count. None: no limit."""
+    """Minutes of the whole run. Only updates count, not validation and checkpoints. None: no limit."""
     update: int = 0
-    """Updates that are done."""
+    """Number of updates done."""
     seconds: float = 0.0
-    """Time spent in them."""
+    """Seconds spent in these updates."""
 
     def share(self, within_update: float = 0.0) -> float:
-        """Tell how much of the run is over, 0 to 1.
+        """Return the fraction of the run that is done, 0 to 1.
 
         Args:
-            within_update: how much of the running update is over, 0 to 1.
+            within_update: fraction of the current update that is done, 0 to 1.
         """
         time = 0.0 if self.max_minutes is None else self.seconds / (60 * self.max_minutes)
         return min(1.0, max((self.update + within_update) / self.updates, time))
@@ -32,14 +32,14 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        """The time that is left, at the speed so far; infinite before the first update."""
+        """Estimated seconds to the end at the speed so far; infinite before the first update."""
         return self.seconds * (1 / self.share() - 1) if self.update else float("inf")
 
     def spend(self, seconds: float) -> None:
-        """Count one update that took this long."""
+        """Count one update that took so many seconds."""
         self.update += 1
         self.seconds += seconds
 
     def is_due(self, every: int | None) -> bool:
-        """Whether something done every so many updates, and at the end of the run, is to be done now."""
+        """Whether a task is due that is done every so many updates and at the end of the run; None: never."""
         return every is not None and (self.update % every == 0 or self.finished)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request, which the loop meets between two updates."""
+"""Ctrl-C and SIGTERM as a request to stop, which the training loop meets between two updates."""
 
 import signal
 import threading
@@ -6,24 +6,23 @@ from types import FrameType, TracebackType
 
 
 class Interruption:
-    """While the block runs, the first SIGINT or SIGTERM sets `requested`; the second acts as it did before."""
+    """Context in which the first SIGINT or SIGTERM sets `requested`, and the second acts as usual."""
 
     def __init__(self) -> None:
-        """Begin without a request."""
         self.requested = False
-        self._before: dict[int, object] = {}
+        self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> "Interruption":
-        """Watch the two signals; Python allows that in the main thread only, elsewhere nothing changes."""
+        """Install the handlers; outside the main thread, where Python does not allow it, do nothing."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._request)
+                self._handlers[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put the handlers from before back."""
+        """Restore the previous handlers."""
         self._restore()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
@@ -31,5 +30,5 @@ class Interruption:
         self._restore()
 
     def _restore(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())  # pyright: ignore[reportArgumentType]
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""What training minimizes, and its means over several batches."""
+"""Loss that training minimizes, and means of metrics over several batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,23 +18,28 @@ from astra.trajectory import Trajectory
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one batch costs."""
+    """Loss and metrics of one batch."""
 
     loss: Float[Tensor, ""]
-    """To be minimized; a mean over the valid action entries."""
+    """Loss to minimize, a mean over the valid action entries."""
     metrics: Mapping[str, Float[Tensor, ""]]
-    """Detached means to log, the loss among them."""
+    """Detached means to log, with the loss."""
     count: Int[Tensor, ""]
     """Number of valid action entries."""
 
 
 class Objective(nn.Module):
-    """Behavior cloning, and where it is wanted contrastive dynamics learning: L_BC + alpha L_CDL.
+    """Behavior cloning with optional contrastive dynamics learning: L_BC + alpha L_CDL.
 
-    It is a module because `accelerate` wraps the forward pass of modules, and a policy's `loss` is none.
+    It is a module because `accelerate` wraps the forward pass of a module, not a policy's `loss`.
 
     Source: Eq. 1, and the end of section 3.3. Deviation: the paper's contrastive mean is over all trajectories of a
-    batch; here it is over the anchors of each micro-batch, and counts by the micro-batch's valid action entries.
+    batch; here it is over the anchors of each micro-batch, weighted by the micro-batch's valid action entries.
+
+    Args:
+        policy: policy in training.
+        contrastive: contrastive dynamics learning. None: behavior cloning only.
+        augmentation: augmentation of what behavior cloning sees in training. None: none.
     """
 
     def __init__(
@@ -43,31 +48,29 @@ class Objective(nn.Module):
         contrastive: ContrastiveDynamics | None = None,
         augmentation: AugmentationConfig | None = None,
     ) -> None:
-        """Hold the policy whose loss is taken.
-
-        Args:
-            policy: that learns.
-            contrastive: compares trajectories; None: behavior cloning alone.
-            augmentation: of what behavior cloning sees in training; None: as it was recorded.
-        """
         super().__init__()
         self.policy, self.contrastive, self.augmentation = policy, contrastive, augmentation
 
     def forward(self, trajectory: Trajectory, contrast: Contrast | None = None) -> Cost:
-        """Compute the loss of a batch; what is contrasted in it was drawn before.
+        """Compute the loss of a batch.
 
-        The metric `loss` is that of behavior cloning, so that it means the same with and without the other.
+        The metric `loss` is that of behavior cloning, so that it can be compared between runs with and without
+        contrastive dynamics learning.
+
+        Args:
+            trajectory: the batch.
+            contrast: anchors, positives and negatives, drawn before from the same batch.
         """
         if contrast is None or self.contrastive is None:
-            return self._clone(trajectory)
+            return self._behavior_cloning(trajectory)
         loss, metrics = self.contrastive(self.policy, trajectory, contrast)
         if self.training and self.contrastive.config.contrastive_only:
             return Cost(loss=loss, metrics={"loss": loss.detach(), **metrics}, count=trajectory.valid.sum())
-        cloned = self._clone(trajectory)
+        cloned = self._behavior_cloning(trajectory)
         weighted = cloned.loss + self.contrastive.config.weight * loss
         return Cost(loss=weighted, metrics={**cloned.metrics, **metrics}, count=cloned.count)
 
-    def _clone(self, trajectory: Trajectory) -> Cost:
+    def _behavior_cloning(self, trajectory: Trajectory) -> Cost:
         if self.training and self.augmentation is not None:
             trajectory = augmented(trajectory, self.augmentation)
         losses = self.policy.loss(trajectory)
@@ -75,28 +78,27 @@ class Objective(nn.Module):
         return Cost(loss=loss, metrics={"loss": loss.detach(), **losses.metrics}, count=losses.count)
 
 
-class Means:
-    """Means of several batches' metrics, weighted by their numbers of valid action entries."""
+class MetricMeans:
+    """Means of metrics over several batches, weighted by the number of valid action entries."""
 
     def __init__(self) -> None:
-        """Begin with no batch."""
         self._sums: dict[str, Tensor] = {}
         self._count: Tensor | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether there is a batch."""
+        """Whether a batch was added."""
         return self._count is not None
 
     def add(self, cost: Cost) -> None:
-        """Take in one batch, without waiting for the device."""
+        """Add one batch, without waiting for the device."""
         for name, value in cost.metrics.items():
             weighted = value.detach().float() * cost.count
             self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
         count = cost.count.float()
         self._count = count if self._count is None else self._count + count
 
-    def take(self, accelerator: Accelerator | None = None) -> dict[str, float]:
-        """Give the means over all batches since the last call, and over all processes of an accelerator."""
+    def pop(self, accelerator: Accelerator | None = None) -> dict[str, float]:
+        """Return the means since the last call, over all processes of an accelerator if given, and reset them."""
         assert self._count is not None, "no batch was added"
         totals = torch.stack([self._count, *self._sums.values()])
         if accelerator is not None:

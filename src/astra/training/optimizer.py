@@ -1,4 +1,4 @@
-"""AdamW with decay groups, and the learning rate over a run."""
+"""AdamW with two groups of weight decay, and the learning rate over a run."""
 
 import math
 from typing import Any
@@ -7,11 +7,17 @@ import torch
 from torch import nn
 
 DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d)
-"""Layers whose weights decay; biases, norms, embeddings, action queries and tables of positions do not."""
+"""Layers whose weights decay; biases, norms, embeddings, action queries and position embeddings do not."""
 
 
 def decay_groups(module: nn.Module, weight_decay: float, prefix: str = "") -> list[dict[str, Any]]:
-    """Split the trained parameters, with their names after a prefix, into those that decay and those that do not."""
+    """Split the trained parameters into those with weight decay and those without.
+
+    Args:
+        module: module in training.
+        weight_decay: weight decay of the first group.
+        prefix: prefix of the parameters' names.
+    """
     decayed = {id(layer.weight) for layer in module.modules() if isinstance(layer, DECAYED)}
     trained = [(prefix + name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
     return [
@@ -28,7 +34,15 @@ def build_optimizer(
     weight_decay: float,
     betas: tuple[float, float],
 ) -> torch.optim.AdamW:
-    """Make AdamW over the trained parameters of a policy, and of the head of contrastive dynamics learning."""
+    """Build AdamW over the trained parameters of a policy and of the head of contrastive dynamics learning.
+
+    Args:
+        policy: policy in training.
+        contrastive: contrastive head; None: none.
+        learning_rate: initial learning rate.
+        weight_decay: weight decay of weight matrices.
+        betas: decay rates of the first and second moments.
+    """
     groups = decay_groups(policy, weight_decay)
     if contrastive is not None:
         groups += decay_groups(contrastive, weight_decay, prefix="contrastive.")
@@ -37,11 +51,11 @@ def build_optimizer(
 
 
 def learning_rate_factor(share: float, warmup: float) -> float:
-    """Give the learning rate as a factor of its peak: a linear warm-up, then half a cosine down to 0.
+    """Return the learning rate as a fraction of its peak: a linear warm-up, then half a cosine down to 0.
 
     Args:
-        share: how much of the run is over, 0 to 1.
-        warmup: how much of the run is warm-up, 0 to below 1.
+        share: fraction of the run that is done, 0 to 1.
+        warmup: fraction of the run that is warm-up, at least 0 and below 1.
     """
     if share < warmup:
         return share / warmup

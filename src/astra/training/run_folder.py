@@ -1,11 +1,11 @@
-"""The folder of a run: which run it holds, and its checkpoints.
+"""Folder of a run: its configuration and its checkpoints.
 
-    runs/NAME/config.json               the resolved configuration, code version, machines, the caller's description
+    runs/NAME/config.json               configuration, code version, machines, description by the caller
     runs/NAME/metrics.jsonl             see run_log
     runs/NAME/checkpoints/000500/       see run_state
-    runs/NAME/checkpoints/last          link to the newest
+    runs/NAME/checkpoints/last          link to the newest checkpoint
 
-Everything is written under a temporary name that begins with a dot, synced and renamed.
+All writes are atomic: under a temporary name that begins with a dot, then synced and renamed.
 """
 
 import json
@@ -23,49 +23,49 @@ class RunFolder:
     """One run on disk.
 
     Args:
-        folder: the run's folder; made when it is claimed.
-        keep: how many checkpoints are kept.
+        path: folder of the run; created by `prepare`.
+        keep: number of newest checkpoints that are kept.
     """
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
-        self.folder = folder
-        self.checkpoints = folder / "checkpoints"
+    def __init__(self, path: Path, *, keep: int) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
         self.keep = keep
 
-    def claim(self, identity: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-        """Make this the folder of a run, unless it is that already, and remove what a killed run left half done.
+    def prepare(self, identity: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        """Create the folder of a run, or check that it holds this run; remove unfinished writes of a killed run.
 
         Args:
-            identity: what makes the run what it is, as JSON; the same for every start and resume of it.
-            description: what else is written down at the first start.
+            identity: configuration as JSON, equal for every start of the run.
+            description: further facts to write at the first start.
 
         Raises:
-            ValueError: if the folder holds another run.
+            ValueError: if the folder holds another run, or one of another version of Astra.
         """
-        config = self.folder / "config.json"
+        config = self.path / "config.json"
         if config.exists():
             self._check_identity(config, identity)
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             about = {"code_version": code_version(), "machines": [], "description": dict(description)}
             _write(config, {**identity, **about})
         for leftover in self.checkpoints.glob(".*"):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
 
-    def name_machine(self) -> None:
-        """Write down that this machine works on the run; each that does is named, in their order."""
-        config = self.folder / "config.json"
+    def record_machine(self) -> None:
+        """Add this machine to the list of machines in config.json, unless it is there already."""
+        config = self.path / "config.json"
         present = json.loads(config.read_text())
         if machine() not in (machines := present.get("machines", [])):
             _write(config, {**present, "machines": [*machines, machine()]})
 
-    def newest(self) -> Path | None:
-        """Find the newest whole checkpoint; `last` may still point to the one before, after a kill."""
+    def newest_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint, or None; after a kill, `last` may still link to the one before."""
         return self._by_age()[-1] if self._by_age() else None
 
     @contextmanager
-    def checkpoint(self, update: int) -> Iterator[Path]:
-        """Give a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest."""
+    def new_checkpoint(self, update: int) -> Iterator[Path]:
+        """Yield a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest."""
         folder = self.checkpoints / f"{update:06d}"
         with atomic_folder(folder) as partial:
             yield partial
@@ -84,13 +84,19 @@ class RunFolder:
         try:
             present = json.loads(config.read_text())
         except json.JSONDecodeError as error:
-            raise ValueError(f"{config} is damaged ({error}): choose another folder") from error
+            raise ValueError(f"{config} is not valid JSON ({error}): choose another folder") from error
         wanted = json.loads(json.dumps(identity))
+        fields, known = (value.get("training", {}).keys() for value in (present, wanted))
+        if fields != known:
+            raise ValueError(
+                f"{self.path} holds a run of another version of Astra, whose training has other fields "
+                f"({', '.join(sorted(fields ^ known))}): choose another folder"
+            )
         differences = list(_differences({name: present.get(name) for name in wanted}, wanted))
         if differences:
             more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise ValueError(
-                f"{self.folder} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
+                f"{self.path} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
                 f"same settings to continue that run"
             )
 

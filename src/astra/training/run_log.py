@@ -1,7 +1,8 @@
-"""What a run tells: a progress bar, metrics.jsonl, and one of three trackers.
+"""Output of a run: a progress bar, metrics.jsonl, and an optional experiment tracker.
 
 A line of metrics.jsonl is one JSON object: `update`, `minutes` (of training), and metrics named `train/loss`,
-`validation/loss`, `evaluation/...`. On resume the lines after the checkpoint are removed, as those updates come again.
+`validation/loss`, `evaluation/...`. When a run resumes, the lines after its checkpoint are removed, because these
+updates are repeated.
 """
 
 import json
@@ -19,30 +20,30 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from astra.storage.atomic import write_atomic
 from astra.training.budget import Budget
-
-Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
+from astra.training.config import Tracker
 
 
 def check_tracker(tracker: Tracker) -> None:
-    """Check that a tracker's package is installed.
+    """Check that the package of a tracker is installed.
 
     Raises:
-        ValueError: if it is not, with the command that installs it.
+        ValueError: if it is not installed.
     """
     if tracker != "none" and tracker not in {str(name) for name in get_available_trackers()}:
         raise ValueError(
-            f"tracker={tracker!r} is not installed: pip install '.[{tracker}]' in Astra's folder, or tracker='none'"
+            f"{tracker} is not installed: run pip install '.[{tracker}]' in Astra's folder, or use "
+            f"--training.tracker none"
         )
 
 
 class RunLog:
-    """Writes from the main process, and is silent in all others.
+    """Log of a run, written by the main process only.
 
     Args:
-        accelerator: made with `log_with` set to the tracker.
-        folder: the run's folder.
-        config: what the tracker shows as the run's configuration.
-        budget: of the run; its updates so far decide which lines of an earlier start are kept.
+        accelerator: accelerator with `log_with` set to the tracker.
+        folder: run folder.
+        config: configuration that the tracker shows.
+        budget: budget of the run; lines of metrics.jsonl after its current update are removed.
     """
 
     def __init__(self, accelerator: Accelerator, folder: Path, config: Mapping[str, Any], budget: Budget) -> None:
@@ -72,17 +73,17 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the progress bar away and finish the tracker."""
+        """Remove the progress bar and finish the tracker."""
         self._progress.stop()
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line above the progress bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def write(self, kind: Literal["train", "validation", "evaluation"], values: Mapping[str, float]) -> None:
-        """Record metrics of the present update."""
+        """Record metrics of the current update."""
         if not self.accelerator.is_main_process:
             return
         named = {f"{kind}/{name}": value for name, value in values.items()}
@@ -94,7 +95,7 @@ class RunLog:
             self._show(values["loss"], values["timesteps_per_second"])
         else:
             numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            self.say(f"update {self.budget.update}: {kind} {numbers}")
+            self.print(f"update {self.budget.update}: {kind} {numbers}")
 
     def _show(self, loss: float, speed: float) -> None:
         left = timedelta(seconds=round(self.budget.seconds_left))
@@ -102,7 +103,7 @@ class RunLog:
         self._progress.update(self._task, completed=self.budget.share(), summary=summary)
         if not self.console.is_terminal and time.monotonic() - self._printed > 10:
             self._printed = time.monotonic()
-            self.say(f"{summary}  ({self.budget.share():.0%})")
+            self.print(f"{summary}  ({self.budget.share():.0%})")
 
     def _drop_later_lines(self) -> None:
         if not self._metrics.exists():

@@ -1,12 +1,12 @@
-"""What one checkpoint holds: all that decides how a run goes on, bit for bit.
+"""Content of a checkpoint: everything that a run needs to continue bit for bit.
 
-    policy/                                 the averaged weights: what `load_policy` takes
-    training_state/weights.safetensors      the weights in training, less the frozen ones
-    training_state/contrastive.safetensors  the head of contrastive dynamics learning, where there is one
-    training_state/optimizer.safetensors    the optimizer's moments, by parameter: WEIGHT.exp_avg, ...
-    training_state/state.json               updates and seconds so far, the place in the data, the average's updates
+    policy/                                 policy with EMA weights, for `load_policy`
+    training_state/weights.safetensors      weights in training, without the frozen ones
+    training_state/contrastive.safetensors  head of contrastive dynamics learning, if there is one
+    training_state/optimizer.safetensors    optimizer moments by parameter: WEIGHT.exp_avg, ...
+    training_state/state.json               updates and seconds so far, position in the data, number of EMA updates
 
-The learning rate is a function of the budget, and chance of the seed and the update's number, so neither has a state.
+The learning rate depends on the budget only, and random draws on the seed and the update only, so neither is stored.
 """
 
 import json
@@ -19,29 +19,29 @@ from torch import Tensor
 
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
-from astra.policies.checkpoint import fill, load_tensors, save_policy, save_tensors
+from astra.policies.checkpoint import MODEL, fill, load_tensors, save_policy, save_tensors
 from astra.policies.policy import Policy
 from astra.training.budget import Budget
 from astra.training.ema import EMA
 
 CONTRASTIVE = "contrastive.safetensors"
-FORMAT = 1
-"""Raised whenever an older Astra could not read what is written."""
+FORMAT = 2
+"""Version of the format, raised with every incompatible change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """The parts of a training run that change with its updates."""
+    """Parts of a run that change with its updates."""
 
     policy: Policy[Any]
     ema: EMA[Policy[Any]]
     optimizer: torch.optim.Optimizer
-    order: BatchSampler
+    sampler: BatchSampler
     budget: Budget
     contrastive: ContrastiveDynamics | None = None
 
     def save(self, checkpoint: Path) -> None:
-        """Fill a new checkpoint's folder.
+        """Write a checkpoint into a new folder.
 
         Raises:
             ValueError: if a weight is NaN or infinite.
@@ -58,28 +58,28 @@ class RunState:
         state = {
             "format": FORMAT,
             "budget": {"update": self.budget.update, "seconds": self.budget.seconds},
-            "average_updates": self.ema.updates,
-            "order": self.order.state_dict(),
+            "ema_updates": self.ema.updates,
+            "sampler": self.sampler.state_dict(),
         }
         (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n")
 
     def load(self, checkpoint: Path) -> None:
-        """Take over everything from a checkpoint.
+        """Load a checkpoint into this state.
 
         Raises:
             FileNotFoundError: if a file is missing.
-            ValueError: if a file is damaged, or belongs to another run.
+            ValueError: if a file is damaged, or belongs to another run or version of Astra.
         """
         folder = checkpoint / "training_state"
         state = _read_state(folder / "state.json")
-        averages = load_tensors(checkpoint / "policy" / "model.safetensors")
+        averages = load_tensors(checkpoint / "policy" / MODEL)
         fill(self.ema.policy, averages, str(checkpoint / "policy"))
         fill(self.policy, averages | load_tensors(folder / "weights.safetensors"), str(folder))
         if self.contrastive is not None:
             fill(self.contrastive, load_tensors(folder / CONTRASTIVE), str(folder / CONTRASTIVE))
         _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer)
-        self.ema.updates = state["average_updates"]
-        self.order.load_state_dict(state["order"])
+        self.ema.updates = state["ema_updates"]
+        self.sampler.load_state_dict(state["sampler"])
         self.budget.update, self.budget.seconds = state["budget"]["update"], state["budget"]["seconds"]
 
 
@@ -89,9 +89,12 @@ def _read_state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}): resume from another checkpoint") from error
+        raise ValueError(f"{path} is not valid JSON ({error}; truncated?): resume from another checkpoint") from error
     if state.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {state.get('format')!r}, this Astra reads {FORMAT}: update Astra")
+        raise ValueError(
+            f"{path} has format {state.get('format')!r}, and this version of Astra reads {FORMAT}: use the version of "
+            f"Astra that wrote it, or train again"
+        )
     return state
 
 
@@ -106,7 +109,9 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> 
     for name, tensor in tensors.items():
         parameter, _, key = name.rpartition(".")
         if parameter not in indices:
-            raise ValueError(f"the optimizer's state of {parameter} fits no weight that is trained")
+            raise ValueError(
+                f"got optimizer moments of {parameter!r}, not a weight in training: resume the run that wrote them"
+            )
         state.setdefault(indices[parameter], {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

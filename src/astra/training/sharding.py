@@ -1,11 +1,11 @@
-"""A run whose weights, gradients, moments and average are cut over the processes, one slice each (FSDP).
+"""Run whose weights, gradients, moments and EMA are split over the processes (FSDP).
 
-Nothing else knows: before it is validated, measured or saved, the run's whole state is gathered into a plain
-`RunState`, so that checkpoints are the same files and can be resumed by any number of processes, sharded or not.
+Before validation, rollouts and checkpoints, the whole state is gathered into a plain `RunState`. Checkpoints are thus
+the same files as without sharding, and can be resumed by any number of processes, sharded or not.
 
-Deviation from the usual recipe: the policy is one unit, gathered whole for the length of an update's forward and
-backward pass, because a policy's blocks are also called piece by piece. Of the paper's policies the largest has 198M
-weights, which fit many times.
+Deviation from the usual use of FSDP: the policy is one unit, gathered whole for the forward and backward pass of an
+update, because parts of its blocks are also called on their own. The paper's largest policy has 198M weights, which
+fit many times.
 """
 
 import copy
@@ -26,14 +26,14 @@ from astra.training.run_state import RunState
 
 
 class ShardedRun:
-    """This process's slice of a run that begins where a plain state is.
+    """Slice of a run that one process trains.
 
     Args:
-        state: where the run is; gathered into by `gather`.
-        augmentation: of what behavior cloning sees.
+        state: whole state to start from; `gather` brings it up to date.
+        augmentation: augmentation of what behavior cloning sees; None: none.
 
     Raises:
-        ValueError: if there is one process only.
+        ValueError: if there is only one process.
     """
 
     objective: Objective
@@ -43,8 +43,8 @@ class ShardedRun:
     def __init__(self, state: RunState, augmentation: AugmentationConfig | None = None) -> None:
         if processes().num_processes == 1:
             raise ValueError(
-                "there is one process, so nothing to shard over: start several, as by `accelerate launch "
-                "--num_processes 2 -m astra train ... --shard`, or leave --shard out"
+                "--shard needs several processes, got one: start more, such as with `accelerate launch "
+                "--num_processes 2 -m astra train ... --shard`, or leave out --shard"
             )
         self.state = state
         device = next(state.policy.parameters()).device
@@ -56,14 +56,14 @@ class ShardedRun:
         fully_shard(self.ema.policy, mesh=mesh)
         plain = Objective(state.policy, state.contrastive)
         self.optimizer = _shard_optimizer(state.optimizer, plain, self.objective, mesh)
-        # Of the plain state only the average is computed with; the rest waits where memory is cheap.
+        # Of the plain state, only the EMA policy is used between two gathers; the rest goes to CPU memory.
         plain.to("cpu")
-        state.ema.policy.to(device)  # back again, what is frozen and shared with the policy
+        state.ema.policy.to(device)  # moves the frozen weights back, which it shares with the policy
         state.optimizer.load_state_dict(_on_cpu(state.optimizer))
 
     @torch.no_grad()
     def gather(self) -> None:
-        """Bring the plain state up to date, in every process; all must call it."""
+        """Bring the whole state up to date in every process; all processes must call it."""
         plain = Objective(self.state.policy, self.state.contrastive)
         _gather(self.objective.state_dict(), plain.state_dict())
         _gather(self.ema.policy.state_dict(), self.state.ema.policy.state_dict())
@@ -72,7 +72,7 @@ class ShardedRun:
 
 
 def _shard_optimizer(optimizer: Optimizer, plain: Objective, sharded: Objective, mesh: DeviceMesh) -> Optimizer:
-    """Make the same optimizer over sharded weights, with the moments that it has so far."""
+    """Return the same optimizer over sharded weights, with its moments so far."""
     names = {id(weight): name for name, weight in plain.named_parameters()}
     weights = dict(sharded.named_parameters())
     made = copy.deepcopy(optimizer)

@@ -131,14 +131,13 @@ def test_expert_demonstrations_also_succeed_from_the_centers_of_bins():
 @needs_vima_bench
 @pytest.mark.slow
 def test_demonstrations_of_two_processes_make_a_dataset(tmp_path: Path):
-    from astra.demonstrations.vima_bench import CollectVimaBenchConfig, collect_vima_bench
-
     from astra.datasets import LeRobotDataset
+    from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.vima_bench.suite import SUITE, VimaBenchOptions
 
     tasks = ("visual_manipulation", "sweep_without_exceeding")
-    folder = collect_vima_bench(
-        CollectVimaBenchConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2, actions="quaternion")
-    )
+    config = CollectConfig(episodes=4, output=tmp_path / "data", tasks=tasks, workers=2)
+    folder = collect(SUITE, config, VimaBenchOptions(actions="quaternion"))
     dataset = LeRobotDataset.open(folder)
     assert len(dataset) == 4
     assert dataset.spec.actions.bins == (50, 100, 50, 50, 50, 50) * 2

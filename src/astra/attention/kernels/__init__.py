@@ -1,1 +1,1 @@
-"""Kernels: several ways of computing the same attention over a batch."""
+"""Kernels: several ways to compute the same attention over a batch."""

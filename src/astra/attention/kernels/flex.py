@@ -1,7 +1,7 @@
-"""Attention on GPUs: PyTorch's FlexAttention, compiled, which skips the blocks that nobody may read.
+"""Attention on GPUs: PyTorch's FlexAttention, compiled, which skips blocks that are masked completely.
 
-Its block mask comes from the same boolean mask as every other kernel's, and its scores get the same additive mask. On
-a CPU it has no backward pass and its forward pass loses to the chunks, so there it is only tested.
+Its block mask comes from the same additive mask as every other kernel's. On a CPU it has no backward pass and its
+forward pass is slower than row blocks, so there it is only tested.
 """
 
 import warnings
@@ -14,18 +14,19 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from astra.attention.kernels.batch import RowBlockKernel, Rows, SharedPrompt
+from astra.attention.kernels.layout import Rows, SharedPrompt
+from astra.attention.kernels.row_blocks import RowBlockKernel
 from astra.attention.layers import by_head, keys_and_values
 
 
 @cache
 def compiled_flex_attention() -> Callable[..., Any]:
-    """Compile it once per process."""
+    """Return FlexAttention, compiled once per process."""
     return torch.compile(flex_attention)
 
 
 class FlexKernel(RowBlockKernel):
-    """All rows of a trajectory in one call, block by block."""
+    """FlexAttention over all rows of a trajectory in one call."""
 
     def __init__(
         self,
@@ -36,16 +37,16 @@ class FlexKernel(RowBlockKernel):
         heads: int,
         flex: Callable[..., Any] | None = None,
     ) -> None:
-        """Make the block masks once for all layers; `flex` is the compiled function by default."""
+        """Compute the block masks once for all layers; `flex` defaults to the compiled function."""
         super().__init__(rows, prompt, mask, (), heads=heads, dropout=0.0)
         self.flex = flex or compiled_flex_attention()
         self.blocks = [_block_mask(part) for part in (self.masks[0], self.query_masks[0])]
 
-    def read(self, q: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
-        """Attend with the block mask that belongs to the mask."""
+    def attend(self, q: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
+        """Compute attention with the block mask that belongs to the mask."""
         blocks = self.blocks[0] if mask is self.masks[0] else self.blocks[1]
         keys, values = keys_and_values(keys_values, self.heads)
-        # Lambdas, because FlexAttention counts arguments and the shape checks of tests wrap functions.
+        # Lambdas: FlexAttention counts arguments, and the shape checks of tests wrap named functions.
         whole = mask.expand(len(q), self.heads, -1, -1)
         add = lambda score, b, h, i, j: score + whole[b, h, i, j]  # noqa: E731
         try:
@@ -53,8 +54,8 @@ class FlexKernel(RowBlockKernel):
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # no compiler, or an unknown device
-            warnings.warn(f"FlexAttention does not run here, dense attention does: {error}", stacklevel=2)
-            return super().read(q, keys_values, mask)
+            warnings.warn(f"FlexAttention does not run here, dense attention is used instead: {error}", stacklevel=2)
+            return super().attend(q, keys_values, mask)
         return mixed.transpose(1, 2).flatten(2)
 
 

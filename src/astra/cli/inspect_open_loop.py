@@ -1,0 +1,76 @@
+"""`astra inspect open-loop`: compare a policy's first actions with the demonstrated ones."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+
+def open_loop(
+    checkpoint: tyro.conf.Positional[Path],
+    *,
+    dataset: Path | None = None,
+    episodes: int = 256,
+    within: float = 0.05,
+    format: Literal["text", "json"] = "text",
+) -> None:
+    """Print the open-loop error of a policy: its first actions against those of held-out demonstrations.
+
+    Args:
+        checkpoint: run folder or checkpoint. The run knows which episodes it held out.
+        dataset: folder of the demonstrations. None: the folder that the run was trained on.
+        episodes: largest number of held-out episodes.
+        within: largest error that counts as near, as a fraction of a dimension's range.
+        format: text, or json.
+
+    Raises:
+        FileNotFoundError: if the demonstrations are missing.
+        ValueError: if the demonstrations are not those of the run, none was held out, or a number is not possible.
+    """
+    import torch
+
+    from astra.analysis.open_loop import first_choices
+    from astra.analysis.split import open_for, split_of
+    from astra.policies.checkpoint import load_policy
+
+    torch.set_num_threads(1)
+    if episodes < 1:
+        raise ValueError(f"--episodes must be at least 1, got {episodes}")
+    policy = load_policy(checkpoint)
+    split = split_of(checkpoint)
+    opened = open_for(policy, dataset or split.dataset)
+    used = split.held_out(opened)[:episodes]
+    made = first_choices(policy, opened, used, within)
+    if format == "json":
+        rows = [
+            {"name": each.name, "error": each.error, "near": [each.near.value, each.near.low, each.near.high]}
+            for each in made.dimensions
+        ]
+        near = [made.all_near.value, made.all_near.low, made.all_near.high]
+        print(
+            json.dumps(
+                {
+                    "episodes": len(used),
+                    "dimensions": rows,
+                    "all": near,
+                    "teacher_forced_accuracy": made.teacher_forced_accuracy,
+                },
+                indent=2,
+            )
+        )
+        return
+    table = Table("dimension", "mean error", f"within {100 * within:g} % of its range", box=SIMPLE_HEAD)
+    for each in made.dimensions:
+        table.add_row(each.name, f"{each.error:.4g}", str(each.near))
+    table.add_row("all dimensions", "", str(made.all_near))
+    Console().print(table)
+    print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
+    if made.teacher_forced_accuracy is not None:
+        print(
+            f"Teacher-forced accuracy: {made.teacher_forced_accuracy:.2f} of all dimensions are in the right bin, when "
+            "a policy that predicts dimensions one after another is given the demonstrated earlier ones."
+        )

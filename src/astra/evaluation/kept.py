@@ -1,0 +1,65 @@
+"""An evaluation as `results/` keeps it: aggregates as text, lists per episode compressed.
+
+eval_info.json      everything but the lists per episode, one line for each field and item
+episodes.json.gz    those lists: `episodes`, `seeds`, and the `metrics` of each entry of `per_task`
+"""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astra.evaluation.eval_info import FILE_NAME
+
+EPISODES = "episodes.json.gz"
+LISTS = ("episodes", "seeds")
+POINTER = "lists_per_episode"
+"""Field of `eval_info.json` that names the compressed file."""
+
+
+def write_kept(info: Mapping[str, Any], folder: Path) -> None:
+    """Write an evaluation into a folder, in two files; equal evaluations give equal bytes."""
+    lists: dict[str, Any] = {name: info[name] for name in LISTS if name in info}
+    tasks = info.get("per_task", [])
+    if any("metrics" in task for task in tasks):
+        lists["metrics"] = [task["metrics"] for task in tasks]
+    rest = {name: value for name, value in info.items() if name not in LISTS}
+    if "per_task" in info:
+        rest["per_task"] = [{name: value for name, value in task.items() if name != "metrics"} for task in tasks]
+    if lists:
+        rest[POINTER] = EPISODES
+        text = json.dumps(lists, separators=(",", ":"), allow_nan=False)
+        (folder / EPISODES).write_bytes(gzip.compress(text.encode(), mtime=0))
+    (folder / FILE_NAME).write_text(_one_line_each(rest))
+
+
+def read_kept(folder: Path) -> dict[str, Any]:
+    """Read an evaluation from its folder, with the lists per episode if they were kept.
+
+    Raises:
+        OSError: if a file is missing, or the compressed one is damaged.
+        ValueError: if a file is not valid JSON.
+        KeyError: if a list is missing.
+    """
+    info = json.loads((folder / FILE_NAME).read_text())
+    if POINTER not in info:
+        return info
+    lists = json.loads(gzip.decompress((folder / info.pop(POINTER)).read_bytes()))
+    if "metrics" in lists:
+        metrics = lists.pop("metrics")
+        info["per_task"] = [task | {"metrics": each} for task, each in zip(info["per_task"], metrics, strict=True)]
+    return info | lists
+
+
+def _one_line_each(info: Mapping[str, Any]) -> str:
+    fields = [f"{json.dumps(name)}: {_lines(value)}" for name, value in info.items()]
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(json.dumps(item) for item in value) + "\n]"
+    if isinstance(value, Mapping) and value and all(isinstance(item, Mapping) for item in value.values()):
+        return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()) + "\n}"
+    return json.dumps(value)

@@ -1,0 +1,80 @@
+"""Evaluations of the finished runs of a row, read from results/."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.kept import read_kept
+from astra.paper.table import Column
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResults:
+    """Episodes of the finished runs of one row."""
+
+    folder: Path
+    """Folder that holds one folder per training seed."""
+    episodes: Mapping[int, Sequence[Mapping[str, Any]]]
+    """Result of every evaluation episode, by training seed."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds of the finished runs."""
+        return tuple(self.episodes)
+
+    def values(self, column: Column, seeds: Sequence[int]) -> Float[np.ndarray, "K E"]:
+        """Return the numbers of a column in percent, one line per seed; no episodes: the suite lacks the group."""
+        lines = [[100 * _number(episode, column) for episode in self._of(column, seed)] for seed in seeds]
+        return np.array(lines, np.float64).reshape(len(seeds), -1)
+
+    def tasks(self, column: Column) -> list[str]:
+        """Return the task of each episode of a column."""
+        return [episode["task"] for episode in self._of(column, self.seeds[0])]
+
+    def _of(self, column: Column, seed: int) -> list[Mapping[str, Any]]:
+        return [each for each in self.episodes[seed] if not column.group or each.get("group") == column.group]
+
+
+def read_row(folder: Path) -> RowResults | None:
+    """Read the finished runs of a row; None: there are none.
+
+    Raises:
+        ValueError: if a file is damaged.
+    """
+    episodes = {}
+    for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            episodes[int(run.name)] = read_kept(run)["episodes"]
+        except (OSError, EOFError, KeyError, ValueError) as error:
+            raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
+    return RowResults(folder=folder, episodes=episodes) if episodes else None
+
+
+def check_same_episodes(rows: Mapping[str, RowResults]) -> None:
+    """Check that all runs of all rows were evaluated on the same episodes, as paired differences need.
+
+    Raises:
+        ValueError: if two runs were not; it names them.
+    """
+    first: tuple[str, list[tuple[Any, ...]]] | None = None
+    for row in rows.values():
+        for seed, episodes in row.episodes.items():
+            played = [(each.get("group"), each["task"], each["seed"]) for each in episodes]
+            if first is None:
+                first = str(row.folder / str(seed)), played
+            elif played != first[1]:
+                raise ValueError(
+                    f"{row.folder / str(seed)} was evaluated on other episodes than {first[0]}: remove one of the two "
+                    f"folders and run it again"
+                )
+
+
+def _number(episode: Mapping[str, Any], column: Column) -> float:
+    if column.score == "success":
+        return float(episode["success"])
+    return float(episode["scores"][column.score])

@@ -1,0 +1,92 @@
+"""Configuration of training."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from astra.augmentation.pictures import AugmentationConfig
+from astra.contrastive_dynamics.objective import ContrastiveConfig
+
+Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Configuration of training."""
+
+    updates: int = 20_000
+    """Number of updates of the run."""
+    max_minutes: float | None = None
+    """Minutes of training after which the run ends early; the learning rate then follows the time. None: no limit.
+    Resuming is exact bit for bit only without a limit."""
+    batch_size: int = 256
+    """Trajectories per update, over all processes and micro-batches."""
+    timesteps: int = 20
+    """Length of the training windows in timesteps, T."""
+    gradient_accumulation_steps: int = 1
+    """Micro-batches per update and process. They group windows of similar length, which saves memory and padding. The
+    loss of behavior cloning stays the same; contrastive negatives come from one micro-batch only."""
+    learning_rate: float = 1e-3
+    """Peak learning rate. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
+    warmup: float = 0.03
+    """Fraction of the run with linear warm-up; then the learning rate falls to 0 along a cosine."""
+    weight_decay: float = 0.1
+    """Weight decay of weight matrices; biases, norms, embeddings and queries have none. Source: section 4.1."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay rates of AdamW's first and second moments."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema_max_decay: float = 0.9999
+    """Maximum EMA decay. EMA weights are validated and saved; 0 disables EMA."""
+    ema_power: float = 0.75
+    """Exponent by which the EMA decay grows with the updates. Source: Diffusion Policy."""
+    state_noise: float = 0.0
+    """Standard deviation of noise added to state vectors in training, as a fraction of that of the data."""
+    shuffle_objects: bool = False
+    """Whether objects are listed in a random order, for datasets whose order of objects gives away their roles."""
+    augmentation: AugmentationConfig | None = None
+    """Augmentation of the frames and objects that behavior cloning sees. None: none. That of contrastive positives is
+    part of `contrastive`. Source: the paper augments for contrastive dynamics learning only."""
+    contrastive: ContrastiveConfig | None = None
+    """Contrastive dynamics learning beside behavior cloning. None: none. Source: section 3.3."""
+    init_from: str | None = None
+    """Run or policy folder with the initial weights. None: random weights."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of activations; auto: bfloat16 if the GPU supports it, else float32."""
+    threads: int | None = None
+    """Number of CPU threads. None: PyTorch's default."""
+    seed: int = 0
+    """Seed of weights, data order and dropout."""
+    log_every: int = 50
+    """Updates between records of the training loss."""
+    validation_every: int = 500
+    """Updates between validations."""
+    validation_windows: int = 1024
+    """Largest number of held-out windows in a validation."""
+    evaluate_every: int | None = None
+    """Updates between rollouts in the simulator. None: no rollouts during training."""
+    checkpoint_every: int = 500
+    """Updates between checkpoints."""
+    keep_checkpoints: int = 2
+    """Number of newest checkpoints that are kept."""
+    tracker: Tracker = "none"
+    """Experiment tracker that gets the metrics too, besides metrics.jsonl."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: if a value is out of range; the message names the field.
+        """
+        counts = ("updates", "batch_size", "timesteps", "gradient_accumulation_steps", "threads", "log_every")
+        counts += ("validation_every", "validation_windows", "evaluate_every", "checkpoint_every", "keep_checkpoints")
+        for name in counts:
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"training.{name} must be at least 1, got {value}")
+        for name in ("warmup", "ema_max_decay"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise ValueError(f"training.{name} must be at least 0 and below 1, got {value}")
+        if self.state_noise < 0:
+            raise ValueError(f"training.state_noise must be at least 0, got {self.state_noise}")
+        for name in ("learning_rate", "gradient_clip", "max_minutes"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise ValueError(f"training.{name} must be above 0, got {value}")

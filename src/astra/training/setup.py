@@ -1,0 +1,185 @@
+"""Set-up of a run: what is trained, where an earlier start ended, and how several processes share the work."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from torch import nn
+
+from astra.contrastive_dynamics.enough_episodes import check_episodes
+from astra.contrastive_dynamics.objective import ContrastiveDynamics
+from astra.datasets.batches import BatchSampler
+from astra.datasets.windows import Windows
+from astra.parallel.processes import in_main
+from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
+from astra.policies.policy import Policy, PolicyConfig
+from astra.training.allocator import keep_freed_memory
+from astra.training.budget import Budget
+from astra.training.config import TrainingConfig
+from astra.training.ema import EMA
+from astra.training.objective import Objective
+from astra.training.optimizer import build_optimizer
+from astra.training.run_folder import RunFolder
+from astra.training.run_state import RunState
+from astra.training.sharding import ShardedRun
+from astra.trajectory import Statistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """What this process updates: a copy of the whole run, or its slice of a sharded run."""
+
+    policy: Policy[Any]
+    objective: nn.Module
+    """Objective of the policy, wrapped by accelerate."""
+    optimizer: torch.optim.Optimizer
+    ema: EMA[Policy[Any]]
+    gather: Callable[[], None]
+    """Bring the run's `RunState` up to date; every process must call it."""
+
+
+def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
+    """Build the accelerator, and set threads and memory allocation of this process.
+
+    Raises:
+        ValueError: if the launcher asks for accelerate's own FSDP.
+    """
+    keep_freed_memory()
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError("accelerate's own FSDP is not supported: launch without --use_fsdp, and train with --shard")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if mixed else "no",
+        log_with=None if config.tracker == "none" else config.tracker,
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+        project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),
+    )
+
+
+def build_state(
+    policy_config: PolicyConfig,
+    config: TrainingConfig,
+    windows: Windows,
+    statistics: Statistics,
+    accelerator: Accelerator,
+) -> RunState:
+    """Build everything that a run trains and counts, as it is before the first update.
+
+    Raises:
+        ValueError: if the batch cannot be split over processes and micro-batches, or has too few episodes to contrast.
+    """
+    set_seed(config.seed)
+    policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
+    ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
+    contrastive = None
+    if config.contrastive is not None:
+        contrastive = ContrastiveDynamics(config.contrastive, policy).to(accelerator.device)
+    optimizer = build_optimizer(
+        policy,
+        contrastive,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        betas=config.betas,
+    )
+    sampler = BatchSampler(
+        len(windows),
+        _batch_size_per_process(config, accelerator, windows),
+        seed=config.seed,
+        rank=accelerator.process_index,
+        num_processes=accelerator.num_processes,
+    )
+    budget = Budget(updates=config.updates, max_minutes=config.max_minutes)
+    return RunState(
+        policy=policy, ema=ema, optimizer=optimizer, sampler=sampler, budget=budget, contrastive=contrastive
+    )
+
+
+def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str | None) -> None:
+    """Load the newest checkpoint of a run, or the initial weights of a run that has none.
+
+    Raises:
+        ValueError: if the run is unfinished and `resume` is not set, or a checkpoint does not fit.
+    """
+    newest = in_main(folder.newest_checkpoint)
+    if newest is not None:
+        state.load(newest)
+        if not resume and not state.budget.finished:
+            raise ValueError(
+                f"{folder.path} holds this run, unfinished after {state.budget.update} updates: continue it with "
+                f"--resume, or choose another folder"
+            )
+    elif init_from is not None:
+        source = policy_folder(Path(init_from))
+        weights = load_tensors(source / MODEL)
+        for policy in (state.policy, state.ema.policy):
+            fill(policy, weights, str(source))
+
+
+def build_learner(
+    state: RunState, config: TrainingConfig, windows: Windows, accelerator: Accelerator, *, shard: bool
+) -> Learner:
+    """Wrap the objective and the optimizer for one or several processes.
+
+    Raises:
+        ValueError: if the run is to be sharded over a single process.
+    """
+    if shard:
+        sharded = ShardedRun(state, config.augmentation)
+        return Learner(
+            policy=sharded.objective.policy,
+            objective=sharded.objective,
+            optimizer=accelerator.prepare(sharded.optimizer),
+            ema=sharded.ema,
+            gather=sharded.gather,
+        )
+    plain = Objective(state.policy, state.contrastive, config.augmentation)
+    if accelerator.num_processes > 1:
+        assert accelerator.ddp_handler is not None
+        accelerator.ddp_handler.find_unused_parameters = _has_unused_parameters(plain.eval(), windows, config)
+    objective, optimizer = accelerator.prepare(plain.train(), state.optimizer)
+    return Learner(
+        policy=state.policy, objective=objective, optimizer=optimizer, ema=state.ema, gather=_nothing_to_gather
+    )
+
+
+def _nothing_to_gather() -> None:
+    pass
+
+
+def _has_unused_parameters(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
+    """Whether a weight gets no gradient, such as the action tokenizer's with windows of one timestep."""
+    if config.contrastive is not None and config.contrastive.contrastive_only:
+        return True
+    device = next(objective.parameters()).device
+    few = 1 if config.contrastive is None else min(8, len(windows))
+    batch = windows.batch(np.linspace(0, len(windows) - 1, few).astype(np.int64))
+    contrast = None if config.contrastive is None else config.contrastive.draw(batch).to(device)
+    objective(batch.to(device), contrast).loss.backward()
+    weights = [weight for weight in objective.parameters() if weight.requires_grad]
+    unused = any(weight.grad is None for weight in weights)
+    for weight in weights:
+        weight.grad = None
+    return unused
+
+
+def _batch_size_per_process(config: TrainingConfig, accelerator: Accelerator, windows: Windows) -> int:
+    processes, parts = accelerator.num_processes, config.gradient_accumulation_steps
+    share, rest = divmod(config.batch_size, processes)
+    if config.contrastive is not None:
+        check_episodes(windows.per_episode, size=share // parts, count=config.updates * parts * processes)
+    if rest or share < parts:
+        raise ValueError(
+            f"training.batch_size={config.batch_size} cannot be split over {processes} processes with {parts} "
+            f"micro-batches each: choose a multiple of {processes}, and at least {processes * parts}"
+        )
+    return share

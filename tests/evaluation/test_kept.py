@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def an_evaluation() -> dict[str, Any]:
+    return {
+        "per_task": [
+            {"task_group": "L1", "task": "push", "metrics": {"successes": [True, False]}, "intervals": {"low": 0.1}},
+            {"task_group": "L1", "task": "turn", "metrics": {"successes": [False]}, "intervals": {"low": 0.0}},
+        ],
+        "overall": {"n_episodes": 3},
+        "agent": "policy",
+        "seeds": [5, 6, 5],
+        "episodes": [{"seed": 5, "success": True}, {"seed": 6, "success": False}, {"seed": 5, "success": False}],
+    }
+
+
+def test_an_evaluation_comes_back_whole_and_its_text_holds_no_list_per_episode(tmp_path: Path) -> None:
+    from astra.evaluation.kept import read_kept, write_kept
+
+    write_kept(an_evaluation(), tmp_path)
+    assert read_kept(tmp_path) == an_evaluation()
+    text = json.loads((tmp_path / "eval_info.json").read_text())
+    assert text.keys() == {"per_task", "overall", "agent", "lists_per_episode"}
+    assert all("metrics" not in task and "intervals" in task for task in text["per_task"])
+
+
+def test_the_same_evaluation_is_written_as_the_same_bytes(tmp_path: Path) -> None:
+    from astra.evaluation.kept import EPISODES, write_kept
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_kept(an_evaluation(), tmp_path / name)
+    assert (tmp_path / "one" / EPISODES).read_bytes() == (tmp_path / "two" / EPISODES).read_bytes()
+
+
+def test_an_evaluation_in_one_file_is_read_too(tmp_path: Path) -> None:
+    from astra.evaluation.kept import read_kept
+
+    (tmp_path / "eval_info.json").write_text(json.dumps(an_evaluation()))
+    assert read_kept(tmp_path) == an_evaluation()
+
+
+def test_a_lost_file_of_episodes_is_an_error(tmp_path: Path) -> None:
+    from astra.evaluation.kept import EPISODES, read_kept, write_kept
+
+    write_kept(an_evaluation(), tmp_path)
+    (tmp_path / EPISODES).unlink()
+    with pytest.raises(FileNotFoundError, match=EPISODES):
+        read_kept(tmp_path)

@@ -1,0 +1,107 @@
+"""Every file under results/ is read with today's code."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+READ = {
+    *("config.json", "metrics.jsonl", "eval_info.json", "episodes.json.gz"),
+    *("table.md", "table.csv", "table.png", "training.png", "held-out.png", "controls.json"),
+}
+TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
+
+
+@pytest.fixture
+def results(repository: Path) -> Path:
+    return repository / "results"
+
+
+def test_there_is_no_kind_of_file_that_these_tests_do_not_read(results: Path) -> None:
+    names = {path.name for path in results.rglob("*") if path.is_file()}
+    assert names == READ
+
+
+def test_every_configuration_fits_todays_dataclasses(results: Path) -> None:
+    from astra.policies import POLICIES
+    from astra.storage.config_json import from_json
+    from astra.suites.config import EvaluationConfig
+    from astra.training.train import TrainingConfig
+    from astra.trajectory import TrajectorySpec
+
+    kinds = {config.__name__: config for config in POLICIES.values()}
+    paths = sorted(results.rglob("config.json"))
+    assert len(paths) >= 75
+    for path in paths:
+        config = json.loads(path.read_text())
+        if isinstance(config["spec"]["instructions"], int):  # the keeper leaves the number of the instructions
+            config["spec"]["instructions"] = []
+        where = str(path)
+        from_json(kinds[config["policy"]["kind"]], config["policy"], where)
+        from_json(TrainingConfig, config["training"], where)
+        from_json(TrajectorySpec, config["spec"], where)
+        if "evaluation" in config:
+            from_json(EvaluationConfig, config["evaluation"], where)
+
+
+def test_every_evaluation_has_aggregates_that_its_episodes_confirm(results: Path) -> None:
+    from astra.evaluation.eval_info import read_summary
+    from astra.evaluation.kept import read_kept
+
+    agents = set()
+    paths = sorted(results.rglob("eval_info.json"))
+    assert len(paths) >= 98
+    for path in paths:
+        info = read_kept(path.parent)
+        agents.add(info["agent"])
+        summary = read_summary(info)
+        assert summary.success.low <= summary.success.value <= summary.success.high, path
+        if "episodes" in info:
+            won = [episode["success"] for episode in info["episodes"]]
+            assert len(won) == summary.episodes, path
+            assert sum(won) / len(won) == pytest.approx(summary.success.value), path
+    assert agents == {"policy", "no-op", "expert", "swapped", "shuffled", "blank"}
+    compressed = {path.parent for path in results.rglob("episodes.json.gz")}
+    assert compressed <= {path.parent for path in paths}
+
+
+def test_every_training_has_a_loss_to_draw(results: Path) -> None:
+    from astra.evaluation.pictures.plots import read_metrics
+
+    paths = sorted(results.rglob("metrics.jsonl"))
+    assert len(paths) >= 70
+    for path in paths:
+        assert read_metrics(path)["loss"]["train"], path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["table6-cpu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table1-cpu", *TABLE4))],
+)
+def test_every_table_is_what_its_runs_say(name: str, results: Path) -> None:
+    from astra.cli.comparison import command_of
+    from astra.paper import TABLES
+    from astra.paper.rendering import as_csv, markdown
+    from astra.paper.report import make_report
+
+    folder = results / name
+    report = make_report(TABLES[name.partition("-")[0]](), "cpu", folder)
+    assert as_csv(report) == (folder / "table.csv").read_text()
+    command = command_of(report, "time" if name.endswith("time") else "updates")
+    assert markdown(report, command) == (folder / "table.md").read_text()
+
+
+def test_every_table_is_checked(results: Path) -> None:
+    assert {path.parent.name for path in results.rglob("table.csv")} == {"table1-cpu", *TABLE4, "table6-cpu"}
+
+
+def test_every_picture_opens(results: Path) -> None:
+    for path in results.rglob("*.png"):
+        with Image.open(path) as picture:
+            picture.verify()
+
+
+def test_the_tabletops_controls_count_no_more_successes_than_episodes(results: Path) -> None:
+    for row in json.loads((results / "tabletop" / "controls.json").read_text()):
+        assert all(0 <= number <= row["episodes"] for number in row["successes"].values())
