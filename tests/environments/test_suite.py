@@ -89,7 +89,7 @@ def test_push_t_chooses_the_observation_of_the_policy(kind: str) -> None:
     assert PUSHT.spec(options).images == spec.images
 
 
-def test_push_t_chooses_the_goals_of_the_policys_instructions() -> None:
+def test_push_t_chooses_the_goals_that_a_policy_was_trained_on() -> None:
     spec = TrajectorySpec(
         states={"observation.state": 2, "observation.environment_state": 16},
         actions=ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(512.0, 512.0)),
