@@ -45,7 +45,7 @@ class RunFolder:
         """
         config = self.path / "config.json"
         if config.exists():
-            if (newest := self.newest()) is not None:
+            if (newest := self.newest_checkpoint()) is not None:
                 check_format(newest / "policy" / "config.json")
             self._check_identity(config, identity)
         else:
