@@ -95,7 +95,7 @@ def test_the_open_loop_error_needs_a_run_that_knows_its_held_out_episodes(
 
     alone = shutil.copytree(run_folder / "checkpoints" / "last" / "policy", tmp_path / "policy")
     assert main(["inspect", "open-loop", str(alone)]) == 2
-    assert "lies in no run" in capsys.readouterr().err
+    assert "is a policy without its run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_every_parameter_learns(policy: "Astra", spec: "TrajectorySpec") -> None
 
 def test_a_missing_view_and_missing_pictures_are_named(policy: "Astra", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec)
-    with pytest.raises(ValueError, match=r"no objects of the view 'front'.*reads top, front"):
+    with pytest.raises(ValueError, match=r"objects of the view 'front' are missing.*expects top, front"):
         policy.loss(replace(trajectory, objects={"top": trajectory.objects["top"]}))
     with pytest.raises(ValueError, match=r"placeholder \{dragged\}.*no picture"):
         policy.loss(replace(trajectory, pictures=None))

@@ -1,4 +1,4 @@
-"""What acting with a cache assumes of `may_attend`, checked once per timestep and shape.
+"""Checks of what acting with a cache assumes about `may_attend`, once per timestep and shape.
 
 A cache keeps the keys and values of tokens that were computed before. This is exact if
 

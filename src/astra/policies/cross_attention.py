@@ -1,4 +1,4 @@
-"""What the policies with cross-attention to the prompt share: VIMA and Flamingo.
+"""Shared parts of the policies with cross-attention to the prompt: VIMA and Flamingo.
 
     prompt    p1 p2 p3 ---------------------+
                                             v in every layer

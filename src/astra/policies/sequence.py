@@ -1,4 +1,4 @@
-"""What all policies over one token sequence share: prompt, states and actions in one transformer.
+"""Shared parts of policies over one token sequence: prompt, states and actions in one transformer.
 
     p1 p2 p3 | s1 s2 | a1 a2 a3 | s1 s2 | a1 a2 a3 | ...
                t = 1              t = 2

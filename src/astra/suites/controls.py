@@ -46,7 +46,7 @@ def prompts_of(build: Callable[[], Environment], cases: Sequence[Case]) -> list[
 
 
 def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], episodes: int) -> list[Case]:
-    """Tell the agent in each case the instruction of the task's next goal.
+    """Return the cases with the instruction of the task's next goal.
 
     Args:
         cases: The given number of episodes of each task.
@@ -70,7 +70,7 @@ def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], episodes:
 
 
 def shuffled(cases: Sequence[Case], prompts: Sequence[Prompt], tasks: Sequence[str]) -> list[Case]:
-    """Give each case the prompt of the next episode of its task and level that has another prompt.
+    """Return the cases, each with the prompt of the next episode of its task and level that has another prompt.
 
     Args:
         cases: Episodes.
@@ -98,7 +98,7 @@ def shuffled(cases: Sequence[Case], prompts: Sequence[Prompt], tasks: Sequence[s
 
 
 def blank(cases: Sequence[Case], prompts: Sequence[Prompt]) -> list[Case]:
-    """Give each case its own words with blank pictures, which show the number of objects only."""
+    """Return the cases with blank pictures in their prompts, which show the number of objects only."""
     return [replace(case, pictures=_blank(prompt.pictures)) for case, prompt in zip(cases, prompts, strict=True)]
 
 

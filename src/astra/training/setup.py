@@ -33,7 +33,7 @@ from astra.trajectory import Statistics
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """What this process updates: a copy of the whole run, or its slice of a sharded run."""
+    """Weights that this process updates: a copy of the whole run, or its slice of a sharded run."""
 
     policy: Policy[Any]
     objective: nn.Module
