@@ -49,7 +49,8 @@ class TrainingConfig:
     contrastive: ContrastiveConfig | None = None
     """Contrastive dynamics learning in addition to behavior cloning. None: none. Source: section 3.3."""
     init_from: str | None = None
-    """Run or policy folder with the initial weights. None: random weights."""
+    """Run or policy folder with the initial weights, matched by the names of cameras, state vectors, action dimensions
+    and words; what is new keeps random weights. None: random weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 if the GPU supports it, else float32."""
     threads: int | None = None

@@ -17,12 +17,13 @@ from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
 from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
-from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
+from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
 from astra.training.ema import EMA
+from astra.training.init_from import initialize_from
 from astra.training.objective import Objective
 from astra.training.optimizer import build_optimizer
 from astra.training.run_folder import RunFolder
@@ -104,8 +105,8 @@ def build_state(
     )
 
 
-def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str | None) -> None:
-    """Load the newest checkpoint of a run, or the initial weights of a run that has none.
+def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str | None) -> str:
+    """Load the newest checkpoint of a run, or the initial weights of a run that has none. Return a message.
 
     Raises:
         ValueError: if the run is unfinished and `resume` is not set, or a checkpoint does not fit.
@@ -119,10 +120,10 @@ def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str 
                 f"--resume, or choose another folder"
             )
     elif init_from is not None:
-        source = policy_folder(Path(init_from))
-        weights = load_tensors(source / MODEL)
-        for policy in (state.policy, state.ema.policy):
-            fill(policy, weights, str(source))
+        told = initialize_from(state.policy, init_from)
+        fill(state.ema.policy, state.policy.state_dict(), init_from)
+        return told
+    return ""
 
 
 def build_learner(

@@ -83,7 +83,8 @@ def train(
     folder = RunFolder(run_folder, keep=config.keep_checkpoints)
     identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
     in_main(lambda: folder.prepare(identity, description or {}))
-    restore(state, folder, resume=resume, init_from=config.init_from)
+    if told := restore(state, folder, resume=resume, init_from=config.init_from):
+        accelerator.print(told)
     if budget.finished:
         accelerator.print(f"{run_folder} holds this run, finished after {budget.update} updates")
         return _newest_policy(folder)
