@@ -15,6 +15,7 @@ from astra.contrastive_dynamics.info_nce import info_nce
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
+from astra.policies.action_chunks import relative_to
 from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
@@ -195,7 +196,8 @@ class ContrastiveDynamics(nn.Module):
         T = trajectory.num_timesteps
         before, after = trajectory.actions[:, :T], perturbed[:, :T]
         if (reference := encoder.reference(trajectory)) is not None:
-            before, after = before - reference, after - reference
+            spec = encoder.spec.actions
+            before, after = relative_to(reference, before, spec), relative_to(reference, after, spec)
         counted = (trajectory.valid & trajectory.action_valid[:, :T])[..., None] & (self.perturb.deviation > 0)
         changed = (encoder.actions.bins(before) != encoder.actions.bins(after)) & counted
         return {"bins_changed": changed.sum() / counted.sum().clamp(min=1)}

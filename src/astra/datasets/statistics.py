@@ -42,13 +42,20 @@ def compute_statistics(
 
 
 def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], chunk_size: int) -> np.ndarray:
-    """Gather the next `chunk_size` actions of every timestep, minus a state vector of that timestep."""
+    """Gather the next `chunk_size` actions of every timestep, minus a state vector of that timestep.
+
+    Differences of periodic dimensions are the shorter way around.
+    """
     differences = []
     for episode in episodes:
         rows = slice(dataset.starts[episode], dataset.ends[episode])
         states, actions = dataset.columns[column][rows], dataset.columns[ACTION][rows]
         differences += [actions[step:] - states[: len(actions) - step] for step in range(min(chunk_size, len(actions)))]
-    return np.concatenate(differences)
+    values, spec = np.concatenate(differences), dataset.spec.actions
+    for dimension in np.flatnonzero(spec.periodic):
+        turn = spec.high[dimension] - spec.low[dimension]
+        values[:, dimension] -= turn * np.round(values[:, dimension] / turn)
+    return values
 
 
 def _vector_statistics(values: np.ndarray) -> VectorStatistics:

@@ -31,9 +31,26 @@ def reference_of(
     return vector.masked_fill(torch.tensor(actions.binary, device=vector.device), 0.0)
 
 
+def relative_to(
+    reference: Float[Tensor, "... N"], actions: Float[Tensor, "... N"], spec: ActionSpec
+) -> Float[Tensor, "... N"]:
+    """Return actions minus their reference state; in periodic dimensions, the shorter way around."""
+    difference = actions - reference
+    if not any(spec.periodic):
+        return difference
+    turn = difference.new_tensor(spec.high) - difference.new_tensor(spec.low)
+    wrapped = difference - turn * torch.round(difference / turn)
+    return torch.where(torch.tensor(spec.periodic, device=difference.device), wrapped, difference)
+
+
 def within_bounds(actions: Float[Tensor, "*batch N"], spec: ActionSpec) -> Float[Tensor, "*batch N"]:
-    """Clamp absolute actions to the bounds of the data."""
-    return actions.clamp(actions.new_tensor(spec.low), actions.new_tensor(spec.high))
+    """Bring absolute actions into the bounds of the data: periodic dimensions wrap around, the others are clamped."""
+    low, high = actions.new_tensor(spec.low), actions.new_tensor(spec.high)
+    if not any(spec.periodic):
+        return actions.clamp(low, high)
+    clamped = actions.clamp(low, high)
+    around = torch.where(clamped == actions, actions, low + torch.remainder(actions - low, high - low))
+    return torch.where(torch.tensor(spec.periodic, device=actions.device), around, clamped)
 
 
 @dataclass
@@ -56,11 +73,14 @@ class ActionChunks:
             reference=torch.zeros(B, N, device=device),
         )
 
-    def executed_action(self, observation: Observation, reference: Float[Tensor, "B N"] | None) -> Float[Tensor, "B N"]:
+    def executed_action(
+        self, observation: Observation, reference: Float[Tensor, "B N"] | None, spec: ActionSpec
+    ) -> Float[Tensor, "B N"]:
         """Return the executed action relative to its own reference state, and store the reference state of the next."""
-        executed = observation.previous_action - self.reference
-        if reference is not None:
-            self.reference = reference
+        if reference is None:
+            return observation.previous_action
+        executed = relative_to(self.reference, observation.previous_action, spec)
+        self.reference = reference
         return executed
 
     def needs_new(self, timestep: Int[Tensor, " B"], n_action_steps: int) -> Bool[Tensor, " B"]:

@@ -23,7 +23,7 @@ from astra.attention.initialization import init_std
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind
 from astra.objects import PromptPictures
-from astra.policies.action_chunks import ActionChunks
+from astra.policies.action_chunks import ActionChunks, relative_to
 from astra.policies.action_heads import behavior_cloning
 from astra.policies.policy import AttentionMaps, Losses
 from astra.policies.readout import act_by_dimension, outputs_before_dimensions
@@ -105,7 +105,7 @@ class Astra(SequencePolicy[AstraState]):
             predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
         targets = trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
         if (reference := self.reference(trajectory)) is not None:
-            targets = targets - reference[:, :, None]
+            targets = relative_to(reference[:, :, None], targets, self.spec.actions)
         valid = trajectory.action_valid.unfold(1, C, 1)[:, :T, steps] & trajectory.valid[:, :, None]
         return behavior_cloning(self.head, predicted, targets, valid)
 
@@ -147,7 +147,7 @@ class Astra(SequencePolicy[AstraState]):
     def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
         """Return the next action of the chunk; predict a new chunk where the old one has been executed."""
         if self.queries is None:
-            executed = state.chunks.executed_action(observation, self.reference(observation))
+            executed = state.chunks.executed_action(observation, self.reference(observation), self.spec.actions)
             chosen = act_by_dimension(self, state, observation, executed)
             state.timestep += 1
             return self.within_bounds(chosen + state.chunks.reference), state
@@ -171,7 +171,7 @@ class Astra(SequencePolicy[AstraState]):
             run_queries: Whether to run the queries; without them the history grows and None is returned.
         """
         assert self.queries is not None, "only action queries predict a whole action in one pass"
-        executed = state.chunks.executed_action(observation, self.reference(observation))
+        executed = state.chunks.executed_action(observation, self.reference(observation), self.spec.actions)
         outputs, _ = observe(self, state, observation, executed, self.queries if run_queries else None)
         state.timestep += 1
         return None if outputs is None else self.head(outputs.unflatten(1, (self.chunk_size, self.sizes.action)))

@@ -26,7 +26,7 @@ from astra.attention.positions import LearnedPositions, RelativePositions, Segme
 from astra.attention.segments import Kind, TokenIds, interleave, segment_ids, split
 from astra.attention.transformer import SharedPrompt, Transformer, TrunkBlock
 from astra.objects import PromptPictures
-from astra.policies.action_chunks import reference_of, within_bounds
+from astra.policies.action_chunks import reference_of, relative_to, within_bounds
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, TrajectoryEncoder
@@ -233,7 +233,7 @@ class SequencePolicy(Policy[State]):
         return reference_of(source, self.config.reference_state, self.spec.actions)
 
     def within_bounds(self, actions: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        """Clamp absolute actions to the bounds of the data."""
+        """Bring absolute actions into the bounds of the data."""
         return within_bounds(actions, self.spec.actions)
 
     # ---- Training: the whole sequence in three steps
@@ -262,7 +262,9 @@ class SequencePolicy(Policy[State]):
         N = self.sizes.action if num_actions else 0
         prompts = self.distinct_prompts(trajectory) if prompts is None else prompts
         executed, reference = trajectory.actions[:, :T], self.reference(trajectory)
-        action_tokens = self.action_tokens(executed if reference is None else executed - reference)[:, :, :N]
+        if reference is not None:
+            executed = relative_to(reference, executed, self.spec.actions)
+        action_tokens = self.action_tokens(executed)[:, :, :N]
         state_tokens, seen = self.state_tokens(trajectory) if states is None else states
         state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)

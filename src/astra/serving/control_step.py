@@ -17,6 +17,7 @@ from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.attention.step_checks import check_control_steps
+from astra.policies.action_chunks import relative_to
 from astra.policies.astra import Astra
 from astra.trajectory import Observation, VectorStatistics
 
@@ -152,13 +153,15 @@ class StepRunner:
         self.prompt_valid, self.keys, self.values = initial_cache(step, instruction)
         self.timestep = 0
         self.policy = step.policy
-        self.reference: Tensor | float = 0.0
+        self.reference: Tensor | None = None
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
         """Return the inputs of the program at the current timestep."""
         observed = (*observation.states.values(), *observation.images.values())
         timestep = torch.tensor([self.timestep])
-        executed = observation.previous_action - self.reference
+        executed = observation.previous_action
+        if self.reference is not None:
+            executed = relative_to(self.reference, executed, self.policy.spec.actions)
         return (timestep, executed, self.prompt_valid, self.keys, self.values, *observed)
 
     def __call__(self, observation: Observation) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,8 @@ def relative_action_spec(
 ) -> tuple[TrajectorySpec, Statistics]:
     """Return the spec and the statistics of actions relative to a state vector.
 
-    Binary dimensions, such as a gripper's, stay absolute; differences of angles are clipped at their bounds too.
+    Binary dimensions, such as a gripper's, stay absolute. Differences of periodic dimensions are the shorter way
+    around, so they are not periodic: a small turn across the seam is a small difference.
 
     Args:
         reference_state: Name of a state vector with the actions' dimensions, in their order and units.
