@@ -156,3 +156,90 @@ def test_weights_of_another_architecture_are_refused(
 def test_a_folder_without_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no policy: expected config.json, model.safetensors"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(layers=10**6), r"config.layers=1000000 does not fit model.safetensors, which holds \d+ tensors"),
+        (dict(width=10**9), r"config.width=1000000000 does not fit"),
+        (dict(width=30_000), "needs far more numbers than the file holds"),
+        (dict(width=-8), "config.json describes a policy that cannot be built|must be|at least"),
+        (dict(heads=0), "config.json describes a policy that cannot be built|must be|at least"),
+        (dict(width=10**400), "config.width=1000"),
+        (dict(dropout=float("nan")), "config.dropout: expected float, got nan"),
+        (dict(language={"kind": "LanguageConfig", "max_tokens": 0}), "language.max_tokens must be at least 1, got 0"),
+    ],
+)
+def test_a_configuration_that_cannot_belong_to_the_weights_is_refused(
+    astra: Astra, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    save_policy(astra, tmp_path / "policy")
+    config = json.loads((tmp_path / "policy/config.json").read_text())["config"]
+    change_config(tmp_path / "policy", config=config | changes)
+    with pytest.raises(ValueError, match=message):
+        load_policy(tmp_path / "policy")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "1" * 5000, "null", '"text"', "\x00"])
+def test_a_description_that_is_no_object_is_refused(astra: Astra, tmp_path: Path, text: str) -> None:
+    save_policy(astra, tmp_path / "policy")
+    (tmp_path / "policy/config.json").write_text(text)
+    with pytest.raises(ValueError, match="is not valid JSON of a policy"):
+        load_policy(tmp_path / "policy")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "statistics.safetensors"])
+def test_no_flipped_bit_passes(astra: Astra, tmp_path: Path, name: str) -> None:
+    save_policy(astra, tmp_path / "policy")
+    path = tmp_path / "policy" / name
+    right, loaded = path.read_bytes(), load_file(path)
+    generator = torch.Generator().manual_seed(0)
+    for place in torch.randint(8 * len(right), (60,), generator=generator).tolist():
+        wrong = bytearray(right)
+        wrong[place // 8] ^= 1 << place % 8
+        path.write_bytes(wrong)
+        try:
+            load_policy(tmp_path / "policy")
+        except ValueError:
+            continue
+        found = load_file(path)  # a bit that changes nothing, such as one in a space of the header
+        assert found.keys() == loaded.keys()
+        assert all(torch.equal(found[key], loaded[key]) for key in loaded)
+
+
+def test_weights_of_another_type_are_refused(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    change_weights(tmp_path / "policy", lambda w: w.update(queries=w["queries"].int()))
+    with pytest.raises(ValueError, match=r"queries has numbers of type torch.int32 instead of torch.float32"):
+        load_policy(tmp_path / "policy")
+
+
+def test_files_have_normal_permissions(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    (tmp_path / "plain").touch()
+    for path in (tmp_path / "policy").iterdir():
+        assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode, path
+
+
+def test_a_model_of_the_hub_is_not_downloaded_and_its_code_does_not_run(
+    astra: Astra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    asked: list[dict[str, object]] = []
+
+    def from_pretrained(name: str, **options: object) -> None:
+        asked.append({"name": name, **options})
+        raise OSError
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", from_pretrained)
+    save_policy(astra, tmp_path / "policy")
+    config = json.loads((tmp_path / "policy/config.json").read_text())["config"]
+    config["language"] |= {"pretrained": "someone/model"}
+    change_config(tmp_path / "policy", config=config)
+    with pytest.raises(FileNotFoundError, match=r"'someone/model' not found: .*nor a model in the cache of"):
+        load_policy(tmp_path / "policy")
+    with pytest.raises(FileNotFoundError, match="nor a model that can be reached on"):
+        load_policy(tmp_path / "policy", allow_downloads=True)
+    expected = {"name": "someone/model", "trust_remote_code": False}
+    assert asked == [expected | {"local_files_only": True}, expected | {"local_files_only": False}]

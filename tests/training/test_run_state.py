@@ -4,6 +4,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from astra.datasets.batches import BatchSampler
 from astra.training.budget import Budget
@@ -64,4 +65,60 @@ def test_another_data_order_is_refused(state: RunState, tmp_path: Path) -> None:
     path = tmp_path / "training_state" / "state.json"
     change(path, sampler={"position": 0, "seed": 0, "num_items": 11})
     with pytest.raises(ValueError, match="num_items=11"):
+        state.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(budget={"update": 3}), "budget.seconds=None, expected a number of at least 0"),
+        (dict(budget=[]), "budget.update=None"),
+        (dict(budget={"update": -1, "seconds": 0.0}), "budget.update=-1"),
+        (dict(budget={"update": 1, "seconds": float("nan")}), "budget.seconds=nan"),
+        (dict(ema_updates="3"), "ema_updates='3'"),
+        (dict(sampler={"seed": 0, "num_items": 10}), "sampler.position=None"),
+    ],
+)
+def test_a_state_without_its_numbers_is_refused(
+    state: RunState, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    state.save(tmp_path)
+    change(tmp_path / "training_state" / "state.json", **changes)
+    with pytest.raises(ValueError, match=message):
+        state.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("exp_avg", torch.ones(1), "expected finite numbers of shape"),
+        ("exp_avg", None, "expected step, exp_avg and exp_avg_sq"),
+        ("exp_avg_sq", torch.tensor(torch.nan), "expected finite numbers of shape"),
+    ],
+)
+def test_moments_that_do_not_fit_their_weight_are_refused(
+    state: RunState, tmp_path: Path, key: str, value: torch.Tensor | None, message: str
+) -> None:
+    torch.stack([weight.sum() for weight in state.policy.parameters()]).sum().backward()
+    state.optimizer.step()
+    state.save(tmp_path)
+    path = tmp_path / "training_state" / "optimizer.safetensors"
+    moments = load_file(path)
+    name = next(name for name in moments if name.endswith(f".{key}"))
+    if value is None:
+        del moments[name]
+    else:
+        moments[name] = value if value.shape else torch.full_like(moments[name], torch.nan)
+    save_file(moments, path)
+    with pytest.raises(ValueError, match=message):
+        state.load(tmp_path)
+
+
+def test_weights_in_training_are_not_replaced_by_their_averages(state: RunState, tmp_path: Path) -> None:
+    state.save(tmp_path)
+    path = tmp_path / "training_state" / "weights.safetensors"
+    weights = load_file(path)
+    weights.pop(next(iter(weights)))
+    save_file(weights, path)
+    with pytest.raises(ValueError, match="is missing"):
         state.load(tmp_path)

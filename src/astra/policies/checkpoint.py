@@ -4,25 +4,29 @@
     policy/model.safetensors         weights and persistent buffers
     policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...
 
-The weights are complete: those of pretrained encoders are included.
+The weights are complete: those of pretrained encoders that are trained are included; frozen ones are named in
+config.json and read from this machine.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import astra
 from astra.policies import POLICIES
-from astra.policies.policy import Policy
+from astra.policies.policy import Policy, PolicyConfig
+from astra.storage.allocation_limit import AllocationLimit
 from astra.storage.atomic import atomic_folder
-from astra.storage.config_json import from_json, to_json
+from astra.storage.config_json import from_json, read_json, to_json
 from astra.storage.provenance import code_version
+from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
+from astra.tokenizers.vision.pretrained import local_files_only
 from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
 
 FORMAT = 2
@@ -56,12 +60,18 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
 
 
-def load_policy(folder: str | Path, device: torch.device | str = "cpu") -> Policy[Any]:
+def load_policy(
+    folder: str | Path, device: torch.device | str = "cpu", *, allow_downloads: bool = False
+) -> Policy[Any]:
     """Read a policy, ready to act.
+
+    A configuration that needs far more memory than the weights beside it is refused before it is taken.
 
     Args:
         folder: Folder of a policy, of a checkpoint, or of a run (its last checkpoint is read).
         device: Device of the policy.
+        allow_downloads: Whether a pretrained encoder that the policy names may be downloaded from the Hugging Face hub;
+            otherwise it must be on this machine.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
@@ -69,7 +79,9 @@ def load_policy(folder: str | Path, device: torch.device | str = "cpu") -> Polic
     """
     folder = policy_folder(folder)
     config, spec = _read_description(folder / CONFIG)
-    policy = config.build(spec, _read_statistics(folder / STATISTICS))
+    statistics = _read_statistics(folder / STATISTICS)
+    with local_files_only(not allow_downloads):
+        policy = _build(config, spec, statistics, folder)
     weights = load_tensors(folder / MODEL)
     _check_finite(weights, str(folder / MODEL))
     fill(policy, weights, str(folder / MODEL))
@@ -95,40 +107,21 @@ def policy_folder(path: str | Path) -> Path:
     )
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write named tensors to a safetensors file."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read named tensors from a safetensors file, onto the CPU.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or cut short ({error}): copy it again or use another file") from error
-
-
 def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     """Copy named weights into a module: all of them, or none if one does not fit.
 
     Raises:
-        ValueError: if names or shapes differ.
+        ValueError: if names, shapes or types differ.
     """
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not expected" for name in weights.keys() - own.keys()]
-    problems += [
-        f"{name} has shape {tuple(weights[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
+    for name in own.keys() & weights.keys():
+        shape, expected = tuple(weights[name].shape), tuple(own[name].shape)
+        if shape != expected:
+            problems.append(f"{name} has shape {shape} instead of {expected}")
+        elif weights[name].dtype != own[name].dtype:
+            problems.append(f"{name} has numbers of type {weights[name].dtype} instead of {own[name].dtype}")
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(
@@ -136,6 +129,50 @@ def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
             f"{', '.join(sorted(problems)[:3])}{more}; they belong to another architecture or version"
         )
     module.load_state_dict(weights)
+
+
+def _build(config: PolicyConfig, spec: TrajectorySpec, statistics: Statistics, folder: Path) -> Policy[Any]:
+    """Build a policy whose configuration may hold anything, in no more memory than its weights justify.
+
+    Raises:
+        ValueError: if the configuration does not describe the weights beside it.
+    """
+    shapes = tensor_shapes(folder / MODEL)
+    stored = sum(shape.numel() for shape in shapes.values())
+    largest = max(stored, 1 << 20)
+    for where, number in (*_numbers(to_json(config), "config"), *_numbers(to_json(spec), "spec")):
+        # A layer has weights of its own; no other number is larger than the weights or the usual settings.
+        if number > (len(shapes) if where.endswith("layers") else largest):
+            raise ValueError(
+                f"{folder / CONFIG}: {where}={number} does not fit {MODEL}, which holds {len(shapes)} tensors of "
+                f"{stored:,} numbers: copy both files again"
+            )
+    unlimited = _names_pretrained(to_json(config))  # the weights of a frozen encoder are elsewhere
+    try:
+        with nullcontext() if unlimited else AllocationLimit(4 * stored + (1 << 24)):
+            return config.build(spec, statistics)
+    except (FileNotFoundError, ImportError):
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{folder / CONFIG} describes a policy that cannot be built: {reason}") from error
+
+
+def _numbers(value: Any, where: str) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _numbers(item, f"{where}.{name}")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _numbers(item, f"{where}[{place}]")
+    elif isinstance(value, int):
+        yield where, value
+
+
+def _names_pretrained(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return value.get("pretrained") is not None or any(_names_pretrained(item) for item in value.values())
 
 
 def check_format(path: Path) -> None:
@@ -158,23 +195,19 @@ def check_format(path: Path) -> None:
     raise ValueError(f"{path} has format {written!r}, but Astra {astra.__version__} reads format {FORMAT}: {advice}")
 
 
-def _read_description(path: Path) -> tuple[Any, TrajectorySpec]:
+def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec]:
     description = _read_json(path)
     check_format(path)
     name = description["policy"]
-    if name not in POLICIES:
+    if not isinstance(name, str) or name not in POLICIES:
         raise ValueError(f"{path} describes a policy {name!r}, but known are {', '.join(sorted(POLICIES))}")
     config = from_json(POLICIES[name], description["config"], f"{path}: config")
     return config, from_json(TrajectorySpec, description["spec"], f"{path}: spec")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_text())
-        missing = {"format", "policy", "config", "spec"} - description.keys()
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ValueError(f"{path} is not valid JSON of a policy ({error}): copy it again") from error
-    if missing:
+    description = read_json(path, "JSON of a policy", "copy it again")
+    if missing := {"format", "policy", "config", "spec"} - description.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: copy it again")
     return description
 

@@ -5,7 +5,11 @@ lists, and mappings become objects with string keys. Numbers, strings, booleans 
 """
 
 import dataclasses
+import json
+import math
+import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -34,6 +38,35 @@ def to_json(value: Any) -> Any:
     )
 
 
+MAX_BYTES = 1 << 26
+"""Size of the largest JSON file that is read."""
+
+
+def read_json(path: Path, what: str, advice: str) -> dict[str, Any]:
+    """Read a JSON object from a file that may hold anything.
+
+    Args:
+        path: The file.
+        what: Words for its content, such as "JSON of a policy".
+        advice: Words for what to do if it is damaged.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is not a JSON object.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: {advice}")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is not valid {what}, it has more than {MAX_BYTES >> 20} MiB: {advice}")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # of JSON, UTF-8, digits or nesting
+        raise ValueError(f"{path} is not valid {what} ({error}; truncated?): {advice}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is not valid {what}, got {_short(value)} instead of an object: {advice}")
+    return value
+
+
 def from_json(annotation: Any, value: Any, where: str = "config") -> Any:
     """Convert JSON back to a value of the annotated type.
 
@@ -58,18 +91,19 @@ def from_json(annotation: Any, value: Any, where: str = "config") -> Any:
             return tuple(from_json(kinds[i], item, f"{where}[{i}]") for i, item in enumerate(value))
     if origin is Mapping and isinstance(value, dict):
         return {key: from_json(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if annotation is float and type(value) is int:
+    if annotation is float and type(value) is int and abs(value) < 1 << 1000:
         return float(value)
-    if type(value) is annotation or (annotation is None and value is None):
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if (type(value) is annotation and finite) or (annotation is None and value is None):
         return value
-    raise ValueError(f"{where}: expected {_written(annotation)}, got {value!r}")
+    raise ValueError(f"{where}: expected {_written(annotation)}, got {_short(value)}")
 
 
 def _dataclass(annotation: Any, value: Any, where: str) -> Any:
     name = annotation.__name__
     if not isinstance(value, dict) or value.get("kind") != name:
         got = value.get("kind") if isinstance(value, dict) else value
-        raise ValueError(f"{where}: expected an object with kind {name!r}, got {got!r}")
+        raise ValueError(f"{where}: expected an object with kind {name!r}, got {_short(got)}")
     hints = get_type_hints(annotation)
     known = {field.name for field in dataclasses.fields(annotation)}
     if unknown := sorted(value.keys() - known - {"kind"}):
@@ -88,6 +122,7 @@ def _dataclass(annotation: Any, value: Any, where: str) -> Any:
 
 def _member(members: tuple[Any, ...], value: Any, where: str) -> Any:
     kind = value.get("kind") if isinstance(value, dict) else None
+    kind = kind if isinstance(kind, str) else None
     for member in members:
         if dataclasses.is_dataclass(member):
             if kind == getattr(member, "__name__", None):
@@ -97,7 +132,12 @@ def _member(members: tuple[Any, ...], value: Any, where: str) -> Any:
                 return from_json(member, value, where)
             except ValueError:
                 continue
-    raise ValueError(f"{where}: expected one of {', '.join(map(_written, members))}, got {kind or value!r}")
+    raise ValueError(f"{where}: expected one of {', '.join(map(_written, members))}, got {_short(kind or value)}")
+
+
+def _short(value: Any) -> str:
+    """Write a value that may be very long or deeply nested."""
+    return reprlib.repr(value)
 
 
 def _written(annotation: Any) -> str:

@@ -17,6 +17,15 @@ class ProprioceptionConfig:
     frequencies: int = 0
     """Fourier frequencies per dimension, which sharpen small differences; 0: only the normalized values."""
 
+    def __post_init__(self) -> None:
+        """Check the number of frequencies.
+
+        Raises:
+            ValueError: if it is negative.
+        """
+        if self.frequencies < 0:
+            raise ValueError(f"proprioception.frequencies must not be negative, got {self.frequencies}")
+
     def build(self, statistics: VectorStatistics, width: int) -> "VectorTokenizer":
         """Build the tokenizer of one state vector."""
         return VectorTokenizer(self, statistics, width)

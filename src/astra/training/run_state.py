@@ -19,14 +19,25 @@ from torch import Tensor
 
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
-from astra.policies.checkpoint import MODEL, fill, load_tensors, save_policy, save_tensors
+from astra.policies.checkpoint import MODEL, fill, save_policy
 from astra.policies.policy import Policy
+from astra.storage.config_json import read_json
+from astra.storage.tensor_files import load_tensors, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
 
 CONTRASTIVE = "contrastive.safetensors"
 FORMAT = 2
 """Version of the format, raised with every incompatible change."""
+COUNTERS: dict[str, tuple[type, ...]] = {
+    "budget.update": (int,),
+    "budget.seconds": (int, float),
+    "ema_updates": (int,),
+    "sampler.position": (int,),
+    "sampler.seed": (int,),
+    "sampler.num_items": (int,),
+}
+"""Numbers of state.json and their types."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +60,7 @@ class RunState:
         save_policy(self.ema.policy, checkpoint / "policy")
         folder = checkpoint / "training_state"
         folder.mkdir()
-        frozen = {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
+        frozen = self._frozen()
         weights = {name: tensor for name, tensor in self.policy.state_dict().items() if name not in frozen}
         save_tensors(weights, folder / "weights.safetensors")
         if self.contrastive is not None:
@@ -74,27 +85,36 @@ class RunState:
         state = _read_state(folder / "state.json")
         averages = load_tensors(checkpoint / "policy" / MODEL)
         fill(self.ema.policy, averages, str(checkpoint / "policy"))
-        fill(self.policy, averages | load_tensors(folder / "weights.safetensors"), str(folder))
+        frozen = {name: averages[name] for name in self._frozen()}
+        fill(self.policy, frozen | load_tensors(folder / "weights.safetensors"), str(folder))
         if self.contrastive is not None:
             fill(self.contrastive, load_tensors(folder / CONTRASTIVE), str(folder / CONTRASTIVE))
-        _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer)
+        _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer, folder / "optimizer.safetensors")
         self.ema.updates = state["ema_updates"]
         self.sampler.load_state_dict(state["sampler"])
         self.budget.update, self.budget.seconds = state["budget"]["update"], state["budget"]["seconds"]
+
+    def _frozen(self) -> set[str]:
+        return {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
 
 
 def _read_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: this checkpoint can be evaluated, but not resumed")
-    try:
-        state = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}; truncated?): resume from another checkpoint") from error
+    state = read_json(path, "JSON", "resume from another checkpoint")
     if state.get("format") != FORMAT:
         raise ValueError(
             f"{path} has format {state.get('format')!r}, and this version of Astra reads {FORMAT}: use the version of "
             f"Astra that wrote it, or train again"
         )
+    for name, kind in COUNTERS.items():
+        value: Any = state
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if type(value) not in kind or not 0 <= value < float("inf"):
+            raise ValueError(
+                f"{path} has {name}={value!r}, expected a number of at least 0: resume from another checkpoint"
+            )
     return state
 
 
@@ -103,7 +123,12 @@ def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{names[index]}.{key}": value for index, values in state.items() for key, value in values.items()}
 
 
-def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer, path: Path) -> None:
+    weights = {
+        name: weight
+        for group in optimizer.param_groups
+        for name, weight in zip(group["param_names"], group["params"], strict=True)
+    }
     indices = {name: index for index, name in _parameter_names(optimizer).items()}
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -112,7 +137,19 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> 
             raise ValueError(
                 f"got optimizer moments of {parameter!r}, not a weight in training: resume the run that wrote them"
             )
+        shape = () if key == "step" else tuple(weights[parameter].shape)
+        if tuple(tensor.shape) != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ValueError(
+                f"{path} has {name} of shape {tuple(tensor.shape)} and type {tensor.dtype}, expected finite numbers of "
+                f"shape {shape}: resume from another checkpoint"
+            )
         state.setdefault(indices[parameter], {})[key] = tensor
+    for index, moments in state.items():
+        if moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(
+                f"{path} has {', '.join(sorted(moments))} of {_parameter_names(optimizer)[index]!r}, expected step, "
+                f"exp_avg and exp_avg_sq: resume from another checkpoint"
+            )
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -18,6 +18,15 @@ class LanguageConfig:
     max_tokens: int = 32
     """Maximum prompt length in words or word pieces, without pictures; longer prompts raise an error."""
 
+    def __post_init__(self) -> None:
+        """Check the number of tokens.
+
+        Raises:
+            ValueError: if there would be none.
+        """
+        if self.max_tokens < 1:
+            raise ValueError(f"language.max_tokens must be at least 1, got {self.max_tokens}")
+
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> LanguageTokenizer:
         """Build the tokenizer; its vocabulary comes from the spec's instructions, the statistics are not used.
 

@@ -17,7 +17,13 @@ from astra.tokenizers.language.prompts import (
     split_prompt,
 )
 from astra.tokenizers.vision.objects import ObjectTokenizer
-from astra.tokenizers.vision.pretrained import Frozen, load_pretrained, load_pretrained_config, pretrained_not_found
+from astra.tokenizers.vision.pretrained import (
+    Frozen,
+    load_pretrained,
+    load_pretrained_config,
+    loading_options,
+    pretrained_not_found,
+)
 
 
 class FrozenTextEncoder:
@@ -44,7 +50,7 @@ class FrozenTextEncoder:
         if max_tokens > limit:
             raise ValueError(f"{name!r} supports at most {limit} tokens, got language.max_tokens={max_tokens}")
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(name)
+            self.tokenizer = AutoTokenizer.from_pretrained(name, **loading_options())
         except OSError as error:
             raise pretrained_not_found(name) from error
         self.name = name

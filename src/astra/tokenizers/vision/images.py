@@ -52,15 +52,19 @@ class ImageConfig:
         """Check that the options are compatible.
 
         Raises:
-            ValueError: if random weights were to be frozen, the encoder has no patches or the image is not a multiple
-                of
-                them, or the small encoder were to be pretrained.
+            ValueError: if a size is not positive, random weights were to be frozen, the encoder has no patches, the
+                image is not a multiple of them, or the small encoder were to be pretrained.
         """
         if self.tokens == "patches" and self.encoder == "resnet":
             raise ValueError("a resnet has no patches: images.tokens=patches needs images.encoder vit, mae or small")
         if self.encoder == "small" and self.pretrained is not None:
             raise ValueError(f"the small encoder has no pretrained weights, got images.pretrained={self.pretrained!r}")
         sides = height_width(self.image_size)
+        if min(*sides, self.patch_size) < 1:
+            raise ValueError(
+                f"images.image_size and images.patch_size must be at least 1 pixel, got {self.image_size} and "
+                f"{self.patch_size}"
+            )
         if self.encoder != "resnet" and self.pretrained is None and any(side % self.patch_size for side in sides):
             raise ValueError(
                 f"images.image_size={self.image_size} is not a multiple of images.patch_size={self.patch_size} pixels"

@@ -31,6 +31,15 @@ class ObjectConfig:
     frequencies: int = 6
     """Fourier frequencies per number of a box, which sharpen small differences of position; 0: none, as in VIMA."""
 
+    def __post_init__(self) -> None:
+        """Check the number of frequencies.
+
+        Raises:
+            ValueError: if it is negative.
+        """
+        if self.frequencies < 0:
+            raise ValueError(f"objects.frequencies must not be negative, got {self.frequencies}")
+
     def build(self, spec: ObjectSpec, width: int) -> "ObjectTokenizer":
         """Build the tokenizer of all views."""
         return ObjectTokenizer(self, spec, width)

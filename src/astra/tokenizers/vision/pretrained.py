@@ -1,9 +1,29 @@
 """Pretrained encoders from `transformers`, which is imported only when one is used."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import nn
+
+_only_local = ContextVar("only_local", default=False)
+
+
+@contextmanager
+def local_files_only(only: bool) -> Iterator[None]:
+    """Allow pretrained encoders from this machine only: a folder, or the cache of the Hugging Face hub."""
+    token = _only_local.set(only)
+    try:
+        yield
+    finally:
+        _only_local.reset(token)
+
+
+def loading_options() -> dict[str, bool]:
+    """Return the options of every `from_pretrained`: code of a model never runs."""
+    return {"local_files_only": _only_local.get(), "trust_remote_code": False}
 
 
 class Frozen:
@@ -45,7 +65,9 @@ def load_pretrained(model_class: Any, name: str, **options: Any) -> Any:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # It warns about unused weights; missing ones are checked below.
     try:
-        model, info = model_class.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
+        model, info = model_class.from_pretrained(
+            name, output_loading_info=True, dtype=torch.float32, **loading_options(), **options
+        )
     except OSError as error:
         raise pretrained_not_found(name) from error
     finally:
@@ -69,7 +91,7 @@ def load_pretrained_config(name: str, *model_types: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, **loading_options())
     except OSError as error:
         raise pretrained_not_found(name) from error
     if config.model_type not in model_types:
@@ -80,6 +102,7 @@ def load_pretrained_config(name: str, *model_types: str) -> Any:
 def pretrained_not_found(name: str) -> FileNotFoundError:
     """Build the error for pretrained weights that cannot be found."""
     return FileNotFoundError(
-        f"pretrained model {name!r} not found: it is neither a folder with a config.json, nor a model that can be "
-        f"reached on the Hugging Face hub; give the path of a downloaded folder"
+        f"pretrained model {name!r} not found: it is neither a folder with a config.json, nor a model "
+        f"{'in the cache of' if _only_local.get() else 'that can be reached on'} the Hugging Face hub; give the path "
+        f"of a downloaded folder"
     )
