@@ -19,11 +19,11 @@ from astra.augmentation.object_order import shuffle_objects
 from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.datasets.windows import Windows
+from astra.parallel.interruption import Interruption
 from astra.parallel.processes import in_main
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.config import TrainingConfig
-from astra.training.interruption import Interruption
 from astra.training.objective import MetricMeans
 from astra.training.optimizer import learning_rate_factor
 from astra.training.run_folder import RunFolder
@@ -108,7 +108,9 @@ def train(
             norm = _update(accelerator, learner, batches, contrasts, config.gradient_clip, means)
             learner.ema.update(learner.policy)
             timesteps += sum(int(batch.valid.sum()) for batch in batches)
-            seconds, stop = _mean_over_processes(accelerator, time.monotonic() - started, float(interruption.requested))
+            seconds, stop = _mean_over_processes(
+                accelerator, time.monotonic() - started, float(interruption.requested is not None)
+            )
             budget.spend(seconds)
 
             # ---- Log, validate, roll out, save
@@ -130,7 +132,7 @@ def train(
                 in_main(lambda: _save(state, folder))
             if stop and not budget.finished:
                 log.print(f"interrupted after {budget.update} updates; continue with --resume")
-                raise KeyboardInterrupt(f"{run_folder}: interrupted after {budget.update} updates")
+                raise interruption.error(f"{run_folder}: interrupted after {budget.update} updates")
     return _newest_policy(folder)
 
 
