@@ -5,7 +5,6 @@ results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json
                                       all or nothing
 """
 
-import fcntl
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from astra.parallel.parent import GRACE, end_with_parent
 from astra.policies.checkpoint import load_policy
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
+from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import evaluate_suite
@@ -169,11 +169,7 @@ def locked(run: Run) -> Iterator[None]:
         ValueError: if another process holds the lock.
     """
     run.folder.parent.mkdir(parents=True, exist_ok=True)
-    with run.folder.with_name(f"{run.seed}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f"another process works on {run.name} in {run.folder}: wait until it ends") from error
+    with hold_lock(run.folder.with_name(f"{run.seed}.lock"), f"{run.name} in {run.folder}"):
         yield
 
 
