@@ -1,4 +1,5 @@
 import json
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from astra.demonstrations.collect import CollectConfig, collect, demonstrate
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
+from astra.parallel.interruption import Terminated, sigterm_raises
 
 TASKS = ("visual_manipulation", "follow_order", "sweep_without_exceeding")
 
@@ -200,3 +202,23 @@ def test_a_task_is_given_up_after_50_failures_in_a_row_and_what_was_collected_is
         collect(suite, CollectConfig(episodes=200, output=tmp_path / "data", workers=1), never)
     kept = LeRobotDataset.open(tmp_path / "data")
     assert set(kept.instructions) == {"a"}
+
+
+@pytest.mark.usefixtures("_no_processes")
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_keeps_the_complete_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[BaseException]
+) -> None:
+    plain = suite_with_failures(equal_shares=False)
+
+    def interrupted(options: Failing, reset: Any, seed: int) -> Demonstration | None:
+        if seed == 7:
+            signal.raise_signal(number)
+        assert plain.demonstrate is not None
+        return plain.demonstrate(options, reset, seed)
+
+    config = CollectConfig(episodes=9, output=tmp_path / "data", workers=1, seed=4)
+    monkeypatch.setattr(module, "AHEAD", 1)
+    with pytest.raises(error), sigterm_raises():
+        collect(replace(plain, demonstrate=interrupted), config, Failing())
+    assert len(LeRobotDataset.open(tmp_path / "data")) == 3

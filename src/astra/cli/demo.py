@@ -57,10 +57,12 @@ def run(arguments: Sequence[str]) -> None:
     from astra.policies.checkpoint import load_policy
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
+    from astra.training.run_folder import check_run_folder
 
     started = time.monotonic()
     share = min(1.0, demo.minutes / 5)
 
+    check_run_folder(demo.output)
     dataset = demo.output / "demonstrations"
     if not dataset.exists():
         episodes = max(10, round(demo.episodes * share))

@@ -1,15 +1,20 @@
 """Entry point of `astra COMMAND ...`; every command has --help.
 
-Exit codes: 0 for success, 2 for bad input (after one message that says what to do), 130 for Ctrl-C.
+Exit codes: 0 for success, 2 for bad input or a full disk (after one message that says what to do), 130 for Ctrl-C, 143
+for SIGTERM.
 """
 
+import errno
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 
 from astra import __version__
 from astra.cli.names import nearest
+from astra.parallel.interruption import Terminated, sigterm_raises
 
 COMMANDS = {
     "experiments": "list the named experiments",
@@ -33,7 +38,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: command and its arguments; None: those of the process.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with sigterm_raises():
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            _flush()
+            return code
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):  # by Rich
+            raise
+        return _refuse(CLOSED_OUTPUT)
+    except BrokenPipeError:
+        return _refuse(CLOSED_OUTPUT)
+    except Terminated as error:
+        print(error, file=sys.stderr)
+        return 143
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError, MemoryError, RecursionError, BrokenExecutor, *_library_errors()) as error:
+        if os.environ.get("ASTRA_TRACEBACK"):
+            raise
+        return _refuse(explanation(error))
+
+
+def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
@@ -43,21 +71,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         return _refuse(f"there is no command {command!r}{nearest(command, COMMANDS)}\n\n{_usage()}")
-    try:
-        importlib.import_module(f"astra.cli.{command}").run(rest)
-    except (ValueError, OSError, ImportError) as error:
-        if os.environ.get("ASTRA_TRACEBACK"):
-            raise
-        return _refuse(str(error))
-    except KeyboardInterrupt as error:
-        print(error or "interrupted", file=sys.stderr)
-        return 130
+    importlib.import_module(f"astra.cli.{command}").run(rest)
     return 0
 
 
+CLOSED_OUTPUT = "the output was closed before its end: let its reader read all of it, or write it to a file"
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full. What was complete before is kept: free space, then repeat the command",
+    errno.EDQUOT: "the disk quota is used up. What was complete before is kept: free space, then repeat the command",
+    errno.EFBIG: "the file is larger than this account or file system allows: raise the limit (ulimit -f), then repeat "
+    "the command",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EACCES: "permission denied: choose another folder, or ask its owner for the permission",
+    errno.EPERM: "permission denied: choose another folder, or ask its owner for the permission",
+    errno.EIO: "the disk failed to read or write: check it, then repeat the command",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), then repeat the command",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.ELOOP: "its links lead in a circle: choose another folder",
+}
+"""What happened and what to do, by the error number of the system."""
+
+
+def explanation(error: BaseException) -> str:
+    """Return one message for an error: its own words, or what the system's error number or its type means."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (named := re.search(r"os error (\d+)", str(error))):  # by safetensors, which is in Rust
+        number = int(named[1])
+    if number in REMEDIES:
+        place = error.filename if isinstance(error, OSError) else None
+        return f"{place}: {REMEDIES[number]}" if place is not None else REMEDIES[number]
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    if isinstance(error, RecursionError):
+        return "a file is nested too deeply to be read: use a file that Astra or LeRobot wrote"
+    if isinstance(error, BrokenExecutor):
+        return "a worker process died, often from lack of memory: repeat the command with fewer --workers"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory ({error}): use smaller batches, sizes or fewer workers"
+    return str(error) or type(error).__name__
+
+
+def _library_errors() -> tuple[type[BaseException], ...]:
+    """Return the exceptions of libraries that bad files or a full disk raise; only of imported libraries."""
+    places = {"safetensors": "SafetensorError", "pyarrow": "ArrowException", "av": "FFmpegError"}
+    places |= {"torch": "OutOfMemoryError", "zlib": "error", "zipfile": "BadZipFile", "tarfile": "TarError"}
+    return tuple(getattr(sys.modules[module], name) for module, name in places.items() if module in sys.modules)
+
+
 def _refuse(message: str) -> int:
+    try:
+        _flush()
+    except OSError:  # Python would try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     print(f"astra: {message}", file=sys.stderr)
     return 2
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None: closed before the start
+        sys.stdout.flush()
 
 
 def _usage() -> str:

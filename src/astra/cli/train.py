@@ -24,13 +24,31 @@ class Train(Generic[E]):
     output: Path | None = None
     """Run folder. None: runs/EXPERIMENT."""
     resume: bool = False
-    """Continue the run that the run folder holds."""
+    """Continue the run that the run folder holds, with its own settings; --training.updates changes its length."""
     shard: bool = False
     """Split weights, gradients and optimizer state over the launched processes (FSDP), instead of a copy in each."""
     contrast: bool = False
     """Add contrastive dynamics learning to an experiment without it; --training.contrastive.* changes its settings."""
     augment: bool = False
     """Add augmentation to an experiment without it; --training.augmentation.* changes its settings."""
+
+
+def run_to_resume(arguments: Sequence[str]) -> Path | None:
+    """Return the folder of the run that `--resume` continues, or None if a run begins."""
+    if "--resume" not in arguments or {"-h", "--help"} & set(arguments):
+        return None
+    named = not arguments[0].startswith("-")
+    folder = Path("runs") / arguments[0] if named else None
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if option == "--output" or option.startswith("--output="):
+            folder = Path(option.partition("=")[2] or value)
+    if folder is None:
+        raise ValueError("--resume needs the folder of a run: astra train --output RUN --resume, or a named experiment")
+    if (folder / "config.json").exists():
+        return folder
+    if named:
+        return None  # a run that is yet to begin
+    raise FileNotFoundError(f"{folder} holds no run to resume: name the folder of a run by --output")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -41,25 +59,43 @@ def run(arguments: Sequence[str]) -> None:
     """
     usage = "astra train EXPERIMENT [--output DIR] [--resume] [--field value ...]; EXPERIMENT --help lists the fields"
     notes = {name: first_line(named.notes) for name, named in EXPERIMENTS.items()}
-    name = choose(arguments, "experiment", usage, notes)
-    if name is None:
+    resumed = run_to_resume(arguments)
+    name = None if resumed and arguments[0].startswith("-") else choose(arguments, "experiment", usage, notes)
+    if name is None and resumed is None:
         return
 
     from astra.augmentation.pictures import AugmentationConfig
     from astra.contrastive_dynamics.objective import ContrastiveConfig
     from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.resume import read_experiment
     from astra.parallel.processes import is_main_process
 
-    experiment: Experiment = EXPERIMENTS[name].make()
+    if resumed is None:
+        assert name is not None
+        experiment: Experiment = EXPERIMENTS[name].make()
+    else:
+        own, experiment = read_experiment(resumed)
+        if name not in (None, own):
+            raise ValueError(
+                f"{resumed} holds a run of {own or 'no named experiment'}, not of {name}: leave {name} out"
+            )
     training = experiment.training  # what is switched on gets its fields here, so that options can change them
     if "--contrast" in arguments and training.contrastive is None:
         training = replace(training, contrastive=ContrastiveConfig())
     if "--augment" in arguments and training.augmentation is None:
         training = replace(training, augmentation=AugmentationConfig())
     default = Train(experiment=replace(experiment, training=training))
-    chosen = parse(Train[Experiment], f"train {name}", arguments[1:], default=default)
-    folder = chosen.output or Path("runs") / name
+    options = arguments if name is None else arguments[1:]
+    chosen = parse(Train[Experiment], f"train {name or ''}".strip(), options, default=default)
+    folder = resumed or chosen.output or Path("runs") / str(name)
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
-    policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=description)
+    policy = run_training(
+        chosen.experiment,
+        folder,
+        resume=chosen.resume,
+        extend=chosen.resume,
+        shard=chosen.shard,
+        description=description,
+    )
     if is_main_process():
         print(f"policy: {policy}\nnext: astra evaluate {folder}")

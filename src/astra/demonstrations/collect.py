@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.suite import Demonstration, Goal, Suite
+from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
 
 AHEAD = 16
@@ -46,7 +47,8 @@ class CollectConfig:
 def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
     """Let the expert demonstrate and return the folder of the dataset.
 
-    If an error or Ctrl-C ends the work early, the complete episodes are kept and the error is raised after that.
+    If an error, Ctrl-C or SIGTERM ends the work early, the complete episodes are kept, and the error is raised after
+    that.
 
     Args:
         suite: Suite whose expert demonstrates.
@@ -78,7 +80,7 @@ def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
         max_pictured=spec.objects.max_pictured if spec.objects else 0,
         suite=suite.name,
     )
-    with writer, closing(_demonstrations(suite, options, goals, config)) as demonstrations:
+    with closing(_demonstrations(suite, options, goals, config)) as demonstrations, writer:
         episodes = (
             Episode(instruction=shown.instruction, columns=shown.columns, pictures=shown.pictures, fps=spec.fps)
             for shown in demonstrations
@@ -173,8 +175,10 @@ def _write_all(writer: DatasetWriter, episodes: Iterator[Episode], total: int) -
         bar, collected = progress.add_task("expert", total=total), 0
         try:
             while collected < total:
-                writer.add(next(episodes))
-                collected += 1
+                episode = next(episodes)
+                with held_back():
+                    writer.add(episode)
+                    collected += 1
                 progress.advance(bar)
         except (Exception, KeyboardInterrupt) as error:
             if not collected:

@@ -12,8 +12,10 @@ from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
+from astra.storage.config_json import to_json
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
+from astra.training.run_folder import check_run_folder
 from astra.training.train import train
 from astra.trajectory import TrajectorySpec
 
@@ -46,6 +48,7 @@ def run_training(
     run_folder: Path,
     *,
     resume: bool = False,
+    extend: bool = False,
     shard: bool = False,
     description: dict[str, Any] | None = None,
 ) -> Path:
@@ -55,6 +58,7 @@ def run_training(
         experiment: the experiment.
         run_folder: folder of the run; created if it is missing.
         resume: continue from the newest checkpoint in the run folder, if there is one.
+        extend: accept another number of updates or minutes than the run in the folder has, and go on to that length.
         shard: split the run over the processes, instead of a copy in each.
         description: written to the run's config.json too.
 
@@ -62,6 +66,7 @@ def run_training(
         FileNotFoundError: if there are no demonstrations.
         ValueError: if they are damaged, or do not fit the policy or the run folder, or no suite fits the rollouts.
     """
+    check_run_folder(run_folder)
     policy: PolicyConfig = experiment.policy
     columns, reads = experiment.observations or None, policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
@@ -95,15 +100,27 @@ def run_training(
             chunk_size=policy.chunk_size,
         ),
         resume=resume,
+        extend=extend,
         shard=shard,
         evaluate=evaluate,
         description={
-            "dataset": str(experiment.dataset),
             "episodes": len(training),
-            "validation": experiment.validation,
+            **describe(experiment),
             **(description or {}),
         },
     )
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """Return the fields of an experiment that neither its policy nor its training holds, as JSON."""
+    return {
+        "dataset": str(experiment.dataset),
+        "observations": list(experiment.observations),
+        "validation": experiment.validation,
+        "stride": experiment.stride,
+        "suite": experiment.suite,
+        "rollouts": to_json(experiment.rollouts),
+    }
 
 
 def _rollouts(

@@ -5,19 +5,14 @@ results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json
                                       all or nothing
 """
 
-import fcntl
 import json
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +22,11 @@ from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
+from astra.parallel.parent import GRACE, end_with_parent
 from astra.policies.checkpoint import load_policy
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
+from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import evaluate_suite
@@ -147,7 +144,7 @@ def strip_folders(value: Any) -> Any:
 def run_in_process(run: Run) -> None:
     """Run in the process that was started for this run: it writes a log, and ends when its parent ends."""
     os.setpgrp()  # Ctrl-C in the terminal reaches only the parent, which stops its children
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(grace=GRACE)
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("a", buffering=1) as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
@@ -164,13 +161,6 @@ def run_in_process(run: Run) -> None:
             sys.stderr.flush()
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 @contextmanager
 def locked(run: Run) -> Iterator[None]:
     """Lock a run against other processes, such as a second `astra compare`.
@@ -179,11 +169,7 @@ def locked(run: Run) -> Iterator[None]:
         ValueError: if another process holds the lock.
     """
     run.folder.parent.mkdir(parents=True, exist_ok=True)
-    with run.folder.with_name(f"{run.seed}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(f"another process works on {run.name} in {run.folder}: wait until it ends") from error
+    with hold_lock(run.folder.with_name(f"{run.seed}.lock"), f"{run.name} in {run.folder}"):
         yield
 
 

@@ -28,8 +28,8 @@ from astra.paper.table import (
     folder_of_runs,
     obstacle,
 )
+from astra.parallel.interruption import Interruption
 from astra.parallel.pool import one_thread_each
-from astra.training.interruption import Interruption
 
 Equal = Literal["updates", "time"]
 """Budget that is equal for all rows."""
@@ -171,7 +171,7 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
                     failures.append(Failure(run=run, code=process.exitcode or 0, message=_last_line(run.log)))
                 progress.console.print(f"{ended} of {total}  {run.name}: {outcome}", highlight=False)
         if interruption.requested:
-            raise KeyboardInterrupt("interrupted; the same command continues from here")
+            raise interruption.error("interrupted; the same command continues from here")
     return failures
 
 

@@ -8,10 +8,14 @@ Functions, arguments and results are pickled. On a cluster, every machine needs 
 
 import multiprocessing
 import os
+import pickle
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
+
+from astra.parallel.parent import end_with_parent
 
 R = TypeVar("R")
 
@@ -33,6 +37,8 @@ class Pool(Protocol):
 @contextmanager
 def pool(workers: int, *, cluster: str | None = None, shared: tuple[Any, ...] = ()) -> Iterator[Pool]:
     """Yield a pool of workers with one thread each; tasks that have not started when the block ends are dropped.
+
+    Workers on this machine ignore Ctrl-C, which their parent answers, and end with it, even if it is killed.
 
     Args:
         workers: number of processes on this machine. A cluster always has one worker per CPU.
@@ -56,13 +62,17 @@ class _LocalPool:
         self.workers = workers
 
     def submit(self, function: Callable[..., R], *arguments: Any) -> Future[R]:
-        return self.executor.submit(_call, function, arguments)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a worker that is started here inherits it
+        try:
+            return self.executor.submit(_call, function, arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
 def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of PyTorch's threads
-    executor = ProcessPoolExecutor(workers, context, _remember, shared)
+    executor = ProcessPoolExecutor(workers, context, _start, (pickle.dumps(shared),))
     with one_thread_each():  # workers start with the first tasks
         try:
             yield _LocalPool(executor, workers)
@@ -89,9 +99,11 @@ _shared: tuple[Any, ...]
 """Shared arguments of this worker process."""
 
 
-def _remember(*shared: Any) -> None:
+def _start(shared: bytes) -> None:
+    """Start a worker; it watches its parent before it unpickles, which may import for seconds."""
     global _shared
-    _shared = shared
+    end_with_parent()
+    _shared = pickle.loads(shared)
 
 
 def _call(function: Callable[..., R], arguments: tuple[Any, ...]) -> R:

@@ -5,8 +5,8 @@
     optimizer     AdamW and the learning rate          ema           moving average of the weights
     validation    metrics on held-out episodes         budget        length of a run
     run_folder    config.json and checkpoints          run_state     content of a checkpoint
-    run_log       progress bar, metrics, trackers      interruption  Ctrl-C and SIGTERM
-    sharding      a run split over processes (FSDP)    allocator     memory that is kept between updates
+    run_log       progress bar, metrics, trackers      sharding      a run split over processes (FSDP)
+    allocator     memory that is kept between updates
 
 The caller opens the dataset, and may pass a function that evaluates in a simulator: nothing here knows a file format or
 a simulator.

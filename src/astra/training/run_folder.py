@@ -4,6 +4,7 @@
     runs/NAME/metrics.jsonl             see run_log
     runs/NAME/checkpoints/000500/       see run_state
     runs/NAME/checkpoints/last          link to the newest checkpoint
+    runs/NAME/.lock                     held by the process that works on the run
 
 All writes are atomic: under a temporary name that begins with a dot, then synced and renamed.
 """
@@ -17,7 +18,38 @@ from typing import Any
 
 from astra.policies.checkpoint import check_format
 from astra.storage.atomic import atomic_folder, sync, write_atomic
+from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version, machine
+from astra.training.budget import Budget
+
+CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+LENGTHS = ("updates", "max_minutes")
+"""Fields of the training that may change when a run is extended."""
+BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
+"""Names that may lie in a folder in which a run starts, besides hidden files and logs of the shell."""
+
+
+def check_run_folder(folder: Path) -> None:
+    """Check that a folder holds a run, or that a run may start there; write nothing.
+
+    Raises:
+        ValueError: if it is a file, a dataset or inside one, or holds other things.
+    """
+    for place in (folder, *folder.absolute().parents):
+        if (place / "meta" / "info.json").exists():
+            what = "is a dataset" if place is folder else f"is inside the dataset {place}"
+            raise ValueError(f"{folder} {what}: choose another folder for the run with --output")
+    if not folder.exists() or (folder / CONFIG).exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file, expected a folder for the run: choose another one with --output")
+    names = sorted(path.name for path in folder.iterdir() if path.suffix not in (".log", ".out", ".err", ".txt"))
+    if strange := [name for name in names if name not in BEFORE_A_RUN and not name.startswith(".")]:
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        raise ValueError(
+            f"{folder} holds other things ({', '.join(strange[:3])}{more}) and no run: choose a new folder for the run "
+            f"with --output"
+        )
 
 
 class RunFolder:
@@ -33,31 +65,79 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.keep = keep
 
-    def prepare(self, identity: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder against other processes; undo a start that fails before its first metrics or checkpoint.
+
+        Raises:
+            ValueError: if another process works on the run, or the folder is no place for a run.
+        """
+        check_run_folder(self.path)
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        with hold_lock(self.path / LOCK, f"the run {self.path}"):
+            begun = (self.path / CONFIG).exists()
+            try:
+                yield
+            except BaseException:
+                if not begun and not (self.path / METRICS).exists() and self.newest_checkpoint() is None:
+                    self._undo(missing)
+                raise
+
+    def prepare(self, identity: Mapping[str, Any], description: Mapping[str, Any], *, extend: bool = False) -> None:
         """Create the folder of a run, or check that it holds this run; remove unfinished writes of a killed run.
 
         Args:
             identity: configuration as JSON, equal for every start of the run.
             description: further facts to write at the first start.
+            extend: accept another length than the run has.
 
         Raises:
             ValueError: if the folder holds another run, or one of another version of Astra.
         """
-        config = self.path / "config.json"
+        config = self.path / CONFIG
         if config.exists():
             if (newest := self.newest_checkpoint()) is not None:
                 check_format(newest / "policy" / "config.json")
-            self._check_identity(config, identity)
+            self._check_identity(config, identity, extend)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
             about = {"code_version": code_version(), "machines": [], "description": dict(description)}
             _write(config, {**identity, **about})
         for leftover in self.checkpoints.glob(".*"):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
+        for leftover in (*self.path.glob(f".{CONFIG}.*"), *self.path.glob(f".{METRICS}.*")):
+            leftover.unlink()
+
+    def change_length(self, training: Mapping[str, Any], budget: Budget) -> str:
+        """Write another length of the run to config.json, and return a line about it; empty if the length is the same.
+
+        Args:
+            training: configuration of training as JSON.
+            budget: budget of that length, with the progress of the run.
+
+        Raises:
+            ValueError: if the run would be over already.
+        """
+        present = json.loads((self.path / CONFIG).read_text())
+        old = present["training"]
+        changes = {name: [old[name], training[name]] for name in LENGTHS if old[name] != training[name]}
+        if not changes:
+            return ""
+        told = ", ".join(f"training.{name} {before} -> {after}" for name, (before, after) in changes.items())
+        if budget.finished:
+            spent = "" if budget.max_minutes is None else ", and --training.max-minutes None to end by updates alone"
+            raise ValueError(
+                f"{self.path} has done {budget.update} updates in {budget.seconds / 60:.1f} minutes, so {told} leaves "
+                f"nothing to do: choose a larger number{spent}"
+            )
+        past = [*present.get("extensions", []), {"after_update": budget.update, **changes}]
+        _write(self.path / CONFIG, {**present, "training": {**old, **training}, "extensions": past})
+        return f"new length after {budget.update} updates: {told}; the learning rate goes on along the new schedule"
 
     def record_machine(self) -> None:
         """Add this machine to the list of machines in config.json, unless it is there already."""
-        config = self.path / "config.json"
+        config = self.path / CONFIG
         present = json.loads(config.read_text())
         if machine() not in (machines := present.get("machines", [])):
             _write(config, {**present, "machines": [*machines, machine()]})
@@ -83,11 +163,23 @@ class RunFolder:
         folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
         return sorted(folders, key=lambda path: int(path.name))
 
-    def _check_identity(self, config: Path, identity: Mapping[str, Any]) -> None:
+    def _undo(self, created: list[Path]) -> None:
+        """Remove what a failed start wrote, and the folders that it created."""
+        if self.path in created:
+            shutil.rmtree(self.path)
+        else:
+            (self.path / CONFIG).unlink(missing_ok=True)
+        for folder in created[1:]:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _check_identity(self, config: Path, identity: Mapping[str, Any], extend: bool) -> None:
         try:
             present = json.loads(config.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{config} is not valid JSON ({error}): choose another folder") from error
+        if not isinstance(present, dict) or "description" not in present:
+            raise ValueError(f"{config} is not the configuration of a run: choose another folder with --output")
         wanted = json.loads(json.dumps(identity))
         fields, known = (value.get("training", {}).keys() for value in (present, wanted))
         if fields != known:
@@ -95,12 +187,16 @@ class RunFolder:
                 f"{self.path} holds a run of another version of Astra, whose training has other fields "
                 f"({', '.join(sorted(fields ^ known))}): choose another folder"
             )
-        differences = list(_differences({name: present.get(name) for name in wanted}, wanted))
+        places = {f"training.{name}" for name in LENGTHS}
+        found = _differences({name: present.get(name) for name in wanted}, wanted)
+        different = {where: text for where, text in found if not (extend and where in places)}
+        advice = "" if different.keys() - places else ", or --resume to go on to this length"
+        differences = list(different.values())
         if differences:
             more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise ValueError(
                 f"{self.path} holds another run: {'; '.join(differences[:3])}{more}. Choose another folder, or the "
-                f"same settings to continue that run"
+                f"same settings to continue that run{advice}"
             )
 
 
@@ -108,9 +204,10 @@ def _write(config: Path, content: Mapping[str, Any]) -> None:
     write_atomic(config, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[str]:
+def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place and a description of every difference."""
     if isinstance(present, dict) and isinstance(wanted, dict):
         for name in sorted(present.keys() | wanted.keys()):
             yield from _differences(present.get(name), wanted.get(name), f"{where}.{name}" if where else name)
     elif present != wanted:
-        yield f"its {where} is {present!r}, not {wanted!r}"
+        yield where, f"its {where} is {present!r}, not {wanted!r}"

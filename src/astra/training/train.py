@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from astra.augmentation.object_order import shuffle_objects
 from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.negatives import Contrast
 from astra.datasets.windows import Windows
+from astra.parallel.interruption import Interruption
 from astra.parallel.processes import in_main
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.config import TrainingConfig
-from astra.training.interruption import Interruption
 from astra.training.objective import MetricMeans
 from astra.training.optimizer import learning_rate_factor
-from astra.training.run_folder import RunFolder
+from astra.training.run_folder import RunFolder, check_run_folder
 from astra.training.run_log import RunLog, check_tracker
 from astra.training.run_state import RunState
 from astra.training.setup import Learner, build_accelerator, build_learner, build_state, restore
@@ -46,6 +46,7 @@ def train(
     *,
     statistics: Statistics,
     resume: bool = False,
+    extend: bool = False,
     shard: bool = False,
     evaluate: Callable[[Policy[Any]], Mapping[str, float]] | None = None,
     description: Mapping[str, Any] | None = None,
@@ -60,18 +61,21 @@ def train(
         run_folder: folder of the run; created if it is missing.
         statistics: statistics of the training episodes.
         resume: continue from the newest checkpoint in the run folder, if there is one.
+        extend: accept another number of updates or minutes than the run in the folder has, and go on to that length.
         shard: split weights, gradients, moments and EMA over the processes, instead of a copy in each.
         evaluate: function that rolls the EMA policy out and returns metrics, called every `evaluate_every` updates in
             every process; the main process records them.
         description: written to config.json too, such as dataset and command line.
 
     Raises:
-        ValueError: if the folder holds another run, or this run unfinished and `resume` is not set; if the windows
-            or the batch size do not fit the configuration; if the loss becomes NaN or infinite.
-        KeyboardInterrupt: after SIGINT or SIGTERM, once a checkpoint has been written.
+        ValueError: if the folder holds another run or other things, or this run unfinished and `resume` is not set; if
+            another process works on it; if the windows or the batch size do not fit the configuration; if the loss
+            becomes NaN or infinite.
+        KeyboardInterrupt: after SIGINT or SIGTERM (then a `Terminated`), once a checkpoint has been written.
     """
     # ---- Set-up
     check_tracker(config.tracker)
+    check_run_folder(run_folder)
     if train_windows.timesteps != config.timesteps:
         raise ValueError(
             f"got windows of {train_windows.timesteps} timesteps for training.timesteps={config.timesteps}: make both "
@@ -82,16 +86,23 @@ def train(
     budget = state.budget
     folder = RunFolder(run_folder, keep=config.keep_checkpoints)
     identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
-    in_main(lambda: folder.prepare(identity, description or {}))
-    if told := restore(state, folder, resume=resume, init_from=config.init_from):
-        accelerator.print(told)
-    if budget.finished:
-        accelerator.print(f"{run_folder} holds this run, finished after {budget.update} updates")
-        return _newest_policy(folder)
-    in_main(folder.record_machine)
-    learner = build_learner(state, config, train_windows, accelerator, shard=shard)
-
-    with RunLog(accelerator, run_folder, identity, budget) as log, Interruption() as interruption:
+    with ExitStack() as started_run:
+        in_main(lambda: started_run.enter_context(folder.held()))
+        in_main(lambda: folder.prepare(identity, description or {}, extend=extend))
+        if told := restore(state, folder, resume=resume, init_from=config.init_from):
+            accelerator.print(told)
+        changed = ""
+        if extend:
+            changed = in_main(lambda: folder.change_length(identity["training"], budget))
+        if budget.finished:
+            accelerator.print(f"{run_folder} holds this run, finished after {budget.update} updates")
+            return _newest_policy(folder)
+        in_main(folder.record_machine)
+        learner = build_learner(state, config, train_windows, accelerator, shard=shard)
+        log = started_run.enter_context(RunLog(accelerator, run_folder, identity, budget))
+        interruption = started_run.enter_context(Interruption())
+        if changed:
+            log.print(changed)
         size = sum(weight.numel() for weight in learner.policy.parameters() if weight.requires_grad)
         log.print(f"training {size:,} weights on {len(train_windows):,} windows, {accelerator.device}, {run_folder}")
         means, timesteps, logged_seconds = MetricMeans(), 0, budget.seconds
@@ -109,7 +120,9 @@ def train(
             norm = _update(accelerator, learner, batches, contrasts, config.gradient_clip, means)
             learner.ema.update(learner.policy)
             timesteps += sum(int(batch.valid.sum()) for batch in batches)
-            seconds, stop = _mean_over_processes(accelerator, time.monotonic() - started, float(interruption.requested))
+            seconds, stop = _mean_over_processes(
+                accelerator, time.monotonic() - started, float(interruption.requested is not None)
+            )
             budget.spend(seconds)
 
             # ---- Log, validate, roll out, save
@@ -131,7 +144,7 @@ def train(
                 in_main(lambda: _save(state, folder))
             if stop and not budget.finished:
                 log.print(f"interrupted after {budget.update} updates; continue with --resume")
-                raise KeyboardInterrupt(f"{run_folder}: interrupted after {budget.update} updates")
+                raise interruption.error(f"{run_folder}: interrupted after {budget.update} updates")
     return _newest_policy(folder)
 
 
