@@ -64,6 +64,7 @@ def lerobot(
     sources: tyro.conf.Positional[tuple[Path, ...]],
     *,
     output: Path,
+    observations: tuple[str, ...] = (),
 ) -> Path:
     """Merge datasets that were collected in parts.
 
@@ -71,12 +72,13 @@ def lerobot(
         sources: Datasets (LeRobotDataset v3.0) with equal columns and actions. The numbers of bins and the suite are
             those of the first.
         output: Folder of the new dataset.
+        observations: Columns to keep beside `action`, such as `observation.state`; default: all.
     """
-    from astra.datasets import LeRobotDataset
+    from astra.datasets.lerobot.info import read_info
     from astra.datasets.merging import merge
 
-    total = sum(len(LeRobotDataset.open(source)) for source in sources)
-    for _ in track(merge(sources, output), description="episodes", total=total, transient=True):
+    total = sum(read_info(source)["total_episodes"] for source in sources)
+    for _ in track(merge(sources, output, observations or None), description="episodes", total=total, transient=True):
         pass
     return output
 

@@ -1,5 +1,6 @@
 """One demonstration in memory: a prompt and its columns. Writers take episodes, importers and datasets return them."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -60,6 +61,16 @@ def views_of(columns: Iterable[str]) -> tuple[str, ...]:
         if missing := [part for part in PARTS if f"{OBJECTS}.{view}.{part}" not in present]:
             raise ValueError(f"the objects of the view {view!r} lack the column {OBJECTS}.{view}.{missing[0]}")
     return views
+
+
+def check_fps(fps: float) -> None:
+    """Check a frame rate.
+
+    Raises:
+        ValueError: if it is not a positive, finite number.
+    """
+    if not isinstance(fps, int | float) or isinstance(fps, bool) or not 0 < fps < math.inf:
+        raise ValueError(f"got fps {fps!r}, expected a positive number of timesteps per second")
 
 
 def check_episode(episode: Episode, index: int) -> None:

@@ -1,40 +1,75 @@
 """Merging of several datasets into one, such as demonstrations collected on several days or machines."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from astra.datasets.episode import Episode
+import numpy as np
+
+from astra.datasets.episode import ACTION, Episode
+from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
 from astra.datasets.lerobot.writer import DatasetWriter
-from astra.trajectory import TrajectorySpec
+from astra.trajectory import ActionSpec, TrajectorySpec
+
+WRITTEN = {
+    *("codebase_version", "robot_type", "total_episodes", "total_frames", "total_tasks", "chunks_size", "fps"),
+    *("data_files_size_in_mb", "video_files_size_in_mb", "splits", "data_path", "video_path", "features"),
+    *("total_chunks", "total_videos", layout.OWN_KEY),
+}
+"""Entries of info.json that describe the episodes at hand, which the writer writes anew."""
 
 
-def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
+def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] | None = None) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each once it is written.
 
     If the sources recommend different action bins, those of the first are kept, and so is the suite of the first.
+    Bounds of actions that no source declares are those of all data. The type of the robot, names of dimensions and
+    unknown entries of info.json are kept.
+
+    Args:
+        sources: Datasets to merge.
+        destination: Folder of the new dataset.
+        columns: Observations to keep, as for `LeRobotDataset.open`; None: all.
 
     Raises:
         FileExistsError: if the destination exists.
-        ValueError: if the sources do not have the same columns, actions, views and frame rate.
+        ValueError: if the sources do not have the same columns, names, actions, views, frame rate and type of robot.
     """
-    datasets = [LeRobotDataset.open(source) for source in sources]
+    datasets = [LeRobotDataset.open(source, columns) for source in sources]
+    infos = [read_info(source) for source in sources]
+    declared = [dataset.spec.actions for dataset, info in zip(datasets, infos, strict=True) if _declares_bounds(info)]
     first = datasets[0].spec
-    for source, dataset in zip(sources, datasets, strict=True):
-        if differing := _differences(dataset.spec, first):
+    for source, dataset, info in zip(sources, datasets, infos, strict=True):
+        bounds = declared[0] if declared and not _declares_bounds(info) else None
+        differing = [*_differences(dataset.spec, first, declared), *_different_names(info, infos[0], dataset.columns)]
+        if differing:
             raise ValueError(
                 f"{source} and {sources[0]} differ in {', '.join(differing)}: merge only datasets of the same kind"
             )
+        if bounds is not None:
+            _check_inside(source, dataset, bounds)
+    if not declared and len({(dataset.spec.actions.low, dataset.spec.actions.high) for dataset in datasets}) > 1:
+        warnings.warn(
+            "no dataset declares the bounds of its actions, so those of the merged one are the bounds of all data",
+            stacklevel=2,
+        )
+    _warn_of_columns(sources, infos, datasets)
     views = first.objects.views if first.objects else None
     max_pictured = max(dataset.spec.objects.max_pictured if dataset.spec.objects else 0 for dataset in datasets)
     with DatasetWriter(
         destination,
         fps=first.fps,
-        actions=first.actions,
+        actions=replace(declared[0], bins=first.actions.bins) if declared else None,
+        robot_type=_first(info.get("robot_type") for info in infos),
         views=views,
         max_pictured=max_pictured,
         suite=first.suite,
+        features=_features(infos, datasets[0].columns),
+        more_info=_more_info(infos),
     ) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):
@@ -43,12 +78,81 @@ def merge(sources: Sequence[Path], destination: Path) -> Iterator[Episode]:
                 yield episode
 
 
-def _differences(spec: TrajectorySpec, other: TrajectorySpec) -> list[str]:
-    """Return the fields in which two specs differ, apart from instructions, bins, suite and `max_pictured`."""
+def _declares_bounds(info: Info) -> bool:
+    return "action_low" in own_entries(info)
+
+
+def _differences(spec: TrajectorySpec, other: TrajectorySpec, declared: Sequence[ActionSpec]) -> list[str]:
+    """Return the fields in which two specs differ, apart from instructions, bins, suite and `max_pictured`.
+
+    Bounds and kinds of actions count if both declare them.
+    """
+    both = {id(actions) for actions in declared} >= {id(spec.actions), id(other.actions)}
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
         objects = None if of.objects is None else replace(of.objects, max_pictured=1)
-        return replace(of, instructions=(), objects=objects, actions=replace(of.actions, bins=()), suite="")
+        actions = replace(of.actions, bins=())
+        if not both:
+            N = len(actions)
+            actions = ActionSpec(names=actions.names, low=(0.0,) * N, high=(1.0,) * N)
+        return replace(of, instructions=(), objects=objects, actions=actions, suite="")
 
     one, two = compared(spec), compared(other)
     return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]
+
+
+def _different_names(info: Info, other: Info, columns: Collection[str]) -> list[str]:
+    """Return what two descriptions both name, but differently: the type of the robot and names of dimensions."""
+    differing = []
+    if None not in (types := (info.get("robot_type"), other.get("robot_type"))) and types[0] != types[1]:
+        differing.append(f"robot_type ({types[0]} and {types[1]})")
+    for column in columns:
+        one, two = (dimension_names(of["features"][column]) for of in (info, other) if column in of["features"])
+        if None not in (one, two) and one != two and info["features"][column]["dtype"] != "image":
+            differing.append(f"the names of {column} ({', '.join(one or ())} and {', '.join(two or ())})")
+    return differing
+
+
+def _check_inside(source: Path, dataset: LeRobotDataset, bounds: ActionSpec) -> None:
+    """Check that the actions of a source without declared bounds keep those that another source declares."""
+    actions = dataset.columns[ACTION]
+    outside = (actions.min(axis=0) < np.float32(bounds.low)) | (actions.max(axis=0) > np.float32(bounds.high))
+    if outside.any():
+        index = int(outside.argmax())
+        raise ValueError(
+            f"{source} declares no bounds of its actions, and its {bounds.names[index]!r} goes from "
+            f"{actions[:, index].min():.4g} to {actions[:, index].max():.4g}, outside the bounds "
+            f"{bounds.low[index]:.4g} to {bounds.high[index]:.4g} that another source declares: remove those, or "
+            "convert with wider ones"
+        )
+
+
+def _warn_of_columns(sources: Sequence[Path], infos: Sequence[Info], datasets: Sequence[LeRobotDataset]) -> None:
+    for source, info, dataset in zip(sources, infos, datasets, strict=True):
+        if lost := info["features"].keys() - dataset.columns.keys() - layout.INDEX_COLUMNS.keys():
+            warnings.warn(f"{source}: the columns {', '.join(sorted(lost))} are left out", stacklevel=3)
+            return
+
+
+def _features(infos: Sequence[Info], columns: Collection[str]) -> Mapping[str, layout.Feature]:
+    """Return the features of vectors by column, with names from the first source that has any."""
+    features = {}
+    for column in columns:
+        known = [info["features"][column] for info in infos]
+        if not layout.is_image(column):
+            features[column] = next((feature for feature in known if feature.get("names")), known[0])
+    return features
+
+
+def _more_info(infos: Sequence[Info]) -> Mapping[str, Any]:
+    """Return the entries of info.json that the format does not know, from the first source that has each."""
+    entries: dict[str, Any] = {}
+    for info in infos:
+        for name in info.keys() - WRITTEN:
+            if entries.setdefault(name, info[name]) != info[name]:
+                warnings.warn(f"the sources differ in {name!r} of {layout.INFO}; the first one is kept", stacklevel=3)
+    return entries
+
+
+def _first(values: Iterator[Any]) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -124,6 +124,14 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Check that all instructions are short enough.
+
+        Raises:
+            ValueError: if one has more than `language.max_tokens` tokens.
+        """
+        self.language.check_lengths(instructions)
+
     @property
     def trunk(self) -> nn.Module:
         """The transformer, whose parameters the paper counts."""

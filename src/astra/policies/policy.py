@@ -185,6 +185,15 @@ class Policy(nn.Module, ABC, Generic[State]):
     def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
         """Return the next action of each environment, in the environment's own units, and the new state."""
 
+    # ---- What has a default
+
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Check before training that the policy can read all instructions; the default reads any.
+
+        Raises:
+            ValueError: if it cannot; the message names the instruction.
+        """
+
     # ---- What follows from the above
 
     @property

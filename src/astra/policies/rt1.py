@@ -138,6 +138,14 @@ class RT1(Policy[RT1State]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Check that all instructions are short enough.
+
+        Raises:
+            ValueError: if one has more than `language.max_tokens` tokens.
+        """
+        self.language.check_lengths(instructions)
+
     @property
     def trunk(self) -> nn.Module:
         """The transformer, whose parameters the paper counts."""

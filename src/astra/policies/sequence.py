@@ -187,6 +187,14 @@ class SequencePolicy(Policy[State]):
         )
         self.head = build_head(self.actions, width, config.soft_labels)
 
+    def check_instructions(self, instructions: Sequence[str]) -> None:
+        """Check that all instructions are short enough.
+
+        Raises:
+            ValueError: if one has more than `language.max_tokens` tokens.
+        """
+        self.language.check_lengths(instructions)
+
     @property
     def width(self) -> int:
         """D, width of a token."""

@@ -77,10 +77,12 @@ def build_state(
     """Build everything that a run trains and counts, as it is before the first update.
 
     Raises:
-        ValueError: if the batch cannot be split over processes and micro-batches, or has too few episodes to contrast.
+        ValueError: if an instruction is too long, the batch cannot be split over processes and micro-batches, or has
+            too few episodes to contrast.
     """
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
+    policy.check_instructions(windows.spec.instructions)
     ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
     contrastive = None
     if config.contrastive is not None:

@@ -23,6 +23,7 @@ def test_the_cache_is_made_once(dataset_folder: Path) -> None:
     assert not list(dataset_folder.rglob("unfinished*"))
 
 
+@pytest.mark.filterwarnings("ignore:.*stats.json has other bounds")
 def test_a_changed_dataset_gets_a_new_cache_and_loses_the_old(dataset_folder: Path) -> None:
     LeRobotDataset.open(dataset_folder)
     first = caches(dataset_folder / "cache")

@@ -3,8 +3,11 @@
 Source: https://github.com/real-stanford/diffusion_policy, `diffusion_policy/common/replay_buffer.py`.
 """
 
+import math
+import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,14 @@ from typing import Any
 import numpy as np
 
 from astra.datasets.episode import Episode, is_camera
+from astra.datasets.lerobot.info import read_json
+
+CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "fixedscaleoffset")
+"""Codecs of numbers; others are refused."""
+LARGEST_CHUNK = 2**30
+"""Largest zarr chunk that is read, in bytes when unpacked."""
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+"""Errors that zarr and its codecs raise for damaged stores."""
 
 VECTORS = {"state": "observation.state", "action": "action"}
 """Arrays that are read by default, and the columns they become."""
@@ -55,7 +66,7 @@ def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
             root = min(groups, key=len).removesuffix(".zgroup")
             wanted = tuple(root + part for part in (".z", "meta/", "data/.z", *(f"data/{name}/" for name in columns)))
             tar.extractall(into, [member for member in members if member.name.startswith(wanted)], filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, OSError, LookupError, RecursionError, zlib.error) as error:
         raise ValueError(f"{archive} is not a valid .tar file (truncated?): {error}; copy it again") from error
     return into / root
 
@@ -63,7 +74,7 @@ def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
 def _read(store: Path, instruction: str, fps: float, columns: Mapping[str, str]) -> Iterator[Episode]:
     arrays = {name: _open(store, f"data/{name}") for name in columns}
     ends = _slice(_open(store, "meta/episode_ends"), 0, None, f"{store}, array 'episode_ends'")
-    if len(ends) == 0 or (np.diff(ends, prepend=0) <= 0).any():
+    if ends.ndim != 1 or len(ends) == 0 or (np.diff(ends, prepend=0) <= 0).any():
         raise ValueError(f"{store}: episode_ends is {ends.tolist()}, expected increasing numbers of timesteps")
     for name, array in arrays.items():
         if array.shape[0] != ends[-1]:
@@ -84,10 +95,14 @@ def _open(store: Path, name: str) -> Any:
         import zarr
     except ImportError as error:
         raise ModuleNotFoundError("reading zarr stores needs zarr: pip install '.[zarr]' in Astra's folder") from error
+    where = f"{store}, array {name!r}"
+    if not (store / name / ".zarray").exists():
+        raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy")
+    check_header(read_json(store / name / ".zarray"), where)
     try:
         array = zarr.open_array(store / name, mode="r", zarr_format=2)
-    except FileNotFoundError as error:
-        raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy") from error
+    except _UNREADABLE as error:
+        raise ValueError(f"{where}: its .zarray cannot be used ({error}); copy the store again") from error
     if array.nchunks_initialized < array.nchunks:
         raise ValueError(
             f"{store}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} zarr chunks, and zarr would "
@@ -96,16 +111,45 @@ def _open(store: Path, name: str) -> Any:
     return array
 
 
+def check_header(header: Mapping[str, Any], where: str) -> None:
+    """Check the description of an array before zarr reads it: numbers of a known size, unpacked by known codecs.
+
+    Codecs of objects can run code of whoever wrote the store.
+
+    Raises:
+        ValueError: if the array holds no plain numbers, is too large, or names another codec.
+    """
+    dtype = header.get("dtype")
+    if not isinstance(dtype, str) or not re.fullmatch(r"[<>|=]?[biuf][1248]", dtype):
+        raise ValueError(f"{where} has the dtype {dtype!r}, expected plain numbers, such as '<f4'")
+    shape, chunks = header.get("shape"), header.get("chunks")
+    for key, sizes, least in (("shape", shape, 0), ("chunks", chunks, 1)):
+        if not isinstance(sizes, list) or not sizes or any(type(n) is not int or n < least for n in sizes):
+            raise ValueError(f"{where} has the {key} {sizes!r}, expected a list of whole numbers of at least {least}")
+    if len(shape) != len(chunks) or math.prod(chunks) * np.dtype(dtype).itemsize > LARGEST_CHUNK:
+        raise ValueError(
+            f"{where} has the shape {shape} in chunks of {chunks}, expected chunks with as many axes and at most "
+            f"{LARGEST_CHUNK:,} bytes"
+        )
+    filters = header.get("filters") or []
+    codecs = [*(filters if isinstance(filters, list) else [filters]), header.get("compressor")]
+    for codec in codecs:
+        name = codec.get("id") if isinstance(codec, dict) else codec
+        if name is not None and name not in CODECS:
+            raise ValueError(f"{where} uses the codec {name!r}, expected one of {', '.join(CODECS)}: write it again")
+
+
 def _slice(array: Any, start: int, end: int | None, where: str) -> np.ndarray:
     try:
         return np.asarray(array[start:end])
-    except (RuntimeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"{where}: a zarr chunk is damaged ({error}); copy the store again") from error
 
 
 def _convert(column: str, values: np.ndarray, where: str) -> np.ndarray:
     if not is_camera(column):
-        return values.reshape(len(values), -1).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
     frames = values.astype(np.uint8)
     if not np.array_equal(frames, values):
         raise ValueError(f"{where}: pixels are {values.min()} to {values.max()}, expected whole numbers from 0 to 255")

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
 from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.checks import check_values
 from astra.datasets.lerobot.metadata import Metadata
 from astra.datasets.lerobot.prompts import StoredPrompts, write_prompts
 from astra.datasets.lerobot.tables import read_batches
@@ -141,29 +142,19 @@ def _form(column: str, spec: TrajectorySpec) -> tuple[tuple[int, ...], type[np.g
 
 
 def _fill_vectors(array: np.ndarray, values: pa.Array, row: int, where: str, ends: np.ndarray) -> None:
-    vectors = layout.to_numpy(values)
     size = int(np.prod(array.shape[1:]))
-    if vectors.shape[1] != size:
-        raise ValueError(f"{where}: got {vectors.shape[1]} values per row, but info.json says {size}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"{where}, {_place(row + int(finite.argmin()), ends)}: NaN or infinite value; repair the data")
+    vectors = check_values(values, size, where, lambda index: _place(row + index, ends))
     array[row : row + len(vectors)] = vectors.reshape(-1, *array.shape[1:])
 
 
 def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str, ends: np.ndarray) -> None:
+    is_sheet = array.ndim == 5
+    size = (array.shape[2], array.shape[1] * array.shape[3]) if is_sheet else (array.shape[1], array.shape[2])
     for index, data in enumerate(values.field("bytes").to_pylist(), start=row):
         try:
-            frame = layout.decode_image(data or b"")
+            frame = layout.decode_image(data or b"", size)
         except ValueError as error:
-            raise ValueError(f"{where}, {_place(index, ends)}: {error}; copy the dataset again") from error
-        is_sheet = array.ndim == 5
-        expected = (array.shape[2], array.shape[1] * array.shape[3], 3) if is_sheet else array.shape[1:]
-        if frame.shape != expected:
-            raise ValueError(
-                f"{where}, {_place(index, ends)}: got a frame of {frame.shape[:2]} pixels, but info.json says "
-                f"{expected[:2]}"
-            )
+            raise ValueError(f"{where}, {_place(index, ends)}: {error}") from error
         array[index] = layout.split_crops(frame) if is_sheet else frame
 
 

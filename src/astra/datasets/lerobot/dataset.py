@@ -1,7 +1,8 @@
 """LeRobotDataset v3.0, opened for training: its spec, its episodes and memory-mapped columns."""
 
+import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Int64
 
 from astra.datasets.episode import Episode
 from astra.datasets.lerobot.cache import cached_columns, cached_prompts
+from astra.datasets.lerobot.checks import warn_of_statistics
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
 from astra.trajectory import Modality, TrajectorySpec
@@ -31,6 +33,8 @@ class LeRobotDataset:
     columns: Mapping[str, np.ndarray]
     """Memory-mapped, read-only arrays by column name: vectors float32 (rows, n), frames uint8 (rows, height, width, 3);
     crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
+    empty: tuple[int, ...] = ()
+    """Episodes of the folder without timesteps, which are left out; those after them move up."""
     prompts: StoredPrompts | None = None
     """Pictures of prompts; None if no prompt has any."""
 
@@ -40,16 +44,16 @@ class LeRobotDataset:
     ) -> "LeRobotDataset":
         """Open a dataset; the first time, its columns are checked and cached.
 
-        Columns that are not wanted are neither decoded nor cached, and are missing from the spec.
+        An episode without timesteps is left out, with a warning. Statistics are computed from the data; a stats.json
+        that differs triggers a warning. Columns that are not wanted are neither decoded nor cached, and are missing
+        from the spec.
 
         Args:
             folder: The dataset.
             columns: Observations to read, such as {"observation.state"}, or `observation.objects.VIEW` for all columns
-                of
-                a view; None: all. Actions are always read.
+                of a view; None: all. Actions are always read.
             reads: Modalities to read beside state vectors: images, objects or both; None: both. State vectors are
-                always
-                read, since actions may be relative to one, and so are the pictures of prompts.
+                always read, since actions may be relative to one, and so are the pictures of prompts.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
@@ -58,14 +62,25 @@ class LeRobotDataset:
         """
         folder = Path(folder)
         metadata = read_metadata(folder, columns, reads)
+        values, prompts = cached_columns(folder, metadata), cached_prompts(folder, metadata)
+        warn_of_statistics(folder, values)
+        starts = np.concatenate([[0], metadata.ends[:-1]])
+        real = np.flatnonzero(metadata.ends > starts)
+        if empty := np.flatnonzero(metadata.ends == starts).tolist():
+            warnings.warn(
+                f"{folder}: episode {', '.join(map(str, empty))} without timesteps left out (a recording that was "
+                "stopped at once?)",
+                stacklevel=2,
+            )
         return cls(
             folder=folder,
             spec=metadata.spec,
-            instructions=metadata.instructions,
-            starts=np.concatenate([[0], metadata.ends[:-1]]),
-            ends=metadata.ends,
-            columns=cached_columns(folder, metadata),
-            prompts=cached_prompts(folder, metadata),
+            instructions=tuple(metadata.instructions[index] for index in real),
+            starts=starts[real],
+            ends=metadata.ends[real],
+            columns=values,
+            empty=tuple(empty),
+            prompts=prompts and replace(prompts, of_episode=prompts.of_episode[real]),
         )
 
     def __len__(self) -> int:
@@ -98,8 +113,10 @@ class LeRobotDataset:
             raise ValueError(f"got the validation fraction {fraction}, expected 0 <= fraction < 1")
         held_out = max(round(fraction * len(self)), 1 if fraction > 0 else 0)
         if held_out >= len(self):
+            left_out = f" (episode {', '.join(map(str, self.empty))} has no timesteps)" if self.empty else ""
             raise ValueError(
-                f"holding out {held_out} of {len(self)} episodes leaves none to train on; collect more or use 0"
+                f"holding out {held_out} of {len(self)} episodes{left_out} leaves none to train on; collect more or "
+                "use 0"
             )
         order = np.random.default_rng(seed).permutation(len(self)).tolist()
         return tuple(sorted(order[held_out:])), tuple(sorted(order[:held_out]))

@@ -17,11 +17,15 @@ Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.
 
 import io
 import json
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
@@ -110,12 +114,28 @@ def to_arrow(column: str, values: np.ndarray) -> pa.Array:
     return flat if values.shape[1] == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
-def to_numpy(values: pa.Array) -> np.ndarray:
-    """Convert vectors or scalars of a data file to an array (rows, n)."""
+def to_numpy(values: pa.Array, size: int, where: str) -> np.ndarray:
+    """Convert vectors or scalars of a data file to an array (rows, size); a missing scalar is NaN.
+
+    Args:
+        values: Scalars, or lists of numbers.
+        size: Number of values per row.
+        where: File and column, for messages.
+
+    Raises:
+        ValueError: if a row holds another number of values, or they are not numbers.
+    """
     rows = len(values)
     while isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        lengths = pc.list_value_length(values).drop_null()
+        if len(lengths) != len(values) or pc.count_distinct(lengths).as_py() > 1:
+            raise ValueError(f"{where}: rows are missing or differ in length, expected {size} values in each")
         values = values.flatten()
-    return values.to_numpy(zero_copy_only=False).reshape(rows, -1)
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type)):
+        raise ValueError(f"{where}: got values of type {values.type}, expected numbers")
+    if len(values) != rows * size:
+        raise ValueError(f"{where}: got {len(values) // max(rows, 1)} values per row, but info.json says {size}")
+    return values.to_numpy(zero_copy_only=False).reshape(rows, size)
 
 
 def encode_png(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:
@@ -125,17 +145,39 @@ def encode_png(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:
     return file.getvalue()
 
 
-def decode_image(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
-    """Decode one frame: PNG, or JPEG in datasets written by others.
+def decode_image(data: bytes, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "height width 3"]:
+    """Decode one frame: PNG, or JPEG and WebP in datasets written by others. Gray becomes RGB.
+
+    Args:
+        data: The file.
+        size: Height and width that it must have, checked before it is decoded; None: any.
 
     Raises:
-        ValueError: if the bytes are not a complete image.
+        ValueError: if the bytes are not a complete image, or it has another size or more than 8 bits per channel.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{len(data)} bytes are not a complete image: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if size is not None and (image.height, image.width) != size:
+                    raise WrongFrameError(
+                        f"got a frame of {(image.height, image.width)} pixels, but info.json says {size}"
+                    )
+                if image.mode not in MODES or (data[:8] == _PNG and data[24] > 8):
+                    raise WrongFrameError(
+                        f"got a frame of more than 8 bits per channel (mode {image.mode!r}), such as a depth image: "
+                        "Astra reads 8 bits per channel; leave the column out, or convert it first, with a range of "
+                        "your choice scaled to 0 to 255"
+                    )
+                return np.asarray(image.convert("RGB"))
+    except WrongFrameError:
+        raise
+    except _UNREADABLE as error:
+        raise ValueError(f"{len(data)} bytes are not a complete image: {error}; copy the dataset again") from error
+
+
+class WrongFrameError(ValueError):
+    """A complete image of the wrong kind."""
 
 
 def tasks_table(task_indices: Mapping[str, int]) -> pa.Table:
@@ -148,6 +190,17 @@ def tasks_table(task_indices: Mapping[str, int]) -> pa.Table:
     )
     return table.replace_schema_metadata({"pandas": _PANDAS_TASKS})
 
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
+"""Formats of frames, by Pillow's names."""
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+"""Pillow's modes of 8 bits per channel at most."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+_UNREADABLE = (
+    *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError),
+    *(zlib.error, struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+"""Errors that Pillow raises for damaged files."""
 
 _DTYPES = {pa.float32(): "float32", pa.int64(): "int64"}
 

@@ -1,6 +1,7 @@
 """Metadata of a LeRobotDataset v3.0, read from `meta/` and checked."""
 
-import json
+import math
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,19 @@ from jaxtyping import Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS, is_camera, object_column, views_of
 from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.checks import Bounds, check_rows
+from astra.datasets.lerobot.info import check_readable, data_file, dimension_names, height_width, own_entries, read_info
 from astra.datasets.lerobot.prompts import read_placeholders
 from astra.datasets.lerobot.tables import read_parquet
-from astra.objects import ObjectSpec, placeholders
+from astra.objects import PLACEHOLDER, ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, Modality, TrajectorySpec
 
 WIDENING = 0.01
 """Margin of bounds that are taken from the data, as a share of the data's range."""
+LONGEST_EPISODE = 10**9
+"""Largest number of timesteps of an episode."""
+LONGEST_INSTRUCTION = 10_000
+"""Largest number of characters of an instruction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +35,7 @@ class Metadata:
     columns: tuple[str, ...]
     """Columns to read, `action` among them."""
     ends: Int64[np.ndarray, " episodes"]
-    """Row after the last one of each episode."""
+    """Row after the last one of each episode; some episodes may be empty."""
     instructions: tuple[str, ...]
     """Instruction of each episode."""
     prompts: Int64[np.ndarray, " episodes"] | None
@@ -54,32 +61,40 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
         FileNotFoundError: if the folder or a file of `meta/` is missing.
         ValueError: if a file is damaged, has another version, or contradicts another file.
     """
-    info = _read_info(folder)
+    info = read_info(folder)
     wanted = _choose(folder, info["features"], columns)
     features = _read(folder, wanted, reads)
     episodes = _read_episodes(folder)
-    ends = np.cumsum(episodes["length"], dtype=np.int64)
-    _check_rows(folder, info, episodes, ends)
-    instructions = _instructions(folder, info, episodes["tasks"])
+    lengths = episodes["length"]
+    _check_lengths(folder, info, episodes)
+    instructions, tasks = _instructions(folder, info, episodes["tasks"])
+    if layout.PROMPT_INDEX not in episodes and not (folder / layout.PROMPTS).exists():
+        instructions = _without_braces(folder, instructions)
     prompts, pictured = _prompts(folder, episodes, instructions)
+    real = np.flatnonzero(lengths).tolist()
+    places = dict.fromkeys((int(episodes["data/chunk_index"][i]), int(episodes["data/file_index"][i])) for i in real)
+    files = tuple(folder / data_file(info, chunk, file) for chunk, file in places)
+    try:
+        bounds = check_rows(files, lengths, tasks, float(info["fps"]), features)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
     plain = {column: feature for column, feature in features.items() if not object_column(column)}
     spec = TrajectorySpec(
-        states={c: int(np.prod(f["shape"])) for c, f in plain.items() if c != ACTION and f["dtype"] != "image"},
-        images={column: _height_width(feature) for column, feature in plain.items() if feature["dtype"] == "image"},
-        actions=_action_spec(folder, info),
+        states={c: math.prod(f["shape"]) for c, f in plain.items() if c != ACTION and f["dtype"] != "image"},
+        images={column: height_width(feature) for column, feature in plain.items() if feature["dtype"] == "image"},
+        actions=_action_spec(folder, info, bounds),
         objects=_object_spec(folder, info, views_of(wanted), features, max(map(len, pictured), default=0)),
-        instructions=tuple(sorted(set(instructions))),
+        instructions=tuple(sorted({instructions[i] for i in real})),
         fps=float(info["fps"]),
-        suite=str(info.get(layout.OWN_KEY, {}).get("suite", "")),
+        suite=own_entries(info).get("suite", ""),
     )
-    places = dict.fromkeys(zip(episodes["data/chunk_index"], episodes["data/file_index"], strict=True))
     return Metadata(
         columns=tuple(features),
-        ends=ends,
+        ends=np.cumsum(lengths, dtype=np.int64),
         instructions=instructions,
         prompts=prompts,
         pictured=pictured,
-        data_files=tuple(folder / info["data_path"].format(chunk_index=c, file_index=f) for c, f in places),
+        data_files=files,
         spec=spec,
     )
 
@@ -91,45 +106,9 @@ def readable_and_video_columns(folder: Path) -> tuple[list[str], list[str]]:
         FileNotFoundError: if the folder is not a dataset.
         ValueError: if its metadata is damaged or of another version.
     """
-    features = _choose(folder, _read_info(folder)["features"], None)
+    features = _choose(folder, read_info(folder)["features"], None)
     videos = [column for column, feature in features.items() if feature["dtype"] == "video"]
     return [column for column in features if column not in videos], videos
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    if not (folder / layout.INFO).exists():
-        raise FileNotFoundError(_explain_missing(folder))
-    info = _read_json(folder / layout.INFO)
-    _check_version(folder, info)
-    return info
-
-
-def _explain_missing(folder: Path) -> str:
-    if not folder.exists():
-        return f"{folder} does not exist: create it with astra collect or astra convert, or give another --dataset"
-    if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
-        return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
-    return f"{folder} is not a LeRobotDataset v3.0: it has no {layout.INFO}"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; copy the whole dataset again")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON (truncated?): {error}; copy the dataset again") from error
-
-
-def _check_version(folder: Path, info: dict[str, Any]) -> None:
-    version = info.get("codebase_version")
-    if version != layout.VERSION:
-        raise ValueError(
-            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; convert it with LeRobot's own "
-            "converter"
-        )
-    if missing := {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"} - info.keys():
-        raise ValueError(f"{folder / layout.INFO} lacks {', '.join(sorted(missing))}; copy the dataset again")
 
 
 def _choose(
@@ -147,11 +126,7 @@ def _read(
 ) -> dict[str, layout.Feature]:
     kinds = ("vectors", "images", "objects") if reads is None else ("vectors", *reads)
     features = {column: feature for column, feature in wanted.items() if _modality(column, feature) in kinds}
-    if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
-        raise ValueError(
-            f"{folder} stores {', '.join(videos)} as video, which cannot be read yet (image columns can): train "
-            "without them with --policy.states.reads vectors, or list the columns to read with --observations"
-        )
+    check_readable(folder, features)
     return features
 
 
@@ -168,7 +143,7 @@ def _parts(column: str) -> list[str]:
 
 
 def _prompts(
-    folder: Path, episodes: dict[str, list[Any]], instructions: tuple[str, ...]
+    folder: Path, episodes: dict[str, Any], instructions: tuple[str, ...]
 ) -> tuple[Int64[np.ndarray, " episodes"] | None, tuple[tuple[str, ...], ...]]:
     """Return each episode's prompt with pictures, and by prompt the placeholder of each object."""
     wanted = {index for index, instruction in enumerate(instructions) if placeholders(instruction)}
@@ -202,7 +177,7 @@ def _object_spec(
     max_pictured: int,
 ) -> ObjectSpec | None:
     """Describe the objects of the wanted views, or of all views if only prompts show objects."""
-    own = info.get(layout.OWN_KEY, {})
+    own = own_entries(info)
     sizes, max_pictured = own.get("views", {}), max(max_pictured, own.get("max_pictured", 0))
     shown = views_of(features)
     views = shown or ((wanted or tuple(sizes)) if max_pictured else ())
@@ -221,73 +196,135 @@ def _object_spec(
     )
 
 
-def _read_episodes(folder: Path) -> dict[str, list[Any]]:
+def _read_episodes(folder: Path) -> dict[str, Any]:
+    """Read the rows of all episodes: texts as lists, and everything else as whole numbers."""
     paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
     if not paths:
         raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the whole dataset again")
     columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
-    columns += [layout.PROMPT_INDEX] * (folder / layout.PROMPTS).exists()
-    return pa.concat_tables([read_parquet(path, columns) for path in paths]).to_pydict()
+    tables = [read_parquet(path, columns, [layout.PROMPT_INDEX]) for path in paths]
+    episodes: dict[str, Any] = {}
+    for column in tables[0].column_names:
+        parts = [table[column] for table in tables if column in table.column_names]
+        fits = _is_texts if column == "tasks" else pa.types.is_integer
+        if len(parts) < len(tables) or not all(fits(part.type) and part.null_count == 0 for part in parts):
+            raise ValueError(
+                f"{folder}: the column {column!r} of {layout.EPISODES} has missing values, or not "
+                f"{'lists of texts' if column == 'tasks' else 'whole numbers'}; copy the dataset again"
+            )
+        if column == "tasks":
+            episodes[column] = [texts for part in parts for texts in part.to_pylist()]
+        else:
+            episodes[column] = np.concatenate([part.to_numpy() for part in parts]).astype(np.int64)
+    return episodes
 
 
-def _check_rows(folder: Path, info: dict[str, Any], episodes: dict[str, list[Any]], ends: np.ndarray) -> None:
-    number = len(ends)
-    if number == 0 or episodes["episode_index"] != list(range(number)) or number != info["total_episodes"]:
+def _is_texts(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return is_list and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+
+
+def _check_lengths(folder: Path, info: dict[str, Any], episodes: dict[str, Any]) -> None:
+    number = len(episodes["length"])
+    if not np.array_equal(episodes["episode_index"], np.arange(number)) or number != info["total_episodes"]:
         raise ValueError(
             f"{folder}: {layout.INFO} says {info['total_episodes']} episodes, but {layout.EPISODES} and its "
             f"siblings have {number}; copy the whole dataset again"
         )
-    if episodes["dataset_from_index"] != [0, *ends[:-1].tolist()] or ends[-1] != info["total_frames"]:
+    lengths = episodes["length"]
+    for name, least in (("length", 0), ("data/chunk_index", 0), ("data/file_index", 0), (layout.PROMPT_INDEX, -1)):
+        if name in episodes and (wrong := np.flatnonzero(episodes[name] < least)).size:
+            raise ValueError(
+                f"{folder}: episode {wrong[0]} has {name} {episodes[name][wrong[0]]}, expected at least {least}; "
+                "correct it, or copy the dataset again"
+            )
+    ends = np.cumsum(lengths)
+    if number and (
+        not np.array_equal(episodes["dataset_from_index"], ends - lengths) or ends[-1] != info["total_frames"]
+    ):
         raise ValueError(
             f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} says "
             f"{info['total_frames']}, or they leave gaps; copy the whole dataset again"
         )
+    if not lengths.any():
+        raise ValueError(f"{folder} has {number} episodes and no timesteps; record it again")
+    if lengths.max() > LONGEST_EPISODE:
+        raise ValueError(
+            f"{folder}: episode {lengths.argmax()} has {lengths.max():,} timesteps, expected at most "
+            f"{LONGEST_EPISODE:,}"
+        )
 
 
-def _instructions(folder: Path, info: dict[str, Any], tasks: list[list[str]]) -> tuple[str, ...]:
+def _instructions(
+    folder: Path, info: dict[str, Any], tasks: list[list[str]]
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " episodes"]]:
+    """Return the instruction of each episode and its index in the table of instructions."""
+    path = folder / layout.TASKS
+    table = read_parquet(path)
+    names = [name for name in table.column_names if name != "task_index"]
+    texts = [
+        name for name in names if pa.types.is_string(table[name].type) or pa.types.is_large_string(table[name].type)
+    ]
+    if "task_index" not in table.column_names or not pa.types.is_integer(table["task_index"].type) or not texts:
+        raise ValueError(f"{path} has the columns {', '.join(table.column_names)}, expected task_index and the texts")
+    text = next((name for name in ("__index_level_0__", "task") if name in texts), texts[0])
+    if len(table) != info["total_tasks"]:
+        raise ValueError(
+            f"{folder}: {layout.TASKS} has {len(table)} instructions, but {layout.INFO} says {info['total_tasks']}; "
+            "copy the whole dataset again"
+        )
+    indices = dict(zip(table[text].to_pylist(), table["task_index"].to_pylist(), strict=True))
+    if len(indices) != len(table) or len(set(indices.values())) != len(table) or None in {*indices, *indices.values()}:
+        raise ValueError(f"{path} has an instruction or an index twice, or misses one; copy the dataset again")
     for index, instructions in enumerate(tasks):
         if len(instructions) != 1:
             raise ValueError(f"{folder}: episode {index} has the instructions {instructions}, expected exactly one")
-    number = len(read_parquet(folder / layout.TASKS, ["task_index"]))
-    if number != info["total_tasks"]:
-        raise ValueError(
-            f"{folder}: {layout.TASKS} has {number} instructions, but {layout.INFO} says {info['total_tasks']}; copy "
-            "the whole dataset again"
+        if instructions[0] not in indices:
+            raise ValueError(
+                f"{folder}: {layout.EPISODES} says that the instruction of episode {index} is "
+                f"{_shortened(instructions[0])}, which {layout.TASKS} does not have; correct one of them"
+            )
+        if len(instructions[0]) > LONGEST_INSTRUCTION:
+            raise ValueError(
+                f"{folder}: the instruction of episode {index}, {_shortened(instructions[0])}, has "
+                f"{len(instructions[0]):,} characters, expected at most {LONGEST_INSTRUCTION:,}; shorten it"
+            )
+    chosen = tuple(instructions[0] for instructions in tasks)
+    return chosen, np.array([indices[instruction] for instruction in chosen], dtype=np.int64)
+
+
+def _without_braces(folder: Path, instructions: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace braces around a word by parentheses, since braces mark pictures and the dataset has none."""
+    plain = tuple(PLACEHOLDER.sub(r"(\1)", instruction) for instruction in instructions)
+    if changed := [index for index, text in enumerate(plain) if text != instructions[index]]:
+        warnings.warn(
+            f"{folder}: braces mark pictures in instructions, and the dataset has none, so the instruction of episode "
+            f"{changed[0]}, {_shortened(instructions[changed[0]])}, is read as {_shortened(plain[changed[0]])}; tell "
+            "the policy so too",
+            stacklevel=2,
         )
-    return tuple(instructions[0] for instructions in tasks)
+    return plain
 
 
-def _height_width(feature: layout.Feature) -> tuple[int, int]:
-    shape = feature["shape"]
-    height, width = shape[:2] if shape[-1] == 3 else shape[1:]
-    return height, width
+def _shortened(text: str | None) -> str:
+    return repr(text) if text is None or len(text) <= 80 else f"{text[:77]!r}..."
 
 
-def _action_spec(folder: Path, info: dict[str, Any]) -> ActionSpec:
-    feature = info["features"][ACTION]
-    size = int(np.prod(feature["shape"]))
-    names = feature["names"]
-    if not isinstance(names, list) or len(names) != size:
-        names = [f"action_{index}" for index in range(size)]
-    recorded = info.get(layout.OWN_KEY, {})
-    if "action_low" in recorded:
-        low, high, binary = recorded["action_low"], recorded["action_high"], recorded["action_binary"]
-    else:
-        low, high, binary = *_bounds_of_data(_read_json(folder / layout.STATISTICS), folder), ()
-    return ActionSpec(
-        names=tuple(map(str, names)),
-        low=tuple(low),
-        high=tuple(high),
-        binary=tuple(binary),
-        periodic=tuple(recorded.get("action_periodic", ())),
-        bins=tuple(recorded.get("action_bins", ())),
-    )
-
-
-def _bounds_of_data(statistics: dict[str, Any], folder: Path) -> tuple[list[float], list[float]]:
-    if ACTION not in statistics:
-        raise ValueError(f"{folder / layout.STATISTICS} has no statistics of {ACTION!r}; copy the dataset again")
-    low = np.array(statistics[ACTION]["min"], dtype=np.float64).reshape(-1)
-    high = np.array(statistics[ACTION]["max"], dtype=np.float64).reshape(-1)
-    margin = np.maximum(WIDENING * (high - low), 1e-4 * np.maximum(1.0, np.abs(high)))
-    return (low - margin).tolist(), (high + margin).tolist()
+def _action_spec(folder: Path, info: dict[str, Any], bounds: Bounds) -> ActionSpec:
+    """Describe the actions; bounds that were not declared are those of the data, widened by a margin."""
+    feature, own = info["features"][ACTION], own_entries(info)
+    low, high = own.get("action_low"), own.get("action_high")
+    if low is None or high is None:
+        margin = np.maximum(WIDENING * (bounds[1] - bounds[0]), 1e-4 * np.maximum(1.0, np.abs(bounds[1])))
+        low, high = (bounds[0] - margin).tolist(), (bounds[1] + margin).tolist()
+    try:
+        return ActionSpec(
+            names=dimension_names(feature) or tuple(f"action_{index}" for index in range(len(bounds[0]))),
+            low=tuple(low),
+            high=tuple(high),
+            binary=tuple(own.get("action_binary", ())),
+            periodic=tuple(own.get("action_periodic", ())),
+            bins=tuple(own.get("action_bins", ())),
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder / layout.INFO}: {error}; correct the file") from error

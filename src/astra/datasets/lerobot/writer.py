@@ -1,6 +1,7 @@
 """Writer of LeRobotDataset v3.0: the folder appears when all episodes are written, or not at all."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astra.datasets.episode import ACTION, Episode, check_episode, views_of
+from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, views_of
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
@@ -42,9 +43,12 @@ class DatasetWriter:
         max_pictured: Number of pictured objects per prompt that policies shall support; raised to what the episodes
             show.
         suite: Name of the benchmark suite in which policies are measured; empty if unknown.
+        features: Features of another dataset whose names of dimensions and unknown entries are kept, by column.
+        more_info: Entries of info.json that neither Astra nor LeRobot's format knows.
 
     Raises:
         FileExistsError: if the folder exists.
+        ValueError: if the frame rate is not a positive number.
     """
 
     def __init__(
@@ -57,7 +61,10 @@ class DatasetWriter:
         views: Mapping[str, tuple[int, int]] | None = None,
         max_pictured: int = 0,
         suite: str = "",
+        features: Mapping[str, layout.Feature] | None = None,
+        more_info: Mapping[str, Any] | None = None,
     ) -> None:
+        check_fps(fps)
         self.folder = Path(folder)
         if self.folder.exists():
             raise FileExistsError(f"{self.folder} exists already and was not changed; choose another folder")
@@ -67,6 +74,8 @@ class DatasetWriter:
         self._views = {name: (int(height), int(width)) for name, (height, width) in (views or {}).items()}
         self._max_pictured = max_pictured
         self._suite = suite
+        self._known_features = dict(features or {})
+        self._more_info = dict(more_info or {})
         self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
         self._data_files = DataFiles(self._building)
         self._prompts = PromptFile(self._building)
@@ -78,8 +87,18 @@ class DatasetWriter:
 
     def __enter__(self) -> "DatasetWriter":
         """Create the hidden folder."""
-        self._building.mkdir(parents=True)
-        return self
+        self._building.parent.mkdir(parents=True, exist_ok=True)
+        number = 0
+        while True:  # a dead process with the same number may have left episodes
+            try:
+                self._building.mkdir()
+                return self
+            except FileExistsError:
+                number += 1
+                self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}-{number}")
+                self._data_files = DataFiles(self._building)
+                self._prompts = PromptFile(self._building)
+                self._episodes = RowWriter(self._building / layout.EPISODES)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -91,12 +110,22 @@ class DatasetWriter:
             FileExistsError: if the folder was created by someone else meanwhile; the message says where the episodes
                 are.
         """
-        for file in (self._data_files, self._prompts, self._episodes):
-            file.close()
-        if kind is not None or not len(self._episodes):
-            shutil.rmtree(self._building)
-        if kind is None:
-            self._finish()
+        try:
+            for file in (self._data_files, self._prompts, self._episodes):
+                file.close()
+            if kind is None:
+                self._finish()
+        except FileExistsError:
+            raise
+        except BaseException:
+            self._discard()
+            if kind is None:
+                raise
+        if kind is not None:
+            self._discard()
+
+    def _discard(self) -> None:
+        shutil.rmtree(self._building, ignore_errors=True)
 
     def add(self, episode: Episode) -> None:
         """Append one episode.
@@ -206,9 +235,19 @@ class DatasetWriter:
 
     def _statistics(self) -> dict[str, Any]:
         """Summarize the whole dataset; vectors are read back one column at a time to save memory."""
-        vectors = [column for column in [*self._features, *layout.INDEX_COLUMNS] if column not in self._pixels]
-        summaries = {column: summarize(self._data_files.column(column)) for column in vectors}
+        features = {**self._features, **layout.index_features()}
+        vectors = [column for column in features if column not in self._pixels]
+        summaries = {
+            column: summarize(self._data_files.column(column, math.prod(features[column]["shape"])))
+            for column in vectors
+        }
         return summaries | {column: summarize_pixels(counts) for column, counts in self._pixels.items()}
+
+    def _described(self, column: str) -> layout.Feature:
+        """Return the feature of a column, with what is known of it beside dtype and shape."""
+        feature, known = self._features[column], self._known_features.get(column, {})
+        names = feature["names"] if feature["names"] is not None else known.get("names")
+        return {**known, **feature, "names": names}
 
     def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {
@@ -224,8 +263,9 @@ class DatasetWriter:
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": layout.DATA,
             "video_path": None,
-            "features": {**self._features, **layout.index_features()},
+            "features": {**{column: self._described(column) for column in self._features}, **layout.index_features()},
         }
+        info = {**self._more_info, **info}
         own: dict[str, Any] = {}
         if self._actions is not None:
             own["action_low"] = list(self._actions.low)

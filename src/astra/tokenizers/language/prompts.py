@@ -104,7 +104,7 @@ def check_length(instruction: str, length: int, max_tokens: int) -> None:
     if length > max_tokens:
         raise ValueError(
             f"the instruction {instruction!r} has {length} tokens, but max_tokens is {max_tokens}: "
-            f"shorten it, or train with language.max_tokens of {length} or more"
+            f"shorten it, or train with --policy.language.max-tokens {length} or more"
         )
 
 

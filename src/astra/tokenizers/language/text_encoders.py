@@ -191,6 +191,18 @@ class PretrainedTextTokenizer(nn.Module):
         padded = nn.utils.rnn.pad_sequence(prompts, batch_first=True)
         return self.projection(padded), torch.arange(padded.shape[1], device=device) < lengths[:, None]
 
+    def check_lengths(self, instructions: Sequence[str]) -> None:
+        """Check that instructions are short enough to be read.
+
+        Raises:
+            ValueError: if one has more than `max_tokens` word pieces.
+        """
+        special = len(self.encoder.tokenizer("")["input_ids"])
+        for instruction in instructions:
+            parts = split_prompt(instruction, self.encoder.pieces)
+            length = special + sum(len(part) for part in parts if isinstance(part, list))
+            check_length(instruction, length, self.encoder.max_tokens)
+
     def _indices(
         self, instructions: Sequence[str], pictures: PromptPictures | None, views: Sequence[str]
     ) -> list[list[int]]:

@@ -101,6 +101,15 @@ class WordTokenizer(nn.Module):
         rows = torch.cat([self.embedding.weight, pictured + self.picture])
         return F.embedding(ids, rows, padding_idx=0), ids != 0
 
+    def check_lengths(self, instructions: Sequence[str]) -> None:
+        """Check that instructions are short enough to be read.
+
+        Raises:
+            ValueError: if one has more than `max_tokens` words.
+        """
+        for instruction in instructions:
+            self._split(instruction)
+
     def _split(self, instruction: str) -> list[Part]:
         if instruction not in self._parts:
             parts = split_prompt(instruction, self._look_up)

@@ -1,0 +1,271 @@
+"""`meta/info.json` of a dataset, and other JSON files: nothing in them is believed before it is checked."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astra.datasets.episode import ACTION, check_fps, is_camera, object_column
+from astra.datasets.lerobot import layout
+
+LARGEST_FILE = 64 * 2**20
+"""Largest JSON file that is read, in bytes."""
+LARGEST_VECTOR = 2**20
+"""Largest number of values of a state vector or an action in one timestep."""
+LARGEST_FRAME = 2**26
+"""Largest number of pixels of a frame."""
+LARGEST_PROMPT = 1024
+"""Largest number of objects pictured in one prompt."""
+
+Info = dict[str, Any]
+"""Checked content of info.json."""
+
+_REQUIRED = {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"}
+_COLUMN = re.compile(r"[^/\\\x00-\x1f]{1,200}")
+_FIELD = re.compile(r"\{(chunk_index|file_index)(?::0?([1-9])?d?)?\}")
+
+
+def read_info(folder: Path) -> Info:
+    """Read and check info.json.
+
+    Raises:
+        FileNotFoundError: if the folder is not a dataset.
+        ValueError: if the file is damaged, of another version, or has an entry of the wrong type or size; the message
+            names the entry.
+    """
+    path = folder / layout.INFO
+    if not path.exists():
+        raise FileNotFoundError(_explain_missing(folder))
+    info = read_json(path)
+    version = info.get("codebase_version")
+    if version != layout.VERSION:
+        raise ValueError(
+            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; convert it with LeRobot's own "
+            "converter"
+        )
+    if missing := _REQUIRED - info.keys():
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; copy the dataset again")
+    try:
+        _check_entries(info)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; correct the file, or copy the dataset again") from error
+    return info
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file with an object at its top.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is not a regular file, too large, not valid JSON, nested too deeply, or holds no object.
+    """
+    check_regular(path)
+    if path.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST_FILE:,}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON (truncated?): {error}; copy the dataset again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object; copy the dataset again")
+    return content
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path is a file, so that reading it ends.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is a folder, a pipe or a device.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing; copy the whole dataset again")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a regular file; copy the dataset again")
+
+
+def data_file(info: Info, chunk: int, file: int) -> str:
+    """Return the path of a data file inside its dataset."""
+    numbers = {"chunk_index": chunk, "file_index": file}
+    return _FIELD.sub(lambda field: f"{numbers[field[1]]:0{field[2] or 1}d}", info["data_path"])
+
+
+def height_width(feature: layout.Feature) -> tuple[int, int]:
+    """Return the height and width of a feature's frames, by the names of its axes if it has any.
+
+    Raises:
+        ValueError: if the shape is not that of gray or color frames.
+    """
+    shape, names = feature["shape"], feature.get("names")
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    if len(shape) == 3:
+        if isinstance(names, list) and {"height", "width"} <= set(map(str, names)) and len(names) == 3:
+            sizes = dict(zip(map(str, names), shape, strict=True))
+            height, width = sizes.pop("height"), sizes.pop("width")
+            if set(sizes.values()) <= {1, 3, 4}:
+                return height, width
+        if shape[2] in (1, 3, 4):
+            return shape[0], shape[1]
+        if shape[0] in (1, 3, 4):
+            return shape[1], shape[2]
+    raise ValueError(f"got the shape {shape}, expected frames of 1, 3 or 4 channels, such as [480, 640, 3]")
+
+
+def dimension_names(feature: layout.Feature) -> tuple[str, ...] | None:
+    """Return the names of a vector's dimensions, which LeRobot stores as a list or as {"motors": [...]}."""
+    names = feature.get("names")
+    if isinstance(names, dict):
+        names = [name for group in names.values() if isinstance(group, list) for name in group]
+    size = math.prod(feature["shape"])
+    return tuple(map(str, names)) if isinstance(names, list) and len(names) == size else None
+
+
+def own_entries(info: Info) -> Mapping[str, Any]:
+    """Return what Astra itself stored in info.json."""
+    return info.get(layout.OWN_KEY, {})
+
+
+def _explain_missing(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder} does not exist: create it with astra collect or astra convert, or give another --dataset"
+    if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
+        return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
+    return f"{folder} is not a LeRobotDataset v3.0: it has no {layout.INFO}"
+
+
+def _check_entries(info: Info) -> None:
+    check_fps(info["fps"])
+    for name in ("total_frames", "total_episodes", "total_tasks"):
+        if not _is_int(info[name], 0, 2**53):
+            raise ValueError(f"{name} is {_shown(info[name])}, expected a whole number of at least 0")
+    _check_data_path(info["data_path"])
+    features = info["features"]
+    if not isinstance(features, dict):
+        raise ValueError(f"features is {_shown(features)}, expected an object with one entry per column")
+    for column, feature in features.items():
+        if column == ACTION or column.startswith("observation."):
+            _check_feature(column, feature)
+    own = info.get(layout.OWN_KEY, {})
+    if not isinstance(own, dict):
+        raise ValueError(f"{layout.OWN_KEY} is {_shown(own)}, expected an object")
+    _check_own(own)
+
+
+def _check_data_path(path: Any) -> None:
+    fixed = _FIELD.sub("0", path) if isinstance(path, str) else "{"
+    if "{" in fixed or "}" in fixed or not _is_inside(fixed):
+        raise ValueError(
+            f"data_path is {_shown(path)}, expected a path inside the dataset with no other fields than chunk_index "
+            f"and file_index, such as {layout.DATA}"
+        )
+
+
+def _is_inside(path: str) -> bool:
+    return bool(path) and "\0" not in path and not Path(path).is_absolute() and ".." not in Path(path).parts
+
+
+def _check_feature(column: str, feature: Any) -> None:
+    if not _COLUMN.fullmatch(column):
+        raise ValueError(f"got the column {_shown(column)}, expected a name of at most 200 characters without slashes")
+    where = f"the feature {column!r}"
+    if not isinstance(feature, dict) or not isinstance(feature.get("dtype"), str):
+        raise ValueError(f"{where} is {_shown(feature)}, expected an object with dtype and shape")
+    shape = feature.get("shape")
+    if not isinstance(shape, list) or not all(_is_int(size, 1, 2**40) for size in shape):
+        raise ValueError(f"{where} has the shape {_shown(shape)}, expected a list of positive whole numbers")
+    is_frame = feature["dtype"] in ("image", "video")
+    largest = LARGEST_FRAME * 4 if is_frame else LARGEST_VECTOR
+    if math.prod(shape) > largest:
+        raise ValueError(f"{where} has the shape {shape}, expected at most {largest:,} values per timestep")
+    if is_frame:
+        try:
+            height_width(feature)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    names = feature.get("names")
+    if not isinstance(names, list | dict | None):
+        raise ValueError(f"{where} has the names {_shown(names)}, expected a list, an object or null")
+
+
+def check_readable(folder: Path, features: Mapping[str, layout.Feature]) -> None:
+    """Check that the columns to read hold numbers or images, in a form that Astra reads.
+
+    Raises:
+        ValueError: if one holds videos, text or anything else; the message names it.
+    """
+    if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
+        raise ValueError(
+            f"{folder} stores {', '.join(videos)} as video, which cannot be read yet (image columns can): list the "
+            "columns to read with --observations, or train with --policy.states.reads vectors"
+        )
+    for column, feature in features.items():
+        if problem := _problem(column, feature):
+            raise ValueError(
+                f"{folder}: the column {column!r} {problem}: list the columns to read with --observations, without "
+                "this one"
+            )
+
+
+def _problem(column: str, feature: layout.Feature) -> str | None:
+    dtype, found = feature["dtype"], object_column(column)
+    shows_frames = is_camera(column) or (found is not None and found[1] == "crops")
+    if dtype == "image":
+        if shows_frames:
+            return None
+        return "holds images, which Astra reads from observation.image and observation.images.CAMERA only"
+    if shows_frames:
+        return f"is named as a camera, but its dtype is {dtype!r} instead of image"
+    if not re.fullmatch(r"bool|u?int\d+|float\d+", dtype):
+        return f"holds {dtype!r}, neither numbers nor images"
+    return None
+
+
+def _check_own(own: Mapping[str, Any]) -> None:
+    bounds = {"action_low", "action_high", "action_binary"}
+    if (given := bounds & own.keys()) and (missing := bounds - given):
+        raise ValueError(f"{layout.OWN_KEY} has {', '.join(sorted(given))}, but no {', '.join(sorted(missing))}")
+    kinds = {
+        "action_low": _is_number,
+        "action_high": _is_number,
+        "action_binary": _is_bool,
+        "action_periodic": _is_bool,
+        "action_bins": lambda bins: _is_int(bins, 2, 2**20),
+    }
+    for name, kind in kinds.items():
+        values = own.get(name, [])
+        if not isinstance(values, list) or not all(map(kind, values)):
+            raise ValueError(f"{layout.OWN_KEY}.{name} is {_shown(values)}, expected a list of one value per dimension")
+    views = own.get("views", {})
+    if not isinstance(views, dict) or not all(re.fullmatch(r"\w+", view) and _is_size(views[view]) for view in views):
+        raise ValueError(f"{layout.OWN_KEY}.views is {_shown(views)}, expected [height, width] by name")
+    if not _is_int(own.get("max_pictured", 0), 0, LARGEST_PROMPT):
+        raise ValueError(
+            f"{layout.OWN_KEY}.max_pictured is {_shown(own['max_pictured'])}, expected a whole number from 0 to "
+            f"{LARGEST_PROMPT}"
+        )
+    if not isinstance(own.get("suite", ""), str):
+        raise ValueError(f"{layout.OWN_KEY}.suite is {_shown(own['suite'])}, expected a name")
+
+
+def _is_int(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 3e38
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_int(size, 1, LARGEST_FRAME) for size in value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
