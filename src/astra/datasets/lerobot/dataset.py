@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from astra.datasets.episode import Episode
-from astra.datasets.lerobot.cache import cached_columns, cached_prompts
+from astra.datasets.lerobot.cache import DatasetCache, cached_columns, cached_prompts
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
 from astra.trajectory import Modality, TrajectorySpec
@@ -33,6 +33,8 @@ class LeRobotDataset:
     crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
     prompts: StoredPrompts | None = None
     """Pictures of prompts; None if no prompt has any."""
+    cache: DatasetCache | None = None
+    """Cache of its arrays; None if the dataset lies in memory."""
 
     @classmethod
     def open(
@@ -58,14 +60,16 @@ class LeRobotDataset:
         """
         folder = Path(folder)
         metadata = read_metadata(folder, columns, reads)
+        cache = DatasetCache.of(folder, metadata.data_files)
         return cls(
             folder=folder,
             spec=metadata.spec,
             instructions=metadata.instructions,
             starts=np.concatenate([[0], metadata.ends[:-1]]),
             ends=metadata.ends,
-            columns=cached_columns(folder, metadata),
-            prompts=cached_prompts(folder, metadata),
+            columns=cached_columns(cache, metadata),
+            prompts=cached_prompts(cache, metadata),
+            cache=cache,
         )
 
     def __len__(self) -> int:
