@@ -51,5 +51,6 @@ def _encode_all(
 ) -> None:
     starts = range(0, len(frames), FRAMES_AT_ONCE)
     console = Console(stderr=True)
-    for start in track(starts, description=f"encoding {camera} once", console=console, transient=True):
+    quiet = not console.is_terminal
+    for start in track(starts, f"encoding {camera} once", console=console, transient=True, disable=quiet):
         features[start : start + FRAMES_AT_ONCE] = encode(np.array(frames[start : start + FRAMES_AT_ONCE]))

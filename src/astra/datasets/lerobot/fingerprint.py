@@ -11,6 +11,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from astra.storage.cached_arrays import checksum
 
 PARTS = ("meta", "data", "videos")
@@ -44,7 +47,15 @@ def checksums(folder: Path, data_files: Sequence[Path]) -> dict[str, str]:
     Raises:
         OSError: if a file cannot be read.
     """
-    return {name: checksum(path) for name, path in _sources(folder, data_files)}
+    console = Console(stderr=True)
+    sources = track(
+        _sources(folder, data_files),
+        description="hashing the files",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    return {name: checksum(path) for name, path in sources}
 
 
 def _sources(folder: Path, data_files: Sequence[Path]) -> list[tuple[str, Path]]:
