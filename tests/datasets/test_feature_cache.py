@@ -33,7 +33,7 @@ def test_frames_are_encoded_once_until_the_data_or_the_encoder_change(dataset: L
     os.utime(dataset.folder / "data/chunk-000/file-000.parquet", (1, 1))
     cached_features(LeRobotDataset.open(dataset.folder), CAMERA, "weights", encoder)
     assert encoder.seen == 3 * seen
-    assert not list(dataset.folder.rglob("unfinished*"))
+    assert not (dataset.folder / "cache").exists()
 
 
 def test_an_encoder_that_fails_leaves_nothing(dataset: LeRobotDataset) -> None:
@@ -44,8 +44,8 @@ def test_an_encoder_that_fails_leaves_nothing(dataset: LeRobotDataset) -> None:
 
     with pytest.raises(ValueError, match="out of memory"):
         cached_features(dataset, CAMERA, "weights", encode)
-    assert not list(dataset.folder.rglob("*weights*"))
-    assert not list(dataset.folder.rglob("unfinished*"))
+    assert dataset.cache is not None
+    assert not list(dataset.cache.folder.rglob("*weights*"))
 
 
 def test_windows_of_features_are_those_of_their_frames(dataset_folder: Path) -> None:

@@ -56,8 +56,9 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return [line[name] for line in lines for name in ("train/loss", "validation/loss") if name in line]
 
+    monkeypatch.setenv("ASTRA_CACHE", str(tmp_path / "cache"))
     cached = losses(tmp_path / "cached")
-    (file,) = (demonstrations / "cache").rglob("observation.image.*.npy")
+    (file,) = (tmp_path / "cache").rglob("observation.image.*.npy")
     assert np.load(file).shape == (18, 16)
     monkeypatch.setattr(module, "frozen_features", lambda dataset, config: {})
     assert cached == pytest.approx(losses(tmp_path / "frames"), rel=1e-5)

@@ -10,9 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from astra.cli.inspect_gradient_interference import gradient_interference
-from astra.cli.inspect_open_loop import open_loop
-from astra.cli.inspect_tabletop import tabletop
+from astra.cli.inspecting.gradient_interference import gradient_interference
+from astra.cli.inspecting.open_loop import open_loop
+from astra.cli.inspecting.tabletop import tabletop
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 
@@ -93,18 +93,23 @@ def params(*, format: Format = "text") -> None:
     Console().print(table)
 
 
-def dataset(folder: tyro.conf.Positional[Path]) -> None:
+def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
     """Print what a dataset holds.
 
     Args:
         folder: folder of the dataset.
+        full: hash every byte of the dataset and of its cache, print the checksum, and read again what differs from
+            what was cached.
     """
     from astra.datasets import LeRobotDataset, describe
-    from astra.datasets.lerobot.metadata import readable_and_video_columns
+    from astra.datasets.lerobot.metadata import read_metadata, readable_and_video_columns
+    from astra.datasets.lerobot.verification import verify
 
     readable, videos = readable_and_video_columns(folder)
-    facts = describe(LeRobotDataset.open(folder, readable if videos else None))
-    _print_facts([*facts, *((column, "video, which cannot be read yet") for column in videos)])
+    columns = readable if videos else None
+    verified = verify(folder, read_metadata(folder, columns).data_files) if full else []
+    facts = describe(LeRobotDataset.open(folder, columns))
+    _print_facts([*verified, *facts, *((column, "video, which cannot be read yet") for column in videos)])
 
 
 def checkpoint(path: tyro.conf.Positional[Path]) -> None:

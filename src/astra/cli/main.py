@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "write the results of a run to one self-contained report.html",
     "export": "export the control step as a program that runs without Astra",
     "benchmark": "measure speed and memory against other implementations",
+    "cache": "list or clear the cached columns and features of datasets",
     "demo": "collect, train, evaluate and report, in minutes",
 }
 """Every command with its purpose. The command NAME is run by `astra.cli.NAME.run`."""

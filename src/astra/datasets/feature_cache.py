@@ -1,19 +1,18 @@
-"""Features of a frozen encoder, computed once per frame and memory-mapped from the dataset's cache.
+"""Features of a frozen encoder, computed once per frame and memory-mapped from the cache of the dataset.
 
 They lie beside the cached columns, so a changed dataset gets new ones. The file name contains the camera and a key of
 the encoder, so other weights or another image size get new ones too.
 """
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+from rich.console import Console
 from rich.progress import track
 
-from astra.datasets.lerobot.cache import cache_folder, check_disk_space
 from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.storage.cached_arrays import ArrayForm, file_name, open_array
 
 FRAMES_AT_ONCE = 64
 
@@ -33,23 +32,25 @@ def cached_features(
         encode: Function from a batch of frames to features; called only if the cache does not hold them yet.
 
     Raises:
-        OSError: if the disk has no space for the cache.
+        ValueError: if the dataset was not opened from disk.
+        OSError: if the limit of the cache or the disk leaves too little space.
     """
     frames = dataset.columns[camera]
-    cache = cache_folder(dataset.folder)
-    path = cache / f"{camera}.{key}.npy"
-    if not path.exists():
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
-            _encode_all(frames, encode, Path(unfinished) / path.name, camera).replace(path)
-    return np.load(path, mmap_mode="r")
+    if dataset.cache is None:
+        raise ValueError("features are cached for datasets on disk only: open the dataset with LeRobotDataset.open")
+    name = f"{camera}.{key}"
+    found = open_array(dataset.cache.folder / file_name(name))
+    if found is not None and found.ndim == 2 and len(found) == len(frames) and found.dtype == np.float32:
+        return found
+    form = ArrayForm((len(frames), encode(np.array(frames[:1])).shape[1]), np.float32)
+    return dataset.cache.arrays({name: form}, lambda arrays: _encode_all(frames, encode, arrays[name], camera))[name]
 
 
-def _encode_all(frames: np.ndarray, encode: Callable[[np.ndarray], np.ndarray], path: Path, camera: str) -> Path:
-    first = encode(np.array(frames[:1]))
-    check_disk_space(path.parent, 4 * len(frames) * first.shape[1], camera)
-    features = np.lib.format.open_memmap(path, "w+", np.float32, (len(frames), first.shape[1]))
+def _encode_all(
+    frames: np.ndarray, encode: Callable[[np.ndarray], np.ndarray], features: np.ndarray, camera: str
+) -> None:
     starts = range(0, len(frames), FRAMES_AT_ONCE)
-    for start in track(starts, description=f"encoding {camera} once", transient=True):
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    for start in track(starts, f"encoding {camera} once", console=console, transient=True, disable=quiet):
         features[start : start + FRAMES_AT_ONCE] = encode(np.array(frames[start : start + FRAMES_AT_ONCE]))
-    features.flush()
-    return path

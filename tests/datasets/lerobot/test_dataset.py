@@ -50,7 +50,8 @@ def test_only_the_columns_asked_for_are_opened(dataset_folder: Path) -> None:
     assert dataset.columns.keys() == {"observation.gripper", "action"}
     assert dataset.spec.states == {"observation.gripper": 1}
     assert dataset.spec.images == {}
-    assert not list(dataset_folder.glob("cache/*/observation.image.npy"))
+    assert dataset.cache is not None
+    assert sorted(path.stem for path in dataset.cache.folder.glob("*.npy")) == ["action", "observation.gripper"]
 
 
 def test_columns_cannot_be_changed_by_accident(dataset: LeRobotDataset) -> None:

@@ -1,98 +1,118 @@
-"""Columns of the parquet files, checked once and kept as memory-mapped .npy files in `cache/` inside the dataset.
+"""Columns of the parquet files, checked once and kept as memory-mapped .npy files in the user's cache.
 
-The cache is named by a digest of the source files' sizes and times, so a changed dataset gets a new one. If the
-dataset folder is read-only, the cache lies in the system's folder for temporary files.
+The key of the cache covers every file that is read, so a changed dataset gets a new one; see `fingerprint.py`.
 """
 
-import hashlib
 import json
-import os
-import shutil
-import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from rich.console import Console
+from rich.progress import Progress
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.checks import check_values
+from astra.datasets.lerobot.fingerprint import checksums, fingerprint
 from astra.datasets.lerobot.metadata import Metadata
-from astra.datasets.lerobot.prompts import StoredPrompts, write_prompts
+from astra.datasets.lerobot.prompts import StoredPrompts, fill_prompts
 from astra.datasets.lerobot.tables import read_batches
+from astra.storage.atomic import write_atomic
+from astra.storage.cache_folder import use_entry
+from astra.storage.cached_arrays import ArrayForm, cached_arrays
 from astra.trajectory import TrajectorySpec
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 ROWS_AT_ONCE = 1024
+SOURCES = "sources.json"
+"""File of a cache entry with the SHA-256 of every file of the dataset, when it was read."""
 
 
-def cached_columns(folder: Path, metadata: Metadata) -> dict[str, np.ndarray]:
+@dataclass(frozen=True, kw_only=True)
+class DatasetCache:
+    """Cached arrays of one state of a dataset."""
+
+    dataset: Path
+    """Folder of the dataset."""
+    data_files: tuple[Path, ...]
+    """Its data files."""
+    key: str
+    """Key of its state."""
+
+    @classmethod
+    def of(cls, dataset: Path, data_files: Sequence[Path]) -> "DatasetCache":
+        """Find the cache of a dataset as it is now."""
+        key = fingerprint(dataset, data_files, CACHE_FORMAT)
+        return cls(dataset=dataset, data_files=tuple(data_files), key=key)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the cache; created if needed."""
+        return use_entry(self.key, self.dataset)
+
+    def arrays(
+        self, forms: Mapping[str, ArrayForm], fill: Callable[[Mapping[str, np.ndarray]], None]
+    ) -> dict[str, np.ndarray]:
+        """Return arrays as read-only memory maps; those that are missing are created and filled first.
+
+        Raises:
+            ValueError: if the dataset changes while it is read.
+            OSError: if the limit of the cache or the disk leaves too little space.
+        """
+
+        def checked_fill(arrays: Mapping[str, np.ndarray]) -> None:
+            fill(arrays)
+            sources = self.folder / SOURCES
+            if not sources.exists():
+                write_atomic(sources, json.dumps(checksums(self.dataset, self.data_files)).encode())
+            if fingerprint(self.dataset, self.data_files, CACHE_FORMAT) != self.key:
+                raise ValueError(f"{self.dataset} was changed while it was read: wait until it is complete, try again")
+
+        return cached_arrays(self.key, self.dataset, forms, checked_fill)
+
+
+def cached_columns(cache: DatasetCache, metadata: Metadata) -> dict[str, np.ndarray]:
     """Return every column as a read-only memory map: vectors float32 (rows, n), frames uint8 (rows, height, width, 3).
 
     Raises:
         FileNotFoundError: if a data file is missing.
         ValueError: if rows are missing, or a value is NaN, infinite or not an image; the message names the episode and
             the column.
-        OSError: if the disk has no space for the cache.
+        OSError: if the limit of the cache or the disk leaves too little space.
     """
-    cache = cache_folder(folder)
-    missing = [column for column in metadata.columns if not (cache / f"{column}.npy").exists()]
-    if missing:
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
-            for path in write_columns(metadata, missing, Path(unfinished)):
-                path.replace(cache / path.name)
-    return {column: np.load(cache / f"{column}.npy", mmap_mode="r") for column in metadata.columns}
+    rows = int(metadata.ends[-1])
+    forms = {column: _form(column, rows, metadata.spec) for column in metadata.columns}
+    return cache.arrays(forms, lambda arrays: fill_columns(metadata, arrays))
 
 
-def cached_prompts(folder: Path, metadata: Metadata) -> StoredPrompts | None:
+def cached_prompts(cache: DatasetCache, metadata: Metadata) -> StoredPrompts | None:
     """Return the pictures of all prompts as read-only memory maps; None if there are none or no objects are wanted.
 
     Raises:
         FileNotFoundError: if the file of prompts is missing.
         ValueError: if a part of a prompt has the wrong length; the message names the prompt.
+        OSError: if the limit of the cache or the disk leaves too little space.
     """
     if metadata.prompts is None or metadata.spec.objects is None:
         return None
-    cache, views = cache_folder(folder), tuple(metadata.spec.objects.views)
-    missing = [v for v in views if not all((cache / f"prompts.{v}.{part}.npy").exists() for part in PARTS)]
-    if missing:
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as unfinished:
-            for path in write_prompts(folder, metadata.pictured, missing, Path(unfinished)):
-                path.replace(cache / path.name)
-    arrays = {
-        view: {part: np.load(cache / f"prompts.{view}.{part}.npy", mmap_mode="r") for part in PARTS} for view in views
-    }
-    return StoredPrompts.open(metadata.prompts, metadata.pictured, arrays)
+    views, total = tuple(metadata.spec.objects.views), sum(map(len, metadata.pictured))
+    names = {(view, part): f"prompts.{view}.{part}" for view in views for part in PARTS}
+    forms = {name: ArrayForm((total, *PART_SHAPES[part]), PART_DTYPES[part]) for (_, part), name in names.items()}
+
+    def fill(arrays: Mapping[str, np.ndarray]) -> None:
+        missing = {key: arrays[name] for key, name in names.items() if name in arrays}
+        fill_prompts(cache.dataset, metadata.pictured, missing)
+
+    arrays = cache.arrays(forms, fill)
+    by_view = {view: {part: arrays[names[view, part]] for part in PARTS} for view in views}
+    return StoredPrompts.open(metadata.prompts, metadata.pictured, by_view)
 
 
-def cache_folder(folder: Path) -> Path:
-    """Create the cache folder for the present state of the dataset, and remove those of earlier states."""
-    sources = sorted(path for part in ("meta", "data") for path in (folder / part).rglob("*") if path.is_file())
-    facts = [(str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
-    root = folder / "cache"
-    if not _is_writable(root):
-        root = Path(tempfile.gettempdir()) / f"astra-cache-{os.getuid()}" / _digest(str(folder.resolve()))
-    cache = root / f"astra-{_digest([CACHE_FORMAT, facts])}"
-    cache.mkdir(parents=True, exist_ok=True)
-    for earlier in root.glob("astra-*"):
-        if earlier != cache:
-            shutil.rmtree(earlier, ignore_errors=True)
-    return cache
-
-
-def check_disk_space(folder: Path, needed: int, what: str) -> None:
-    """Check that the disk has space for a cache.
-
-    Raises:
-        OSError: if it has less than `needed` bytes.
-    """
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(f"the cache of {what} takes {needed:,} bytes, but {folder.parent} has only {free:,} free")
-
-
-def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[Path]:
-    """Write vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3), and return the files.
+def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
+    """Fill vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3).
 
     Crops of objects are uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O).
 
@@ -100,45 +120,33 @@ def write_columns(metadata: Metadata, columns: list[str], folder: Path) -> list[
         FileNotFoundError: if a data file is missing.
         ValueError: if rows or values are wrong; the message names the file, and for a value the column, episode and
             timestep.
-        OSError: if the disk has no space.
     """
-    arrays = _create_files(metadata, columns, folder)
     rows = int(metadata.ends[-1])
     episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
-    row = 0
-    for path in metadata.data_files:
-        for batch in read_batches(path, [*columns, "episode_index"], ROWS_AT_ONCE):
-            if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
-                raise ValueError(f"{path} lacks rows of its episodes or has rows of others; copy the dataset again")
-            for column, array in arrays.items():
-                fill = _fill_frames if layout.is_image(column) else _fill_vectors
-                fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
-            row += len(batch)
+    row, console = 0, Console(stderr=True)
+    quick = not any(map(layout.is_image, arrays)) or not console.is_terminal
+    with Progress(console=console, transient=True, disable=quick) as progress:
+        shown = progress.add_task("caching frames once", total=rows)
+        for path in metadata.data_files:
+            for batch in read_batches(path, [*arrays, "episode_index"], ROWS_AT_ONCE):
+                if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
+                    raise ValueError(f"{path} lacks rows of its episodes or has rows of others; copy the dataset again")
+                for column, array in arrays.items():
+                    fill = _fill_frames if layout.is_image(column) else _fill_vectors
+                    fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
+                row += len(batch)
+                progress.advance(shown, len(batch))
     if row != rows:
         raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again")
-    for array in arrays.values():
-        array.flush()
-    return [folder / f"{column}.npy" for column in columns]
 
 
-def _create_files(metadata: Metadata, columns: list[str], folder: Path) -> dict[str, np.memmap]:
-    rows = int(metadata.ends[-1])
-    forms = {column: _form(column, metadata.spec) for column in columns}
-    needed = rows * sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in forms.values())
-    check_disk_space(folder, needed, ", ".join(columns))
-    return {
-        column: np.lib.format.open_memmap(folder / f"{column}.npy", "w+", kind, (rows, *shape))
-        for column, (shape, kind) in forms.items()
-    }
-
-
-def _form(column: str, spec: TrajectorySpec) -> tuple[tuple[int, ...], type[np.generic]]:
-    """Return shape and dtype of a column in one row."""
+def _form(column: str, rows: int, spec: TrajectorySpec) -> ArrayForm:
+    """Return the form of a column."""
     if (found := object_column(column)) and spec.objects is not None:
-        return (spec.objects.max_objects, *PART_SHAPES[found[1]]), PART_DTYPES[found[1]]
+        return ArrayForm((rows, spec.objects.max_objects, *PART_SHAPES[found[1]]), PART_DTYPES[found[1]])
     if column in spec.images:
-        return (*spec.images[column], 3), np.uint8
-    return (spec.states.get(column, len(spec.actions)),), np.float32
+        return ArrayForm((rows, *spec.images[column], 3), np.uint8)
+    return ArrayForm((rows, spec.states.get(column, len(spec.actions))), np.float32)
 
 
 def _fill_vectors(array: np.ndarray, values: pa.Array, row: int, where: str, ends: np.ndarray) -> None:
@@ -161,16 +169,3 @@ def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str
 def _place(row: int, ends: np.ndarray) -> str:
     episode = int(np.searchsorted(ends, row, side="right"))
     return f"episode {episode}, timestep {row - int(ends[episode - 1] if episode else 0)}"
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def _is_writable(root: Path) -> bool:
-    try:
-        root.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            return True
-    except OSError:
-        return False

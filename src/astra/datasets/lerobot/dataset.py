@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from astra.datasets.episode import Episode
-from astra.datasets.lerobot.cache import cached_columns, cached_prompts
+from astra.datasets.lerobot.cache import DatasetCache, cached_columns, cached_prompts
 from astra.datasets.lerobot.checks import warn_of_statistics
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
@@ -37,6 +37,8 @@ class LeRobotDataset:
     """Episodes of the folder without timesteps, which are left out; those after them move up."""
     prompts: StoredPrompts | None = None
     """Pictures of prompts; None if no prompt has any."""
+    cache: DatasetCache | None = None
+    """Cache of its arrays; None if the dataset lies in memory."""
 
     @classmethod
     def open(
@@ -62,7 +64,8 @@ class LeRobotDataset:
         """
         folder = Path(folder)
         metadata = read_metadata(folder, columns, reads)
-        values, prompts = cached_columns(folder, metadata), cached_prompts(folder, metadata)
+        cache = DatasetCache.of(folder, metadata.data_files)
+        values, prompts = cached_columns(cache, metadata), cached_prompts(cache, metadata)
         warn_of_statistics(folder, values)
         starts = np.concatenate([[0], metadata.ends[:-1]])
         real = np.flatnonzero(metadata.ends > starts)
@@ -81,6 +84,7 @@ class LeRobotDataset:
             columns=values,
             empty=tuple(empty),
             prompts=prompts and replace(prompts, of_episode=prompts.of_episode[real]),
+            cache=cache,
         )
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import Int64
 
-from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, Episode
+from astra.datasets.episode import PART_DTYPES, PARTS, Episode
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.tables import ROWS_PER_BATCH, RowWriter, read_batches, read_parquet
 from astra.objects import Objects, Pictures, PromptPictures, placeholders
@@ -89,19 +89,13 @@ def read_placeholders(folder: Path) -> list[list[str]]:
     return names
 
 
-def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[str], folder: Path) -> list[Path]:
-    """Write the concatenated pictures of all prompts, one .npy per view and part, and return the files.
+def fill_prompts(source: Path, names: Sequence[Sequence[str]], arrays: Mapping[tuple[str, str], np.ndarray]) -> None:
+    """Fill the concatenated pictures of all prompts, given by view and part.
 
     Raises:
         FileNotFoundError: if the file of prompts is missing.
         ValueError: if a part does not have one entry per placeholder; the message names the prompt.
     """
-    total = sum(map(len, names))
-    paths = {(view, part): folder / f"prompts.{view}.{part}.npy" for view in views for part in PARTS}
-    arrays = {
-        (view, part): np.lib.format.open_memmap(path, "w+", PART_DTYPES[part], (total, *PART_SHAPES[part]))
-        for (view, part), path in paths.items()
-    }
     prompt, first = 0, 0
     for batch in read_batches(source / layout.PROMPTS, [f"{view}.{part}" for view, part in arrays], ROWS_PER_BATCH):
         for row in range(len(batch)):
@@ -120,9 +114,6 @@ def write_prompts(source: Path, names: Sequence[Sequence[str]], views: Sequence[
                     )
                 target[...] = values.reshape(target.shape)
             prompt, first = prompt + 1, until
-    for array in arrays.values():
-        array.flush()
-    return list(paths.values())
 
 
 @dataclass(frozen=True, kw_only=True)
