@@ -48,6 +48,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.augmentation.pictures import AugmentationConfig
     from astra.contrastive_dynamics.objective import ContrastiveConfig
     from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.next_step import next_step
     from astra.parallel.processes import is_main_process
 
     experiment: Experiment = EXPERIMENTS[name].make()
@@ -62,4 +63,4 @@ def run(arguments: Sequence[str]) -> None:
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     policy = run_training(chosen.experiment, folder, resume=chosen.resume, shard=chosen.shard, description=description)
     if is_main_process():
-        print(f"policy: {policy}\nnext: astra evaluate {folder}")
+        print(f"policy: {policy}\n{next_step(folder, policy, chosen.experiment.suite)}")

@@ -11,10 +11,14 @@ from typing import Any
 import jinja2
 
 from astra.evaluation.eval_info import FILE_NAME, group_rates, read_eval_info, read_summary
+from astra.evaluation.held_out_info import BASELINES, POLICY, read_held_out
+from astra.evaluation.held_out_info import FILE_NAME as HELD_OUT_FILE
+from astra.evaluation.held_out_info import FOLDER as HELD_OUT
 from astra.evaluation.json_shape import read_json
 from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Estimate
+from astra.evaluation.verdict import unbeaten_baselines, unbeaten_controls
 from astra.storage.atomic import write_atomic
 
 EACH = 2
@@ -36,19 +40,24 @@ PAIR = {
 """Shape of an entry of that file."""
 KINDS = {".png": "image/png", ".mp4": "video/mp4"}
 """Files that a report embeds."""
+TOKENS = (
+    "Rows attend to columns. p: prompt, s: state, q: action query, a: action. In s₂,₁ the first number is the token "
+    "within its part and the second the timestep, both counted from 1; only the last token of each part is labeled."
+)
 PICTURES = {
-    "mask": "Attention mask: rows attend to columns; p prompt, s states, q action queries, a actions.",
-    "attention": "Attention weights of the trained policy: rows attend to columns, brighter is more.",
+    "mask": f"Attention mask. {TOKENS}",
+    "attention": f"Attention weights of the trained policy; brighter is more. {TOKENS}",
 }
-"""Captions of pictures under `eval/`, by the beginning of the file's name."""
+"""Captions of pictures under `eval/` and `held_out/`, by the beginning of the file's name."""
 
 
 def write_report(run_folder: Path) -> Path:
     """Write `report.html` into a run folder and return its path.
 
     The report shows config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (no-op,
-    expert, swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with its
-    files. Missing parts are left out.
+    expert, swapped, ...), their videos and film strips, pictures eval/*.png, held_out/held_out.json and
+    eval/beside/OTHER/pairs.json with their files. Missing parts are left out. A result that does not beat its controls
+    is marked at the top.
 
     Only files inside the run folder are read: a link or a path that leads out of it is refused.
 
@@ -60,6 +69,8 @@ def write_report(run_folder: Path) -> Path:
     config = read_json(config_file, {}, "copy the run's own config.json") if config_file.exists() else {}
     curves = read_metrics(metrics_file) if metrics_file.exists() else {}
     infos = _evaluations(run_folder)
+    held_out_file = inside(run_folder, f"{HELD_OUT}/{HELD_OUT_FILE}")
+    held_out = read_held_out(held_out_file) if held_out_file.exists() else None
     if not (config or curves or infos):
         raise FileNotFoundError(
             f"{run_folder} has no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
@@ -78,7 +89,11 @@ def write_report(run_folder: Path) -> Path:
         bars=_figure_uri(png(result_bars(summaries))) if summaries else "",
         curves=_figure_uri(png(learning_curves(curves))) if curves else "",
         videos=[shown for agent, (folder, info) in infos.items() for shown in _shown(run_folder, agent, folder, info)],
-        pictures=_pictures(run_folder / "eval"),
+        held_out=held_out,
+        held_out_folder=run_folder / HELD_OUT,
+        predictors=(POLICY, *BASELINES),
+        unbeaten=[*unbeaten_controls(summaries), *(unbeaten_baselines(held_out) if held_out else ())],
+        pictures=_pictures(run_folder / "eval") or _pictures(run_folder / HELD_OUT),
         pairs=_pairs(run_folder),
     )
     return write_atomic(run_folder / "report.html", html.encode())
