@@ -18,7 +18,7 @@ from astra.evaluation.json_shape import read_json
 from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Estimate
-from astra.evaluation.verdict import unbeaten_baselines, unbeaten_controls
+from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
 
 EACH = 2
@@ -92,7 +92,7 @@ def write_report(run_folder: Path) -> Path:
         held_out=held_out,
         held_out_folder=run_folder / HELD_OUT,
         predictors=(POLICY, *BASELINES),
-        unbeaten=[*unbeaten_controls(summaries), *(unbeaten_baselines(held_out) if held_out else ())],
+        unbeaten=unbeaten(summaries, held_out),
         pictures=_pictures(run_folder / "eval") or _pictures(run_folder / HELD_OUT),
         pairs=_pairs(run_folder),
     )

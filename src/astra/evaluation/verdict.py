@@ -22,6 +22,21 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
     return Estimate(value=value, low=value - below, high=value + above, confidence=one.confidence)
 
 
+def unbeaten(summaries: Mapping[str, Summary], held_out: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each control, or each baseline, that the policy does not beat.
+
+    Rollouts count where there are any: a policy that solves its task may predict no better than a slow robot's last
+    action. Held-out episodes count only without rollouts of the policy.
+
+    Args:
+        summaries: results of rollouts by agent.
+        held_out: contents of held_out.json; None if there is none.
+    """
+    if "policy" in summaries:
+        return unbeaten_controls(summaries)
+    return unbeaten_baselines(held_out) if held_out else []
+
+
 def unbeaten_controls(summaries: Mapping[str, Summary]) -> list[str]:
     """Return a sentence for each control that the policy surpasses neither in success nor in its first score.
 
