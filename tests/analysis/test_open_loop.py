@@ -112,3 +112,22 @@ def test_the_split_is_read_from_the_run_of_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.json").write_text(json.dumps({"training": {"seed": 7}, "description": described}))
     wanted = Split(dataset=Path("data/here"), validation=0.1, seed=7, training_episodes=90)
     assert read_split(policy) == read_split(tmp_path / "run") == wanted
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"training": {"seed": 7}}, "lacks 'description'"),
+        ({"training": {"seed": "7"}, "description": {"dataset": "d", "episodes": 1}}, "training.seed is"),
+        ({"training": {"seed": 7}, "description": {"dataset": ["d"], "episodes": 1}}, "description.dataset is"),
+        ({"training": {"seed": 7}, "description": {"dataset": "d", "episodes": 1, "validation": "x"}}, "validation"),
+        ([], "expected an object"),
+    ],
+)
+def test_a_damaged_configuration_of_a_run_is_one_message(tmp_path: Path, config: Any, message: str) -> None:
+    from astra.analysis.split import read_split
+
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message) as error:
+        read_split(tmp_path)
+    assert "copy the run's own config.json" in str(error.value)

@@ -51,3 +51,15 @@ def test_a_lost_file_of_episodes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / EPISODES).unlink()
     with pytest.raises(FileNotFoundError, match=EPISODES):
         read_kept(tmp_path)
+
+
+def test_lists_are_read_from_the_folder_of_the_evaluation_only(tmp_path: Path) -> None:
+    from astra.evaluation.kept import EPISODES, POINTER, read_kept, write_kept
+
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        write_kept(an_evaluation(), tmp_path / name)
+    file = tmp_path / "one" / "eval_info.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {POINTER: f"../other/{EPISODES}"}))
+    with pytest.raises(ValueError, match=r"names '\.\./other"):
+        read_kept(tmp_path / "one")

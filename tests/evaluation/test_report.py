@@ -1,7 +1,10 @@
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -79,3 +82,100 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected the folder of a run"):
         write_report(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def copied(run: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(run, folder / "copy", ignore=shutil.ignore_patterns("report.html")))
+
+
+def change(file: Path, edit: Callable[[Any], Any]) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def test_texts_of_a_stranger_are_shown_as_text_and_never_run(run: Path, tmp_path: Path) -> None:
+    folder = copied(run, tmp_path)
+    attack = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+    def edit(info: Any) -> None:
+        info["agent"] = f"policy{attack}"
+        for row in info["episodes"]:
+            row["instruction"] = row["environment_instruction"] = row["task"] = attack
+            row["scores"] = {attack: 1.0}
+        for task in info["per_task"]:
+            task["instruction"] = task["environment_instruction"] = task["task_group"] = attack
+
+    change(folder / "eval/eval_info.json", edit)
+    change(folder / "config.json", lambda config: config.update({attack: attack}))
+    html = write_report(folder).read_text()
+    assert "<script" not in html
+    assert "<img src=x" not in html
+    assert html.count("&lt;script&gt;") > 10
+
+
+@pytest.mark.parametrize("path", ["../../secret.mp4", "{outside}/secret.mp4", "videos/link.mp4"])
+def test_files_outside_the_run_folder_are_never_embedded(run: Path, tmp_path: Path, path: str) -> None:
+    folder = copied(run, tmp_path / "runs")
+    (tmp_path / "runs" / "secret.mp4").write_bytes(b"secret")
+    (folder / "eval/videos/link.mp4").symlink_to(tmp_path / "runs" / "secret.mp4")
+    named = path.format(outside=tmp_path / "runs")
+    change(folder / "eval/eval_info.json", lambda info: info["episodes"][0].update(video_path=named))
+    with pytest.raises(ValueError, match="leads out of the run folder"):
+        write_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_a_link_to_another_evaluation_or_another_kind_of_file_is_refused(run: Path, tmp_path: Path) -> None:
+    folder = copied(run, tmp_path)
+    (folder / "eval/no-op/eval_info.json").unlink()
+    (folder / "eval/no-op/eval_info.json").symlink_to(run / "eval/no-op/eval_info.json")
+    with pytest.raises(ValueError, match="leads out of the run folder"):
+        write_report(folder)
+    (folder / "eval/no-op/eval_info.json").unlink()
+    change(folder / "eval/eval_info.json", lambda info: info["episodes"][0].update(video_path="eval_info.json"))
+    with pytest.raises(ValueError, match=r"expected a video \(.mp4\) or a picture"):
+        write_report(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda info: info.pop("agent"), "lacks 'agent'"),
+        (lambda info: info.pop("overall"), "lacks 'overall'"),
+        (lambda info: info.pop("per_task"), "lacks 'per_task'"),
+        (lambda info: info["per_task"].clear(), "per_task is empty"),
+        (lambda info: info["seeds"].clear(), "seeds is empty"),
+        (lambda info: info["overall"]["intervals"].update(success=0.5), "overall.intervals.success is 0.5"),
+        (lambda info: info["overall"].update(eval_s="long"), 'overall.eval_s is "long", expected a finite number'),
+        (lambda info: info["overall"].update(n_episodes=float("nan")), "overall.n_episodes is NaN"),
+        (lambda info: info["episodes"][1].update(episode="../../x"), r"episodes\[1\].episode is .*an integer"),
+        (lambda info: info["episodes"][0].update(video_path=3), r"episodes\[0\].video_path is 3, expected a text"),
+        (lambda info: info["per_task"][0].update(task="walk", instruction=None), "expected a text|only some entries"),
+    ],
+)
+def test_a_damaged_evaluation_is_one_message_that_names_the_field(
+    run: Path, tmp_path: Path, edit: Callable[[Any], Any], message: str
+) -> None:
+    folder = copied(run, tmp_path)
+    change(folder / "eval/eval_info.json", edit)
+    with pytest.raises(ValueError, match=message) as error:
+        write_report(folder)
+    assert "astra evaluate RUN" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "[" * 100_000, '{"agent": '])
+@pytest.mark.parametrize("file", ["config.json", "eval/eval_info.json", "eval/beside/other/pairs.json"])
+def test_files_that_are_not_json_objects_are_one_message(run: Path, tmp_path: Path, file: str, text: str) -> None:
+    folder = copied(run, tmp_path)
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_text(text)
+    with pytest.raises(ValueError, match=r"is no valid JSON|cannot be used") as error:
+        write_report(folder)
+    assert Path(file).name in str(error.value)
+
+
+def test_damaged_lines_of_metrics_are_skipped(run: Path, tmp_path: Path) -> None:
+    folder = copied(run, tmp_path)
+    (folder / "metrics.jsonl").write_text('[1]\n{"train/loss": 1.0}\n{"update": 1, "train/loss": 2.0}\n{"upd')
+    assert "Learning curves" in write_report(folder).read_text()

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from astra.evaluation.pictures.style import png
 from astra.evaluation.pictures.videos import film_strip, read_video, write_video
 
 
@@ -44,3 +45,9 @@ def test_without_frames_there_is_no_video_and_no_strip(tmp_path: Path) -> None:
         write_video([], tmp_path / "clip.mp4", fps=10.0)
     with pytest.raises(ValueError, match="at least one frame"):
         film_strip([])
+
+
+def test_dollar_signs_in_a_title_are_no_formula() -> None:
+    frames = [np.zeros((8, 8, 3), np.uint8)]
+    for title in ("costs $5", r"a $\frac{broken$ formula", "$$", r"\$"):
+        assert png(film_strip(frames, title=title)).startswith(b"\x89PNG")

@@ -76,7 +76,7 @@ def open_loop_error(
                 accuracies.append(float(losses.metrics["action_accuracy"]))
                 weights.append(int(losses.count))
             state = policy.start(trajectory.instructions, [0] * len(positions), trajectory.pictures)
-            chosen.append(policy.act(state, _first(trajectory))[0])
+            chosen.append(policy.act(state, observe_first(trajectory, torch.zeros_like(trajectory.actions[:, 0])))[0])
             demonstrated.append(trajectory.actions[:, 0])
     errors = absolute_errors(torch.cat(chosen), torch.cat(demonstrated), policy.spec.actions)
     near = errors <= within * _width(policy.spec.actions)
@@ -106,11 +106,12 @@ def _width(actions: ActionSpec) -> Float[Tensor, " N"]:
     return torch.tensor(actions.high, dtype=torch.float32) - torch.tensor(actions.low, dtype=torch.float32)
 
 
-def _first(trajectory: Trajectory) -> Observation:
+def observe_first(trajectory: Trajectory, previous_action: Float[Tensor, "B N"]) -> Observation:
+    """Return the observations at the first timestep of trajectories."""
     return Observation(
         states={name: values[:, 0] for name, values in trajectory.states.items()},
         images={name: frames[:, 0] for name, frames in trajectory.images.items()},
-        previous_action=torch.zeros_like(trajectory.actions[:, 0]),
+        previous_action=previous_action,
         objects={
             name: Objects(crops=view.crops[:, 0], boxes=view.boxes[:, 0], valid=view.valid[:, 0])
             for name, view in trajectory.objects.items()

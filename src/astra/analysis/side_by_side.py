@@ -15,7 +15,7 @@ import numpy as np
 
 from astra.environments.suite import find_suite
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.eval_info import FILE_NAME, read_eval_info
 from astra.evaluation.pictures.style import write_figure
 from astra.evaluation.pictures.videos import Frame, film_strip, write_video
 from astra.evaluation.report import BESIDE, PAIRS
@@ -44,12 +44,12 @@ class Measured:
 
         Raises:
             FileNotFoundError: if there is no policy, or it was not evaluated.
-            ValueError: if it was evaluated by an older version.
+            ValueError: if its eval_info.json is damaged, or of an older version.
         """
         file = run / "eval" / FILE_NAME
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: evaluate the policy first, with astra evaluate {run}")
-        info = json.loads(file.read_text())
+        info = read_eval_info(file)
         if not {"suite", "options"} <= info.keys():
             raise ValueError(
                 f"{file} was written by an older version: measure the policy again, with astra evaluate {run}"

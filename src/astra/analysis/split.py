@@ -1,13 +1,18 @@
 """Configuration and data split of a run: which demonstrations it was trained on, and which it held out."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset
 from astra.datasets.episode import OBJECTS
+from astra.evaluation.json_shape import read_json
 from astra.policies.policy import Policy
+
+SPLIT = {"training": {"seed": int}, "description": {"dataset": str, "episodes": int}}
+"""Fields of a run's config.json that describe its split."""
+COPY = "copy the run's own config.json"
+"""Remedy for a damaged one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +62,16 @@ def read_split(checkpoint: Path) -> Split:
 
     Raises:
         FileNotFoundError: if there is no run around the checkpoint.
+        ValueError: if its config.json is damaged or lacks a field.
     """
-    _, config = read_run_config(checkpoint)
-    description = config["description"]
+    path, _ = read_run_config(checkpoint)
+    config = read_json(path, SPLIT, COPY)
+    description = {"validation": 0.05, **config["description"]}  # the share of runs that did not record it
+    if not isinstance(description["validation"], int | float):
+        raise ValueError(f"{path} has the validation share {description['validation']!r}, expected a number: {COPY}")
     return Split(
         dataset=Path(description["dataset"]),
-        validation=description.get("validation", 0.05),  # the share of runs that did not record it
+        validation=description["validation"],
         seed=config["training"]["seed"],
         training_episodes=description["episodes"],
     )
@@ -73,6 +82,7 @@ def read_run_config(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: if there is no run around the checkpoint.
+        ValueError: if its config.json is damaged.
     """
     folder = checkpoint.resolve()
     if folder.name == "policy":
@@ -80,7 +90,7 @@ def read_run_config(checkpoint: Path) -> tuple[Path, dict[str, Any]]:
     if folder.parent.name == "checkpoints":
         folder = folder.parents[1]
     path = folder / "config.json"
-    config = json.loads(path.read_text()) if path.is_file() else {}
+    config = read_json(path, {}, COPY) if path.is_file() else {}
     if "training" not in config:
         raise FileNotFoundError(f"{checkpoint} is a policy without its run: give a run, or one of its checkpoints")
     return path, config

@@ -7,21 +7,43 @@ import tyro
 
 from astra.cli.parse import parse
 
+HELD_OUT = 16
+"""Default number of held-out episodes."""
 
-def report(run: tyro.conf.Positional[Path], beside: Path | None = None) -> None:
-    """Write report.html with curves, results, videos, film strips, the mask and attention maps.
+
+def report(
+    run: tyro.conf.Positional[Path],
+    beside: Path | None = None,
+    held_out: int | None = None,
+    dataset: Path | None = None,
+) -> None:
+    """Write report.html with curves, results, held-out episodes, videos, film strips, the mask and attention maps.
 
     Args:
         run: run folder.
         beside: second run folder, evaluated on the same episodes. Episodes that only one of the two policies solves
             are played again and shown side by side.
+        held_out: largest number of held-out episodes along which the policy predicts actions; 0 leaves them as they
+            are. None: 16, if the demonstrations are there.
+        dataset: folder of the demonstrations. None: the folder that the run was trained on.
     """
+    from astra.analysis.held_out import write_held_out
     from astra.evaluation.report import write_report
 
     if beside is not None:
         from astra.analysis.side_by_side import side_by_side  # imports all simulators
 
         print(f"side by side: {side_by_side(run, beside)}")
+    if held_out != 0:
+        import torch
+
+        torch.set_num_threads(1)  # batches of a few episodes gain nothing from more
+        try:
+            print(f"held-out episodes: {write_held_out(run, HELD_OUT if held_out is None else held_out, dataset)}")
+        except (ValueError, OSError) as error:
+            if held_out is not None or dataset is not None:
+                raise
+            print(f"held-out episodes are not measured: {error}")
     print(f"report: {write_report(run)}")
 
 
@@ -30,6 +52,7 @@ def run(arguments: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: if the folder is not a run folder, or one of two runs has not been evaluated.
-        ValueError: if the two runs share no episodes, or both solve the same ones.
+        ValueError: if the two runs share no episodes, or both solve the same ones; if a file of the run is damaged, or
+            the demonstrations are not those of the run.
     """
     parse(report, "report", arguments)

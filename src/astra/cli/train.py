@@ -67,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.augmentation.pictures import AugmentationConfig
     from astra.contrastive_dynamics.objective import ContrastiveConfig
     from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.next_step import next_step
     from astra.experiments.resume import read_experiment
     from astra.parallel.processes import is_main_process
 
@@ -98,4 +99,4 @@ def run(arguments: Sequence[str]) -> None:
         description=description,
     )
     if is_main_process():
-        print(f"policy: {policy}\nnext: astra evaluate {folder}")
+        print(f"policy: {policy}\n{next_step(folder, policy, chosen.experiment.suite)}")

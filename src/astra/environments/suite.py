@@ -188,7 +188,10 @@ def suite_of(spec: TrajectorySpec, name: str = "") -> Suite:
     if name:
         return find_suite(name)
     if not spec.suite:
-        raise ValueError(f"the policy's demonstrations name no suite in which to measure it: {_choices()}")
+        raise ValueError(
+            f"the policy's demonstrations name no suite in which to measure it: {_choices()}. Without a simulator, "
+            "astra report RUN compares predicted with demonstrated actions of held-out episodes"
+        )
     if spec.suite not in suite_notes():
         raise ValueError(f"the policy belongs to the suite {spec.suite!r}, which is not installed: {_choices()}")
     return find_suite(spec.suite)

@@ -9,10 +9,38 @@ from typing import Any
 import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.json_shape import ANY_NAME, read_json
 from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarize
 from astra.storage.atomic import write_atomic
 
 FILE_NAME = "eval_info.json"
+ESTIMATE = {"value": float, "low": float, "high": float, "confidence": float}
+"""Shape of an estimate with its interval."""
+INTERVALS = {"success": ESTIMATE, "scores": {ANY_NAME: ESTIMATE}, "mean_timesteps": float}
+TASK = {"task_group": str, "metrics": {"successes": [bool]}, "intervals": INTERVALS}
+SHAPE = {
+    "agent": str,
+    "confidence": float,
+    "seeds": [int],
+    "overall": {"n_episodes": int, "eval_s": float, "intervals": INTERVALS},
+    "per_group": {ANY_NAME: {"intervals": INTERVALS}},
+    "per_task": [({**TASK, "task": str}, {**TASK, "environment_instruction": str, "instruction": str})],
+    "episodes": [
+        {
+            "episode": int,
+            "seed": int,
+            "task": str,
+            "instruction": str,
+            "environment_instruction": str,
+            "success": bool,
+            "timesteps": int,
+            "scores": {ANY_NAME: float},
+            "sum_reward": float,
+            "video_path": (str, None),
+        }
+    ],
+}
+"""Fields of the file on which its readers rely."""
 
 
 def eval_info(
@@ -74,6 +102,23 @@ def eval_info(
 def write_eval_info(info: Mapping[str, Any], folder: Path) -> Path:
     """Write the file into a folder and return its path."""
     return write_atomic(folder / FILE_NAME, (json.dumps(info, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_eval_info(path: Path) -> dict[str, Any]:
+    """Read the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, lacks a field or has no episodes.
+    """
+    remedy = "evaluate the policy again, with astra evaluate RUN"
+    info = read_json(path, SHAPE, remedy)
+    for part in ("seeds", "episodes", "per_task"):
+        if not info[part]:
+            raise ValueError(f"{path} cannot be used: {part} is empty; {remedy}")
+    if len({"task" in row for row in info["per_task"]}) > 1:
+        raise ValueError(f"{path} cannot be used: only some entries of per_task have a task; {remedy}")
+    return info
 
 
 def read_summary(info: Mapping[str, Any]) -> Summary:

@@ -39,13 +39,15 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if a file is missing, or the compressed one is damaged.
-        ValueError: if a file is not valid JSON.
+        ValueError: if a file is not valid JSON, or names another file for the lists.
         KeyError: if a list is missing.
     """
     info = json.loads((folder / FILE_NAME).read_text())
     if POINTER not in info:
         return info
-    lists = json.loads(gzip.decompress((folder / info.pop(POINTER)).read_bytes()))
+    if (named := info.pop(POINTER)) != EPISODES:
+        raise ValueError(f"{folder / FILE_NAME} names {named!r} for the {POINTER}, expected {EPISODES}")
+    lists = json.loads(gzip.decompress((folder / EPISODES).read_bytes()))
     if "metrics" in lists:
         metrics = lists.pop("metrics")
         info["per_task"] = [task | {"metrics": each} for task, each in zip(info["per_task"], metrics, strict=True)]

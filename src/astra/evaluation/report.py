@@ -3,16 +3,22 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from astra.evaluation.eval_info import FILE_NAME, group_rates, read_summary
+from astra.evaluation.eval_info import FILE_NAME, group_rates, read_eval_info, read_summary
+from astra.evaluation.held_out_info import BASELINES, POLICY, read_held_out
+from astra.evaluation.held_out_info import FILE_NAME as HELD_OUT_FILE
+from astra.evaluation.held_out_info import FOLDER as HELD_OUT
+from astra.evaluation.json_shape import read_json
 from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.pictures.style import png
 from astra.evaluation.success import Estimate
+from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
 
 EACH = 2
@@ -21,34 +27,57 @@ FIRST_AGENTS = ("policy", "no-op", "expert")
 """Agents that come first, in this order."""
 BESIDE, PAIRS = "beside", "pairs.json"
 """Folder under `eval/` with videos of two policies side by side, and the file that describes them."""
-PICTURES = {
-    "mask": "Attention mask: rows attend to columns; p prompt, s states, q action queries, a actions.",
-    "attention": "Attention weights of the trained policy: rows attend to columns, brighter is more.",
+PAIR = {
+    "video": str,
+    "strips": [str],
+    "agents": [str],
+    "success": [bool],
+    "task": str,
+    "level": str,
+    "seed": int,
+    "instruction": str,
 }
-"""Captions of pictures under `eval/`, by the beginning of the file's name."""
+"""Shape of an entry of that file."""
+KINDS = {".png": "image/png", ".mp4": "video/mp4"}
+"""Files that a report embeds."""
+TOKENS = (
+    "Rows attend to columns. p: prompt, s: state, q: action query, a: action. In s₂,₁ the first number is the token "
+    "within its part and the second the timestep, both counted from 1; only the last token of each part is labeled."
+)
+PICTURES = {
+    "mask": f"Attention mask. {TOKENS}",
+    "attention": f"Attention weights of the trained policy; brighter is more. {TOKENS}",
+}
+"""Captions of pictures under `eval/` and `held_out/`, by the beginning of the file's name."""
 
 
 def write_report(run_folder: Path) -> Path:
     """Write `report.html` into a run folder and return its path.
 
     The report shows config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (no-op,
-    expert, swapped, ...), their videos and film strips, pictures eval/*.png, and eval/beside/OTHER/pairs.json with its
-    files. Missing parts are left out.
+    expert, swapped, ...), their videos and film strips, pictures eval/*.png, held_out/held_out.json and
+    eval/beside/OTHER/pairs.json with their files. Missing parts are left out. A result that does not beat its controls
+    is marked at the top.
+
+    Only files inside the run folder are read: a link or a path that leads out of it is refused.
 
     Raises:
         FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
+        ValueError: if a file is damaged, or lies outside the run folder.
     """
-    config_file, metrics_file = run_folder / "config.json", run_folder / "metrics.jsonl"
-    config = json.loads(config_file.read_text()) if config_file.exists() else {}
+    config_file, metrics_file = inside(run_folder, "config.json"), inside(run_folder, "metrics.jsonl")
+    config = read_json(config_file, {}, "copy the run's own config.json") if config_file.exists() else {}
     curves = read_metrics(metrics_file) if metrics_file.exists() else {}
-    infos = _evaluations(run_folder / "eval")
+    infos = _evaluations(run_folder)
+    held_out_file = inside(run_folder, f"{HELD_OUT}/{HELD_OUT_FILE}")
+    held_out = read_held_out(held_out_file) if held_out_file.exists() else None
     if not (config or curves or infos):
         raise FileNotFoundError(
             f"{run_folder} has no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
         )
     summaries = {agent: read_summary(info) for agent, (_, info) in infos.items()}
     templates = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    templates.filters["embed"] = _data_uri
+    templates.filters["embed"] = partial(_data_uri, run_folder)
     html = templates.from_string(files("astra.evaluation").joinpath("report.html.jinja").read_text()).render(
         name=run_folder.resolve().name,
         facts=_facts(config, [info for _, info in infos.values()]),
@@ -59,23 +88,38 @@ def write_report(run_folder: Path) -> Path:
         infos={agent: info for agent, (_, info) in infos.items()},
         bars=_figure_uri(png(result_bars(summaries))) if summaries else "",
         curves=_figure_uri(png(learning_curves(curves))) if curves else "",
-        videos=[shown for agent, (folder, info) in infos.items() for shown in _shown(agent, folder, info)],
-        pictures=_pictures(run_folder / "eval"),
-        pairs=[
-            {**pair, "folder": file.parent}
-            for file in sorted((run_folder / "eval" / BESIDE).glob(f"*/{PAIRS}"))
-            for pair in json.loads(file.read_text())
-        ],
+        videos=[shown for agent, (folder, info) in infos.items() for shown in _shown(run_folder, agent, folder, info)],
+        held_out=held_out,
+        held_out_folder=run_folder / HELD_OUT,
+        predictors=(POLICY, *BASELINES),
+        unbeaten=unbeaten(summaries, held_out),
+        pictures=_pictures(run_folder / "eval") or _pictures(run_folder / HELD_OUT),
+        pairs=_pairs(run_folder),
     )
     return write_atomic(run_folder / "report.html", html.encode())
 
 
-def _evaluations(folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+def inside(run_folder: Path, path: Path | str) -> Path:
+    """Return a path below a run folder, with links followed.
+
+    Raises:
+        ValueError: if it leads out of the folder.
+    """
+    found = (run_folder / path if isinstance(path, str) else path).resolve()
+    if not found.is_relative_to(run_folder.resolve()):
+        raise ValueError(
+            f"{path} leads out of the run folder {run_folder}, and a report shows only files inside it: copy the file "
+            f"into the run folder, or remove the link or the entry that names it"
+        )
+    return found
+
+
+def _evaluations(run_folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Find every agent's evaluation, the policy first."""
-    found = {}
+    found, folder = {}, run_folder / "eval"
     for file in [folder / FILE_NAME, *sorted(folder.glob(f"*/{FILE_NAME}"))]:
         if file.exists():
-            info = json.loads(file.read_text())
+            info = read_eval_info(inside(run_folder, file))
             found[info["agent"]] = (file.parent, info)
     return dict(sorted(found.items(), key=lambda pair: FIRST_AGENTS.index(pair[0]) if pair[0] in FIRST_AGENTS else 9))
 
@@ -89,7 +133,8 @@ def _rates(infos: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], dict
 
 def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the single values of configuration and evaluations: command, code version, machine, seed, ..."""
-    described = {**config, **config.get("description", {})}
+    description = config.get("description")
+    described = {**config, **(description if isinstance(description, dict) else {})}
     facts = {name: value for name, value in described.items() if isinstance(value, str | int | float)}
     for info in infos[:1]:
         single = {name: value for name, value in info.items() if isinstance(value, str | int | float)}
@@ -100,9 +145,11 @@ def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dic
     return {name.replace("_", " "): value for name, value in facts.items()}
 
 
-def _shown(agent: str, folder: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _shown(run_folder: Path, agent: str, folder: Path, info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the recorded episodes to show: of the policy, the first successes and failures."""
-    recorded = [row for row in info["episodes"] if row["video_path"] and (folder / row["video_path"]).exists()]
+    recorded = [
+        row for row in info["episodes"] if row["video_path"] and inside(run_folder, folder / row["video_path"]).exists()
+    ]
     if agent == "policy":
         chosen = [row for success in (True, False) for row in recorded if row["success"] == success]
         successes = sum(row["success"] for row in chosen)
@@ -117,14 +164,27 @@ def _shown(agent: str, folder: Path, info: Mapping[str, Any]) -> list[dict[str, 
     return shown
 
 
+def _pairs(run_folder: Path) -> list[dict[str, Any]]:
+    """Return the descriptions of videos of two policies side by side."""
+    pairs, remedy = [], "write it again, with astra report RUN --beside OTHER"
+    for file in sorted((run_folder / "eval" / BESIDE).glob(f"*/{PAIRS}")):
+        for pair in read_json(inside(run_folder, file), [PAIR], remedy):
+            if not len(pair["agents"]) == len(pair["success"]) == 2 >= len(pair["strips"]):
+                raise ValueError(f"{file} cannot be used: every entry needs two agents and their results; {remedy}")
+            pairs.append({**pair, "folder": file.parent})
+    return pairs
+
+
 def _pictures(folder: Path) -> dict[str, list[Path]]:
     pictures = {caption: sorted(folder.glob(f"{name}*.png")) for name, caption in PICTURES.items()}
     return {caption: found for caption, found in pictures.items() if found}
 
 
-def _data_uri(path: Path) -> str:
-    kind = {".png": "image/png", ".mp4": "video/mp4"}[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _data_uri(run_folder: Path, path: Path) -> str:
+    found = inside(run_folder, path)
+    if found.suffix not in KINDS:
+        raise ValueError(f"{path} is named in a result of {run_folder}, expected a video (.mp4) or a picture (.png)")
+    return f"data:{KINDS[found.suffix]};base64,{base64.b64encode(found.read_bytes()).decode()}"
 
 
 def _figure_uri(picture: bytes) -> str:

@@ -2,6 +2,9 @@
 
 astra convert FORMAT SOURCE data/own              # unless it is a LeRobotDataset v3.0 already
 astra train own-data --dataset data/own
+astra report runs/own-data                        # predicted against demonstrated actions of held-out episodes
+
+Where a simulator exists, `astra evaluate runs/own-data --suite MODULE:FUNCTION` measures success.
 """
 
 from pathlib import Path

@@ -22,8 +22,13 @@ TIMESTEPS = 5
 
 
 def draw_attention(policy: Policy[Any], build: Callable[[], Environment], case: Case, folder: Path) -> None:
-    """Draw the mask and the attention maps, if the policy has them."""
-    maps = policy.attention_maps(play_alone(policy, build, case, TIMESTEPS))
+    """Draw the mask and the attention maps of a rollout, if the policy has them."""
+    draw_maps(policy, play_alone(policy, build, case, TIMESTEPS), folder)
+
+
+def draw_maps(policy: Policy[Any], trajectory: Trajectory, folder: Path) -> None:
+    """Draw the mask and the attention maps of a trajectory, if the policy has them."""
+    maps = policy.attention_maps(trajectory)
     if maps is None:
         return
     visible = maps.weights[0][0].sum(0) > 0

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from astra.attention.segments import TokenIds
 from astra.evaluation.pictures.style import GRAY, INK, new_figure
-from astra.evaluation.pictures.token_axes import label_tokens, reading_order
+from astra.evaluation.pictures.token_axes import LEGEND, label_tokens, reading_order
 
 MAX_HEADS = 8
 """Maximum number of heads drawn."""
-COLUMNS = 4
+COLUMNS = 2
 """Heads per row of the figure."""
 
 
@@ -34,8 +34,8 @@ def attention_maps(
     heads = weights[:MAX_HEADS]
     across = min(len(heads), COLUMNS)
     down = math.ceil(len(heads) / across)
-    side = 3.1 if across > 1 else 5.0
-    figure = new_figure(side * across + 0.4, (side * len(rows.kind) / len(columns.kind) + 0.35) * down + 0.3)
+    side = 4.2 if across > 1 else 6.0
+    figure = new_figure(side * across + 0.4, (side * len(rows.kind) / len(columns.kind) + 0.4) * down + 0.6)
     grid = figure.subplots(down, across, squeeze=False)
     # Weights are small if there are many tokens: the square root makes them visible.
     norm = PowerNorm(0.5, vmin=0.0, vmax=float(heads.quantile(0.999)) or 1.0, clip=True)
@@ -44,14 +44,15 @@ def attention_maps(
     for head, axes in zip(range(len(heads)), grid.flat, strict=False):
         axes.set_axis_on()
         axes.imshow(heads[head].numpy(), cmap="inferno", norm=norm, interpolation="nearest")
-        label_tokens(axes, rows, columns, size=6.0 if across > 1 else 8.0)
-        axes.set_xlabel(f"head {head + 1}", fontsize=8, color=INK)
+        label_tokens(axes, rows, columns)
+        axes.set_xlabel(f"head {head + 1}", fontsize=10, color=INK)
         axes.spines[:].set_visible(False)
     bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=grid, shrink=0.7, aspect=30, pad=0.01)
-    bar.ax.tick_params(labelsize=7, color=GRAY)
+    bar.ax.tick_params(labelsize=9, color=GRAY)
     bar.outline.set_visible(False)
     number = layer % len(maps) + 1
-    figure.suptitle(f"Attention weights, layer {number} of {len(maps)}", fontsize=10, color=INK)
+    figure.suptitle(f"Attention weights, layer {number} of {len(maps)}", fontsize=11, color=INK)
+    figure.supxlabel(LEGEND, fontsize=9, color=GRAY)
     return figure
 
 

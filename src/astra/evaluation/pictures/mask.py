@@ -9,7 +9,7 @@ from torch import Tensor
 
 from astra.attention.segments import Kind, TokenIds
 from astra.evaluation.pictures.style import GRAY, KIND_COLORS, new_figure
-from astra.evaluation.pictures.token_axes import label_tokens, reading_order, segment_ends
+from astra.evaluation.pictures.token_axes import LEGEND, label_tokens, reading_order, segment_ends
 
 MASKED = "#f4f4f4"
 """Color of masked cells."""
@@ -31,8 +31,8 @@ def mask_picture(may_attend: Bool[Tensor, "rows columns"], rows: TokenIds, colum
     picture[ahead] = 0.45 * picture[ahead] + 0.55
     picture[~allowed] = to_rgb(MASKED)
 
-    side = float(np.clip(0.11 * len(columns.kind), 3.5, 9))
-    figure = new_figure(side + 0.4, side * len(rows.kind) / len(columns.kind) + 0.8)
+    side = float(np.clip(0.13 * len(columns.kind), 4.5, 9))
+    figure = new_figure(side + 0.4, side * len(rows.kind) / len(columns.kind) + 1.4)
     axes = figure.subplots()
     axes.imshow(picture, interpolation="nearest")
     label_tokens(axes, rows, columns)
@@ -45,5 +45,7 @@ def mask_picture(may_attend: Bool[Tensor, "rows columns"], rows: TokenIds, colum
     names = {Kind.PROMPT: "the prompt", Kind.STATE: "states", Kind.ACTION: "actions"}
     patches = [Patch(color=KIND_COLORS[kind], label=f"attends to {name}") for kind, name in names.items()]
     patches.append(Patch(color="#cccccc", label="lighter: masked in causal attention"))
-    figure.legend(handles=patches, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=2, fontsize=9, frameon=False, title=LEGEND, title_fontsize=9
+    )
     return figure

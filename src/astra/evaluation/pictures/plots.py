@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, plain, tidy
 from astra.evaluation.success import Estimate, Summary
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
@@ -32,8 +32,8 @@ MANY = 60
 def read_metrics(path: Path) -> Curves:
     """Read `metrics.jsonl`: each line is an object with "update" and numbers named "source/measure".
 
-    A truncated last line and non-finite values are skipped. If an update appears twice, because a run was resumed
-    before it, the later line counts.
+    Other lines, such as a truncated last one, and non-finite values are skipped. If an update appears twice, because a
+    run was resumed before it, the later line counts.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -42,7 +42,9 @@ def read_metrics(path: Path) -> Curves:
     for line in path.read_text().splitlines():
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(row, dict) or type(row.get("update")) is not int:
             continue
         for key, value in row.items():
             source, _, measure = key.rpartition("/")
@@ -104,13 +106,17 @@ def _draw_curve(axes: Axes, source: str, points: np.ndarray) -> None:
     color = SOURCES.get(source, PURPLE)
     updates, values = points.T
     if len(points) <= MANY:
-        axes.plot(updates, values, color=color, linewidth=1.4, marker="o", markersize=3, label=source)
+        axes.plot(updates, values, color=color, linewidth=1.4, marker="o", markersize=3, label=plain(source))
         return
     span = len(points) // 30
     padded = np.pad(values, (span // 2, span - 1 - span // 2), mode="edge")
     axes.plot(updates, values, color=color, linewidth=0.6, alpha=0.3)
     axes.plot(
-        updates, np.convolve(padded, np.full(span, 1 / span), mode="valid"), color=color, linewidth=1.4, label=source
+        updates,
+        np.convolve(padded, np.full(span, 1 / span), mode="valid"),
+        color=color,
+        linewidth=1.4,
+        label=plain(source),
     )
 
 
@@ -125,5 +131,5 @@ def _draw_bars(axes: Axes, agents: Sequence[str], estimates: Mapping[str, Estima
     axes.set_xlim(min(0.0, *(estimate.low for estimate in estimates.values())), 1.18 * largest)
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest])
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    axes.set_yticks(list(places.values()), list(places))
+    axes.set_yticks(list(places.values()), [plain(agent) for agent in places])
     axes.tick_params(axis="y", length=0)

@@ -22,6 +22,11 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
 
 
+def plain(text: str) -> str:
+    """Escape the dollar signs of a text that comes from data, so that it is not read as a formula."""
+    return text.replace("$", r"\$")
+
+
 def tidy(axes: Axes, title: str = "") -> None:
     """Keep two spines, a faint grid behind the data, and a small title at the left."""
     axes.spines[["top", "right"]].set_visible(False)
@@ -29,7 +34,7 @@ def tidy(axes: Axes, title: str = "") -> None:
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, color=GRAY, labelcolor=INK)
-    axes.set_title(title, fontsize=10, loc="left", color=INK)
+    axes.set_title(plain(title), fontsize=10, loc="left", color=INK)
 
 
 def png(figure: Figure) -> bytes:

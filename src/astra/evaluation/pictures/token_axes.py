@@ -8,8 +8,14 @@ from torch import Tensor
 from astra.attention.segments import Kind, TokenIds
 from astra.evaluation.pictures.style import KIND_COLORS
 
-MAX_LABELS = 36
+MAX_LABELS = 24
 """Maximum number of labels; with more segments, only every second or third timestep is labeled."""
+
+
+LABEL_SIZE = 9.0
+"""Size of labels in points; reports show a figure of 9 inches at its full size."""
+LEGEND = "$s_{2,1}$: token 2 of the state at timestep 1; the last token of each part is labeled"
+"""Explanation of the labels, drawn below each matrix."""
 
 
 def reading_order(ids: TokenIds) -> Int[Tensor, " S"]:
@@ -23,7 +29,7 @@ def token_label(kind: int, timestep: int, slot: int) -> str:
     return f"${letter}_{{{slot + 1}}}$" if kind == Kind.PROMPT else f"${letter}_{{{slot + 1},{timestep + 1}}}$"
 
 
-def label_tokens(axes: Axes, rows: TokenIds, columns: TokenIds, size: float = 7.0) -> None:
+def label_tokens(axes: Axes, rows: TokenIds, columns: TokenIds, size: float = LABEL_SIZE) -> None:
     """Label the last token of each segment in the color of its kind; columns are labeled at the top."""
     axes.xaxis.tick_top()
     for axis, ids, turned in ((axes.yaxis, rows, 0), (axes.xaxis, columns, 90)):

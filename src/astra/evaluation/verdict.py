@@ -1,0 +1,79 @@
+"""Whether results beat their controls: agents and baselines that a policy must surpass to have learned anything."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astra.evaluation.held_out_info import BASELINES, POLICY
+from astra.evaluation.success import Estimate, Summary
+
+CONTROLS = ("no-op", "swapped", "shuffled", "blank")
+"""Agents that a policy must surpass."""
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Return the difference of two independent estimates with its interval.
+
+    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 1998, method 10, which needs only the two intervals.
+    """
+    value = one.value - other.value
+    below = ((one.value - one.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
+    above = ((one.high - one.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
+    return Estimate(value=value, low=value - below, high=value + above, confidence=one.confidence)
+
+
+def unbeaten(summaries: Mapping[str, Summary], held_out: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence for each control, or each baseline, that the policy does not beat.
+
+    Rollouts count where there are any: a policy that solves its task may predict no better than a slow robot's last
+    action. Held-out episodes count only without rollouts of the policy.
+
+    Args:
+        summaries: results of rollouts by agent.
+        held_out: contents of held_out.json; None if there is none.
+    """
+    if "policy" in summaries:
+        return unbeaten_controls(summaries)
+    return unbeaten_baselines(held_out) if held_out else []
+
+
+def unbeaten_controls(summaries: Mapping[str, Summary]) -> list[str]:
+    """Return a sentence for each control that the policy surpasses neither in success nor in its first score.
+
+    A policy surpasses a control if the interval of the difference lies above 0.
+    """
+    if "policy" not in summaries:
+        return []
+    policy, sentences = summaries["policy"], []
+    for name in CONTROLS:
+        if name not in summaries:
+            continue
+        control = summaries[name]
+        measures = {"success rate": (policy.success, control.success)}
+        for score in [score for score in policy.scores if score in control.scores][:1]:
+            measures[f"mean of maximal {score}"] = (policy.scores[score], control.scores[score])
+        if any(difference(*pair).low > 0 for pair in measures.values()):
+            continue
+        found = [f"{measure} {ours} against {theirs}" for measure, (ours, theirs) in measures.items()]
+        sentences.append(f"The policy is not better than {name}: {', '.join(found)}.")
+    return sentences
+
+
+def unbeaten_baselines(held_out: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each baseline whose error on held-out episodes is not larger than the policy's."""
+    if held_out["episodes"] < 2:
+        return [
+            "Actions were predicted along one held-out episode only, too few to compare the policy with its baselines: "
+            "train with a larger --validation, or collect more episodes."
+        ]
+    sentences = []
+    for name in BASELINES:
+        less = Estimate(**held_out["differences"][name])
+        if less.high >= 0:
+            ours, theirs = (100 * held_out["all"][predictor]["value"] for predictor in (POLICY, name))
+            sentences.append(
+                f"On held-out episodes the policy predicts no better than “{name}”: error {ours:.2f} % of the range "
+                f"against {theirs:.2f} % (difference {100 * less.value:+.2f}, from {100 * less.low:+.2f} to "
+                f"{100 * less.high:+.2f})."
+            )
+    return sentences

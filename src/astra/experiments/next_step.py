@@ -1,0 +1,24 @@
+"""What to do after a training: evaluate in the policy's suite, or look at held-out episodes where there is no suite."""
+
+from pathlib import Path
+
+from astra.environments import suite_notes
+from astra.policies.checkpoint import load_policy
+
+
+def next_step(run_folder: Path, policy_folder: Path, suite: str = "") -> str:
+    """Return the commands to continue with.
+
+    Args:
+        run_folder: folder of the run.
+        policy_folder: folder of its newest policy.
+        suite: suite that the experiment names, as NAME or MODULE:FUNCTION; empty: the one of the demonstrations.
+    """
+    if suite:
+        return f"next: astra evaluate {run_folder} --suite {suite}"
+    if load_policy(policy_folder).spec.suite in suite_notes():
+        return f"next: astra evaluate {run_folder}"
+    return (
+        f"next: astra report {run_folder}   compares predicted with demonstrated actions of held-out episodes\n"
+        f"then: astra export {run_folder}   for a robot, or act with the policy in Python: docs/own-data.md"
+    )
