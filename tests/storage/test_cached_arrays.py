@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from astra.storage import cached_arrays as module
-from astra.storage.cache_folder import entries, is_in_use, remove_entry, size_limit
+from astra.storage.cache_folder import entries, is_in_use, remove_entry
 from astra.storage.cached_arrays import ArrayForm, cached_arrays, damaged_arrays, open_array
 
 FORM = ArrayForm((1000, 25), np.float32)
@@ -191,10 +191,11 @@ def test_a_new_state_of_a_source_replaces_the_earlier_one(source: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "many"])
-def test_a_limit_that_cannot_work_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_work_is_refused(source: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("key", source)
     monkeypatch.setenv("ASTRA_CACHE_GB", text)
     with pytest.raises(ValueError, match="ASTRA_CACHE_GB"):
-        size_limit()
+        make("key", source)
 
 
 def test_a_cache_inside_the_source_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,5 +34,5 @@ def run(arguments: Sequence[str]) -> None:
         ("options", Annotated[suite.demonstration_options or suite.options, tyro.conf.arg(name="")]),
     ]
     chosen: Any = parse(make_dataclass("Collect", parts), f"collect {name}", arguments[1:])
-    dataset = LeRobotDataset.open(collect(suite, chosen.collecting, chosen.options))
+    dataset = LeRobotDataset.open(collect(suite, chosen.collecting, chosen.options), reads=())
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {dataset.folder}")

@@ -105,5 +105,5 @@ def run(arguments: Sequence[str]) -> None:
     from astra.datasets import LeRobotDataset
 
     folder = parse(FORMATS[name], f"convert {name}", arguments[1:])
-    dataset = LeRobotDataset.open(folder)
+    dataset = LeRobotDataset.open(folder, reads=())  # its frames are cached by who needs them
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {folder}")

@@ -18,7 +18,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,26 +71,37 @@ def size_limit() -> int:
 
 
 def use_entry(key: str, source: Path) -> Path:
-    """Return the folder of an entry, created if needed, and note the use.
+    """Return the folder of an entry, which need not exist yet, and note the use.
 
     Raises:
-        ValueError: if the cache would lie inside the source.
-        OSError: if the folder cannot be written, or belongs to another account.
+        ValueError: if the cache would lie inside the source, or ASTRA_CACHE_GB is not a positive number.
+        OSError: if the folder belongs to another account.
     """
     root = cache_root()
+    size_limit()
     if root.is_relative_to(source.resolve()):
         raise ValueError(f"the cache {root} would lie inside {source}: set ASTRA_CACHE to a folder outside of it")
     folder = root / key
-    try:
-        _create_own(folder)
-        (folder / LOCK).touch()
+    _check_own(folder)
+    if is_own(folder / MARKER, stat.S_ISREG):
+        with suppress(FileNotFoundError):  # removed in this moment
+            os.utime(folder / MARKER)
+    return folder
+
+
+@contextmanager
+def filled_entry(folder: Path, source: Path) -> Iterator[None]:
+    """Hold the lock of an entry to fill it; the entry is created if needed.
+
+    Raises:
+        OSError: if the folder cannot be written, or belongs to another account.
+    """
+    with locked(folder):
         if not is_own(folder / MARKER, stat.S_ISREG):
             content = {"astra_cache": FORMAT, "source": str(source.resolve())}
             write_atomic(folder / MARKER, json.dumps(content).encode())
         os.utime(folder / MARKER)
-    except OSError as error:
-        raise OSError(f"cannot use the cache {folder}: {error}; {ADVICE}") from error
-    return folder
+        yield
 
 
 def entries() -> list[CacheEntry]:
@@ -154,13 +165,20 @@ def make_room(folder: Path, needed: int, what: str) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an entry, or of the whole cache: one process at a time fills it or makes room."""
+    """Hold the lock of an entry, or of the whole cache: one process at a time fills it or makes room.
+
+    Raises:
+        OSError: if the folder cannot be written, or belongs to another account.
+    """
     while True:
-        _create_own(folder)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _check_own(folder)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        except FileNotFoundError:  # removed in this moment
-            continue
+        except OSError as error:
+            if error.errno == errno.ENOENT and cache_root().is_dir():  # removed in this moment
+                continue
+            raise OSError(f"cannot use the cache {folder}: {error}; {ADVICE}") from error
         try:
             _wait_for(descriptor, folder)
             if is_present(descriptor, folder / LOCK):
@@ -227,10 +245,9 @@ def _wait_for(descriptor: int, folder: Path) -> None:
         raise OSError(f"cannot lock files in {folder}: {error}; set ASTRA_CACHE to a folder on a local disk") from error
 
 
-def _create_own(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder != cache_root() and not is_own(folder, stat.S_ISDIR):
-        raise PermissionError(f"{folder} is a link or belongs to another account, so it is not believed")
+def _check_own(folder: Path) -> None:
+    if folder != cache_root() and os.path.lexists(folder) and not is_own(folder, stat.S_ISDIR):
+        raise PermissionError(f"{folder} is a link or belongs to another account, so it is not believed; {ADVICE}")
 
 
 def _read_entry(folder: Path) -> CacheEntry | None:
@@ -240,7 +257,7 @@ def _read_entry(folder: Path) -> CacheEntry | None:
     try:
         content = json.loads((folder / MARKER).read_bytes())
         used = (folder / MARKER).stat().st_mtime
-        size = sum(_size(path) for path in folder.rglob("*"))
+        size = _size(folder)
     except (OSError, ValueError, RecursionError):
         return None
     match content:
@@ -249,11 +266,16 @@ def _read_entry(folder: Path) -> CacheEntry | None:
     return None
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except FileNotFoundError:
-        return 0
+def _size(folder: Path) -> int:
+    """Return the size of an entry's files; one that is moved into it meanwhile counts once."""
+    sizes = {}
+    for part in (folder / UNFINISHED, folder):  # in the order of the move
+        with suppress(FileNotFoundError):
+            for name in os.listdir(part):
+                with suppress(FileNotFoundError):
+                    facts = (part / name).lstat()
+                    sizes[facts.st_ino] = facts.st_size
+    return sum(sizes.values())
 
 
 def _lock_all(folder: Path, stack: ExitStack) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,12 @@ import numpy as np
 from astra.storage.atomic import sync
 from astra.storage.cache_folder import (
     ADVICE,
+    MARKER,
     UNFINISHED,
     cache_root,
+    filled_entry,
     gigabytes,
+    is_own,
     locked,
     make_room,
     try_lock,
@@ -66,10 +70,9 @@ def cached_arrays(
     """
     folder = use_entry(key, source)
     arrays = _open_all(folder, forms)
-    if arrays.keys() != forms.keys():
-        with locked(folder):
-            use_entry(key, source)  # again: it may have been removed while this process waited
-            arrays = _open_all(folder, forms)  # and another process may have filled them
+    if arrays.keys() != forms.keys() or not is_own(folder / MARKER, stat.S_ISREG):
+        with filled_entry(folder, source):
+            arrays = _open_all(folder, forms)  # again: another process may have filled them
             missing = {name: form for name, form in forms.items() if name not in arrays}
             if missing:
                 _fill(folder, missing, fill)
@@ -96,7 +99,7 @@ def open_array(path: Path) -> np.ndarray | None:
         return np.memmap(file, dtype, "r", file.tell(), shape)  # duplicates the descriptor and with it holds the lock
 
 
-def create_array(path: Path, form: ArrayForm) -> np.ndarray:
+def create_array(path: Path, form: ArrayForm) -> np.memmap:
     """Create a .npy file and map it; its blocks are reserved, so that a full disk is an error and no SIGBUS.
 
     Raises:

@@ -50,7 +50,7 @@ class DatasetCache:
 
     @property
     def folder(self) -> Path:
-        """Folder of the cache; created if needed."""
+        """Folder of the cache, which need not exist yet."""
         return use_entry(self.key, self.dataset)
 
     def arrays(
