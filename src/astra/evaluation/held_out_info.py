@@ -11,7 +11,7 @@ from astra.evaluation.json_shape import ANY_NAME, read_json
 
 FOLDER, FILE_NAME = "held_out", "held_out.json"
 POLICY, LAST_ACTION, MEAN_ACTION = "policy", "repeat the last action", "mean action"
-"""What predicts the actions: the policy, and two baselines that see no observation."""
+"""Names of what predicts the actions: the policy, and two baselines that see no observation."""
 BASELINES = (LAST_ACTION, MEAN_ACTION)
 ERRORS = dict.fromkeys((POLICY, *BASELINES), ESTIMATE)
 SHAPE = {

@@ -1,4 +1,4 @@
-"""Whether results beat their controls: agents and baselines that a policy must surpass to have learned anything."""
+"""Verdict on results: whether a policy beats the controls that it must surpass to have learned anything."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What to do after a training: evaluate in the policy's suite, or look at held-out episodes where there is no suite."""
+"""Next commands after a training: evaluate in the suite, or look at held-out episodes where there is no suite."""
 
 from pathlib import Path
 
