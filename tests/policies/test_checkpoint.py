@@ -255,5 +255,5 @@ def test_quantiles_come_back_and_may_be_absent(
     )
     save_policy(policy, tmp_path / "policy")
     loaded = load_policy(tmp_path / "policy")
-    assert torch.equal(loaded.actions.low, policy.actions.low)
+    assert torch.equal(loaded.get_submodule("actions").get_buffer("low"), policy.actions.get_buffer("low"))
     assert loaded.statistics.states["observation.state"].low_quantile is None
