@@ -207,6 +207,10 @@ class VectorStatistics:
     std: Float[Tensor, " size"]
     min: Float[Tensor, " size"]
     max: Float[Tensor, " size"]
+    low_quantile: Float[Tensor, " size"] | None = None
+    """Value that 0.1 % of the data lie below; None for states, and in checkpoints from before it was stored."""
+    high_quantile: Float[Tensor, " size"] | None = None
+    """Value that 0.1 % of the data lie above."""
 
 
 @dataclass(frozen=True, kw_only=True)

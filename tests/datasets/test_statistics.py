@@ -60,3 +60,16 @@ def test_a_small_but_changing_dimension_keeps_its_deviation(
         writer.add(episode)
     statistics = compute_statistics(LeRobotDataset.open(tmp_path / "data")).states["observation.state"]
     assert 0 < statistics.std[1] < 1e-7
+
+
+def test_quantiles_of_actions_leave_a_single_outlier_out(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
+    episode = make_episode(0, length=300)
+    right = episode.columns["action"][:, 0].copy()
+    episode.columns["action"][17, 0] = 1e4
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(episode)
+    actions = compute_statistics(LeRobotDataset.open(tmp_path / "data")).actions
+    assert actions.low_quantile is not None
+    assert actions.high_quantile is not None
+    assert actions.max[0] == 1e4
+    assert right.min() <= actions.low_quantile[0] < actions.high_quantile[0] <= right.max()

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from astra.policies.astra import Astra, AstraConfig
 from astra.policies.checkpoint import load_policy, save_policy
-from astra.tokenizers.actions import ContinuousActionsConfig
+from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
 CONFIGS = [
@@ -243,3 +243,17 @@ def test_a_model_of_the_hub_is_not_downloaded_and_its_code_does_not_run(
         load_policy(tmp_path / "policy", allow_downloads=True)
     expected = {"name": "someone/model", "trust_remote_code": False}
     assert asked == [expected | {"local_files_only": True}, expected | {"local_files_only": False}]
+
+
+def test_quantiles_come_back_and_may_be_absent(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path
+) -> None:
+    actions = tiny_statistics.actions
+    known = replace(actions, low_quantile=actions.min + 0.1, high_quantile=actions.max - 0.1)
+    policy = AstraConfig(layers=1, heads=1, width=8, actions=DiscreteActionsConfig(range="quantiles")).build(
+        tiny_spec, replace(tiny_statistics, actions=known)
+    )
+    save_policy(policy, tmp_path / "policy")
+    loaded = load_policy(tmp_path / "policy")
+    assert torch.equal(loaded.get_submodule("actions").get_buffer("low"), policy.actions.get_buffer("low"))
+    assert loaded.statistics.states["observation.state"].low_quantile is None

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -135,3 +136,41 @@ def test_a_binary_dimension_is_learned_as_0_or_1():
     assert actions.normalize(torch.tensor([[-1.0, 0], [-0.2, 0], [0.2, 0], [1.0, 0]]))[:, 0].tolist() == [0, 0, 1, 1]
     assert actions.denormalize(torch.tensor([[0.4, 0], [0.6, 0], [9.0, 0]]))[:, 0].tolist() == [-1, 1, 1]
     assert actions.binary.tolist() == [True, False]
+
+
+def with_spike(**more: torch.Tensor) -> tuple[TrajectorySpec, Statistics]:
+    """Return data between -1 and 1 in which one reading of the first dimension is 10,000."""
+    spec = spec_of((-1, 1e4), (-1, 1))
+    quantiles = dict(low_quantile=torch.tensor([-0.99, -0.99]), high_quantile=torch.tensor([0.99, 0.99]))
+    return spec, Statistics(states={}, actions=replace(statistics_of(spec).actions, **quantiles | more))
+
+
+def test_an_outlier_is_reported_and_quantiles_leave_it_out():
+    spec, statistics = with_spike()
+    plain = DiscreteActionsConfig().build(spec, statistics, WIDTH)
+    (text,) = plain.outliers
+    assert "action dimension 'a' has outliers" in text
+    assert "between -1 and 10000, but 99.8 % of them between -0.99 and 0.99, where 1 of 100 bins" in text
+    robust = DiscreteActionsConfig(range="quantiles").build(spec, statistics, WIDTH)
+    assert robust.outliers == ()
+    low, high, spike = robust.bins(torch.tensor([[-0.9, 0.0], [0.9, 0.0], [1e4, 0.0]]))[:, 0].tolist()
+    assert (low, high, spike) == (4, 95, 99)
+
+
+def test_bounds_that_are_declared_wider_than_the_data_are_no_outliers():
+    spec, statistics = with_spike(max=torch.tensor([1.0, 1.0]))
+    assert DiscreteActionsConfig().build(spec, statistics, WIDTH).outliers == ()
+
+
+def test_nearly_constant_and_binary_dimensions_keep_their_bounds():
+    spec, statistics = with_spike(low_quantile=torch.tensor([0.5, 0.0]), high_quantile=torch.tensor([0.5, 0.0]))
+    spec = replace(spec, actions=replace(spec.actions, binary=(False, True)))
+    actions = DiscreteActionsConfig(range="quantiles").build(spec, statistics, WIDTH)
+    assert (actions.low.tolist(), actions.high.tolist()) == ([-1.0, -1.0], [1e4, 1.0])
+    assert actions.outliers == ()
+
+
+def test_quantiles_that_are_missing_are_refused():
+    spec = spec_of((-1, 1))
+    with pytest.raises(ValueError, match="needs the quantiles of the data, but the statistics have none"):
+        DiscreteActionsConfig(range="quantiles").build(spec, statistics_of(spec), WIDTH)

@@ -73,8 +73,8 @@ def permuted_spec(spec: "TrajectorySpec") -> "TrajectorySpec":
     }
     return replace(
         spec,
-        states=dict(reversed(spec.states.items())),
-        images=dict(reversed(spec.images.items())),
+        states=dict(list(spec.states.items())[::-1]),
+        images=dict(list(spec.images.items())[::-1]),
         objects=ObjectSpec(views=dict(reversed(VIEWS.items())), max_objects=4),
         actions=ActionSpec(**columns),
         instructions=("away", *spec.instructions),

@@ -1,6 +1,7 @@
 """Statistics of states and actions over chosen episodes, by which policies normalize."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,11 @@ from astra.trajectory import Statistics, VectorStatistics
 CONSTANT = 1e-6
 """Threshold of constant dimensions: standard deviation as a share of the largest magnitude."""
 
+TAIL = 0.001
+"""Share of the values beyond each of the two quantiles."""
+FEW = 10
+"""Number of values from which on quantiles are computed."""
+
 
 def compute_statistics(
     dataset: LeRobotDataset,
@@ -20,7 +26,7 @@ def compute_statistics(
     reference_state: str | None = None,
     chunk_size: int = 1,
 ) -> Statistics:
-    """Compute mean, standard deviation, minimum and maximum per dimension.
+    """Compute mean, standard deviation, minimum and maximum per dimension, and two quantiles of actions.
 
     A constant dimension gets the standard deviation 1, so that normalizing it gives 0 instead of noise.
 
@@ -33,11 +39,11 @@ def compute_statistics(
     """
     chosen = range(len(dataset)) if episodes is None else episodes
     rows = np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in chosen])
-    columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in (*dataset.spec.states, ACTION)}
-    actions = columns.pop(ACTION)
+    columns = {column: _vector_statistics(dataset.columns[column][rows]) for column in dataset.spec.states}
+    actions = _action_statistics(dataset.columns[ACTION][rows])
     relative = {}
     if reference_state is not None and dataset.spec.states.get(reference_state) == len(dataset.spec.actions):
-        relative[reference_state] = _vector_statistics(_differences(dataset, reference_state, chosen, chunk_size))
+        relative[reference_state] = _action_statistics(_differences(dataset, reference_state, chosen, chunk_size))
     return Statistics(states=columns, actions=actions, relative_actions=relative)
 
 
@@ -56,6 +62,15 @@ def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], 
         turn = spec.high[dimension] - spec.low[dimension]
         values[:, dimension] -= turn * np.round(values[:, dimension] / turn)
     return values
+
+
+def _action_statistics(values: np.ndarray) -> VectorStatistics:
+    """Compute statistics with quantiles; of many values, these leave out at least the smallest and the largest."""
+    quantiles: dict[str, torch.Tensor] = {}
+    if len(values) >= FEW:
+        quantiles["low_quantile"] = _tensor(np.quantile(values, TAIL, axis=0, method="higher"))
+        quantiles["high_quantile"] = _tensor(np.quantile(values, 1 - TAIL, axis=0, method="lower"))
+    return replace(_vector_statistics(values), **quantiles)
 
 
 def _vector_statistics(values: np.ndarray) -> VectorStatistics:

@@ -11,7 +11,7 @@ config.json and read from this machine.
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +220,7 @@ def _flat_statistics(statistics: Statistics) -> dict[str, Tensor]:
         f"{name}.{field.name}": getattr(vector, field.name)
         for name, vector in vectors.items()
         for field in fields(VectorStatistics)
+        if getattr(vector, field.name) is not None
     }
 
 
@@ -229,7 +230,13 @@ def _read_statistics(path: Path) -> Statistics:
     names = {name.rpartition(".")[0] for name in tensors}
     try:
         vectors = {
-            name: VectorStatistics(**{f.name: tensors[f"{name}.{f.name}"] for f in fields(VectorStatistics)})
+            name: VectorStatistics(
+                **{
+                    f.name: tensors[f"{name}.{f.name}"]
+                    for f in fields(VectorStatistics)
+                    if f.default is MISSING or f"{name}.{f.name}" in tensors
+                }
+            )
             for name in sorted(names)
         }
         actions = vectors.pop("actions")

@@ -1,6 +1,7 @@
 """Actions as tokens, one per dimension: discrete bins with an embedding each, or continuous values."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,17 +10,23 @@ from torch import Tensor, nn
 from astra.attention.initialization import init_std
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
+STRETCHED = 3.0
+"""Width of a range, compared with that of 99.8 % of its values, from which on outliers are reported."""
 DEFAULT_BINS = 100
 """Default number of bins of a dimension. Not stated in the paper; VIMA has 50 to 100."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscreteActionsConfig:
-    """Discrete actions: every dimension is divided into bins of equal width between its bounds."""
+    """Discrete actions: every dimension is divided into bins of equal width between two bounds."""
 
     bins: int | tuple[int, ...] | None = None
     """Bins per dimension, one number for all or one for each; None: the benchmark's, or 100 if it has none. A binary
     dimension has two."""
+    range: Literal["bounds", "quantiles"] = "bounds"
+    """Bounds of the bins: those of the data; or quantiles, between which 99.8 % of the values lie, so that a few
+    outliers do not widen every bin. Values beyond go to the outermost bins. Binary and periodic dimensions keep the
+    bounds of the data. Deviation: the paper does not say."""
     head_frequencies: int = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
     learn; 0: every bin is learned separately."""
@@ -40,7 +47,7 @@ class DiscreteActionsConfig:
         """Build the tokenizer; the spec's bounds decide the bins, the statistics which dimensions are constant.
 
         Raises:
-            ValueError: if the number of entries in `bins` is not the number of dimensions.
+            ValueError: if the number of entries in `bins` is not the number of dimensions, or there are no quantiles.
         """
         return DiscreteActions(self, spec, statistics, width)
 
@@ -52,6 +59,8 @@ class DiscreteActions(nn.Module):
     a periodic dimension is first wrapped between its bounds: the bin after the last one is the first.
     """
 
+    outliers: tuple[str, ...]
+    """Warnings about dimensions whose range a few outliers stretch."""
     low: Tensor
     high: Tensor
     counts: Tensor
@@ -72,7 +81,7 @@ class DiscreteActions(nn.Module):
             width: Width of a token.
 
         Raises:
-            ValueError: if the number of entries in `bins` is not the number of dimensions.
+            ValueError: if the number of entries in `bins` is not the number of dimensions, or there are no quantiles.
         """
         super().__init__()
         self.num_tokens = N = len(spec.actions)
@@ -81,6 +90,8 @@ class DiscreteActions(nn.Module):
         self.num_bins = max(numbers)
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         binary, counts = torch.tensor(spec.actions.binary), torch.tensor(numbers)
+        if config.range == "quantiles":
+            low, high = _quantile_bounds(low, high, spec.actions, statistics)
         bin_width = (high - low) / torch.where(binary, 1, counts)
         first_center = torch.where(binary, low, low + bin_width / 2)
         self.register_buffer("low", low, persistent=False)
@@ -93,6 +104,7 @@ class DiscreteActions(nn.Module):
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
+        self.outliers = _outliers(self, spec.actions, statistics)
         self.embedding = nn.Embedding(sum(numbers), width)
         nn.init.normal_(self.embedding.weight, std=init_std(width))
 
@@ -126,6 +138,40 @@ class DiscreteActions(nn.Module):
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Return one token per dimension of every action."""
         return self.embedding(self.bins(actions) + self.rows)
+
+
+def _quantile_bounds(
+    low: Float[Tensor, " N"], high: Float[Tensor, " N"], actions: ActionSpec, statistics: Statistics
+) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+    """Replace the bounds by quantiles of the data, except in binary, periodic and nearly constant dimensions."""
+    below, above = statistics.actions.low_quantile, statistics.actions.high_quantile
+    if below is None or above is None:
+        raise ValueError(
+            "actions.range='quantiles' needs the quantiles of the data, but the statistics have none: compute them "
+            "from at least 10 timesteps with this version of Astra, or set actions.range to bounds"
+        )
+    kept = torch.tensor(actions.binary) | torch.tensor(actions.periodic) | (above <= below)
+    return torch.where(kept, low, below), torch.where(kept, high, above)
+
+
+def _outliers(bins: "DiscreteActions", actions: ActionSpec, statistics: Statistics) -> tuple[str, ...]:
+    """Describe the dimensions whose bounds lie much farther apart than 99.8 % of their values do."""
+    below, above = statistics.actions.low_quantile, statistics.actions.high_quantile
+    if below is None or above is None:
+        return ()
+    place = bins.bins(torch.stack([below, above]).to(bins.low))
+    used, found = (place[1] - place[0] + 1).tolist(), []
+    for n, name in enumerate(actions.names):
+        span, whole = float(above[n] - below[n]), float(bins.high[n] - bins.low[n])
+        least, most = float(statistics.actions.min[n]), float(statistics.actions.max[n])
+        by_data = most - least > STRETCHED * span  # and not by declared bounds alone
+        if not (actions.binary[n] or actions.periodic[n]) and by_data and whole > STRETCHED * span > 0:
+            found.append(
+                f"action dimension {name!r} has outliers: its values lie between {least:g} and {most:g}, but 99.8 % of "
+                f"them between {float(below[n]):g} and {float(above[n]):g}, where {used[n]} of {int(bins.counts[n])} "
+                f"bins are left for them. Repair the data, or train with --policy.actions.range quantiles"
+            )
+    return tuple(found)
 
 
 def _bins_per_dimension(config: DiscreteActionsConfig, spec: TrajectorySpec) -> list[int]:

@@ -1,6 +1,7 @@
 """Set-up of a run: what is trained, where an earlier start ended, and how several processes share the work."""
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
 from astra.datasets.windows import Windows
-from astra.parallel.processes import in_main
+from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
+from astra.tokenizers.actions import DiscreteActions
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
@@ -83,6 +85,10 @@ def build_state(
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
     policy.check_instructions(windows.spec.instructions)
+    for part in policy.children():
+        if isinstance(part, DiscreteActions) and is_main_process():
+            for text in part.outliers:
+                warnings.warn(text, stacklevel=2)
     ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
     contrastive = None
     if config.contrastive is not None:
