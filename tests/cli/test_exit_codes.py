@@ -8,8 +8,8 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from pyarrow.lib import ArrowException, ArrowNotImplementedError
 from safetensors import SafetensorError
 
 from astra.parallel.interruption import Terminated
@@ -35,8 +35,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), "a: no such file or directory"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a"), "a: not a directory"),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "the disk is full"),
-        (pa.lib.ArrowException("page 3 is broken"), "page 3 is broken"),
-        (pa.lib.ArrowNotImplementedError("no codec"), "no codec"),
+        (ArrowException("page 3 is broken"), "page 3 is broken"),
+        (ArrowNotImplementedError("no codec"), "no codec"),
         (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
         (BrokenProcessPool("terminated abruptly"), "fewer --workers"),
         (MemoryError("8 GiB"), "out of memory (8 GiB)"),

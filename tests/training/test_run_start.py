@@ -95,9 +95,9 @@ def test_a_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
 
 
 def test_a_failed_start_leaves_no_folder(linear: ModuleType, tmp_path: Path) -> None:
-    for wrong in ({"init_from": str(tmp_path / "nowhere")}, {"init_from": str(tmp_path / "run" / "itself")}):
+    for nowhere in ("nowhere", "deep/run"):
         with pytest.raises(FileNotFoundError, match="holds no policy"):
-            run(linear, tmp_path / "deep" / "run", **wrong)
+            run(linear, tmp_path / "deep" / "run", init_from=str(tmp_path / nowhere))
         assert content(tmp_path) == {}
     run(linear, tmp_path / "deep" / "run")
 

@@ -91,7 +91,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.ELOOP: "its links lead in a circle: choose another folder",
 }
-"""What happened and what to do, by the error number of the system."""
+"""Cause and remedy, by the error number of the system."""
 
 
 def explanation(error: BaseException) -> str:

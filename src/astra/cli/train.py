@@ -59,6 +59,8 @@ def run(arguments: Sequence[str]) -> None:
     """
     usage = "astra train EXPERIMENT [--output DIR] [--resume] [--field value ...]; EXPERIMENT --help lists the fields"
     notes = {name: first_line(named.notes) for name, named in EXPERIMENTS.items()}
+    if arguments and arguments[0].startswith("-") and {"-h", "--help"} & set(arguments):
+        arguments = ["--help"]
     resumed = run_to_resume(arguments)
     name = None if resumed and arguments[0].startswith("-") else choose(arguments, "experiment", usage, notes)
     if name is None and resumed is None:

@@ -205,3 +205,21 @@ def test_bounds_fit_the_actions(tmp_path: Path, make_episode: Make) -> None:
     actions = ActionSpec(names=("a", "b", "c"), low=(-1.0,) * 3, high=(1.0,) * 3)
     with pytest.raises(ValueError, match=r"'action' has the shape .* but 3 names: a, b, c"):
         write(tmp_path / "data", [make_episode(0)], actions=actions)
+
+
+def test_a_full_disk_at_the_end_leaves_nothing_behind(
+    tmp_path: Path, make_episode: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("astra.datasets.lerobot.writer.pq.write_table", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "data", [make_episode(0)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path, make_episode: Make) -> None:
+    (tmp_path / ".data.unfinished-4711" / "meta").mkdir(parents=True)
+    write(tmp_path / "data", [make_episode(0)])
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +16,8 @@ from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
-from astra.storage.atomic import sync
+from astra.parallel.interruption import held_back
+from astra.storage.atomic import Unfinished
 from astra.trajectory import ActionSpec
 
 
@@ -32,7 +31,7 @@ class DatasetWriter:
     ```
 
     Episodes go to a hidden folder beside the final one. It is renamed when the block ends, and removed if the block
-    raises an error.
+    raises an error. What a killed process left there is removed by the next writer of the same folder.
 
     Args:
         folder: The dataset to write; must not exist.
@@ -76,7 +75,8 @@ class DatasetWriter:
         self._suite = suite
         self._known_features = dict(features or {})
         self._more_info = dict(more_info or {})
-        self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}")
+        self._unfinished = Unfinished(self.folder)
+        self._building = self._unfinished.path
         self._data_files = DataFiles(self._building)
         self._prompts = PromptFile(self._building)
         self._features: dict[str, layout.Feature] = {}
@@ -87,45 +87,32 @@ class DatasetWriter:
 
     def __enter__(self) -> "DatasetWriter":
         """Create the hidden folder."""
-        self._building.parent.mkdir(parents=True, exist_ok=True)
-        number = 0
-        while True:  # a dead process with the same number may have left episodes
-            try:
-                self._building.mkdir()
-                return self
-            except FileExistsError:
-                number += 1
-                self._building = self.folder.with_name(f".{self.folder.name}.unfinished-{os.getpid()}-{number}")
-                self._data_files = DataFiles(self._building)
-                self._prompts = PromptFile(self._building)
-                self._episodes = RowWriter(self._building / layout.EPISODES)
+        self._unfinished.create()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the dataset, or remove what was written if the block raised an error.
+        """Finish the dataset, or remove what was written if the block raised an error or the disk is full.
 
         Raises:
+            OSError: if the last files cannot be written.
             ValueError: if no episode was added.
             FileExistsError: if the folder was created by someone else meanwhile; the message says where the episodes
                 are.
         """
-        try:
-            for file in (self._data_files, self._prompts, self._episodes):
-                file.close()
-            if kind is None:
-                self._finish()
-        except FileExistsError:
-            raise
-        except BaseException:
-            self._discard()
-            if kind is None:
-                raise
-        if kind is not None:
-            self._discard()
-
-    def _discard(self) -> None:
-        shutil.rmtree(self._building, ignore_errors=True)
+        with held_back():
+            try:
+                for file in (self._data_files, self._prompts, self._episodes):
+                    file.close()
+                if kind is None:
+                    self._write_metadata()
+            except BaseException:
+                self._unfinished.remove()
+                if kind is None:
+                    raise
+            else:
+                self._unfinished.finish() if kind is None else self._unfinished.remove()
 
     def add(self, episode: Episode) -> None:
         """Append one episode.
@@ -215,7 +202,7 @@ class DatasetWriter:
         self._pixels[column] = self._pixels.get(column, 0) + counts
         return summarize_pixels(counts)
 
-    def _finish(self) -> None:
+    def _write_metadata(self) -> None:
         if not len(self._episodes):
             raise ValueError(f"no episode was added, so {self.folder} is not written")
         if not self._prompts.count:
@@ -223,15 +210,6 @@ class DatasetWriter:
         pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        for path in [*self._building.rglob("*"), self._building]:
-            sync(path)
-        if self.folder.exists():
-            raise FileExistsError(
-                f"{self.folder} was created by someone else while the episodes were written; they are complete in "
-                f"{self._building}: rename that folder"
-            )
-        self._building.rename(self.folder)
-        sync(self.folder.parent)
 
     def _statistics(self) -> dict[str, Any]:
         """Summarize the whole dataset; vectors are read back one column at a time to save memory."""
