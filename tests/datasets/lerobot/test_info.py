@@ -67,6 +67,13 @@ def test_an_entry_that_cannot_be_right_is_named(
         LeRobotDataset.open(dataset_folder)
 
 
+def test_a_column_that_is_not_described_is_named(dataset_folder: Path) -> None:
+    path = dataset_folder / "meta/info.json"
+    path.write_text(path.read_text().replace('"observation.state"', '"obzervation.state"'))
+    with pytest.raises(ValueError, match=r"has the column observation\.state, which meta/info\.json does not describe"):
+        LeRobotDataset.open(dataset_folder)
+
+
 def test_files_that_hold_no_object_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "info.json"
     for content, message in (
