@@ -1,5 +1,6 @@
 """Several datasets merged into one."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,46 @@ def test_sources_that_differ_are_refused_and_nothing_is_left(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="differ in fps"):
         list(merge([sources[0], written(tmp_path / "c", 3, fps=10.0)], tmp_path / "all"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def recorded(folder: Path, largest: float, **entries: object) -> Path:
+    """Write a recording without declared bounds, with names and entries of info.json as LeRobot has them."""
+    with DatasetWriter(folder, fps=5.0) as writer:
+        columns = {
+            name: np.linspace([0, 0], [largest, 1], 4, dtype=np.float32) for name in ("observation.state", "action")
+        }
+        writer.add(Episode(instruction="push", columns=columns, fps=5.0))
+    path = folder / "meta/info.json"
+    info = {**json.loads(path.read_text()), "robot_type": "arm", "recorded_by": "Ada", **entries}
+    for column in ("observation.state", "action"):
+        info["features"][column]["names"] = {"motors": ["x", "y"]}
+    path.write_text(json.dumps(info))
+    return folder
+
+
+def test_two_recordings_of_one_robot_are_merged(tmp_path: Path) -> None:
+    sources = [recorded(tmp_path / "monday", 1.0), recorded(tmp_path / "tuesday", 3.0)]
+    with pytest.warns(UserWarning, match="no dataset declares the bounds of its actions"):
+        list(merge(sources, tmp_path / "both"))
+    actions = LeRobotDataset.open(tmp_path / "both").spec.actions
+    assert actions == LeRobotDataset.open(sources[1]).spec.actions
+    info = json.loads((tmp_path / "both/meta/info.json").read_text())
+    assert (info["robot_type"], info["recorded_by"], info["total_episodes"]) == ("arm", "Ada", 2)
+    assert info["features"]["observation.state"]["names"] == {"motors": ["x", "y"]}
+    assert "astra" not in info
+    assert actions.names == ("x", "y")
+
+
+def test_what_contradicts_another_recording_is_named(tmp_path: Path) -> None:
+    first = recorded(tmp_path / "a", 1.0)
+    with pytest.raises(ValueError, match=r"differ in robot_type \(hand and arm\)"):
+        list(merge([first, recorded(tmp_path / "b", 1.0, robot_type="hand")], tmp_path / "all"))
+    declared = written(tmp_path / "c", 3)
+    wide = recorded(tmp_path / "d", 7.0)
+    with pytest.raises(ValueError, match=r"d declares no bounds of its actions, and its 'x' goes from 0 to 7, outside"):
+        list(merge([declared, wide], tmp_path / "all"))
+    with pytest.warns(UserWarning, match="differ in 'recorded_by'"):
+        list(merge([first, recorded(tmp_path / "e", 1.0, recorded_by="Bob")], tmp_path / "all"))
 
 
 def test_bins_that_benchmarks_advise_are_those_of_the_first_source(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from astra.cli.inspecting.gradient_interference import gradient_interference
 from astra.cli.inspecting.open_loop import open_loop
@@ -165,5 +166,5 @@ def run(arguments: Sequence[str]) -> None:
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts:
-        table.add_row(name, value)
+        table.add_row(Text(name), Text(value))
     Console().print(table)

@@ -6,7 +6,7 @@ import numpy as np
 
 from astra.datasets.episode import ACTION, OBJECTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
-from astra.datasets.statistics import compute_statistics
+from astra.datasets.lerobot.info import dimension_names, read_info
 
 
 def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
@@ -30,14 +30,21 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     if dataset.prompts is not None:
         sizes = dataset.prompts.sizes
         rows += [("prompts with pictures", f"{len(sizes):,}, with {sizes.min()} to {sizes.max()} objects each")]
-    statistics = compute_statistics(dataset)
-    vectors = {**statistics.states, ACTION: statistics.actions}
-    for column, vector in vectors.items():
-        names = dataset.spec.actions.names if column == ACTION else np.arange(len(vector.mean))
+    info = read_info(dataset.folder)
+    for column in (*dataset.spec.states, ACTION):
+        values = dataset.columns[column]
+        names = dimension_names(info["features"][column]) or tuple(range(values.shape[1]))
+        if column == ACTION:
+            names = dataset.spec.actions.names
         rows += [
             (f"{column}[{name}]", f"{low:.4g} to {high:.4g}, mean {mean:.4g}, std {std:.4g}")
             for name, low, high, mean, std in zip(
-                names, *(part.tolist() for part in (vector.min, vector.max, vector.mean, vector.std)), strict=True
+                names,
+                values.min(axis=0).tolist(),
+                values.max(axis=0).tolist(),
+                values.mean(axis=0, dtype=np.float64).tolist(),
+                values.std(axis=0, dtype=np.float64).tolist(),
+                strict=True,
             )
         ]
     bounds = zip(dataset.spec.actions.names, dataset.spec.actions.low, dataset.spec.actions.high, strict=True)

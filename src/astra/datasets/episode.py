@@ -63,7 +63,7 @@ def views_of(columns: Iterable[str]) -> tuple[str, ...]:
     return views
 
 
-def check_fps(fps: float) -> None:
+def check_fps(fps: object) -> None:
     """Check a frame rate.
 
     Raises:

@@ -116,7 +116,9 @@ def _different_names(info: Info, other: Info, columns: Collection[str]) -> list[
 def _check_inside(source: Path, dataset: LeRobotDataset, bounds: ActionSpec) -> None:
     """Check that the actions of a source without declared bounds keep those that another source declares."""
     actions = dataset.columns[ACTION]
-    outside = (actions.min(axis=0) < np.float32(bounds.low)) | (actions.max(axis=0) > np.float32(bounds.high))
+    outside = (actions.min(axis=0) < np.array(bounds.low, np.float32)) | (
+        actions.max(axis=0) > np.array(bounds.high, np.float32)
+    )
     if outside.any():
         index = int(outside.argmax())
         raise ValueError(

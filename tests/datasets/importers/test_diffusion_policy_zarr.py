@@ -1,3 +1,4 @@
+import json
 import tarfile
 from pathlib import Path
 
@@ -76,6 +77,39 @@ def test_a_damaged_chunk_is_reported(store: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:9])
     with pytest.raises(ValueError, match=r"array 'action', episode 0: a zarr chunk is damaged"):
         read(store)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("filters", [{"id": "vlen-utf8"}], "uses the codec 'vlen-utf8', expected one of blosc"),
+        ("filters", [{"id": "delta"}, {"id": "pickle"}], "uses the codec 'pickle'"),
+        ("filters", [{}], "cannot be used"),
+        ("compressor", {"id": "json2"}, "uses the codec 'json2'"),
+        ("dtype", "|O", r"has the dtype '\|O', expected plain numbers"),
+        ("dtype", [["x", "<f4"]], "expected plain numbers"),
+        ("shape", None, "has the shape None"),
+        ("shape", [-1, 5], "has the shape"),
+        ("chunks", [0, 5], "has the chunks"),
+        ("chunks", [2**40, 5], "at most 1,073,741,824 bytes"),
+        ("zarr_format", 7, "cannot be used"),
+    ],
+)
+def test_only_numbers_and_known_codecs_are_read(store: Path, entry: str, value: object, message: str) -> None:
+    path = store / "data/state/.zarray"
+    path.write_text(json.dumps({**json.loads(path.read_text()), entry: value}))
+    with pytest.raises(ValueError, match=message):
+        read(store)
+
+
+def test_a_link_to_itself_is_no_archive(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "store.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("store/.zgroup"))
+        link = tarfile.TarInfo("store/data/state/.zarray")
+        link.type, link.linkname = tarfile.LNKTYPE, link.name
+        tar.addfile(link)
+    with pytest.raises(ValueError, match=r"not a valid .tar file"):
+        read(tmp_path / "store.tar")
 
 
 def test_a_truncated_archive_is_reported(store: Path) -> None:

@@ -81,6 +81,9 @@ def test_a_too_long_instruction_is_refused():
     words([INSTRUCTIONS[0]])
     with pytest.raises(ValueError, match=r"'push the T to the center now' has 7 tokens, but max_tokens is 6"):
         words([INSTRUCTIONS[0] + " now"])
+    words.check_lengths(INSTRUCTIONS[:1])
+    with pytest.raises(ValueError, match=r"train with --policy.language.max-tokens 7 or more"):
+        words.check_lengths([INSTRUCTIONS[0], INSTRUCTIONS[0] + " now"])
 
 
 def test_gradient_reaches_the_words_that_were_read_and_never_the_padding(words: WordTokenizer):

@@ -122,7 +122,8 @@ def check_header(header: Mapping[str, Any], where: str) -> None:
     dtype = header.get("dtype")
     if not isinstance(dtype, str) or not re.fullmatch(r"[<>|=]?[biuf][1248]", dtype):
         raise ValueError(f"{where} has the dtype {dtype!r}, expected plain numbers, such as '<f4'")
-    shape, chunks = header.get("shape"), header.get("chunks")
+    shape: Any = header.get("shape")
+    chunks: Any = header.get("chunks")
     for key, sizes, least in (("shape", shape, 0), ("chunks", chunks, 1)):
         if not isinstance(sizes, list) or not sizes or any(type(n) is not int or n < least for n in sizes):
             raise ValueError(f"{where} has the {key} {sizes!r}, expected a list of whole numbers of at least {least}")

@@ -1,7 +1,7 @@
 """Checks of the values of a dataset: its rows each time it is opened, its columns in the pass that fills the cache."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def check_rows(
     tasks: Int64[np.ndarray, " episodes"],
     fps: float,
     features: Mapping[str, layout.Feature],
+    described: Collection[str],
 ) -> Bounds:
     """Check order, instruction and time of all rows, and return the bounds of the actions.
 
@@ -62,6 +63,7 @@ def check_rows(
         tasks: Index of each episode's instruction.
         fps: Timesteps per second by info.json.
         features: Columns to read, with their features.
+        described: All columns of info.json.
 
     Raises:
         FileNotFoundError: if a data file is missing.
@@ -75,7 +77,9 @@ def check_rows(
     times: list[np.ndarray] = []
     row = 0
     for path in files:
-        batches = read_batches(path, ["episode_index", "task_index", ACTION], ROWS_AT_ONCE, ["timestamp"], features)
+        batches = read_batches(
+            path, ["episode_index", "task_index", ACTION], ROWS_AT_ONCE, ["timestamp"], features, described
+        )
         for batch in filter(len, batches):
             until = row + len(batch)
             if not np.array_equal(_indices(batch["episode_index"]), episodes[row:until]):

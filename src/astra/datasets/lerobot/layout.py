@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
@@ -127,8 +126,8 @@ def to_numpy(values: pa.Array, size: int, where: str) -> np.ndarray:
     """
     rows = len(values)
     while isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
-        lengths = pc.list_value_length(values).drop_null()
-        if len(lengths) != len(values) or pc.count_distinct(lengths).as_py() > 1:
+        lengths = [] if isinstance(values, pa.FixedSizeListArray) else np.diff(values.offsets.to_numpy())
+        if values.null_count or len(np.unique(lengths)) > 1:
             raise ValueError(f"{where}: rows are missing or differ in length, expected {size} values in each")
         values = values.flatten()
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_boolean(values.type)):

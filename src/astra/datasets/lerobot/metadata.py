@@ -75,7 +75,7 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
     places = dict.fromkeys((int(episodes["data/chunk_index"][i]), int(episodes["data/file_index"][i])) for i in real)
     files = tuple(folder / data_file(info, chunk, file) for chunk, file in places)
     try:
-        bounds = check_rows(files, lengths, tasks, float(info["fps"]), features)
+        bounds = check_rows(files, lengths, tasks, float(info["fps"]), features, info["features"])
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     plain = {column: feature for column, feature in features.items() if not object_column(column)}

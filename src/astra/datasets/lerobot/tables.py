@@ -44,6 +44,7 @@ def read_batches(
     rows: int,
     optional: Sequence[str] = (),
     features: Mapping[str, layout.Feature] | None = None,
+    described: Collection[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Read columns of a file, `rows` rows at a time.
 
@@ -53,6 +54,7 @@ def read_batches(
         rows: Number of rows in a batch.
         optional: Columns to read beside them if the file has them.
         features: Columns whose types are checked, with their features; None: none.
+        described: Columns that info.json describes, to find observations that it lost; None: not checked.
 
     Raises:
         FileNotFoundError: if the file is missing.
@@ -62,6 +64,9 @@ def read_batches(
         for column, feature in (features or {}).items():
             _check_type(path, file.schema_arrow.field(column), feature)
         names = file.schema_arrow.names
+        lost = [name for name in names if name.startswith("observation.") and name not in (described or names)]
+        if lost:
+            raise ValueError(f"{path} has the column {', '.join(lost)}, which {layout.INFO} does not describe; add it")
         yield from file.iter_batches(rows, columns=[*columns, *(name for name in optional if name in names)])
 
 
