@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
 from astra.suites.config import EvaluationConfig
 
@@ -40,22 +41,22 @@ def run(arguments: Sequence[str]) -> None:
         FileNotFoundError: if there is no policy.
         ValueError: if the policy is damaged or does not fit the suite, or the suite has no such level, task or agent.
     """
-    if arguments and arguments[0] in ("-h", "--help"):
+    if arguments and arguments[0] in ("-h", "--help", "--help-all"):
         parse(Evaluate, "evaluate", arguments)  # the options that all suites share
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"expected a run first: {USAGE}")
     import torch
-    from rich.console import Console
 
     from astra.environments.suite import suite_of
     from astra.evaluation.result_table import group_table, result_table
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
+    from astra.screen import screen
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
     policy = load_policy(arguments[0])
-    suite = suite_of(policy.spec, _named_suite(arguments))
+    suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
     options = (
         "options",
@@ -77,15 +78,7 @@ def run(arguments: Sequence[str]) -> None:
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )
     if is_main_process():
-        Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
+        screen().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
-            Console().print(table)
+            screen().print(table)
         print(f"results: {folder}")
-
-
-def _named_suite(arguments: Sequence[str]) -> str:
-    """Return the value of --suite, which decides what the other options are."""
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if flag == "--suite" or flag.startswith("--suite="):
-            return value if flag == "--suite" else flag.removeprefix("--suite=")
-    return ""

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from astra import __version__
+from astra.cli.flags.help import listing
+from astra.cli.flags.messages import name_flags
 from astra.cli.names import nearest
 
 COMMANDS = {
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("ASTRA_TRACEBACK"):
             raise
-        return _refuse(str(error))
+        return _refuse(name_flags(str(error)))
     except KeyboardInterrupt as error:
         print(error or "interrupted", file=sys.stderr)
         return 130
@@ -61,9 +63,8 @@ def _refuse(message: str) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:12}{purpose}" for name, purpose in COMMANDS.items()]
-    usage = ["usage: astra COMMAND ...", "       astra --version", "", *lines]
-    return "\n".join([*usage, "", "`astra COMMAND --help` lists the options of a command."])
+    usage = ["usage: astra COMMAND ...", "       astra --version", "", listing(COMMANDS), ""]
+    return "\n".join([*usage, "`astra COMMAND --help` lists the options of a command."])
 
 
 if __name__ == "__main__":

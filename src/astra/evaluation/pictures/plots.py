@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
+from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, plain, tidy
 from astra.evaluation.success import Estimate, Summary
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
@@ -104,13 +104,17 @@ def _draw_curve(axes: Axes, source: str, points: np.ndarray) -> None:
     color = SOURCES.get(source, PURPLE)
     updates, values = points.T
     if len(points) <= MANY:
-        axes.plot(updates, values, color=color, linewidth=1.4, marker="o", markersize=3, label=source)
+        axes.plot(updates, values, color=color, linewidth=1.4, marker="o", markersize=3, label=plain(source))
         return
     span = len(points) // 30
     padded = np.pad(values, (span // 2, span - 1 - span // 2), mode="edge")
     axes.plot(updates, values, color=color, linewidth=0.6, alpha=0.3)
     axes.plot(
-        updates, np.convolve(padded, np.full(span, 1 / span), mode="valid"), color=color, linewidth=1.4, label=source
+        updates,
+        np.convolve(padded, np.full(span, 1 / span), mode="valid"),
+        color=color,
+        linewidth=1.4,
+        label=plain(source),
     )
 
 
@@ -125,5 +129,5 @@ def _draw_bars(axes: Axes, agents: Sequence[str], estimates: Mapping[str, Estima
     axes.set_xlim(min(0.0, *(estimate.low for estimate in estimates.values())), 1.18 * largest)
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest])
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    axes.set_yticks(list(places.values()), list(places))
+    axes.set_yticks(list(places.values()), list(map(plain, places)))
     axes.tick_params(axis="y", length=0)

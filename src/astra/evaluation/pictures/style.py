@@ -22,14 +22,19 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
 
 
+def plain(text: str) -> str:
+    """Escape the dollar signs of a text from outside, which Matplotlib would read as formulas."""
+    return text.replace("$", r"\$")
+
+
 def tidy(axes: Axes, title: str = "") -> None:
-    """Keep two spines, a faint grid behind the data, and a small title at the left."""
+    """Keep two spines, a faint grid behind the data, and a small title at the left, without formulas."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, color=GRAY, labelcolor=INK)
-    axes.set_title(title, fontsize=10, loc="left", color=INK)
+    axes.set_title(plain(title), fontsize=10, loc="left", color=INK)
 
 
 def png(figure: Figure) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
+from astra.evaluation.pictures.style import plain
 from astra.storage.atomic import write_atomic
 
 Frame = UInt8[np.ndarray, "_ _ 3"]
@@ -76,7 +77,7 @@ def film_strip(frames: Sequence[Frame], num_frames: int = 10, title: str = "") -
     figure = Figure(figsize=size, dpi=150)
     figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0.0, hspace=0.0)
     if lines:
-        figure.suptitle("\n".join(lines), fontsize=10)
+        figure.suptitle(plain("\n".join(lines)), fontsize=10)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
