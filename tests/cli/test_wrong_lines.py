@@ -46,7 +46,7 @@ def wrong_lines(number: int) -> list[list[str]]:
     lines = []
     for each in range(number):
         words = [str(word) for word in random.choice(WORDS, size=random.integers(0, 5))]
-        wrong = random.choice(["--unknown-flag", "--traning.updates=3", "--9", "--policy.widht"])
+        wrong = random.choice(["--unknown-flag", "--training.nothing=3", "--9", "--policy.wide"])
         lines.append([*starts[each % len(starts)], *words, str(wrong)])
     return lines
 

@@ -9,6 +9,7 @@ import tyro
 
 from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
+from astra.screen import screen
 from astra.suites.config import EvaluationConfig
 
 USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
@@ -22,7 +23,7 @@ class Evaluate:
     """
 
     checkpoint: tyro.conf.Positional[Path]
-    """A run, one of its checkpoints, or a policy's folder."""
+    """A run, one of its checkpoints, a policy's folder, or a folder with one run per training seed."""
     suite: str = ""
     """Name of a suite, or MODULE:FUNCTION of your own; empty: the suite of the policy's demonstrations."""
     output: Path | None = None
@@ -45,13 +46,35 @@ def run(arguments: Sequence[str]) -> None:
         parse(Evaluate, "evaluate", arguments)  # the options that all suites share
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"expected a run first: {USAGE}")
+    from astra.evaluation.seeds import aggregate, seed_runs
+    from astra.parallel.processes import in_main, is_main_process
+
+    runs = seed_runs(Path(arguments[0]))
+    if not runs:
+        _evaluate(arguments)
+        return
+    if value_of("--output", arguments) is not None:
+        raise ValueError(f"{arguments[0]} holds one run per seed, whose results lie in its eval/: leave out --output")
+    for run in runs.values():
+        _evaluate([str(run), *arguments[1:]])
+    folder = Path(arguments[0]) / "eval"
+    summaries = in_main(lambda: aggregate(runs, folder))
+    if is_main_process():
+        from astra.evaluation.result_table import result_table
+
+        print(f"all training seeds: {', '.join(map(str, runs))}")
+        screen().print(result_table(summaries))
+        print(f"results: {folder}")
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    """Evaluate one run."""
     import torch
 
     from astra.environments.suite import suite_of
     from astra.evaluation.result_table import group_table, result_table
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
-    from astra.screen import screen
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 

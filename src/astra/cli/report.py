@@ -12,12 +12,15 @@ def report(run: tyro.conf.Positional[Path], beside: Path | None = None) -> None:
     """Write report.html with curves, results, videos, film strips, the mask and attention maps.
 
     Args:
-        run: run folder.
+        run: run folder, or a folder with one run per training seed.
         beside: second run folder, evaluated on the same episodes. Episodes that only one of the two policies solves
             are played again and shown side by side.
     """
     from astra.evaluation.report import write_report
+    from astra.evaluation.seeds import aggregate, seed_runs
 
+    if runs := seed_runs(run):
+        aggregate(runs, run / "eval")
     if beside is not None:
         from astra.analysis.side_by_side import side_by_side  # imports all simulators
 

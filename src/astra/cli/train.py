@@ -37,7 +37,8 @@ class Train(Generic[E]):
     resume: bool = False
     """Continue the run that the run folder holds."""
     seeds: tuple[int, ...] = ()
-    """Training seeds: one run per seed, in the folder OUTPUT/SEED. Empty: one run with --training.seed."""
+    """Training seeds: one run per seed, in the folder OUTPUT/SEED. `astra evaluate` and `astra report` of OUTPUT put
+    them together. Empty: one run with --training.seed."""
     policy: PolicyName | None = None
     """Another policy in place of the experiment's, with its encoders and width and a trunk of about its size; the
     flags --policy.* are then those of this policy."""
