@@ -152,3 +152,23 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for command in COMMANDS:
         assert command in out
+
+
+def test_a_folder_of_training_seeds_is_evaluated_and_reported_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.cli.main import main
+
+    data, runs = write_demonstrations(tmp_path / "data"), tmp_path / "runs"
+    arguments = ["train", "pusht-expert", "--dataset", str(data), "--output", str(runs), *TINY, "--seeds", "0", "1"]
+    assert main(arguments) == 0
+    sizes = ("--episodes", "2", "--max-timesteps", "4", "--num-envs", "2", "--videos", "0", "--agents", "policy")
+    assert main(["evaluate", str(runs), "--suite", "pusht", *sizes]) == 0
+    assert "all training seeds: 0, 1" in capsys.readouterr().out
+    info = json.loads((runs / "eval" / "eval_info.json").read_text())
+    assert [row["training_seed"] for row in info["episodes"]] == [0, 0, 1, 1]
+    assert main(["report", str(runs)]) == 0
+    assert "training seeds" in (runs / "report.html").read_text()
+    assert main(["evaluate", str(runs), "--output", str(tmp_path / "other"), *sizes]) == 2
+    assert "leave out --output" in capsys.readouterr().err

@@ -8,12 +8,12 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from astra.cli.parse import parse
 from astra.lazy_function import LazyFunction
 from astra.profiling.shapes import Curve, Measurement, Shape
+from astra.screen import screen
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
 BENCHMARKS: dict[What, LazyFunction] = {
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     for ratio in found.ratios:
         numbers = ("" if value is None else f"{value:.2f}" for value in (ratio.ratio, ratio.must, ratio.aim))
         table.add_row(ratio.name, *numbers, ratio.better if ratio.must is not None else "", ratio.verdict)
-    console = Console()
+    console = screen()
     console.print(table)
     for note in found.notes:
         console.print(note)

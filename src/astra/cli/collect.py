@@ -33,6 +33,8 @@ def run(arguments: Sequence[str]) -> None:
         ("collecting", Annotated[CollectConfig, tyro.conf.arg(name="")]),
         ("options", Annotated[suite.demonstration_options or suite.options, tyro.conf.arg(name="")]),
     ]
-    chosen: Any = parse(make_dataclass("Collect", parts), f"collect {name}", arguments[1:])
+    kind = make_dataclass("Collect", parts)
+    kind.__doc__ = "Collect demonstrations from the expert of a suite and write them as a dataset."
+    chosen: Any = parse(kind, f"collect {name}", arguments[1:])
     dataset = LeRobotDataset.open(collect(suite, chosen.collecting, chosen.options), reads=())
     print(f"{len(dataset)} episodes, {int(dataset.lengths.sum())} timesteps: {dataset.folder}")

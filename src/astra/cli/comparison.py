@@ -7,7 +7,6 @@ from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from astra.evaluation.pictures.style import write_figure
@@ -26,6 +25,7 @@ from astra.paper.running import (
     select_rows,
 )
 from astra.paper.table import Scale, Settings, Table
+from astra.screen import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def print_plan(
     table: Table, settings: Settings, runs: Sequence[Run], obstacles: dict[str, str], chosen: Compare
 ) -> None:
     """Print which runs are finished, which are left, which cannot be run, and the expected hours."""
-    console = Console(highlight=False)
+    console = screen()
     seeds = list(dict.fromkeys(each.seed for each in runs))
     training, evaluation = settings.training, settings.evaluation
     budget = f"{training.updates} updates"

@@ -46,7 +46,6 @@ def run(arguments: Sequence[str]) -> None:
     demo = parse(Demo, "demo", arguments)
 
     import torch
-    from rich.console import Console
 
     from astra.demonstrations.collect import CollectConfig, collect
     from astra.environments.pusht.suite import SUITE
@@ -55,6 +54,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.experiments.experiment import Experiment, run_training
     from astra.experiments.pusht import small_policy, small_training
     from astra.policies.checkpoint import load_policy
+    from astra.screen import screen
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
     from astra.training.run_folder import check_run_folder
@@ -93,5 +93,5 @@ def run(arguments: Sequence[str]) -> None:
     report = write_report(demo.output)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes in total; report: {report}")
     summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
-    Console().print(result_table(summaries))
+    screen().print(result_table(summaries))
     print(result_line(SCORE, summaries["policy"], summaries["no-op"], summaries["expert"]))

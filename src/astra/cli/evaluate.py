@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
+from astra.screen import screen
 from astra.suites.config import EvaluationConfig
 
 USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
@@ -21,7 +23,7 @@ class Evaluate:
     """
 
     checkpoint: tyro.conf.Positional[Path]
-    """A run, one of its checkpoints, or a policy's folder."""
+    """A run, one of its checkpoints, a policy's folder, or a folder with one run per training seed."""
     suite: str = ""
     """Name of a suite, or MODULE:FUNCTION of your own; empty: the suite of the policy's demonstrations."""
     output: Path | None = None
@@ -40,12 +42,34 @@ def run(arguments: Sequence[str]) -> None:
         FileNotFoundError: if there is no policy.
         ValueError: if the policy is damaged or does not fit the suite, or the suite has no such level, task or agent.
     """
-    if arguments and arguments[0] in ("-h", "--help"):
+    if arguments and arguments[0] in ("-h", "--help", "--help-all"):
         parse(Evaluate, "evaluate", arguments)  # the options that all suites share
     if not arguments or arguments[0].startswith("-"):
         raise ValueError(f"expected a run first: {USAGE}")
+    from astra.evaluation.seeds import aggregate, seed_runs
+    from astra.parallel.processes import in_main, is_main_process
+
+    runs = seed_runs(Path(arguments[0]))
+    if not runs:
+        _evaluate(arguments)
+        return
+    if value_of("--output", arguments) is not None:
+        raise ValueError(f"{arguments[0]} holds one run per seed, whose results lie in its eval/: leave out --output")
+    for run in runs.values():
+        _evaluate([str(run), *arguments[1:]])
+    folder = Path(arguments[0]) / "eval"
+    summaries = in_main(lambda: aggregate(runs, folder))
+    if is_main_process():
+        from astra.evaluation.result_table import result_table
+
+        print(f"all training seeds: {', '.join(map(str, runs))}")
+        screen().print(result_table(summaries))
+        print(f"results: {folder}")
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    """Evaluate one run."""
     import torch
-    from rich.console import Console
 
     from astra.environments.suite import suite_of
     from astra.evaluation.result_table import group_table, result_table
@@ -55,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.suites.evaluate_suite import evaluate_suite
 
     policy = load_policy(arguments[0])
-    suite = suite_of(policy.spec, _named_suite(arguments))
+    suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
     options = (
         "options",
@@ -77,15 +101,7 @@ def run(arguments: Sequence[str]) -> None:
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )
     if is_main_process():
-        Console().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
+        screen().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
-            Console().print(table)
+            screen().print(table)
         print(f"results: {folder}")
-
-
-def _named_suite(arguments: Sequence[str]) -> str:
-    """Return the value of --suite, which decides what the other options are."""
-    for flag, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if flag == "--suite" or flag.startswith("--suite="):
-            return value if flag == "--suite" else flag.removeprefix("--suite=")
-    return ""

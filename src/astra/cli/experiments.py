@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import tyro
-from rich.console import Console
 from rich.padding import Padding
+from rich.text import Text
 
 from astra.cli.names import first_line, nearest
 from astra.cli.parse import parse
 from astra.experiments import EXPERIMENTS
+from astra.screen import screen
 
 
 def list_experiments(name: tyro.conf.Positional[str] = "") -> None:
@@ -22,10 +23,10 @@ def list_experiments(name: tyro.conf.Positional[str] = "") -> None:
     """
     if name and name not in EXPERIMENTS:
         raise ValueError(f"there is no experiment {name!r}{nearest(name, EXPERIMENTS)}")
-    console = Console(highlight=False)
+    console = screen()
     for each in [name] if name else EXPERIMENTS:
         named = EXPERIMENTS[each]
-        console.print(f"[bold]{each}[/bold]  {named.row}, {named.scale} scale, hours: {named.hours}")
+        console.print(Text.assemble((each, "bold"), f"  {named.row}, {named.scale} scale, hours: {named.hours}"))
         if name:
             print(named.notes)
         else:

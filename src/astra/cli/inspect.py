@@ -7,7 +7,6 @@ from typing import Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from astra.cli.inspecting.open_loop import open_loop
 from astra.cli.inspecting.tabletop import tabletop
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
+from astra.screen import screen
 
 Format = Literal["text", "json"]
 
@@ -91,7 +91,7 @@ def params(*, format: Format = "text") -> None:
     table = Table(*rows[0], box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], row["policy"], f"{row['trunk_parameters']:,}", row["paper"] or "")
-    Console().print(table)
+    screen().print(table)
 
 
 def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
@@ -167,4 +167,4 @@ def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts:
         table.add_row(Text(name), Text(value))
-    Console().print(table)
+    screen().print(table)

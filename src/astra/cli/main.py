@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 
 from astra import __version__
+from astra.cli.flags.help import listing
+from astra.cli.flags.messages import name_flags
 from astra.cli.names import nearest
 from astra.parallel.interruption import Terminated, sigterm_raises
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, MemoryError, RecursionError, BrokenExecutor, *_library_errors()) as error:
         if os.environ.get("ASTRA_TRACEBACK"):
             raise
-        return _refuse(explanation(error))
+        return _refuse(name_flags(explanation(error)))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -135,9 +137,8 @@ def _flush() -> None:
 
 
 def _usage() -> str:
-    lines = [f"  {name:12}{purpose}" for name, purpose in COMMANDS.items()]
-    usage = ["usage: astra COMMAND ...", "       astra --version", "", *lines]
-    return "\n".join([*usage, "", "`astra COMMAND --help` lists the options of a command."])
+    usage = ["usage: astra COMMAND ...", "       astra --version", "", listing(COMMANDS), ""]
+    return "\n".join([*usage, "`astra COMMAND --help` lists the options of a command."])
 
 
 if __name__ == "__main__":

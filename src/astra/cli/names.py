@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 
+from astra.cli.flags.help import listing, wrap
+
 
 def choose(arguments: Sequence[str], kind: str, usage: str, notes: Mapping[str, str]) -> str | None:
     """Return the first argument, checked against a list of names; with --help or no argument, print the list.
@@ -19,9 +21,8 @@ def choose(arguments: Sequence[str], kind: str, usage: str, notes: Mapping[str, 
     Raises:
         ValueError: if there is no argument, or no such name.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        width = max(map(len, notes)) + 2
-        print(f"usage: {usage}\n\n" + "\n".join(f"  {name:{width}}{note}" for name, note in notes.items()))
+    if not arguments or arguments[0] in ("-h", "--help", "--help-all"):
+        print(f"{wrap(f'usage: {usage}')}\n\n{listing(dict(notes))}")
         if not arguments:
             raise ValueError(f"no {kind} was given: choose one of the list above")
         return None

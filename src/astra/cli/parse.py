@@ -1,22 +1,74 @@
 """Command-line options from the fields of a dataclass, or the parameters of a function, and their docstrings."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+import inspect
+import io
+import sys
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import tyro
 
+from astra.cli.flags.help import flags_of, help_text
+from astra.cli.flags.messages import name_flags, remember_flags, unboxed
+
 T = TypeVar("T")
+CONFIG = (tyro.conf.AvoidSubcommands,)
 
 
-def parse(target: Callable[..., T], command: str, arguments: Sequence[str], default: T | None = None) -> T:
-    """Build a dataclass from the arguments, or call a function with them; bad arguments exit with 2.
+def parse(
+    target: Callable[..., T],
+    command: str,
+    arguments: Sequence[str],
+    default: T | None = None,
+    common: Collection[str] = (),
+) -> T:
+    """Build a dataclass from the arguments, or call a function with them.
+
+    --help prints the common flags and --help-all all flags. Both exit with 0, and bad arguments with 2 after one
+    message.
 
     Args:
         target: dataclass or function.
         command: command as typed, without `astra`.
         arguments: arguments after the command.
         default: instance that holds the defaults; None: those of the class.
+        common: flags that --help shows; empty: all.
     """
     options: dict[str, Any] = {} if default is None else {"default": default}
-    config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff)
-    return tyro.cli(target, prog=f"astra {command}", args=list(arguments), config=config, **options)
+    options |= {"prog": f"astra {command}", "config": CONFIG}
+    described = target if inspect.isclass(inspect.unwrap(target)) or not inspect.isfunction(target) else _later(target)
+
+    @functools.cache
+    def parser() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the only function of tyro that returns the flags
+            return tyro.extras.get_parser(described, **options)
+
+    asked = {"-h", "--help", "--help-all"}.intersection(arguments)
+    if asked:
+        shown = set() if "--help-all" in asked else set(common)
+        print(help_text(f"astra {command}", str(parser().description or ""), flags_of(parser()), common=shown))
+        raise SystemExit(0)
+    remember_flags(lambda: [name for flag in flags_of(parser()) for name in flag.names])
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed: Any = tyro.cli(described, args=list(arguments), **options)
+    except SystemExit as stop:
+        if stop.code:
+            print(f"astra: {name_flags(unboxed(said.getvalue()))}", file=sys.stderr)
+        raise
+    return parsed() if described is not target else parsed
+
+
+def _later(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:
+    """Return a function with the same parameters that binds them, so that only parsing runs inside tyro."""
+
+    @functools.wraps(function)
+    def bind(*arguments: Any, **options: Any) -> Callable[[], T]:
+        return functools.partial(function, *arguments, **options)
+
+    return bind

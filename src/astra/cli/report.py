@@ -20,7 +20,7 @@ def report(
     """Write report.html with curves, results, held-out episodes, videos, film strips, the mask and attention maps.
 
     Args:
-        run: run folder.
+        run: run folder, or a folder with one run per training seed.
         beside: second run folder, evaluated on the same episodes. Episodes that only one of the two policies solves
             are played again and shown side by side.
         held_out: largest number of held-out episodes along which the policy predicts actions; 0 leaves them as they
@@ -29,7 +29,10 @@ def report(
     """
     from astra.analysis.held_out import write_held_out
     from astra.evaluation.report import write_report
+    from astra.evaluation.seeds import aggregate, seed_runs
 
+    if runs := seed_runs(run):
+        aggregate(runs, run / "eval")
     if beside is not None:
         from astra.analysis.side_by_side import side_by_side  # imports all simulators
 

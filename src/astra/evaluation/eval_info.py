@@ -1,7 +1,7 @@
 """The file `eval_info.json`: LeRobot's layout (per_task, per_group, overall), with intervals, seeds and episodes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ SHAPE = {
     ],
 }
 """Fields of the file on which its readers rely."""
+Summarize = Callable[[Sequence[EpisodeResult]], Summary]
 
 
 def eval_info(
@@ -49,6 +50,7 @@ def eval_info(
     agent: str,
     seconds: float,
     video_paths: Mapping[int, str],
+    summarize: Summarize = summarize,
 ) -> dict[str, Any]:
     """Return the contents of the file for one agent.
 
@@ -61,6 +63,7 @@ def eval_info(
         agent: Name of the agent.
         seconds: Duration of the evaluation.
         video_paths: Path of each video relative to the file's folder, by the number of the episode.
+        summarize: Computes means and intervals over episodes.
 
     Source: `eval_info.json` of huggingface/lerobot, scripts/lerobot_eval.py.
     """
@@ -83,11 +86,12 @@ def eval_info(
     ]
     numbered = list(enumerate(results))
     groups = sorted({_group(result) for result in results})
-    per_task = [task for group in groups for task in _tasks(group, numbered, video_paths)]
+    per_task = [task for group in groups for task in _tasks(group, numbered, video_paths, summarize)]
     per_group = {
-        group: _aggregate([pair for pair in numbered if _group(pair[1]) == group], video_paths) for group in groups
+        group: _aggregate([pair for pair in numbered if _group(pair[1]) == group], video_paths, summarize)
+        for group in groups
     }
-    overall = _aggregate(numbered, video_paths)
+    overall = _aggregate(numbered, video_paths, summarize)
     return {
         "per_task": per_task,
         "per_group": per_group,
@@ -146,7 +150,7 @@ def group_rates(info: Mapping[str, Any]) -> dict[tuple[str, str], Estimate]:
 
 
 def _tasks(
-    group: str, results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str]
+    group: str, results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str], summarize: Summarize
 ) -> list[dict[str, Any]]:
     mine = [(index, result) for index, result in results if _group(result) == group]
     kinds = sorted({tuple(_labels(result).items()) for _, result in mine})
@@ -165,7 +169,7 @@ def _tasks(
                 "task_id": number,
                 **dict(kind),
                 "metrics": metrics,
-                "intervals": _intervals([result for _, result in those]),
+                "intervals": _intervals([result for _, result in those], summarize),
             }
         )
     return tasks
@@ -182,17 +186,19 @@ def _labels(result: EpisodeResult) -> dict[str, str]:
     return {"environment_instruction": result.environment_instruction, "instruction": result.instruction}
 
 
-def _aggregate(results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str]) -> dict[str, Any]:
+def _aggregate(
+    results: Sequence[tuple[int, EpisodeResult]], video_paths: Mapping[int, str], summarize: Summarize
+) -> dict[str, Any]:
     return {
         "avg_sum_reward": float(np.mean([result.sum_reward for _, result in results])),
         "avg_max_reward": float(np.mean([result.max_reward for _, result in results])),
         "pc_success": 100 * float(np.mean([result.success for _, result in results])),
         "n_episodes": len(results),
         "video_paths": [video_paths[number] for number, _ in results if number in video_paths],
-        "intervals": _intervals([result for _, result in results]),
+        "intervals": _intervals([result for _, result in results], summarize),
     }
 
 
-def _intervals(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+def _intervals(results: Sequence[EpisodeResult], summarize: Summarize) -> dict[str, Any]:
     summary = asdict(summarize(results))
     return {name: summary[name] for name in ("success", "scores", "mean_timesteps")}

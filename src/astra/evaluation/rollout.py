@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.environments.environment import Environment
@@ -19,6 +18,7 @@ from astra.evaluation.agents import Agent, PolicyAgent
 from astra.evaluation.episode import Case, EpisodeResult, RolloutEnv
 from astra.parallel.pool import pool
 from astra.policies.policy import Policy
+from astra.screen import screen
 
 
 def rollout(
@@ -64,9 +64,9 @@ def play(
     if num_envs < 1 or workers < 1:
         raise ValueError(f"a rollout needs at least one environment and one worker, got {num_envs} and {workers}")
     agent = PolicyAgent(agent) if isinstance(agent, Policy) else agent
-    console = Console()
+    console = screen()
     with Progress(
-        TextColumn(title),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:.0f} % of {task.total} episodes"),
         TimeElapsedColumn(),

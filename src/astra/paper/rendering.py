@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from astra.evaluation.success import Estimate
 from astra.paper.report import Cell, Report
 from astra.paper.table import trunk_size
+from astra.screen import screen
 from astra.storage.atomic import write_atomic
 
 _ABOUT = ("table", "scale", "row", "column", "seeds", "episodes")
@@ -72,8 +73,8 @@ def parts_of(report: Report) -> list[Part]:
 
 def print_report(report: Report) -> None:
     """Print a report on the terminal."""
-    console = Console()
-    console.print(f"[bold]{report.table.name}[/bold]  {report.table.title}\n", highlight=False)
+    console = screen()
+    console.print(Text.assemble((report.table.name, "bold"), f"  {report.table.title}\n"))
     for part in parts_of(report):
         shown = RichTable(
             box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=part.title, title_justify="left"
@@ -84,7 +85,7 @@ def print_report(report: Report) -> None:
             shown.add_row(*row)
         console.print(shown)
     for note in notes_of(report):
-        console.print(note, highlight=False, markup=False)
+        console.print(note)
 
 
 def notes_of(report: Report) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from astra.evaluation.statistics import paired_difference, row_mean
 from astra.evaluation.success import Estimate
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
-from astra.paper.statistics import paired_difference, row_mean
 from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
 
 

@@ -14,7 +14,6 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from astra.paper.one_run import Run, run_in_process
@@ -30,6 +29,7 @@ from astra.paper.table import (
 )
 from astra.parallel.interruption import Interruption
 from astra.parallel.pool import one_thread_each
+from astra.screen import screen
 
 Equal = Literal["updates", "time"]
 """Budget that is equal for all rows."""
@@ -169,14 +169,14 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
                 outcome = "finished" if not process.exitcode else "stopped" if interruption.requested else "FAILED"
                 if outcome == "FAILED":
                     failures.append(Failure(run=run, code=process.exitcode or 0, message=_last_line(run.log)))
-                progress.console.print(f"{ended} of {total}  {run.name}: {outcome}", highlight=False)
+                progress.console.print(f"{ended} of {total}  {run.name}: {outcome}")
         if interruption.requested:
             raise interruption.error("interrupted; the same command continues from here")
     return failures
 
 
 def _progress() -> Progress:
-    console = Console()
+    console = screen()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     return Progress(*columns, console=console, disable=not console.is_terminal)
 

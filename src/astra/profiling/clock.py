@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
+from astra.screen import screen
 from astra.training.allocator import keep_freed_memory
 
 IDLE = 0.3
@@ -47,7 +47,7 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Time every side once per round, after one round of warm-up, and return the seconds of every call."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=screen(stderr=True), transient=True) as progress:
         bar = progress.add_task(label, total=(rounds + 1) * len(sides))
         for round_number in range(rounds + 1):
             for name, call in sides.items():

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from astra.policies.astra import AstraConfig
@@ -21,6 +20,7 @@ from astra.policies.sizes import astra_19m, astra_38m, astra_43m, astra_198m
 from astra.profiling.contenders import make_update
 from astra.profiling.lower_bound import minimum_operations
 from astra.profiling.shapes import Shape
+from astra.screen import screen
 
 PEAK = 989e12
 """FLOP/s of an NVIDIA H100 SXM in dense bfloat16. Source: its data sheet."""
@@ -162,7 +162,7 @@ def measured_utilization(rounds: int = 3) -> float:
 
 def main() -> None:
     """Print the estimate."""
-    console = Console()
+    console = screen()
     console.print(
         "one training run: one row of the table, one seed, behavior cloning without contrastive dynamics learning"
     )
@@ -174,18 +174,16 @@ def main() -> None:
         table.add_row(workload.table, f"{flops / 1e18:.3g}", *spans)
     console.print(table)
     for workload in WORKLOADS:
-        console.print(f"table {workload.table}: {workload.assumed}", highlight=False, soft_wrap=True)
+        console.print(f"table {workload.table}: {workload.assumed}", soft_wrap=True)
     assumed = " to ".join(f"{share:.0%}" for share in UTILIZATION)
     console.print(
         f"assumed: NVIDIA H100, {PEAK / 1e12:.0f} TFLOP/s in dense bfloat16, of which training reaches {assumed}; "
         f"per GPU {', '.join(f'{share:.0%} on {gpus}' for gpus, share in EFFICIENCY.items())}",
-        highlight=False,
         soft_wrap=True,
     )
     console.print(
         f"measured: on one thread here an update of Astra (19M) reaches {measured_utilization():.0%} of the speed of "
         f"large matrix products",
-        highlight=False,
         soft_wrap=True,
     )
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from astra.screen import screen
 from astra.storage.atomic import write_atomic
 from astra.training.budget import Budget
 from astra.training.config import Tracker
@@ -49,10 +49,10 @@ class RunLog:
     def __init__(self, accelerator: Accelerator, folder: Path, config: Mapping[str, Any], budget: Budget) -> None:
         self.accelerator = accelerator
         self.budget = budget
-        self.console = Console(quiet=not accelerator.is_main_process)
+        self.console = screen(quiet=not accelerator.is_main_process)
         self._metrics = folder / "metrics.jsonl"
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[summary]}"),
@@ -80,7 +80,7 @@ class RunLog:
 
     def print(self, text: str) -> None:
         """Print a line above the progress bar."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def write(self, kind: Literal["train", "validation", "evaluation"], values: Mapping[str, float]) -> None:
         """Record metrics of the current update."""

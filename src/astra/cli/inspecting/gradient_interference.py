@@ -7,9 +7,10 @@ from typing import Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from astra.screen import screen
 
 
 def gradient_interference(
@@ -59,7 +60,7 @@ def gradient_interference(
         norms = [_norms(gradient.batch, gradient.mean) for gradient in (part.behavior_cloning, part.contrastive)]
         cosine = "-" if part.cosine is None else f"{part.cosine:+.2f} ± {part.cosine_error:.2f}"
         table.add_row(part.part, *norms, f"{100 * part.contrastive_share:.0f} %", cosine)
-    Console().print(table)
+    screen().print(table)
     print(
         f"Update {run.update}, {batches} batches of {run.training.batch_size}. Gradients of L_BC and of alpha L_CDL "
         f"(alpha = {run.contrastive.config.weight:g}): norm of one batch's gradient -> norm of the mean gradient, "

@@ -6,8 +6,9 @@ from typing import Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from astra.screen import screen
 
 
 def open_loop(
@@ -67,7 +68,7 @@ def open_loop(
     for each in result.dimensions:
         table.add_row(each.name, f"{each.error:.4g}", str(each.near))
     table.add_row("all dimensions", "", str(result.all_near))
-    Console().print(table)
+    screen().print(table)
     print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
     if result.teacher_forced_accuracy is not None:
         print(

@@ -131,5 +131,5 @@ def _draw_bars(axes: Axes, agents: Sequence[str], estimates: Mapping[str, Estima
     axes.set_xlim(min(0.0, *(estimate.low for estimate in estimates.values())), 1.18 * largest)
     axes.set_xticks([tick for tick in axes.get_xticks() if tick <= largest])
     axes.axvline(0, color=FAINT, linewidth=0.8)
-    axes.set_yticks(list(places.values()), [plain(agent) for agent in places])
+    axes.set_yticks(list(places.values()), list(map(plain, places)))
     axes.tick_params(axis="y", length=0)

@@ -28,7 +28,7 @@ def plain(text: str) -> str:
 
 
 def tidy(axes: Axes, title: str = "") -> None:
-    """Keep two spines, a faint grid behind the data, and a small title at the left."""
+    """Keep two spines, a faint grid behind the data, and a small title at the left, without formulas."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRAY)
     axes.grid(color=FAINT, linewidth=0.6)

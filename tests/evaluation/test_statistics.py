@@ -3,7 +3,7 @@ import pytest
 
 
 def test_rows_on_identical_data_differ_by_nothing_at_all() -> None:
-    from astra.paper.statistics import paired_difference
+    from astra.evaluation.statistics import paired_difference
 
     values = np.random.default_rng(0).uniform(0, 100, (3, 40))
     difference = paired_difference(values, values.copy())
@@ -11,7 +11,7 @@ def test_rows_on_identical_data_differ_by_nothing_at_all() -> None:
 
 
 def test_rows_that_are_equally_good_differ_by_an_interval_around_nothing() -> None:
-    from astra.paper.statistics import paired_difference
+    from astra.evaluation.statistics import paired_difference
 
     generator = np.random.default_rng(1)
     ours, theirs = (generator.random((2, 5, 100)) < 0.6).astype(float)
@@ -21,7 +21,7 @@ def test_rows_that_are_equally_good_differ_by_an_interval_around_nothing() -> No
 
 
 def test_a_constant_shift_is_found_exactly_however_much_the_episodes_differ() -> None:
-    from astra.paper.statistics import paired_difference
+    from astra.evaluation.statistics import paired_difference
 
     theirs = np.random.default_rng(2).integers(0, 100, (3, 30)).astype(float)
     difference = paired_difference(theirs + 5, theirs)
@@ -29,7 +29,7 @@ def test_a_constant_shift_is_found_exactly_however_much_the_episodes_differ() ->
 
 
 def test_seeds_without_chance_in_episodes_span_the_seeds() -> None:
-    from astra.paper.statistics import two_level_bootstrap
+    from astra.evaluation.statistics import two_level_bootstrap
 
     values = np.repeat([[10.0], [20.0], [60.0]], 25, axis=1)
     estimate = two_level_bootstrap(values)
@@ -38,8 +38,8 @@ def test_seeds_without_chance_in_episodes_span_the_seeds() -> None:
 
 
 def test_without_chance_in_seeds_it_is_the_bootstrap_over_episodes() -> None:
+    from astra.evaluation.statistics import two_level_bootstrap
     from astra.evaluation.success import bootstrap_interval
-    from astra.paper.statistics import two_level_bootstrap
 
     episodes = (np.arange(200) < 60).astype(float)
     two, one = two_level_bootstrap(np.tile(episodes, (4, 1))), bootstrap_interval(episodes)
@@ -48,7 +48,7 @@ def test_without_chance_in_seeds_it_is_the_bootstrap_over_episodes() -> None:
 
 
 def test_every_task_keeps_its_number_of_episodes() -> None:
-    from astra.paper.statistics import two_level_bootstrap
+    from astra.evaluation.statistics import two_level_bootstrap
 
     values = np.tile([1.0] * 10 + [0.0] * 10, (3, 1))
     within = two_level_bootstrap(values, ["easy"] * 10 + ["hard"] * 10)
@@ -58,8 +58,8 @@ def test_every_task_keeps_its_number_of_episodes() -> None:
 
 
 def test_one_seed_is_told_by_its_episodes_alone() -> None:
+    from astra.evaluation.statistics import row_mean
     from astra.evaluation.success import wilson_interval
-    from astra.paper.statistics import row_mean
 
     values = np.array([[1.0, 1.0, 0.0, 1.0]])
     assert row_mean(values, share=True) == wilson_interval(3, 4)
@@ -67,15 +67,15 @@ def test_one_seed_is_told_by_its_episodes_alone() -> None:
 
 
 def test_a_row_that_always_fails_may_still_succeed_once() -> None:
+    from astra.evaluation.statistics import row_mean
     from astra.evaluation.success import wilson_interval
-    from astra.paper.statistics import row_mean
 
     assert row_mean(np.zeros((3, 50)), share=True) == wilson_interval(0, 50)
     assert row_mean(np.ones((3, 50)), share=True) == wilson_interval(50, 50)
 
 
 def test_the_same_data_give_the_same_interval_and_no_data_are_refused() -> None:
-    from astra.paper.statistics import two_level_bootstrap
+    from astra.evaluation.statistics import two_level_bootstrap
 
     values = np.random.default_rng(3).random((3, 20))
     assert two_level_bootstrap(values) == two_level_bootstrap(values)
@@ -85,7 +85,7 @@ def test_the_same_data_give_the_same_interval_and_no_data_are_refused() -> None:
 
 def coverage(K: int, E: int, seeds_differ: float, repeats: int) -> float:
     """How often the interval holds the true rate, where episodes differ in difficulty and seeds in skill."""
-    from astra.paper.statistics import two_level_bootstrap
+    from astra.evaluation.statistics import two_level_bootstrap
 
     def chance(logits: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-logits))

@@ -1,0 +1,100 @@
+"""Several training seeds of one experiment: put their evaluations together into one.
+
+runs/NAME/SEED/eval/        evaluation of each seed's run, as of any run
+runs/NAME/eval/             eval_info.json over all seeds, with intervals over seeds and episodes
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.eval_info import FILE_NAME, eval_info, read_summary, write_eval_info
+from astra.evaluation.statistics import row_mean
+from astra.evaluation.success import Summary
+
+SAME = ("seed", "task", "group", "instruction", "environment_instruction")
+"""Entries of an episode that are equal for all training seeds."""
+
+
+def seed_runs(folder: Path) -> dict[int, Path]:
+    """Return the runs of a folder with one run per training seed, by seed; empty for any other folder."""
+    if (folder / "config.json").exists():
+        return {}
+    runs = [path.parent for path in folder.glob("*/config.json") if path.parent.name.isdecimal()]
+    runs = [run for run in runs if (run / "checkpoints").is_dir()]
+    return {int(run.name): run for run in sorted(runs, key=lambda run: int(run.name))}
+
+
+def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
+    """Write eval_info.json of every agent over all seeds into a folder, and return the summaries by agent.
+
+    Raises:
+        FileNotFoundError: if a run has not been evaluated.
+        ValueError: if two seeds were evaluated on other episodes.
+    """
+    first = next(iter(runs.values())) / "eval"
+    places = [path.parent.relative_to(first) for path in [first / FILE_NAME, *sorted(first.glob(f"*/{FILE_NAME}"))]]
+    summaries = {}
+    for place in places:
+        infos = {seed: _read(run / "eval" / place / FILE_NAME) for seed, run in runs.items()}
+        info = over_seeds(infos)
+        write_eval_info(info, folder / place)
+        summaries[info["agent"]] = read_summary(info)
+    return summaries
+
+
+def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the contents of eval_info.json over several training seeds from those of each seed.
+
+    Raises:
+        ValueError: if two seeds were evaluated on other episodes.
+    """
+    played = {seed: [tuple(row.get(name) for name in SAME) for row in info["episodes"]] for seed, info in infos.items()}
+    (seed, expected), *others = played.items()
+    for other, episodes in others:
+        if episodes != expected:
+            raise ValueError(
+                f"the training seeds {seed} and {other} were evaluated on other episodes: evaluate all of them again "
+                "with the same settings"
+            )
+    results = [_result(row) for info in infos.values() for row in info["episodes"]]
+
+    def summarize(those: Sequence[EpisodeResult]) -> Summary:
+        lines = np.arange(len(those)).reshape(len(infos), -1)  # seed after seed, each with the same episodes
+        strata = [f"{those[index].group}/{those[index].task}" for index in lines[0]]
+
+        def mean(values: Sequence[float], *, share: bool) -> Any:
+            return row_mean(np.array(values, np.float64)[lines], strata, share=share)
+
+        return Summary(
+            episodes=len(those),
+            success=mean([float(result.success) for result in those], share=True),
+            scores={name: mean([result.scores[name] for result in those], share=False) for name in those[0].scores},
+            mean_timesteps=float(np.mean([result.timesteps for result in those])),
+        )
+
+    (one, *_) = infos.values()
+    seconds = sum(info["overall"]["eval_s"] for info in infos.values())
+    info = eval_info(results, agent=one["agent"], seconds=seconds, video_paths={}, summarize=summarize)
+    seeds = [each for each in infos for _ in expected]
+    for row, training_seed in zip(info["episodes"], seeds, strict=True):
+        row["training_seed"] = training_seed
+    origin = {name: value for name, value in one.items() if name not in info and name != "checkpoint"}
+    return {**info, **origin, "training_seeds": " ".join(map(str, infos))}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: evaluate every seed with the same --agents first")
+    return json.loads(path.read_text())
+
+
+def _result(row: Mapping[str, Any]) -> EpisodeResult:
+    """Return the result of an episode from its row, without its actions and frames."""
+    names = (*SAME, "success", "timesteps", "scores", "max_reward", "sum_reward")
+    known = {name: row[name] for name in names if name in row}
+    return EpisodeResult(**known, actions=np.zeros((0, 0), np.float32), fps=1.0)

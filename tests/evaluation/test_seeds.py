@@ -1,0 +1,58 @@
+"""Evaluations of several training seeds, put together."""
+
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from astra.evaluation.agents import NoOp
+from astra.evaluation.episode import Case
+from astra.evaluation.evaluate import evaluate
+from astra.evaluation.report import write_report
+from astra.evaluation.seeds import aggregate, over_seeds, seed_runs
+from astra.evaluation.statistics import two_level_bootstrap
+
+
+@pytest.fixture
+def folder(world: ModuleType, tmp_path: Path) -> Path:
+    """Two training seeds: the first walks, the second stands still."""
+    cases = [Case(seed=seed) for seed in range(4)]
+    for seed, agent in enumerate((world.Walker(), NoOp())):
+        run = tmp_path / "runs" / str(seed)
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "config.json").write_text("{}")
+        evaluate(agent, world.Line, cases, folder=run / "eval")
+    return tmp_path / "runs"
+
+
+def test_the_runs_of_a_folder_are_found_by_their_seeds(folder: Path) -> None:
+    assert seed_runs(folder) == {0: folder / "0", 1: folder / "1"}
+    assert seed_runs(folder / "0") == {}
+
+
+def test_means_are_over_seeds_and_episodes_with_intervals_over_both(folder: Path) -> None:
+    summary = aggregate(seed_runs(folder), folder / "eval")["policy"]
+    info = json.loads((folder / "eval" / "eval_info.json").read_text())
+    won = np.array([row["success"] for row in info["episodes"]], np.float64).reshape(2, -1)
+    assert won.mean(axis=1).tolist() == [1.0, 0.0]
+    assert summary.success == two_level_bootstrap(won)
+    assert (summary.success.low, summary.success.high) == (0.0, 1.0)
+    assert [row["training_seed"] for row in info["episodes"]] == [0] * 4 + [1] * 4
+    assert info["training_seeds"] == "0 1"
+    assert "training seeds" in write_report(folder).read_text()
+
+
+def test_seeds_on_other_episodes_are_not_put_together(folder: Path) -> None:
+    infos = {seed: json.loads((folder / str(seed) / "eval" / "eval_info.json").read_text()) for seed in (0, 1)}
+    infos[1]["episodes"] = infos[1]["episodes"][:-1]
+    with pytest.raises(ValueError, match="seeds 0 and 1 were evaluated on other episodes"):
+        over_seeds(infos)
+
+
+def test_a_seed_without_an_evaluation_is_named(folder: Path) -> None:
+    shutil.rmtree(folder / "1" / "eval")
+    with pytest.raises(FileNotFoundError, match=r"runs/1/eval/eval_info.json does not exist"):
+        aggregate(seed_runs(folder), folder / "eval")
