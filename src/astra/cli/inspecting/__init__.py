@@ -1,1 +1,1 @@
-"""What `astra inspect` prints about suites and trained policies, one file per thing."""
+"""Output of `astra inspect` about suites and trained policies, one file per thing."""
