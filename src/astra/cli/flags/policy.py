@@ -5,7 +5,6 @@ from typing import Any
 
 from astra.experiments.experiment import Experiment
 from astra.policies import POLICIES
-from astra.policies.policy import PolicyConfig
 from astra.policies.rt1 import RT1Config
 from astra.policies.sizes import trunk_parameters
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
@@ -24,7 +23,8 @@ def with_policy(experiment: Experiment, name: str) -> tuple[Experiment, str]:
         experiment: experiment to change.
         name: name of a policy in `astra.policies.POLICIES`.
     """
-    old, kind = experiment.policy, POLICIES[name]
+    old: Any = experiment.policy
+    kind: Any = POLICIES[name]
     if type(old) is kind:
         return experiment, f"policy: the experiment's own, {name}"
     known = {field.name for field in fields(kind)}
@@ -60,7 +60,7 @@ def with_actions(experiment: Experiment, kind: str) -> Experiment:
     return replace(experiment, policy=replace(policy, **changes))
 
 
-def _trunk(config: PolicyConfig) -> int:
+def _trunk(config: Any) -> int:
     """Count the parameters of a trunk, which does not depend on encoders: those may be large or have to be loaded."""
     known = {field.name for field in fields(config)}
     plain = {"language": LanguageConfig(), "states": StateConfig(), "reference_state": None}
