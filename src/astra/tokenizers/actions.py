@@ -7,8 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
+from astra.storage.numbers import CountOrNone, check_numbers
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
+MAX_BINS = 100_000
+"""Largest number of bins of a dimension."""
 DEFAULT_BINS = 100
 """Default number of bins of a dimension. Not stated in the paper; VIMA has 50 to 100."""
 
@@ -20,7 +23,7 @@ class DiscreteActionsConfig:
     bins: int | tuple[int, ...] | None = None
     """Bins per dimension, one number for all or one for each; None: the benchmark's, or 100 if it has none. A binary
     dimension has two."""
-    head_frequencies: int = 0
+    head_frequencies: CountOrNone = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
     learn; 0: every bin is learned separately."""
 
@@ -30,11 +33,10 @@ class DiscreteActionsConfig:
         Raises:
             ValueError: if there are fewer than two bins, or `head_frequencies` is negative.
         """
+        check_numbers(self, "policy.actions")
         numbers = self.bins if isinstance(self.bins, tuple) else (2 if self.bins is None else self.bins,)
-        if not numbers or min(numbers) < 2:
+        if not numbers or not all(2 <= number <= MAX_BINS for number in numbers):
             raise ValueError(f"discrete actions need at least 2 bins per dimension, got bins={self.bins}")
-        if self.head_frequencies < 0:
-            raise ValueError(f"head_frequencies must not be negative, got {self.head_frequencies}")
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "DiscreteActions":
         """Build the tokenizer; the spec's bounds decide the bins, the statistics which dimensions are constant.

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main
 from astra.policies.checkpoint import MODEL, fill, load_tensors, policy_folder
 from astra.policies.policy import Policy, PolicyConfig
+from astra.tokenizers.actions import varying
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
@@ -28,7 +29,7 @@ from astra.training.optimizer import build_optimizer
 from astra.training.run_folder import RunFolder
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
-from astra.trajectory import Statistics
+from astra.trajectory import ActionSpec, Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,10 @@ def build_state(
     """Build everything that a run trains and counts, as it is before the first update.
 
     Raises:
-        ValueError: if the batch cannot be split over processes and micro-batches, or has too few episodes to contrast.
+        ValueError: if no action varies, the batch cannot be split over processes and micro-batches, or it has too few
+            episodes to contrast.
     """
+    check_actions_vary(windows.spec.actions, statistics, policy_config.reference_state)
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
     ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
@@ -102,6 +105,26 @@ def build_state(
     return RunState(
         policy=policy, ema=ema, optimizer=optimizer, sampler=sampler, budget=budget, contrastive=contrastive
     )
+
+
+def check_actions_vary(actions: ActionSpec, statistics: Statistics, reference_state: str | None) -> None:
+    """Check that there is an action to learn.
+
+    Raises:
+        ValueError: if every dimension is constant in the training episodes.
+    """
+    found = statistics.actions
+    if reference_state is not None:
+        found = statistics.relative_actions.get(reference_state, found)
+    if not any(varying(replace(statistics, actions=found), actions)):
+        constant = ", ".join(
+            f"{name} is always {value:g}" for name, value in zip(actions.names, found.mean.tolist(), strict=True)
+        )
+        raise ValueError(
+            f"no action varies in the training episodes ({constant}), expected at least one dimension that does: "
+            f"there is nothing to learn. Check the column `action` with astra inspect dataset, and record "
+            f"demonstrations in which the robot moves"
+        )
 
 
 def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str | None) -> None:
