@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import inspect
 import math
 import pkgutil
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ def configurations() -> "Iterator[type]":
             continue
         for thing in vars(importlib.import_module(module.name)).values():
             if not isinstance(thing, type) or not is_dataclass(thing) or thing.__module__ != module.name:
+                continue
+            if inspect.isabstract(thing):
                 continue
             if thing.__name__.endswith(("Config", "Options")) or thing.__name__ in {"Experiment", "Demo", "Decoding"}:
                 yield thing
