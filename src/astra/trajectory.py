@@ -194,7 +194,7 @@ class Observation:
     images: Mapping[str, UInt8[Tensor, "B 3 _ _"]]
     """RGB images by camera, 0 to 255."""
     previous_action: Float[Tensor, "B N"]
-    """Action executed at the previous timestep; ignored at the first timestep of an episode."""
+    """Action executed at the previous timestep; any finite numbers at the first timestep of an episode."""
     objects: Mapping[str, Objects] = field(default_factory=dict)
     """Objects by view, (B, O)."""
 

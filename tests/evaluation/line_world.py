@@ -128,7 +128,7 @@ class Walker(Policy[Any]):
         assert next(new, None) is None
         return after
 
-    def act(self, state: Any, observation: Observation) -> tuple[Float[Tensor, "B N"], Any]:
+    def choose_action(self, state: Any, observation: Observation) -> tuple[Float[Tensor, "B N"], Any]:
         """Step towards the goal."""
         assert not torch.is_grad_enabled()
         assert not self.training

@@ -64,7 +64,7 @@ class LinearPolicy(Policy[None]):
     ) -> None:
         raise NotImplementedError
 
-    def act(self, state: None, observation: Observation) -> tuple[Tensor, None]:
+    def choose_action(self, state: None, observation: Observation) -> tuple[Tensor, None]:
         raise NotImplementedError
 
 

@@ -1,6 +1,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -228,3 +229,21 @@ def test_tensorboard_gets_the_metrics(linear: ModuleType, tmp_path: Path) -> Non
     events = b"".join(path.read_bytes() for path in (tmp_path / "run/tensorboard").rglob("events*"))
     assert b"train/loss" in events
     assert b"validation/loss" in events
+
+
+def test_data_in_which_no_action_varies_are_refused_before_anything_is_written(
+    linear: ModuleType, tmp_path: Path
+) -> None:
+    found = linear.statistics()
+    still = replace(found.actions, min=found.actions.mean, max=found.actions.mean)
+    constant = replace(found, actions=still)
+    with pytest.raises(ValueError, match=r"no action varies .*x is always 0, y is always 0"):
+        train(
+            linear.LinearConfig(),
+            linear.training(),
+            linear.windows(),
+            linear.windows(),
+            tmp_path / "run",
+            statistics=constant,
+        )
+    assert not (tmp_path / "run").exists()

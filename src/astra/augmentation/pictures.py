@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from astra.objects import Objects
+from astra.storage.numbers import Share, check_numbers
 from astra.trajectory import Trajectory
 
 
@@ -18,12 +19,12 @@ from astra.trajectory import Trajectory
 class AugmentationConfig:
     """Strength of the augmentation. Deviation: the paper says only "such as random cropping"."""
 
-    shift: float = 0.0625
+    shift: Share = 0.0625
     """Maximum shift as a share of the picture's side: 2 pixels of a crop. The border is filled by repeating the
     edge."""
-    brightness: float = 0.1
+    brightness: Share = 0.1
     """Maximum change of all colors, as a share of their range."""
-    contrast: float = 0.1
+    contrast: Share = 0.1
     """Maximum change of contrast, the distance of colors from middle gray, as a share of it."""
     same_at_all_timesteps: bool = True
     """Whether all timesteps of a camera or an object change alike, so that motion is preserved."""
@@ -37,8 +38,7 @@ class AugmentationConfig:
         Raises:
             ValueError: if one is not at least 0 and below 1.
         """
-        if not all(0 <= share < 1 for share in (self.shift, self.brightness, self.contrast)):
-            raise ValueError(f"shift, brightness and contrast must be at least 0 and below 1, got {self}")
+        check_numbers(self, "training.augmentation")
 
 
 def augment(

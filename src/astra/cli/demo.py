@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from astra.cli.parse import parse
+from astra.storage.numbers import Count, Positive, check_numbers
 from astra.suites.config import EvaluationConfig
 
 SCORE = "reward"
@@ -21,19 +22,27 @@ SCORE = "reward"
 class Demo:
     """Collect demonstrations for two goals, train on them, evaluate on unseen starts and write a report."""
 
-    minutes: float = 9.0
+    minutes: Positive = 9.0
     """Minutes of training. Collecting and evaluating take about half as long again."""
     output: Path = Path("runs/demo")
     """Run folder: a new one, or that of an interrupted demo."""
-    episodes: int = 400
+    episodes: Count = 400
     """Number of demonstrations of the expert; fewer if training is shorter than five minutes."""
-    test_episodes: int = 200
+    test_episodes: Count = 200
     """Number of unseen starts, half of them for each goal; fewer if training is shorter than five minutes. The policy
     plays them twice, with the instruction of the right goal and with that of the other goal."""
-    reference_episodes: int = 50
+    reference_episodes: Count = 50
     """Number of these that the expert and the no-op baseline play too."""
-    workers: int = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of processes that collect and evaluate."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 def run(arguments: Sequence[str]) -> None:

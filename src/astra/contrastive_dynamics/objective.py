@@ -17,6 +17,7 @@ from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
 from astra.policies.action_chunks import relative_to
 from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
+from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Width, check_numbers
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
 
@@ -25,26 +26,26 @@ from astra.trajectory import Trajectory
 class ContrastiveConfig:
     """Options of contrastive dynamics learning. Deviation: the paper gives none of these numbers."""
 
-    weight: float = 0.1
+    weight: Positive = 0.1
     """alpha, the weight of the contrastive loss in the sum with behavior cloning."""
-    cdl_fraction: float = 0.25
+    cdl_fraction: PositiveShare = 0.25
     """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behavior cloning;
     with less the expected gradient is the same, but noisier."""
-    negatives: int = 4
+    negatives: Count = 4
     """J, the number of negatives of each anchor."""
     negatives_from: Negatives = "any_task"
     """Source of the negatives' segments; the options other than the default are harder than the paper's."""
-    replace_prob: float = 0.5
+    replace_prob: PositiveShare = 0.5
     """Probability that a segment of a negative is replaced."""
-    action_noise: float = 0.05
+    action_noise: NotNegative = 0.05
     """Standard deviation of the noise on the actions of positives, as a share of that of the data; at least one bin."""
     augmentation: AugmentationConfig | None = field(default_factory=AugmentationConfig)
     """Augmentation of the states of positives and of half of the negatives; None: states stay unchanged."""
     pooling: Pooling = "max"
     """How the action tokens of the last timestep are pooled."""
-    projection: int = 128
+    projection: Width = 128
     """F, the width of an embedding."""
-    temperature: float = 1.0
+    temperature: Positive = 1.0
     """Divisor of the dot products of embeddings; 1 is the paper's form."""
     normalize: bool = False
     """Whether embeddings are scaled to length 1; the paper does not."""
@@ -59,18 +60,7 @@ class ContrastiveConfig:
         Raises:
             ValueError: if one is out of range; the message names the field.
         """
-        if not 0 < self.cdl_fraction <= 1 or not 0 < self.replace_prob <= 1:
-            raise ValueError(
-                f"cdl_fraction and replace_prob must be above 0 and at most 1, got {self.cdl_fraction} and "
-                f"{self.replace_prob}"
-            )
-        if min(self.negatives, self.projection) < 1:
-            raise ValueError(f"negatives and projection must be at least 1, got {self.negatives} and {self.projection}")
-        if min(self.weight, self.temperature) <= 0 or self.action_noise < 0:
-            raise ValueError(
-                f"weight and temperature must be above 0 and action_noise at least 0, got {self.weight}, "
-                f"{self.temperature} and {self.action_noise}"
-            )
+        check_numbers(self, "training.contrastive")
         if self.augmentation is not None and self.augmentation.prompts:
             raise ValueError(
                 "contrastive.augmentation.prompts must be off: all candidates of an anchor share its prompt"

@@ -17,6 +17,7 @@ from astra.datasets import DatasetWriter, Episode
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
+from astra.storage.numbers import Count, Seed, check_numbers
 
 AHEAD = 16
 """Demonstrations per worker that are requested before the first of them is written."""
@@ -28,7 +29,7 @@ PATIENCE = 50
 class CollectConfig:
     """How many demonstrations are collected, and where they go."""
 
-    episodes: int
+    episodes: Count
     """Number of successful demonstrations, over all tasks."""
     output: Path
     """Folder of the new dataset; must not exist."""
@@ -36,12 +37,20 @@ class CollectConfig:
     """Level of generalization, in suites that have levels; empty: the one for training."""
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all tasks of the level."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the first episode; each next one is larger by one."""
-    workers: int = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of worker processes."""
     cluster: str | None = None
     """Ray cluster on which experts act instead: auto, or its address; None: this machine."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:

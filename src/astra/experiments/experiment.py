@@ -13,6 +13,7 @@ from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
+from astra.storage.numbers import Count, Share, check_numbers
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
 from astra.training.run_folder import check_run_folder
@@ -28,9 +29,9 @@ class Experiment:
     """Folder of the demonstrations, in the format LeRobotDataset v3.0."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
-    validation: float = 0.05
+    validation: Share = 0.05
     """Fraction of the episodes that is held out for validation."""
-    stride: int = 1
+    stride: Count = 1
     """Timesteps between the starts of successive windows of an episode. Use the length of a window if a window holds a
     whole episode and must start at its first timestep."""
     policy: Any = field(default_factory=AstraConfig)
@@ -41,6 +42,14 @@ class Experiment:
     """Suite in which the policy is measured: a name or MODULE:FUNCTION. Empty: the one that the dataset names."""
     rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
     """Rollouts every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 def run_training(

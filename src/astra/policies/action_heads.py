@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.initialization import init_std
+from astra.observations import check_finite_outputs
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.trajectory import Trajectory
@@ -45,11 +46,22 @@ class ActionHead(nn.Module, ABC):
     ) -> Bool[Tensor, "*batch N"]:
         """Return where the most likely value is right; its mean is the accuracy."""
 
-    @abstractmethod
     def decode(
         self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
-        """Return actions in the environment's own units; each environment samples from its own generator."""
+        """Return actions in the environment's own units; each environment samples from its own generator.
+
+        Raises:
+            ValueError: if a score is NaN or infinite: the most likely bin would be an arbitrary one.
+        """
+        check_finite_outputs(predicted)
+        return self.decode_unchecked(predicted, temperature, generators)
+
+    @abstractmethod
+    def decode_unchecked(
+        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "B C N"]:
+        """Compute `decode` without its check, which an exported program cannot hold."""
 
 
 class DiscreteHead(ActionHead):
@@ -115,7 +127,7 @@ class DiscreteHead(ActionHead):
         (bins,) = self.actions
         return self._possible(predicted).argmax(-1) == bins.bins(actions)
 
-    def decode(
+    def decode_unchecked(
         self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
         """Return the center of the most likely bin (temperature 0) or of a sampled one.
@@ -187,7 +199,7 @@ class ContinuousHead(ActionHead):
         distance = (self._value(predicted) - actions).abs() / (continuous.high - continuous.low)
         return distance < 0.01
 
-    def decode(
+    def decode_unchecked(
         self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
         """Return the predicted values; they are not random, so the temperature has no effect."""

@@ -29,6 +29,7 @@ from astra.policies.policy import AttentionMaps, Losses
 from astra.policies.readout import act_by_dimension, outputs_before_dimensions
 from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy
 from astra.policies.sequence_rollout import SequenceState, initial_state, observe, reset_envs
+from astra.storage.numbers import Count
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -40,9 +41,9 @@ class AstraConfig(SequenceConfig):
     """Whether tokens attend to their whole segment; False for causal attention. Source: Table 4."""
     action_queries: bool = True
     """Whether action queries predict actions; False decodes them dimension by dimension. Source: Table 4."""
-    chunk_size: int = 1
+    chunk_size: Count = 1
     """C, actions predicted at each timestep. Deviation: the paper predicts one."""
-    chunk_sample: int | None = None
+    chunk_sample: Count | None = None
     """Number of actions of the chunk, drawn for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
     reference_state: str | None = None
@@ -92,12 +93,16 @@ class Astra(SequencePolicy[AstraState]):
         """
         T, C, N = trajectory.num_timesteps, self.config.chunk_size, self.sizes.action
         steps = torch.arange(C, device=trajectory.actions.device)
-        if self.training and self.config.chunk_sample is not None:
-            steps = torch.randperm(C)[: self.config.chunk_sample].to(steps.device)
         if trajectory.actions.shape[1] < T + C - 1:
             raise ValueError(
                 f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got {trajectory.actions.shape[1]}"
             )
+        exist = trajectory.action_valid.unfold(1, C, 1)[:, :T] & trajectory.valid[:, :, None]
+        if self.training and self.config.chunk_sample is not None:
+            order = torch.randperm(C).to(steps.device)
+            # Actions that no trajectory of the batch has, since all end before, come last.
+            order = order[torch.sort((~exist.any(1).any(0))[order].long(), stable=True).indices]
+            steps = order[: self.config.chunk_sample]
         if self.queries is None:
             predicted = self.head(outputs_before_dimensions(self, trajectory)[:, :, None])
         else:
@@ -106,8 +111,7 @@ class Astra(SequencePolicy[AstraState]):
         targets = trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
         if (reference := self.reference(trajectory)) is not None:
             targets = relative_to(reference[:, :, None], targets, self.spec.actions)
-        valid = trajectory.action_valid.unfold(1, C, 1)[:, :T, steps] & trajectory.valid[:, :, None]
-        return behavior_cloning(self.head, predicted, targets, valid)
+        return behavior_cloning(self.head, predicted, targets, exist[:, :, steps])
 
     def query_inputs(self, trajectory: Trajectory, steps: Int[Tensor, " c"]) -> ModelInputs:
         """Return the inputs of the trunk with the queries of some actions of the chunk, numbered from 0."""
@@ -143,8 +147,7 @@ class Astra(SequencePolicy[AstraState]):
         reset_envs(self, state, where, instructions, seeds, pictures)
         return state
 
-    @torch.no_grad()
-    def act(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
+    def choose_action(self, state: AstraState, observation: Observation) -> tuple[Float[Tensor, "B N"], AstraState]:
         """Return the next action of the chunk; predict a new chunk where the old one has been executed."""
         if self.queries is None:
             executed = state.chunks.executed_action(observation, self.reference(observation), self.spec.actions)
@@ -152,7 +155,7 @@ class Astra(SequencePolicy[AstraState]):
             state.timestep += 1
             return self.within_bounds(chosen + state.chunks.reference), state
         new = state.chunks.needs_new(state.timestep, self.decoding.n_action_steps)
-        predicted = self.predict(state, observation, run_queries=bool(new.any()))
+        predicted = self._predict(state, observation, run_queries=bool(new.any()))
         if predicted is not None:
             generators = [state.generators[env] for env in new.nonzero()[:, 0].tolist()]
             chunk = self.head.decode(predicted[new], self.decoding.temperature, generators)
@@ -160,16 +163,24 @@ class Astra(SequencePolicy[AstraState]):
         return state.chunks.next_action(), state
 
     @torch.no_grad()
-    def predict(
-        self, state: AstraState, observation: Observation, *, run_queries: bool = True
-    ) -> Float[Tensor, "B C N K"] | None:
+    def predict(self, state: AstraState, observation: Observation) -> Float[Tensor, "B C N K"]:
         """Append the executed action and the new state to the history, and return the head's outputs for a new chunk.
 
         Args:
             state: Updated in place.
             observation: The current observation, and the action executed before it.
-            run_queries: Whether to run the queries; without them the history grows and None is returned.
+
+        Raises:
+            ValueError: if the observation does not fit the policy's data.
         """
+        predicted = self._predict(state, self.check(observation), run_queries=True)
+        assert predicted is not None
+        return predicted
+
+    def _predict(
+        self, state: AstraState, observation: Observation, *, run_queries: bool
+    ) -> Float[Tensor, "B C N K"] | None:
+        """Compute `predict`; without the queries the history grows and None is returned."""
         assert self.queries is not None, "only action queries predict a whole action in one pass"
         executed = state.chunks.executed_action(observation, self.reference(observation), self.spec.actions)
         outputs, _ = observe(self, state, observation, executed, self.queries if run_queries else None)

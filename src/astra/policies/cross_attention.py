@@ -30,6 +30,7 @@ from astra.policies.policy import Losses, Policy
 from astra.policies.readout import last_real
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sequence_rollout import batched
+from astra.storage.numbers import Layers
 from astra.tokenizers.merged import MergedTokens
 from astra.tokenizers.resampler import Resampler
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
@@ -42,7 +43,7 @@ CONTEXT_POSITIONS, PROMPT_POSITIONS = 512, 256
 class CrossAttentionConfig(SequenceConfig):
     """Size and options of a policy with cross-attention to the prompt."""
 
-    layers: int = 2
+    layers: Layers = 2
     """Number of layers; each has cross-attention to the prompt and self-attention, with a feed-forward after both."""
     positions: Literal["learned", "relative"] = "relative"
     """Learned tables of 512 positions for the context and 256 for the prompt (the paper's parameter counts), or biases
@@ -228,8 +229,7 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
         reset_generators(state.generators, where, seeds)
         return state
 
-    @torch.no_grad()
-    def act(
+    def choose_action(
         self, state: CrossAttentionState, observation: Observation
     ) -> tuple[Float[Tensor, "B N"], CrossAttentionState]:
         """Append the executed action and the new state to the history, and return the next action."""

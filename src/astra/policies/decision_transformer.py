@@ -12,7 +12,6 @@ Deviation: a prompt instead of a return to go, as in VIMA's comparison: all demo
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -63,8 +62,9 @@ class DecisionTransformer(OneActionPolicy):
         """Compute Eq. 1 and the accuracy."""
         return one_action_loss(self.head, self.head(outputs_at_states(self, trajectory)), trajectory)
 
-    @torch.no_grad()
-    def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
+    def choose_action(
+        self, state: SequenceState, observation: Observation
+    ) -> tuple[Float[Tensor, "B N"], SequenceState]:
         """Append the executed action and the new state to the history, and return the next action."""
         action = act_from_state(self, state, observation, observation.previous_action)
         state.timestep += 1

@@ -7,15 +7,25 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from astra.storage.numbers import Count, NotNegative, check_numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How a trained policy acts; can be changed after training."""
 
-    temperature: float = 0.0
+    temperature: NotNegative = 0.0
     """Sampling temperature of the action bins; 0 takes the most likely bin."""
-    n_action_steps: int = 1
+    n_action_steps: Count = 1
     """Actions of a chunk that are executed before the next chunk is predicted; at most the chunk size."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "policy.decoding")
 
     def check(self, chunk_size: int) -> None:
         """Check the options against the chunk size of a policy.

@@ -33,6 +33,7 @@ from astra.policies.noise.ddpm import DDPM
 from astra.policies.policy import Losses
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sequence_rollout import OneActionPolicy, SequenceState, append, batched, observe
+from astra.storage.numbers import Count
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -41,9 +42,9 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 class DiffusionConfig(SequenceConfig):
     """Size and options of a Diffusion: D3PM for discrete actions, DDPM for continuous ones."""
 
-    denoising_steps: int = 100
+    denoising_steps: Count = 100
     """K, steps from an action to pure noise in training."""
-    decoding_steps: int | None = None
+    decoding_steps: Count | None = None
     """Denoising steps of a sampled action, one pass each; None for all K."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     """Denoising of continuous actions: with new noise at each step, or without."""
@@ -56,6 +57,7 @@ class DiffusionConfig(SequenceConfig):
         Raises:
             ValueError: if there are no steps, or more for decoding than for training.
         """
+        super().__post_init__()
         if not 1 <= self.num_decoding_steps <= self.denoising_steps:
             raise ValueError(
                 f"decoding_steps must lie between 1 and denoising_steps={self.denoising_steps}, got "
@@ -120,8 +122,9 @@ class Diffusion(OneActionPolicy):
             metrics["action_accuracy"] = masked_mean(self.head.correct(predicted, actions), valid)
         return Losses(behavior_cloning=loss, metrics=metrics, count=valid.sum())
 
-    @torch.no_grad()
-    def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
+    def choose_action(
+        self, state: SequenceState, observation: Observation
+    ) -> tuple[Float[Tensor, "B N"], SequenceState]:
         """Append the executed action and the new state to the history, and sample the next action by denoising.
 
         The noisy tokens stay in the cache until the next step, when those of the executed action replace them.

@@ -19,6 +19,7 @@ parameters that the paper prints, which are VIMA's.
 from dataclasses import dataclass
 
 from astra.policies.cross_attention import CrossAttentionConfig, CrossAttentionPolicy
+from astra.storage.numbers import Count, Layers
 from astra.trajectory import Statistics, TrajectorySpec
 
 
@@ -26,9 +27,9 @@ from astra.trajectory import Statistics, TrajectorySpec
 class FlamingoConfig(CrossAttentionConfig):
     """Size and options of a Flamingo."""
 
-    latents: int = 4
+    latents: Count = 4
     """Tokens of a state after the resampler."""
-    resampler_layers: int = 1
+    resampler_layers: Layers = 1
     """Layers of the resampler; it is an encoder and not part of the trunk."""
     gates: bool = False
     """Whether cross-attention passes through tanh gates that start at 0, as in Flamingo itself."""

@@ -13,7 +13,6 @@ Source: Reed et al. 2022; section 4.6 and appendix A.9.
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -66,8 +65,9 @@ class Gato(OneActionPolicy):
         outputs = outputs_before_dimensions if self.config.action_tokens == "dimensions" else outputs_at_states
         return one_action_loss(self.head, self.head(outputs(self, trajectory)), trajectory)
 
-    @torch.no_grad()
-    def act(self, state: SequenceState, observation: Observation) -> tuple[Float[Tensor, "B N"], SequenceState]:
+    def choose_action(
+        self, state: SequenceState, observation: Observation
+    ) -> tuple[Float[Tensor, "B N"], SequenceState]:
         """Append the executed action and the new state to the history, and return the next action."""
         choose = act_by_dimension if self.config.action_tokens == "dimensions" else act_from_state
         action = choose(self, state, observation, observation.previous_action)

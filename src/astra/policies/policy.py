@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
+from astra.observations import check_finite_outputs, check_observation
 from astra.policies.decoding import Decoding
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.tokenizers.states import StateConfig
@@ -182,8 +183,8 @@ class Policy(nn.Module, ABC, Generic[State]):
         """
 
     @abstractmethod
-    def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
-        """Return the next action of each environment, in the environment's own units, and the new state."""
+    def choose_action(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
+        """Choose the next action of each environment for `act`, which has checked the observation."""
 
     # ---- What has a default
 
@@ -195,6 +196,26 @@ class Policy(nn.Module, ABC, Generic[State]):
         """
 
     # ---- What follows from the above
+
+    @torch.no_grad()
+    def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
+        """Return the next action of each environment, in the environment's own units, and the new state.
+
+        Raises:
+            ValueError: if the observation does not fit the policy's data, and then the state is as before; or if the
+                policy's outputs are not finite.
+        """
+        action, state = self.choose_action(state, self.check(observation))
+        check_finite_outputs(action)
+        return action, state
+
+    def check(self, observation: Observation) -> Observation:
+        """Return the observation as `choose_action` reads it: checked, converted and on the policy's device.
+
+        Raises:
+            ValueError: if it does not fit the policy's data.
+        """
+        return check_observation(self.spec, observation, self.config.states.reads, self.device)
 
     @property
     def chunk_size(self) -> int:

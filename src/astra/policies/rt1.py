@@ -25,6 +25,7 @@ from astra.policies.action_heads import build_head, one_action_loss
 from astra.policies.decoding import Decoding, reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy, PolicyConfig
 from astra.policies.rt1_transformer import RT1Transformer
+from astra.storage.numbers import Count, Layers, NotNegative, Pixels, Positive, Share, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
@@ -36,27 +37,27 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 class RT1Config(PolicyConfig):
     """Size and options of an RT-1; by default the published ones."""
 
-    layers: int = 8
+    layers: Layers = 8
     """Number of transformer blocks."""
-    heads: int = 8
+    heads: Count = 8
     """Number of attention heads."""
-    head_width: int = 128
+    head_width: Width = 128
     """Width of a head, independent of the width of a token."""
-    width: int = 512
+    width: Width = 512
     """D, width of a token."""
-    history: int = 6
+    history: Count = 6
     """Frames to which an action attends, the current one included."""
-    frame_tokens: int = 8
+    frame_tokens: Count = 8
     """Image tokens per frame and camera."""
-    width_coefficient: float = 1.2
+    width_coefficient: Positive = 1.2
     """Channels of the EfficientNet, relative to B0; B3 has 1.2."""
-    depth_coefficient: float = 1.4
+    depth_coefficient: Positive = 1.4
     """Blocks of the EfficientNet, relative to B0; B3 has 1.4."""
-    image_size: int = 300
+    image_size: Pixels = 300
     """Height and width in pixels to which frames are resized."""
-    dropout: float = 0.0
+    dropout: Share = 0.0
     """Probability of dropping an activation in training."""
-    soft_labels: float = 0.0
+    soft_labels: NotNegative = 0.0
     """Standard deviation, in bins, of the Gaussian that smooths discrete action labels; 0 for hard labels."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
     """Tokenizer of prompts; the mean of the tokens conditions the EfficientNet."""
@@ -66,6 +67,14 @@ class RT1Config(PolicyConfig):
     """How the policy acts."""
 
     states = StateConfig(reads=("images",))  # not a field: RT-1 sees camera frames only
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "policy")
 
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "RT1":
         """Build the policy with new weights.
@@ -203,8 +212,7 @@ class RT1(Policy[RT1State]):
         reset_generators(state.generators, where, seeds)
         return state
 
-    @torch.no_grad()
-    def act(self, state: RT1State, observation: Observation) -> tuple[Float[Tensor, "B N"], RT1State]:
+    def choose_action(self, state: RT1State, observation: Observation) -> tuple[Float[Tensor, "B N"], RT1State]:
         """Add the new frames, drop the oldest, and return the next action; executed actions are not used."""
         W, env = self.config.history, torch.arange(len(state.seen), device=state.seen.device)
         full = (state.seen == W)[:, None, None, None]

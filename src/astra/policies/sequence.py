@@ -30,6 +30,7 @@ from astra.policies.action_chunks import reference_of, relative_to, within_bound
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, TrajectoryEncoder
+from astra.storage.numbers import Count, Layers, NotNegative, Share, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
@@ -42,20 +43,20 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 class SequenceConfig(PolicyConfig):
     """Size and options of a policy over one sequence."""
 
-    layers: int = 4
+    layers: Layers = 4
     """Number of transformer blocks."""
-    heads: int = 4
+    heads: Count = 4
     """H, number of attention heads."""
-    width: int = 192
+    width: Width = 192
     """D, width of a token."""
     positions: Literal["learned", "relative"] = "relative"
     """Learned table of 1,024 positions (the paper's parameter counts), or biases over timesteps (for windows and long
     episodes)."""
-    window: int | None = None
+    window: Count | None = None
     """W, timesteps to which a token attends, its own included; None for the whole history."""
-    dropout: float = 0.0
+    dropout: Share = 0.0
     """Probability of dropping an activation in training."""
-    soft_labels: float = 0.0
+    soft_labels: NotNegative = 0.0
     """Standard deviation, in bins, of the Gaussian that smooths discrete action labels; 0 for hard labels."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
     """Tokenizer of prompts."""
@@ -65,6 +66,16 @@ class SequenceConfig(PolicyConfig):
     """Tokenizer of actions; it also decides what the policy predicts."""
     decoding: Decoding = field(default_factory=Decoding)
     """How the policy acts."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range, or the heads do not divide the width; the message names the field.
+        """
+        check_numbers(self, "policy")
+        if self.width % self.heads:
+            raise ValueError(f"policy.width must be a multiple of policy.heads={self.heads}, got {self.width}")
 
     def check_positions(self) -> None:
         """Check that positions fit the window.

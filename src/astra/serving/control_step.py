@@ -17,6 +17,7 @@ from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.attention.step_checks import check_control_steps
+from astra.observations import check_finite_outputs
 from astra.policies.action_chunks import relative_to
 from astra.policies.astra import Astra
 from astra.trajectory import Observation, VectorStatistics
@@ -100,7 +101,7 @@ class ControlStep(nn.Module):
             flat = block(flat, num_context, kernel, first=num_context if last else 0)
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))
         predicted = policy.head(outputs)
-        chunk = policy.head.decode(predicted, 0.0, [])
+        chunk = policy.head.decode_unchecked(predicted, 0.0, [])
         if (reference := policy.reference(observation)) is not None:
             chunk = policy.within_bounds(chunk + reference[:, None])
         return (
@@ -156,8 +157,10 @@ class StepRunner:
         self.reference: Tensor | None = None
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
-        """Return the inputs of the program at the current timestep."""
-        observed = (*observation.states.values(), *observation.images.values())
+        """Return the inputs of the program at the current timestep, columns in the order of the spec."""
+        spec = self.policy.spec
+        vectors = [observation.states[name] for name in spec.states]
+        observed = (*vectors, *(observation.images[name] for name in spec.images))
         timestep = torch.tensor([self.timestep])
         executed = observation.previous_action
         if self.reference is not None:
@@ -165,8 +168,26 @@ class StepRunner:
         return (timestep, executed, self.prompt_valid, self.keys, self.values, *observed)
 
     def __call__(self, observation: Observation) -> tuple[Tensor, Tensor]:
-        """Run one control step; return the action chunk and the outputs of the head."""
+        """Run one control step; return the action chunk and the outputs of the head.
+
+        Raises:
+            ValueError: if the observation does not fit the policy's data, the outputs are not finite or the cache is
+                full; the cache is then as before.
+        """
+        observation = self.policy.check(observation)
+        if len(observation.previous_action) != 1:
+            raise ValueError(
+                f"got an observation of {len(observation.previous_action)} environments, expected one: an exported "
+                f"step controls one robot"
+            )
+        if self.policy.config.window is None and self.timestep >= self.capacity:
+            raise ValueError(
+                f"the cache holds {self.capacity} timesteps and is full: start a new episode, or export with a larger "
+                f"--timesteps"
+            )
         chunk, predicted, keys, values = self.program(*self.inputs(observation))
+        check_finite_outputs(predicted)
+        check_finite_outputs(chunk)
         columns = self.columns()
         self.keys[:, :, :, columns] = keys
         self.values[:, :, :, columns] = values

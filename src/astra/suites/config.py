@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from astra.storage.numbers import Count, CountOrNone, Seed, check_numbers
+
 AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
 
 
@@ -10,10 +12,10 @@ AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
 class EvaluationConfig:
     """Episodes, agents and processes of an evaluation."""
 
-    episodes: int = 100
+    episodes: Count = 100
     """Number of episodes per task and level; the goals of a task take turns. Source: section 4.3, 100 trials per
     task."""
-    seed: int = 100_000
+    seed: Seed = 100_000
     """Seed of the first episode of each task, far above those of demonstrations; the goals of a task share seeds."""
     agents: tuple[AgentName, ...] = ("policy", "no-op")
     """Agents to measure: policy; no-op, which does nothing; expert; and controls, as far as the suite has them.
@@ -23,11 +25,19 @@ class EvaluationConfig:
     """Levels of generalization, in suites that have levels; empty: all that have the tasks."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks; empty: all of each level."""
-    num_envs: int = 25
+    num_envs: Count = 25
     """Number of environments in which one process acts at once."""
-    workers: int = 1
+    workers: Count = 1
     """Number of worker processes."""
     cluster: str | None = None
     """Ray cluster on which episodes are played instead: auto, or its address; None: this machine."""
-    videos: int = 4
+    videos: CountOrNone = 4
     """Number of episodes per agent that are recorded; 0 also leaves out the pictures of the policy's attention."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")

@@ -18,6 +18,7 @@ from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
 from astra.storage.atomic import write_atomic
+from astra.storage.numbers import Count, Seed, check_numbers
 
 AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 """Agents that are measured."""
@@ -27,14 +28,22 @@ AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 class ControlsConfig:
     """Episodes and processes of the measurement."""
 
-    episodes: int = 100
+    episodes: Count = 100
     """Number of episodes per task, level and agent."""
     levels: tuple[str, ...] = ("L1", "L2", "L3", "L4")
     """Levels of generalization."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the first episode of each task; each next one is larger by one."""
-    workers: int = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of worker processes."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
+from astra.storage.numbers import CountOrNone, check_numbers
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
 STRETCHED = 3.0
 """Width of a range, compared with that of 99.8 % of its values, from which on outliers are reported."""
+MAX_BINS = 100_000
+"""Largest number of bins of a dimension."""
 DEFAULT_BINS = 100
 """Default number of bins of a dimension. Not stated in the paper; VIMA has 50 to 100."""
 
@@ -27,7 +30,7 @@ class DiscreteActionsConfig:
     """Bounds of the bins: those of the data; or quantiles, between which 99.8 % of the values lie, so that a few
     outliers do not widen every bin. Values beyond go to the outermost bins. Binary and periodic dimensions keep the
     bounds of the data. Deviation: the paper does not say."""
-    head_frequencies: int = 0
+    head_frequencies: CountOrNone = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
     learn; 0: every bin is learned separately."""
 
@@ -37,11 +40,10 @@ class DiscreteActionsConfig:
         Raises:
             ValueError: if there are fewer than two bins, or `head_frequencies` is negative.
         """
+        check_numbers(self, "policy.actions")
         numbers = self.bins if isinstance(self.bins, tuple) else (2 if self.bins is None else self.bins,)
-        if not numbers or min(numbers) < 2:
+        if not numbers or not all(2 <= number <= MAX_BINS for number in numbers):
             raise ValueError(f"discrete actions need at least 2 bins per dimension, got bins={self.bins}")
-        if self.head_frequencies < 0:
-            raise ValueError(f"head_frequencies must not be negative, got {self.head_frequencies}")
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "DiscreteActions":
         """Build the tokenizer; the spec's bounds decide the bins, the statistics which dimensions are constant.

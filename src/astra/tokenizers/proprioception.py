@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from astra.storage.numbers import CountOrNone, check_numbers
 from astra.trajectory import VectorStatistics
 
 
@@ -14,17 +15,16 @@ from astra.trajectory import VectorStatistics
 class ProprioceptionConfig:
     """How a state vector becomes one token."""
 
-    frequencies: int = 0
+    frequencies: CountOrNone = 0
     """Fourier frequencies per dimension, which sharpen small differences; 0: only the normalized values."""
 
     def __post_init__(self) -> None:
-        """Check the number of frequencies.
+        """Check the numbers.
 
         Raises:
-            ValueError: if it is negative.
+            ValueError: if one is out of range; the message names the field.
         """
-        if self.frequencies < 0:
-            raise ValueError(f"proprioception.frequencies must not be negative, got {self.frequencies}")
+        check_numbers(self, "policy.states.proprioception")
 
     def build(self, statistics: VectorStatistics, width: int) -> "VectorTokenizer":
         """Build the tokenizer of one state vector."""

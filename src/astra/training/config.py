@@ -5,6 +5,7 @@ from typing import Literal
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
+from astra.storage.numbers import Count, NotNegative, Positive, Seed, Share, check_numbers
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
@@ -13,33 +14,33 @@ Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 class TrainingConfig:
     """Configuration of training."""
 
-    updates: int = 20_000
+    updates: Count = 20_000
     """Number of updates of the run."""
-    max_minutes: float | None = None
+    max_minutes: Positive | None = None
     """Minutes of training after which the run ends early; the learning rate then follows the time. None: no limit.
     Resuming is exact bit for bit only without a limit."""
-    batch_size: int = 256
+    batch_size: Count = 256
     """Trajectories per update, over all processes and micro-batches."""
-    timesteps: int = 20
+    timesteps: Count = 20
     """Length of the training windows in timesteps, T."""
-    gradient_accumulation_steps: int = 1
+    gradient_accumulation_steps: Count = 1
     """Micro-batches per update and process. They group windows of similar length, which saves memory and padding. The
     loss of behavior cloning stays the same; contrastive negatives come from one micro-batch only."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Peak learning rate. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
-    warmup: float = 0.03
+    warmup: Share = 0.03
     """Fraction of the run with linear warm-up; then the learning rate falls to 0 along a cosine."""
-    weight_decay: float = 0.1
+    weight_decay: NotNegative = 0.1
     """Weight decay of weight matrices; biases, norms, embeddings and queries have none. Source: section 4.1."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Share, Share] = (0.9, 0.95)
     """Decay rates of AdamW's first and second moments."""
-    gradient_clip: float = 1.0
+    gradient_clip: Positive = 1.0
     """Largest norm of the gradient."""
-    ema_max_decay: float = 0.9999
+    ema_max_decay: Share = 0.9999
     """Maximum EMA decay. EMA weights are validated and saved; 0 disables EMA."""
-    ema_power: float = 0.75
+    ema_power: NotNegative = 0.75
     """Exponent by which the EMA decay grows with the updates. Source: Diffusion Policy."""
-    state_noise: float = 0.0
+    state_noise: NotNegative = 0.0
     """Standard deviation of noise added to state vectors in training, as a fraction of that of the data."""
     shuffle_objects: bool = False
     """Whether objects are listed in a random order, for datasets whose order of objects gives away their roles."""
@@ -53,21 +54,21 @@ class TrainingConfig:
     and words; what is new keeps random weights. None: random weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 if the GPU supports it, else float32."""
-    threads: int | None = None
+    threads: Count | None = None
     """Number of CPU threads. None: PyTorch's default."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, data order and dropout."""
-    log_every: int = 50
+    log_every: Count = 50
     """Updates between records of the training loss."""
-    validation_every: int = 500
+    validation_every: Count = 500
     """Updates between validations."""
-    validation_windows: int = 1024
+    validation_windows: Count = 1024
     """Largest number of held-out windows in a validation."""
-    evaluate_every: int | None = None
+    evaluate_every: Count | None = None
     """Updates between rollouts in the simulator. None: no rollouts during training."""
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Updates between checkpoints."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: Count = 2
     """Number of newest checkpoints that are kept."""
     tracker: Tracker = "none"
     """Experiment tracker that gets the metrics too, besides metrics.jsonl."""
@@ -78,16 +79,4 @@ class TrainingConfig:
         Raises:
             ValueError: if a value is out of range; the message names the field.
         """
-        counts = ("updates", "batch_size", "timesteps", "gradient_accumulation_steps", "threads", "log_every")
-        counts += ("validation_every", "validation_windows", "evaluate_every", "checkpoint_every", "keep_checkpoints")
-        for name in counts:
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"training.{name} must be at least 1, got {value}")
-        for name in ("warmup", "ema_max_decay"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise ValueError(f"training.{name} must be at least 0 and below 1, got {value}")
-        if self.state_noise < 0:
-            raise ValueError(f"training.state_noise must be at least 0, got {self.state_noise}")
-        for name in ("learning_rate", "gradient_clip", "max_minutes"):
-            if (value := getattr(self, name)) is not None and value <= 0:
-                raise ValueError(f"training.{name} must be above 0, got {value}")
+        check_numbers(self, "training")

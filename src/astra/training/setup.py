@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
-from astra.tokenizers.actions import DiscreteActions
+from astra.tokenizers.actions import DiscreteActions, varying
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
@@ -31,7 +31,7 @@ from astra.training.optimizer import build_optimizer
 from astra.training.run_folder import RunFolder
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
-from astra.trajectory import Statistics
+from astra.trajectory import ActionSpec, Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +79,10 @@ def build_state(
     """Build everything that a run trains and counts, as it is before the first update.
 
     Raises:
-        ValueError: if an instruction is too long, the batch cannot be split over processes and micro-batches, or has
-            too few episodes to contrast.
+        ValueError: if no action varies, an instruction is too long, the batch cannot be split over processes and
+            micro-batches, or it has too few episodes to contrast.
     """
+    check_actions_vary(windows.spec.actions, statistics, policy_config.reference_state)
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
     policy.check_instructions(windows.spec.instructions)
@@ -111,6 +112,26 @@ def build_state(
     return RunState(
         policy=policy, ema=ema, optimizer=optimizer, sampler=sampler, budget=budget, contrastive=contrastive
     )
+
+
+def check_actions_vary(actions: ActionSpec, statistics: Statistics, reference_state: str | None) -> None:
+    """Check that there is an action to learn.
+
+    Raises:
+        ValueError: if every dimension is constant in the training episodes.
+    """
+    found = statistics.actions
+    if reference_state is not None:
+        found = statistics.relative_actions.get(reference_state, found)
+    if not any(varying(replace(statistics, actions=found), actions)):
+        constant = ", ".join(
+            f"{name} is always {value:g}" for name, value in zip(actions.names, found.mean.tolist(), strict=True)
+        )
+        raise ValueError(
+            f"no action varies in the training episodes ({constant}), expected at least one dimension that does: "
+            f"there is nothing to learn. Check the column `action` with astra inspect dataset, and record "
+            f"demonstrations in which the robot moves"
+        )
 
 
 def restore(state: RunState, folder: RunFolder, *, resume: bool, init_from: str | None) -> str:

@@ -106,6 +106,7 @@ def train(
         size = sum(weight.numel() for weight in learner.policy.parameters() if weight.requires_grad)
         log.print(f"training {size:,} weights on {len(train_windows):,} windows, {accelerator.device}, {run_folder}")
         means, timesteps, logged_seconds = MetricMeans(), 0, budget.seconds
+        skipped, norm = 0, torch.zeros(())
         while not budget.finished:
             # ---- Batch and learning rate
             started = time.monotonic()
@@ -117,8 +118,11 @@ def train(
             contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
 
             # ---- Update
-            norm = _update(accelerator, learner, batches, contrasts, config.gradient_clip, means)
-            learner.ema.update(learner.policy)
+            if _anything_to_learn(accelerator, batches):
+                norm = _update(accelerator, learner, batches, contrasts, config.gradient_clip, means)
+                learner.ema.update(learner.policy)
+            else:
+                skipped += 1
             timesteps += sum(int(batch.valid.sum()) for batch in batches)
             seconds, stop = _mean_over_processes(
                 accelerator, time.monotonic() - started, float(interruption.requested is not None)
@@ -126,7 +130,10 @@ def train(
             budget.spend(seconds)
 
             # ---- Log, validate, roll out, save
-            if budget.is_due(config.log_every):
+            if skipped and budget.is_due(config.log_every):
+                log.print(f"update {budget.update}: skipped {skipped} updates whose windows hold no action")
+                skipped = 0
+            if means and budget.is_due(config.log_every):
                 speed = timesteps * accelerator.num_processes / (budget.seconds - logged_seconds)
                 metrics = means.pop(accelerator)
                 _check_finite(metrics["loss"], budget.update, folder)
@@ -187,6 +194,7 @@ def _update(
     # The gradient is now that of a sum over entries, averaged over the processes by accelerate.
     total = accelerator.reduce(torch.stack(counts).sum().float(), "mean")
     assert isinstance(total, Tensor)
+    total = torch.where(total > 0, total, 1.0)  # without entries the gradient is 0
     gradients = [weight.grad for weight in objective.parameters() if weight.grad is not None]
     torch._foreach_div_(gradients, total)  # pyright: ignore[reportPrivateImportUsage]
     norm = accelerator.clip_grad_norm_(objective.parameters(), gradient_clip)
@@ -194,6 +202,12 @@ def _update(
     learner.optimizer.zero_grad()
     assert isinstance(norm, Tensor)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def _anything_to_learn(accelerator: Accelerator, batches: Sequence[Trajectory]) -> bool:
+    """Whether a window of any process holds an action; asked on the CPU, so that a GPU need not be waited for."""
+    actions = sum(int((batch.action_valid[:, : batch.num_timesteps] & batch.valid).sum()) for batch in batches)
+    return _mean_over_processes(accelerator, float(actions))[0] > 0
 
 
 def _seed_update(seed: int, update: int, process: int) -> None:

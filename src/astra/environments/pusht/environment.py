@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.pusht.geometry import BOARD, CENTER, Pose, check_goal, instruction_for, keypoints
+from astra.storage.numbers import Count, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 if TYPE_CHECKING:
@@ -38,14 +39,22 @@ class PushTConfig:
     """Goal pose (x, y, angle) in pixels and radians."""
     observation: Kind = "keypoints"
     """Observation of the T. The agent's position is always observed."""
-    max_timesteps: int = 200
+    max_timesteps: Count = 200
     """Number of timesteps after which an episode is truncated."""
-    frame_size: int = 96
+    frame_size: Pixels = 96
     """Height and width of `observation.image`, in pixels."""
     draw_goal: bool = False
     """Whether `observation.image` shows the goal. If it does, the instruction is redundant."""
-    video_size: int = 384
+    video_size: Pixels = 384
     """Height and width of video frames, in pixels. They always show the goal and the last action."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
     def build(self) -> "PushT":
         """Build the environment."""

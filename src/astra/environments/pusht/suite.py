@@ -8,6 +8,7 @@ from astra.environments.pusht import expert
 from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig
 from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, Pose, instruction_for
 from astra.environments.suite import Demonstration, Goal, Suite, Task
+from astra.storage.numbers import Count, Pixels, WholeShare, check_numbers
 from astra.trajectory import TrajectorySpec
 
 BLOCK_SIZES: dict[Kind, int] = {"keypoints": 16, "state": 4}
@@ -22,19 +23,27 @@ class PushTOptions:
     """Goal poses (x and y in pixels, angle in radians), taken in turn; two neighboring episodes share a seed."""
     observation: Kind = "keypoints"
     """How the T is observed: its corners, its pose, or pixels of the board."""
-    frame_size: int = 96
+    frame_size: Pixels = 96
     """Side in pixels of the frames that are observed, if any."""
-    max_timesteps: int = 200
+    max_timesteps: Count = 200
     """Length of an episode in timesteps. Source: appendix A.10."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushTDemonstrationOptions(PushTOptions):
     """Options of Push-T's demonstrations."""
 
-    disturbance: float = 0.03
+    disturbance: WholeShare = 0.03
     """Probability per timestep that the T or the agent is moved a little; the expert corrects it."""
-    near_goal: float = 0.25
+    near_goal: WholeShare = 0.25
     """Share of the episodes that start near the goal."""
 
 

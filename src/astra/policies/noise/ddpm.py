@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
+from astra.observations import check_finite_outputs
 from astra.policies.action_heads import ActionHead
 from astra.policies.noise.denoising import Denoise, Noise
 from astra.tokenizers.actions import ContinuousActions
@@ -107,6 +108,7 @@ class DDPM(Noise):
         noisy = noisy.to(device)
         for step in self.scheduler.timesteps.tolist():
             noise = head(denoise(noisy, step))[..., 0]
+            check_finite_outputs(noise)
             noisy = self.scheduler.step(noise, step, noisy, generator=list(generators), return_dict=False)[0]
         values = self.low + (noisy.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
         values = torch.where(actions.binary, torch.where(noisy >= 0, self.high, self.low), values)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from astra.storage.numbers import Count, check_numbers
 from astra.tokenizers.language.text_encoders import FrozenTextEncoder, PretrainedTextTokenizer
 from astra.tokenizers.language.words import WordTokenizer
 from astra.trajectory import Statistics, TrajectorySpec
@@ -15,17 +16,16 @@ class LanguageConfig:
 
     pretrained: str | None = None
     """Folder or Hugging Face name of a frozen T5, CLIP or MiniLM; None: a trained embedding of the dataset's words."""
-    max_tokens: int = 32
+    max_tokens: Count = 32
     """Maximum prompt length in words or word pieces, without pictures; longer prompts raise an error."""
 
     def __post_init__(self) -> None:
-        """Check the number of tokens.
+        """Check the numbers.
 
         Raises:
-            ValueError: if there would be none.
+            ValueError: if one is out of range; the message names the field.
         """
-        if self.max_tokens < 1:
-            raise ValueError(f"language.max_tokens must be at least 1, got {self.max_tokens}")
+        check_numbers(self, "policy.language")
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> LanguageTokenizer:
         """Build the tokenizer; its vocabulary comes from the spec's instructions, the statistics are not used.

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.layers import cat
+from astra.storage.numbers import Pixels, check_numbers
 from astra.tokenizers.vision.encoders import (
     EncoderSize,
     ImageEncoder,
-    ImageSize,
     MAEEncoder,
     ResNetEncoder,
     ViTEncoder,
@@ -39,9 +39,9 @@ class ImageConfig:
     """One token per camera, or one per patch, row by row (not with a resnet)."""
     size: EncoderSize = "tiny"
     """Size of a resnet, vit or mae with random weights; ignored for pretrained weights."""
-    image_size: ImageSize = 96
+    image_size: Pixels | tuple[Pixels, Pixels] = 96
     """Size in pixels to which frames are resized: a side, or height and width; 224 for most pretrained weights."""
-    patch_size: int = 16
+    patch_size: Pixels = 16
     """Side in pixels of a patch of a vit, mae or small with random weights; ignored for pretrained weights."""
     pretrained: str | None = None
     """Folder or Hugging Face name of pretrained weights; None: random weights."""
@@ -55,6 +55,7 @@ class ImageConfig:
             ValueError: if a size is not positive, random weights were to be frozen, the encoder has no patches, the
                 image is not a multiple of them, or the small encoder were to be pretrained.
         """
+        check_numbers(self, "policy.states.images")
         if self.tokens == "patches" and self.encoder == "resnet":
             raise ValueError("a resnet has no patches: images.tokens=patches needs images.encoder vit, mae or small")
         if self.encoder == "small" and self.pretrained is not None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.objects import Objects, ObjectSpec
+from astra.storage.numbers import CountOrNone, check_numbers
 from astra.tokenizers.proprioception import fourier_features
 from astra.tokenizers.vision.crop_encoders import CropEncoder, build_crop_encoder, distinct_rows
 
@@ -28,17 +29,16 @@ class ObjectConfig:
 
     encoder: CropEncoder = "small"
     """Network that encodes crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 108,384."""
-    frequencies: int = 6
+    frequencies: CountOrNone = 6
     """Fourier frequencies per number of a box, which sharpen small differences of position; 0: none, as in VIMA."""
 
     def __post_init__(self) -> None:
-        """Check the number of frequencies.
+        """Check the numbers.
 
         Raises:
-            ValueError: if it is negative.
+            ValueError: if one is out of range; the message names the field.
         """
-        if self.frequencies < 0:
-            raise ValueError(f"objects.frequencies must not be negative, got {self.frequencies}")
+        check_numbers(self, "policy.states.objects")
 
     def build(self, spec: ObjectSpec, width: int) -> "ObjectTokenizer":
         """Build the tokenizer of all views."""

@@ -1,0 +1,180 @@
+"""The check of observations: what sensors or a simulator show, against what the policy was trained on.
+
+Every policy and every exported step passes through it before anything is computed, so that a refused observation leaves
+the history of the rollout as it was.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from astra.objects import CROP, Objects
+from astra.trajectory import Modality, Observation, TrajectorySpec
+
+EXECUTED = "previous_action"
+"""Name of the executed action in messages."""
+
+
+def check_observation(
+    spec: TrajectorySpec,
+    observation: Observation,
+    reads: Collection[Modality] | None = None,
+    device: torch.device | str = "cpu",
+) -> Observation:
+    """Return the observation with the spec's columns, in the spec's order, as the tensors that a policy reads.
+
+    Numbers of every real type, arrays and lists become float32. Frames must be bytes: floats from 0 to 1 would be read
+    as black. Columns that the spec does not have are left out.
+
+    Args:
+        spec: Columns of the policy.
+        observation: Observation of B environments.
+        reads: Modalities that must be there; None: all of the spec.
+        device: Device of the policy.
+
+    Raises:
+        ValueError: if a column is missing, has another shape or type, or holds a number that is not finite; the message
+            names the column, what was got and what was expected.
+    """
+    executed = _vector(EXECUTED, observation.previous_action, len(spec.actions), None, device)
+    B = len(executed)
+    vectors = {
+        name: _vector(name, observation.states[name], spec.states[name], B, device)
+        for name in _present("states", spec.states, observation.states, reads is None or "vectors" in reads)
+    }
+    frames = {
+        name: _frame(name, observation.images[name], (B, 3, *spec.images[name]), device)
+        for name in _present("images", spec.images, observation.images, reads is None or "images" in reads)
+    }
+    views = spec.objects.views if spec.objects is not None and spec.objects.max_objects else ()
+    objects = {
+        name: _view(name, observation.objects[name], B, device)
+        for name in _present("objects", views, observation.objects, reads is None or "objects" in reads)
+    }
+    _check_finite({**vectors, EXECUTED: executed})
+    return replace(observation, states=vectors, images=frames, previous_action=executed, objects=objects)
+
+
+def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:
+    """Check what a policy computed before it becomes an action.
+
+    Raises:
+        ValueError: if an output is NaN or infinite.
+    """
+    finite = torch.isfinite(outputs)
+    if not finite.all():
+        envs = (~finite).flatten(1).any(1).nonzero()[:, 0].tolist()
+        raise ValueError(
+            f"the policy computed NaN or infinite numbers for the environments {envs} of {len(outputs)}, expected "
+            f"finite ones: no action is returned. Stop the robot; if it happens again, the weights are damaged or "
+            f"training diverged: load another checkpoint"
+        )
+
+
+def _present(kind: str, wanted: Iterable[str], given: Mapping[str, Any], required: bool) -> list[str]:
+    """Return the wanted names that are given; all of them must be if they are required."""
+    names = [name for name in wanted if name in given]
+    if required and (missing := [name for name in wanted if name not in given]):
+        raise ValueError(
+            f"the observation lacks {', '.join(missing)}: got {kind} with {', '.join(given) or 'no column'}, expected "
+            f"{', '.join(wanted)}, as in the data of the policy"
+        )
+    return names
+
+
+def _vector(name: str, value: Any, size: int, B: int | None, device: torch.device | str) -> Float[Tensor, "B size"]:
+    """Return a vector of each environment as float32."""
+    expected = f"numbers of shape ({'B' if B is None else B}, {size})"
+    if isinstance(value, Tensor) and value.is_complex():
+        raise ValueError(f"column {name} holds {value.dtype}, expected {expected}")
+    try:
+        vector = torch.as_tensor(value, dtype=torch.float32, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"column {name} holds {_written(value)}, expected {expected} ({error})") from error
+    if vector.ndim != 2 or vector.shape[1] != size or vector.shape[0] != (vector.shape[0] if B is None else B):
+        hint = ": add the dimension of the environments with [None]" if vector.shape == (size,) else ""
+        if vector.ndim == 2 and vector.shape[1] == size:
+            hint = f": {EXECUTED} has {B} environments, and every column needs as many"
+        raise ValueError(f"column {name} has the shape {tuple(vector.shape)}, expected {expected}{hint}")
+    return vector
+
+
+def _frame(
+    name: str, value: Any, shape: tuple[int, int, int, int], device: torch.device | str
+) -> UInt8[Tensor, "B 3 height width"]:
+    """Return the frames of one camera as bytes."""
+    expected = f"uint8 from 0 to 255 of shape {shape}"
+    try:
+        frame = torch.as_tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"column {name} holds {_written(value)}, expected {expected} ({error})") from error
+    if frame.dtype != torch.uint8:
+        remedy = (
+            "values from 0 to 1 become bytes by (255 * frame).round().to(torch.uint8)"
+            if frame.is_floating_point()
+            else "values from 0 to 255 become bytes by frame.to(torch.uint8)"
+        )
+        raise ValueError(f"column {name} holds {_dtype(frame)}, expected {expected}: {remedy}")
+    if frame.shape != shape:
+        B, channels, height, width = shape
+        hint = ": resize or crop the frames as those of the dataset"
+        if frame.shape == (B, height, width, channels):
+            hint = ": move the channels to the front with frame.permute(0, 3, 1, 2)"
+        elif frame.shape == shape[1:]:
+            hint = ": add the dimension of the environments with frame[None]"
+        elif frame.shape[1:] == shape[1:]:
+            hint = f": {EXECUTED} has {B} environments, and every column needs as many"
+        raise ValueError(f"column {name} has the shape {tuple(frame.shape)}, expected {expected}{hint}")
+    return frame
+
+
+def _view(name: str, view: Objects, B: int, device: torch.device | str) -> Objects:
+    """Return the objects of one view; those of hidden objects may be any numbers."""
+    count = view.valid.shape[-1] if view.valid.ndim else 0
+    wanted = {"crops": (torch.uint8, (B, count, CROP, CROP, 3)), "boxes": (torch.float32, (B, count, 4))}
+    wanted["valid"] = (torch.bool, (B, count))
+    parts: dict[str, Tensor] = {"crops": view.crops, "boxes": view.boxes, "valid": view.valid}
+    for part, (dtype, shape) in wanted.items():
+        value = parts[part]
+        same_kind = value.is_floating_point() if part == "boxes" else value.dtype == dtype
+        if not same_kind or value.shape != shape:
+            raise ValueError(
+                f"column {name}.{part} holds {_dtype(value)} of shape {tuple(value.shape)}, expected "
+                f"{str(dtype).removeprefix('torch.')} of shape {shape}"
+            )
+        parts[part] = value.to(device, dtype)
+    if not torch.isfinite(parts["boxes"][parts["valid"]]).all():
+        raise ValueError(
+            f"column {name}.boxes holds NaN or infinite numbers for a visible object, expected finite ones: mark the "
+            f"object as invalid if it is hidden"
+        )
+    return Objects(**parts)
+
+
+def _check_finite(vectors: Mapping[str, Float[Tensor, "B _"]]) -> None:
+    """Check all vectors at once, since each check waits for the device; look for the column only if one fails."""
+    if torch.isfinite(torch.cat(list(vectors.values()), dim=1)).all():
+        return
+    for name, vector in vectors.items():
+        for env, dimension in (~torch.isfinite(vector)).nonzero().tolist():
+            remedy = "give the action that was executed, zeros at the first timestep"
+            if name != EXECUTED:
+                remedy = "is the sensor connected? Stop the robot, or repeat the last good observation"
+            raise ValueError(
+                f"column {name} of environment {env} holds {vector[env, dimension].item()} in dimension {dimension} "
+                f"(from 0), expected a finite number: {remedy}"
+            )
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _written(value: Any) -> str:
+    """Return a short form of anything, for messages."""
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"

@@ -1,0 +1,106 @@
+"""Numbers of configurations with the range that can work, declared in the type of each field and checked by name.
+
+    heads: Count = 4                      at least 1
+    dropout: Share = 0.0                  at least 0 and below 1
+    max_minutes: Positive | None = None   above 0, or None
+
+A configuration calls `check_numbers(self, ...)` when it is made. NaN and infinity are in no range.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """Range of a number; its ends belong to it unless `above` or `below` says otherwise."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    """Whether the number must be above `low`."""
+    below: bool = False
+    """Whether the number must be below `high`."""
+
+    def holds(self, number: float) -> bool:
+        """Whether a finite number lies in the range."""
+        if not math.isfinite(number):
+            return False
+        high_enough = number > self.low if self.above else number >= self.low
+        return high_enough and (number < self.high if self.below else number <= self.high)
+
+    def __str__(self) -> str:
+        """Return the range in words."""
+        parts = []
+        if self.low > -math.inf:
+            parts.append(f"{'above' if self.above else 'at least'} {self.low:g}")
+        if self.high < math.inf:
+            parts.append(f"{'below' if self.below else 'at most'} {self.high:,g}")
+        return " and ".join(parts) or "a finite number"
+
+
+Count = Annotated[int, Range(1)]
+"""Number of things, at least 1."""
+CountOrNone = Annotated[int, Range(0)]
+"""Number of things of which there may be none, at least 0."""
+Seed = Annotated[int, Range(0)]
+"""Seed of random numbers, at least 0."""
+Positive = Annotated[float, Range(0, above=True)]
+"""Number above 0."""
+NotNegative = Annotated[float, Range(0)]
+"""Number of at least 0."""
+Share = Annotated[float, Range(0, 1, below=True)]
+"""Share of at least 0 and below 1, such as a dropout."""
+PositiveShare = Annotated[float, Range(0, 1, above=True)]
+"""Share above 0 and of at most 1."""
+WholeShare = Annotated[float, Range(0, 1)]
+"""Share from 0 to 1, both included."""
+Finite = Annotated[float, Range()]
+"""Any number but NaN and infinity."""
+Layers = Annotated[int, Range(1, 1_000)]
+"""Number of layers; a damaged number must not fill the memory."""
+Width = Annotated[int, Range(1, 100_000)]
+"""Width in features; a damaged number must not fill the memory."""
+Pixels = Annotated[int, Range(1, 16_384)]
+"""Side of an image in pixels."""
+
+
+def check_numbers(config: Any, prefix: str) -> None:
+    """Check every number of a configuration against the range that the type of its field declares.
+
+    Args:
+        config: Instance of a dataclass.
+        prefix: Place of the configuration in an experiment, such as `policy`; empty if its fields are flags themselves.
+
+    Raises:
+        ValueError: if a number lies outside its range; the message names the field by its place.
+    """
+    for name, ranges in declared_ranges(type(config)).items():
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, (int, float)) or isinstance(number, bool):
+                continue
+            if not any(allowed.holds(number) for allowed in ranges):
+                flag = "--" + f"{prefix}.{name}".lstrip(".").replace("_", "-")
+                place, remedy = (f"{prefix}.{name}", f": change {flag}") if prefix else (flag, "")
+                raise ValueError(f"{place} must be {' or '.join(map(str, ranges))}, got {number}{remedy}")
+
+
+@cache
+def declared_ranges(config: type) -> dict[str, tuple[Range, ...]]:
+    """Return the ranges that a dataclass declares, by field; fields without any are left out."""
+    hints = get_type_hints(config, include_extras=True)
+    found = {field.name: tuple(dict.fromkeys(_ranges(hints[field.name]))) for field in fields(config)}
+    return {name: ranges for name, ranges in found.items() if ranges}
+
+
+def _ranges(annotation: Any) -> Iterator[Range]:
+    """Find the ranges inside unions and tuples."""
+    for part in get_args(annotation):
+        if isinstance(part, Range):
+            yield part
+        else:
+            yield from _ranges(part)

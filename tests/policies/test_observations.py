@@ -1,0 +1,136 @@
+"""What does not fit a policy's data is refused in one message, before it changes a rollout."""
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from astra.policies.astra import Astra
+    from astra.trajectory import Observation, Statistics, TrajectorySpec
+
+FRONT = "observation.images.front"
+
+
+@pytest.fixture
+def spec(tiny_spec: "TrajectorySpec") -> "TrajectorySpec":
+    from dataclasses import replace
+
+    return replace(tiny_spec, images={FRONT: (16, 24)})
+
+
+@pytest.fixture
+def policy(spec: "TrajectorySpec", tiny_statistics: "Statistics") -> "Astra":
+    from astra.policies.astra import AstraConfig
+    from astra.tokenizers.states import StateConfig
+    from astra.tokenizers.vision.images import ImageConfig
+
+    states = StateConfig(images=ImageConfig(encoder="small", image_size=32))
+    return AstraConfig(layers=1, heads=2, width=32, states=states).build(spec, tiny_statistics).eval()
+
+
+def observed(**changes: Any) -> "Observation":
+    """Return an observation of one environment, as a robot's own loop may give it: of any types."""
+    from astra.trajectory import Observation
+
+    generator = torch.Generator().manual_seed(3)
+    fields: dict[str, Any] = {
+        "states": {
+            "observation.state": torch.randn(1, 5, generator=generator),
+            "observation.environment_state": torch.randn(1, 7, generator=generator),
+        },
+        "images": {FRONT: torch.randint(256, (1, 3, 16, 24), dtype=torch.uint8, generator=generator)},
+        "previous_action": torch.zeros(1, 5),
+        "objects": {},
+    }
+    for name, value in changes.items():
+        if name == "previous_action":
+            fields[name] = value
+        else:
+            fields[name] = fields[name] | value
+    observation = object.__new__(Observation)  # the shape checks of the tests would refuse what users may give
+    for name, value in fields.items():
+        object.__setattr__(observation, name, value)
+    return observation
+
+
+FRAME = torch.zeros(1, 3, 16, 24, dtype=torch.uint8)
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "floats": ({"images": {FRONT: FRAME / 255}}, r"front holds float32, expected uint8 .*\(255 \* frame\)"),
+    "wide integers": ({"images": {FRONT: FRAME.long()}}, r"front holds int64, expected uint8 .*frame.to"),
+    "channels last": ({"images": {FRONT: FRAME.permute(0, 2, 3, 1)}}, r"\(1, 16, 24, 3\), expected .*permute"),
+    "one frame": ({"images": {FRONT: FRAME[0]}}, r"\(3, 16, 24\), expected .*frame\[None\]"),
+    "another size": ({"images": {FRONT: FRAME[..., :8]}}, r"\(1, 3, 16, 8\), expected .*resize"),
+    "more frames": ({"images": {FRONT: FRAME.repeat(2, 1, 1, 1)}}, r"previous_action has 1 environments"),
+    "NaN": ({"states": {"observation.state": torch.tensor([[0, 0, torch.nan, 0, 0]])}}, r"holds nan in dimension 2"),
+    "infinite": ({"states": {"observation.state": torch.full((1, 5), torch.inf)}}, r"observation.state .* holds inf"),
+    "too long": ({"states": {"observation.state": torch.zeros(1, 6)}}, r"shape \(1, 6\), expected .*\(1, 5\)"),
+    "no environments": ({"states": {"observation.state": torch.zeros(5)}}, r"shape \(5,\), expected .*\[None\]"),
+    "text": ({"states": {"observation.state": "far"}}, r"observation.state holds str 'far', expected numbers"),
+    "NaN executed": ({"previous_action": torch.full((1, 5), torch.nan)}, r"previous_action .* holds nan .*executed"),
+    "short action": ({"previous_action": torch.zeros(1, 4)}, r"previous_action has the shape \(1, 4\), expected"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_column_is_named_and_the_rollout_stays_as_it_was(policy: "Astra", name: str) -> None:
+    changes, message = WRONG[name]
+    state = policy.start(["stop now"], [0])
+    with pytest.raises(ValueError, match=message):
+        policy.act(state, observed(**changes))
+    got, _ = policy.act(state, observed())
+    expected, _ = policy.act(policy.start(["stop now"], [0]), observed())
+    torch.testing.assert_close(got, expected, rtol=0, atol=0)
+
+
+def test_a_missing_column_is_named(policy: "Astra") -> None:
+    observation = observed()
+    observation.images.pop(FRONT)  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ValueError, match=f"the observation lacks {FRONT}: got images with no column"):
+        policy.act(policy.start(["stop now"], [0]), observation)
+
+
+def test_other_types_other_columns_and_another_order_give_the_same_action(policy: "Astra") -> None:
+    plain = observed()
+    vectors = list(plain.states.items())
+    given = SimpleNamespace(
+        states={"camera.temperature": [["hot"]], vectors[1][0]: vectors[1][1].double(), vectors[0][0]: vectors[0][1]},
+        images={FRONT: plain.images[FRONT].numpy()},
+        previous_action=np.zeros((1, 5)).tolist(),
+    )
+    other = observed(previous_action=given.previous_action)
+    object.__setattr__(other, "states", given.states)
+    object.__setattr__(other, "images", given.images)
+    expected = policy.predict(policy.start(["stop now"], [0]), plain)
+    torch.testing.assert_close(policy.predict(policy.start(["stop now"], [0]), other), expected, rtol=0, atol=0)
+
+
+def test_outputs_that_are_not_finite_never_become_an_action(policy: "Astra") -> None:
+    with torch.no_grad():
+        policy.head.weight[0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"NaN or infinite numbers for the environments \[0\] of 1.*no action"):
+        policy.act(policy.start(["stop now"], [0]), observed())
+
+
+def test_the_runner_of_an_exported_step_checks_too(policy: "Astra") -> None:
+    from astra.serving.control_step import ControlStep, StepRunner
+
+    step = ControlStep(policy, timesteps=2)
+    runner = StepRunner(step, step, "stop now")
+    for changes, message in WRONG.values():
+        with pytest.raises(ValueError, match=message):
+            runner(observed(**changes))
+    assert runner.timestep == 0
+    swapped = observed()
+    object.__setattr__(swapped, "states", dict(reversed(swapped.states.items())))
+    expected = policy.predict(policy.start(["stop now"], [0]), observed())
+    torch.testing.assert_close(runner(swapped)[1], expected, rtol=1e-5, atol=1e-5)
+    runner(observed())
+    with pytest.raises(ValueError, match="the cache holds 2 timesteps and is full"):
+        runner(observed())
+    with torch.no_grad():
+        policy.head.weight[0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match="no action is returned"):
+        StepRunner(step, step, "stop now")(observed())

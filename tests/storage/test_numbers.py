@@ -1,0 +1,95 @@
+"""Every number of every configuration declares the range that can work, and others are refused by name."""
+
+import copy
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+import astra
+
+OTHER_CHECKS = {
+    ("DiscreteActionsConfig", "bins"),  # one number or one per dimension, at least 2
+    ("PushTConfig", "goal"),  # a pose
+    ("PushTOptions", "goals"),  # poses
+    ("PushTDemonstrationOptions", "goals"),
+}
+"""Fields whose numbers have a check of their own."""
+TRIED = (0, -1, math.nan, math.inf)
+
+
+def configurations() -> "Iterator[type]":
+    """Find all dataclasses named *Config, the options of commands and of acting, in every module of the package."""
+    for module in pkgutil.walk_packages(astra.__path__, "astra."):
+        if module.name.split(".")[1] in {"profiling", "paper", "__main__"}:
+            continue
+        for thing in vars(importlib.import_module(module.name)).values():
+            if not isinstance(thing, type) or not is_dataclass(thing) or thing.__module__ != module.name:
+                continue
+            if inspect.isabstract(thing):
+                continue
+            if thing.__name__.endswith(("Config", "Options")) or thing.__name__ in {"Experiment", "Demo", "Decoding"}:
+                yield thing
+
+
+def is_number(annotation: Any) -> bool:
+    """Whether an annotation allows a number; a bool is none."""
+    return annotation in (int, float) or any(map(is_number, get_args(annotation)))
+
+
+def made(config: type) -> Any:
+    """Return an instance with defaults."""
+    needed = {"CollectConfig": {"episodes": 1, "output": Path("new")}, "Experiment": {"dataset": Path("data")}}
+    return config(**needed.get(config.__name__, {}))
+
+
+def test_every_number_is_accepted_by_its_declaration_or_refused_by_name() -> None:
+    from astra.storage.numbers import declared_ranges
+
+    tried = set()
+    for config in set(configurations()):
+        plain, ranges, hints = made(config), declared_ranges(config), get_type_hints(config)
+        for name in [field.name for field in fields(config) if is_number(hints[field.name])]:
+            if (config.__name__, name) in OTHER_CHECKS:
+                continue
+            assert name in ranges, f"{config.__name__}.{name} declares no range"
+            tried.add((config.__name__, name))
+            for number in TRIED:
+                tuple_only = isinstance(getattr(plain, name), tuple)
+                value = (number,) * len(getattr(plain, name)) if tuple_only else number
+                changed = copy.copy(plain)
+                object.__setattr__(changed, name, value)  # the type checks of the tests would refuse NaN as an int
+                if any(allowed.holds(number) for allowed in ranges[name]):
+                    changed.__post_init__()
+                else:
+                    with pytest.raises(ValueError, match=f"{name}|{name.replace('_', '-')}"):
+                        changed.__post_init__()
+    assert len(tried) > 80
+
+
+@pytest.mark.parametrize("bins", [0, 1, -1, (100, 1), (), 10**9])
+def test_bins_are_at_least_two_and_not_too_many(bins: Any) -> None:
+    from astra.tokenizers.actions import DiscreteActionsConfig
+
+    with pytest.raises(ValueError, match="bins"):
+        DiscreteActionsConfig(bins=bins)
+
+
+def test_the_message_names_the_field_and_its_flag() -> None:
+    from astra.training.config import TrainingConfig
+
+    with pytest.raises(ValueError, match=r"^training\.batch_size .* at least 1, got 0: change --training\.batch-size$"):
+        TrainingConfig(batch_size=0)
+
+
+def test_the_heads_divide_the_width() -> None:
+    from astra.policies.astra import AstraConfig
+
+    with pytest.raises(ValueError, match=r"policy\.width must be a multiple of policy\.heads=5, got 192"):
+        AstraConfig(heads=5)
