@@ -73,7 +73,7 @@ def test_commands_and_their_options_exist(command: str, capsys: pytest.CaptureFi
     arguments = shlex.split(command)[1:]
     shown = arguments[:1] if arguments[0] == "evaluate" else arguments  # with a run, its help needs the run's folder
     with pytest.raises(SystemExit) as stopped:
-        sys.exit(main([*shown, "--help"]))
+        sys.exit(main([*shown, "--help-all"]))
     assert not stopped.value.code
     explained = capsys.readouterr().out
     assert not [option for option in arguments if option.startswith("--") and option not in explained]
