@@ -70,7 +70,7 @@ def test_a_run_is_extended(half: Path, capsys: pytest.CaptureFixture[str]) -> No
         (["--resume"], "--resume needs the folder of a run"),
         (["--output", "nowhere", "--resume"], "nowhere holds no run to resume"),
         (["pusht-expert", "--output", "RUN", "--resume"], "a run of own-data, not of pusht-expert: leave pusht-expert"),
-        (["--output", "RUN", "--resume", "--training.seed", "3"], "its training.seed is 0, not 3"),
+        (["--output", "RUN", "--resume", "--training.seed", "3"], "its --training.seed is 0, not 3"),
     ],
 )
 def test_what_cannot_be_resumed_is_refused(

@@ -104,7 +104,7 @@ def test_the_open_loop_error_needs_a_run_that_knows_its_held_out_episodes(
         (["--levels", "L7"], "not at 'L7'"),
         (["--tasks", "juggle"], "no task 'juggle'"),
         (["--agents", "swapped"], "no control 'swapped'; its controls are shuffled, blank"),
-        (["--episodes", "0"], "at least one episode per task"),
+        (["--episodes", "0"], "--episodes must be at least 1, got 0"),
     ],
 )
 def test_options_that_the_tabletop_does_not_have_are_refused(

@@ -88,7 +88,7 @@ def test_frames_change_nothing_else(dataset: LeRobotDataset) -> None:
 
 def test_refuses_unknown_levels_and_tasks_before_it_begins(tmp_path: Path) -> None:
     for wrong in ({"level": "L9"}, {"tasks": ("follow_motion",)}, {"episodes": 0}):
-        with pytest.raises(ValueError, match=r"no level|no task|needs at least one episode"):
+        with pytest.raises(ValueError, match=r"no level|no task|--episodes must be at least 1, got 0"):
             collect(SUITE, CollectConfig(**{"episodes": 2, "output": tmp_path / "data", **wrong}))
     with pytest.raises(ValueError, match="tabletop has no expert"):
         collect(replace(SUITE, make_expert=None), CollectConfig(episodes=2, output=tmp_path / "data"))

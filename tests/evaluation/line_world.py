@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from astra.environments.environment import Environment, EnvironmentObservation
-from astra.policies.policy import Losses, Policy
+from astra.policies.policy import Losses, Policy, PolicyConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
 
 SPEC = TrajectorySpec(
@@ -100,6 +100,15 @@ class Brief(Line):
         return observation, reward, False, truncated, info
 
 
+class WalkerConfig(PolicyConfig):
+    """Configuration without options."""
+
+    def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Walker":
+        """Make the policy; the data do not matter."""
+        del spec, statistics
+        return Walker()
+
+
 class Walker(Policy[Any]):
     """Walks to the goal of its instruction, with noise of each environment's generator; keeps its observations."""
 
@@ -107,7 +116,7 @@ class Walker(Policy[Any]):
         """Make the policy; a longer history is an error."""
         super().__init__()
         self.history = history
-        self.spec = SPEC
+        self.config, self.spec = WalkerConfig(), SPEC
         vector = VectorStatistics(mean=torch.zeros(1), std=torch.ones(1), min=-torch.ones(1), max=torch.ones(1))
         self.statistics = Statistics(states={"observation.state": vector}, actions=vector)
         self.step = nn.Parameter(torch.tensor(step))

@@ -153,7 +153,18 @@ def test_the_no_op_baseline_fails_and_the_expert_succeeds(world: ModuleType) -> 
 
 
 def test_an_action_that_is_not_finite_is_an_error_that_names_the_episode(world: ModuleType) -> None:
+    from astra.evaluation.agents import ExpertAgent
+
+    class Broken:
+        def act(self, environment: object) -> np.ndarray:
+            return np.array([np.nan])
+
     with pytest.raises(ValueError, match=r"timestep 0 of the episode with seed 4 is \[nan\]"):
+        rollout(ExpertAgent(lambda seed: Broken()), world.Line, [Case(seed=4)])
+
+
+def test_numbers_of_a_policy_that_are_not_finite_never_become_an_action(world: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"NaN or infinite numbers for the environments \[0\] of 1"):
         rollout(world.Walker(step=float("nan")), world.Line, [Case(seed=4)])
 
 

@@ -161,12 +161,12 @@ def test_a_folder_without_policy_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(layers=10**6), r"config.layers=1000000 does not fit model.safetensors, which holds \d+ tensors"),
-        (dict(width=10**9), r"config.width=1000000000 does not fit"),
+        (dict(layers=10**6), r"policy.layers must be at least 1 and at most 1,000, got 1000000"),
+        (dict(width=10**9), r"policy.width must be at least 1 and at most 100,000, got 1000000000"),
         (dict(width=30_000), "needs far more numbers than the file holds"),
         (dict(width=-8), "config.json describes a policy that cannot be built|must be|at least"),
         (dict(heads=0), "config.json describes a policy that cannot be built|must be|at least"),
-        (dict(width=10**400), "config.width=1000"),
+        (dict(width=10**400), "policy.width must be at least 1"),
         (dict(dropout=float("nan")), "config.dropout: expected float, got nan"),
         (dict(language={"kind": "LanguageConfig", "max_tokens": 0}), "language.max_tokens must be at least 1, got 0"),
     ],

@@ -39,5 +39,5 @@ def test_the_table_shows_rates_with_intervals_by_task_and_by_level() -> None:
 def test_refuses_unknown_levels_and_no_episodes() -> None:
     with pytest.raises(ValueError, match="no level 'L0'"):
         measure_controls(ControlsConfig(levels=("L0",)))
-    with pytest.raises(ValueError, match="at least one episode and one worker, got 0"):
+    with pytest.raises(ValueError, match="--episodes must be at least 1, got 0"):
         measure_controls(ControlsConfig(episodes=0))

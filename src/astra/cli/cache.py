@@ -6,12 +6,12 @@ from pathlib import Path
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
+from astra.screen import screen
 from astra.storage.cache_folder import cache_root, entries, gigabytes, is_in_use, remove_entry, size_limit
 
 
@@ -24,7 +24,7 @@ def list_entries() -> None:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
         table.add_row(Text(entry.source, overflow="fold"), gigabytes(entry.size), used, state)
     if found:
-        Console().print(table)
+        screen().print(table)
     total = sum(entry.size for entry in found)
     print(f"{gigabytes(total)} of at most {gigabytes(size_limit())} (ASTRA_CACHE_GB) in {cache_root()} (ASTRA_CACHE)")
 

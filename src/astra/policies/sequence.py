@@ -85,8 +85,7 @@ class SequenceConfig(PolicyConfig):
         """
         if self.window is not None and self.positions == "learned":
             raise ValueError(
-                f"a window needs positions='relative', since learned positions end with their table; got "
-                f"window={self.window} and positions='learned'"
+                f"a window needs positions='relative', not 'learned', which end with their table; got window={self.window}"
             )
 
 

@@ -27,7 +27,7 @@ class Range:
 
     def holds(self, number: float) -> bool:
         """Whether a finite number lies in the range."""
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):
             return False
         high_enough = number > self.low if self.above else number >= self.low
         return high_enough and (number < self.high if self.below else number <= self.high)

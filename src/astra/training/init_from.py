@@ -169,7 +169,7 @@ def _differences(old: Any, new: Any, path: str = "policy") -> Iterator[str]:
 
 
 def _report(folder: str | Path, old: Policy[Any], new: Policy[Any]) -> str:
-    """Say what was matched, new and dropped, and what differs behind equal names."""
+    """Return a message: what was matched, new and dropped, and what differs behind equal names."""
     found = [match for match in _matches(old, new) if match.both or match.new or match.dropped]
     lines = [f"initial weights from {folder}, matched by name"]
     lines += [f"  {match.kind}: {_listed(match)}" for match in found]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.console import Console
 from rich.progress import Progress
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
@@ -20,6 +19,7 @@ from astra.datasets.lerobot.fingerprint import checksums, fingerprint
 from astra.datasets.lerobot.metadata import Metadata
 from astra.datasets.lerobot.prompts import StoredPrompts, fill_prompts
 from astra.datasets.lerobot.tables import read_batches
+from astra.screen import screen
 from astra.storage.atomic import write_atomic
 from astra.storage.cache_folder import use_entry
 from astra.storage.cached_arrays import ArrayForm, cached_arrays
@@ -123,7 +123,7 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
     """
     rows = int(metadata.ends[-1])
     episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
-    row, console = 0, Console(stderr=True)
+    row, console = 0, screen(stderr=True)
     quick = not any(map(layout.is_image, arrays)) or not console.is_terminal
     with Progress(console=console, transient=True, disable=quick) as progress:
         shown = progress.add_task("caching frames once", total=rows)

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
+from astra.screen import screen
 from astra.storage.cached_arrays import checksum
 
 PARTS = ("meta", "data", "videos")
@@ -47,7 +47,7 @@ def checksums(folder: Path, data_files: Sequence[Path]) -> dict[str, str]:
     Raises:
         OSError: if a file cannot be read.
     """
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     sources = track(
         _sources(folder, data_files),
         description="hashing the files",
