@@ -11,6 +11,7 @@ import torch
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset, compute_statistics
 from astra.policies.action_chunks import relative_to, within_bounds
 from astra.policies.astra import Astra, AstraConfig
+from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import ActionSpec, Observation, Trajectory
 
 SPEC = ActionSpec(names=("side", "turn"), low=(-1.0, -math.pi), high=(1.0, math.pi), periodic=(False, True))
@@ -61,8 +62,10 @@ def test_statistics_and_bins_span_the_turns_of_the_data(dataset: LeRobotDataset,
     turns = astra.action_statistics
     assert 0.04 < turns.min[1] < turns.max[1] < 0.16
     state, action = (torch.from_numpy(np.array(dataset.columns[name])) for name in ("observation.state", "action"))
-    bins = astra.actions.bins(relative_to(state, action, SPEC))
-    decoded = within_bounds(astra.actions.centers(bins) + state, SPEC)
+    tokenizer = astra.actions
+    assert isinstance(tokenizer, DiscreteActions)
+    bins = tokenizer.bins(relative_to(state, action, SPEC))
+    decoded = within_bounds(tokenizer.centers(bins) + state, SPEC)
     assert relative_to(action, decoded, SPEC)[:, 1].abs().max() < 1e-3
 
 

@@ -124,7 +124,7 @@ def test_the_runner_of_an_exported_step_checks_too(policy: "Astra") -> None:
             runner(observed(**changes))
     assert runner.timestep == 0
     swapped = observed()
-    object.__setattr__(swapped, "states", dict(reversed(swapped.states.items())))
+    object.__setattr__(swapped, "states", dict(reversed(list(swapped.states.items()))))
     expected = policy.predict(policy.start(["stop now"], [0]), observed())
     torch.testing.assert_close(runner(swapped)[1], expected, rtol=1e-5, atol=1e-5)
     runner(observed())

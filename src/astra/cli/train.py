@@ -121,6 +121,7 @@ def run(arguments: Sequence[str]) -> None:
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():
         print(note)
+    policy = folder
     for seed, run_folder in folders_of_seeds(folder, chosen.seeds, chosen.experiment.training.seed).items():
         training = replace(chosen.experiment.training, seed=seed)
         policy = run_training(

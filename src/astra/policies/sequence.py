@@ -84,9 +84,7 @@ class SequenceConfig(PolicyConfig):
             ValueError: if a window has learned positions.
         """
         if self.window is not None and self.positions == "learned":
-            raise ValueError(
-                f"a window needs positions='relative', not 'learned', which end with their table; got window={self.window}"
-            )
+            raise ValueError(f"a window needs positions='relative', not 'learned'; got window={self.window}")
 
 
 @dataclass(frozen=True, kw_only=True)

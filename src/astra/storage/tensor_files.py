@@ -81,5 +81,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.contiguous().reshape(-1).view(uint8).numpy()))
+        digest.update(tensor.contiguous().reshape(-1).view(uint8).numpy().data)
     return digest.hexdigest()

@@ -45,8 +45,8 @@ def initialize_from(policy: Policy[Any], folder: str | Path) -> str:
     """
     with torch.random.fork_rng():
         old = load_policy(folder)
-    problems = list(_contradictions(old, policy))
-    if not problems:
+    weights: dict[str, Tensor] = {}
+    if not (problems := list(_contradictions(old, policy))):
         weights, problems = _matched(old, policy)
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -70,7 +70,7 @@ def help_text(command: str, description: str, flags: Collection[Flag], *, common
         common: names of the flags to show; empty: all.
     """
     arguments = [flag for flag in flags if not flag.names]
-    shown = [flag for flag in flags if flag.names and (not common or common & set(flag.names))]
+    shown = [flag for flag in flags if flag.names and (not common or set(common) & set(flag.names))]
     usage = [f"usage: {command}", *(flag.value for flag in arguments)]
     usage += [f"{flag.names[0]} {flag.value}" for flag in shown if flag.required]
     lines = textwrap.wrap(
