@@ -3,7 +3,7 @@
 import json
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_another_policy_keeps_encoders_width_and_the_size_of_the_trunk(name: str
 
     old = EXPERIMENTS[experiment].make()
     changed, note = with_policy(old, name)
-    new: Any = changed
+    new = cast(Any, changed)
     assert name in note
     assert type(new.policy) is POLICIES[name]
     assert replace(new, policy=old.policy) == old
