@@ -76,7 +76,7 @@ def test_another_policy_keeps_encoders_width_and_the_size_of_the_trunk(name: str
     changed, note = with_policy(old, name)
     new = cast(Any, changed)
     assert name in note
-    assert type(new.policy) is POLICIES[name]
+    assert type(changed.policy) is POLICIES[name]
     assert replace(new, policy=old.policy) == old
     for kept in ("width", "heads", "states", "language", "actions", "window", "dropout", "soft_labels"):
         assert getattr(new.policy, kept) == getattr(old.policy, kept)
