@@ -59,9 +59,8 @@ def run_to_resume(arguments: Sequence[str]) -> Path | None:
         return None
     named = not arguments[0].startswith("-")
     folder = Path("runs") / arguments[0] if named else None
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        if option == "--output" or option.startswith("--output="):
-            folder = Path(option.partition("=")[2] or value)
+    if (output := value_of("--output", arguments)) is not None:
+        folder = Path(output)
     if folder is None:
         raise ValueError("--resume needs the folder of a run: astra train --output RUN --resume, or a named experiment")
     if (folder / "config.json").exists():
