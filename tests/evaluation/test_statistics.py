@@ -112,3 +112,36 @@ def test_intervals_hold_the_truth_as_often_as_they_say_unless_few_seeds_differ_m
     held = coverage(K, E=50, seeds_differ=seeds_differ, repeats=300)
     print(f"{K} seeds that differ by {seeds_differ} in logits, 50 episodes: the interval holds the truth in {held:.0%}")
     assert held >= least
+
+
+@pytest.mark.parametrize(("freedom", "quantile"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (30, 2.0423)])
+def test_quantiles_of_student_are_those_of_printed_tables(freedom: int, quantile: float) -> None:
+    from astra.evaluation.statistics import student_quantile
+
+    assert student_quantile(0.975, freedom) == pytest.approx(quantile, abs=1e-4)
+
+
+def test_a_detectable_difference_shows_about_four_times_out_of_five() -> None:
+    from astra.evaluation.statistics import detectable_difference, two_level_bootstrap
+
+    generator = np.random.default_rng(3)
+
+    def noise() -> np.ndarray:
+        return generator.normal(0, 4, (5, 1)) + generator.normal(0, 8, (1, 60)) + generator.normal(0, 10, (5, 60))
+
+    sizes = [detectable_difference(noise(), np.zeros((5, 60))) for _ in range(20)]
+    shift = float(np.mean(sizes))
+    shown = [two_level_bootstrap(noise() + shift, resamples=2000).low > 0 for _ in range(200)]
+    assert 0.72 < np.mean(shown) < 0.94  # printed intervals are a little short at five seeds, so a little more shows
+
+
+def test_one_number_per_seed_is_compared_by_student_and_needs_two_seeds() -> None:
+    from astra.evaluation.statistics import difference_by_seed
+
+    theirs = np.array([1.70, 1.62, 1.66])
+    result = difference_by_seed(theirs + np.array([0.02, 0.03, 0.04]), theirs)
+    half = 4.3027 * 0.01 / 3**0.5
+    assert (result.estimate.low, result.estimate.high) == pytest.approx((0.03 - half, 0.03 + half), abs=1e-5)
+    assert result.detectable == pytest.approx((4.3027 + 1.0607) * 0.01 / 3**0.5, abs=1e-5)
+    with pytest.raises(ValueError, match="at least two, got 1"):
+        difference_by_seed(theirs[:1], theirs[:1])

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -55,7 +57,7 @@ def test_what_was_not_measured_stays_empty_and_says_why(tiny_table: ModuleType, 
     from astra.paper.report import make_report
 
     report = make_report(tiny_table.tiny(), "cpu", results)
-    ours, differences, training, paper = parts_of(report)
+    ours, differences, training, losses, paper = parts_of(report)
     assert ours.header == ("policy", "seeds", "score", "success")
     rows = {row[0]: row[1:] for row in ours.rows}
     assert rows["Later"] == ("waits for the policy astra-later", "", "")
@@ -67,6 +69,44 @@ def test_what_was_not_measured_stays_empty_and_says_why(tiny_table: ModuleType, 
     assert "| Gato | Astra | 3 | -20.0 [" in text
     assert training.rows[0][0] == "Gato"
     assert training.rows[0][2:] == ("0.5", "2.000", "10.0")
+    assert losses.rows == (("Gato", "Astra", "+0.000 [+0.000, +0.000]", "0.000"),)  # the other row has one seed
+
+
+def test_a_table_says_which_differences_it_could_have_shown(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.rendering import notes_of
+    from astra.paper.report import make_report
+
+    def sizes(report: Any) -> dict[str, float | None]:
+        return {row[1].row.key: row[1].detectable for row in report.cells}
+
+    few = make_report(tiny_table.tiny(), "cpu", results)
+    assert any("Smallest difference that these seeds and episodes show" in note for note in notes_of(few))
+    for seed in range(3):
+        for row, won in (("astra", 80), ("gato", 40)):
+            shutil.rmtree(results / row / str(seed))
+            tiny_table.write_results(results, row, seed, [True] * won + [False] * (100 - won))
+    shutil.rmtree(results / "astra-mask-alone")
+    many = make_report(tiny_table.tiny(), "cpu", results)
+    small, large = sizes(many)["gato"], sizes(few)["gato"]
+    assert small is not None
+    assert large is not None
+    assert 0 < 2 * small < large
+    assert sizes(many)["astra"] is None  # the reference differs from nothing
+
+
+def test_held_out_losses_are_paired_by_seed(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.report import make_report
+
+    for seed in range(3):
+        metrics = results / "gato" / str(seed) / "metrics.jsonl"
+        line = {"update": 6, "minutes": 0.6, "validation/loss": 2.1 + 0.01 * seed}
+        metrics.write_text(metrics.read_text() + json.dumps(line) + "\n")
+    report = make_report(tiny_table.tiny(), "cpu", results)
+    difference = report.loss_difference(report.table.row("gato"))
+    assert difference is not None
+    assert difference.estimate.value == pytest.approx(0.11)
+    assert 0.05 < difference.estimate.low < 0.11
+    assert report.loss_difference(report.table.row("astra")) is None
 
 
 def test_minutes_of_several_machines_are_told_not_to_compare(tiny_table: ModuleType, results: Path) -> None:

@@ -6,6 +6,7 @@ interval and the number of its training seeds.
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ def parts_of(report: Report) -> list[Part]:
             names = tuple(table.columns[place].name for place in measured)
             parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
         parts.append(_trainings(report))
+        if losses := _loss_differences(report):
+            parts.append(losses)
     printed = [row for row in report.cells if any(cell.paper is not None for cell in row)]
     if printed:
         rows = [(_name(row[0]), row[0].row.attention, *(_number(cell.paper) for cell in row)) for row in printed]
@@ -96,6 +99,7 @@ def notes_of(report: Report) -> list[str]:
             "Intervals are 95 %: bootstrap over training seeds and episodes; for a single seed over its episodes alone "
             "(Wilson for success). Intervals from three seeds are too short where seeds differ much."
         )
+        notes += _detectable(report)
     if len(report.machines) > 1:
         notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")
     if any(row.quoted for row in report.table.rows):
@@ -119,16 +123,16 @@ def as_csv(report: Report) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     numbers = ("value", "low", "high")
-    differences = (f"difference_{number}" for number in numbers)
+    differences = (*(f"difference_{number}" for number in numbers), "detectable")
     writer.writerow([*_ABOUT, *numbers, "baseline", "paired_seeds", *differences, "paper", "quoted", "ours_only"])
     for row in report.cells:
         for cell in row:
             about = report.table.name, report.scale, cell.row.name, cell.column.name, len(cell.seeds), cell.episodes
             paper = "" if cell.paper is None else cell.paper
             ours, difference = _three(cell.ours), _three(cell.difference)
-            writer.writerow(
-                [*about, *ours, cell.baseline, cell.paired, *difference, paper, cell.row.quoted, cell.row.added]
-            )
+            detectable = "" if cell.detectable is None else f"{cell.detectable:.4f}"
+            compared = cell.baseline, cell.paired, *difference, detectable
+            writer.writerow([*about, *ours, *compared, paper, cell.row.quoted, cell.row.added])
     return file.getvalue()
 
 
@@ -151,6 +155,37 @@ def _trainings(report: Report) -> Part:
         rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
     header = ("policy", "trunk parameters", "minutes per run (median)", "held-out loss", "held-out accuracy (%)")
     return Part(title="End of training, means over seeds", header=header, rows=tuple(rows))
+
+
+def _loss_differences(report: Report) -> Part | None:
+    rows = []
+    for row in report.table.rows:
+        difference, baseline = report.loss_difference(row), report.table.baseline_of(row)
+        if difference is None or baseline is None or math.isnan(difference.estimate.value):
+            continue
+        value = difference.estimate
+        interval = f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+        rows.append((row.name, baseline.name, interval, f"{difference.detectable:.3f}"))
+    header = ("policy", "minus", "held-out loss", "detectable")
+    title = "Differences in held-out loss, paired by training seed"
+    return Part(title=title, header=header, rows=tuple(rows)) if rows else None
+
+
+def _detectable(report: Report) -> list[str]:
+    """Return a note on the differences that the table's seeds and episodes could have shown."""
+    columns = []
+    for place, column in enumerate(report.table.columns):
+        sizes = [row[place].detectable for row in report.cells]
+        known = sorted(size for size in sizes if size is not None)
+        if known:
+            spread = f"{known[0]:.0f}" if len(known) == 1 else f"{known[0]:.0f} to {known[-1]:.0f}"
+            columns.append(f"{column.name} {spread}")
+    if not columns:
+        return []
+    return [
+        f"Smallest difference that these seeds and episodes show four times out of five, in points, by row: "
+        f"{'; '.join(columns)}. A row whose interval contains 0 may still differ by less than that."
+    ]
 
 
 def _name(cell: Cell) -> str:

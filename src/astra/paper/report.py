@@ -2,14 +2,20 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from astra.evaluation.statistics import paired_difference, row_mean
+from astra.evaluation.statistics import (
+    SeedDifference,
+    detectable_difference,
+    difference_by_seed,
+    paired_difference,
+    row_mean,
+)
 from astra.evaluation.success import Estimate
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
@@ -25,6 +31,8 @@ class Cell:
     """Our number in percent; None: not measured."""
     difference: Estimate | None
     """Difference to the baseline row in percentage points, over the seeds that both rows have; None: not measured."""
+    detectable: float | None
+    """Smallest true difference, in percentage points, that these seeds and episodes show four times out of five."""
     baseline: str
     """Name of the baseline row; empty: none."""
     paired: int
@@ -45,12 +53,17 @@ class Training:
 
     minutes: float
     """Minutes of a run, the median over seeds: a seed on a shared core moves it little."""
-    held_out_loss: float
-    """Loss on held-out demonstrations at the end of training, mean over seeds."""
+    losses: Mapping[int, float]
+    """Loss on held-out demonstrations at the end of training, by training seed."""
     held_out_accuracy: float
     """Share of action dimensions predicted right on them, mean over seeds; NaN for actions without bins."""
     machines: tuple[str, ...]
     """Machines that trained the row, as far as the runs recorded them."""
+
+    @property
+    def held_out_loss(self) -> float:
+        """Mean held-out loss over seeds."""
+        return float(np.mean(list(self.losses.values())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +89,19 @@ class Report:
         """Machines that trained rows, as far as the runs recorded them; minutes on different ones do not compare."""
         recorded = (name for training in self.trainings if training for name in training.machines)
         return tuple(dict.fromkeys(recorded))
+
+    def loss_difference(self, row: Row) -> SeedDifference | None:
+        """Return the difference of a row's held-out loss to its baseline, by seed; None: it cannot be told."""
+        baseline = self.table.baseline_of(row)
+        trained = {each.key: training for each, training in zip(self.table.rows, self.trainings, strict=True)}
+        mine, theirs = trained[row.key], trained[baseline.key] if baseline else None
+        if mine is None or theirs is None or baseline is None or row.own_loss or baseline.own_loss:
+            return None
+        both = [seed for seed in mine.losses if seed in theirs.losses]
+        if len(both) < 2:
+            return None
+        ours, other = (np.array([each.losses[seed] for seed in both]) for each in (mine, theirs))
+        return difference_by_seed(ours, other)
 
     def folder_of(self, row: Row) -> Path:
         """Return the folder of a row's finished runs."""
@@ -107,6 +133,7 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
         column=column,
         ours=None,
         difference=None,
+        detectable=None,
         baseline=baseline.name if baseline else "",
         paired=0,
         seeds=(),
@@ -120,15 +147,17 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
     if not values.size:
         return empty
-    difference = None
+    difference = detectable = None
     theirs = found.get(baseline.key) if baseline else None
     both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
     if theirs and both:
-        difference = paired_difference(mine.values(column, both), theirs.values(column, both), tasks)
+        pair = mine.values(column, both), theirs.values(column, both), tasks
+        difference, detectable = paired_difference(*pair), detectable_difference(*pair)
     return replace(
         empty,
         ours=_in_percent(values, tasks, share=column.score == "success"),
         difference=difference,
+        detectable=detectable,
         paired=len(both),
         seeds=mine.seeds,
         episodes=values.shape[1],
@@ -143,19 +172,19 @@ def _in_percent(values: Float[np.ndarray, "K E"], tasks: Sequence[str], *, share
 
 def read_training(folder: Path) -> Training | None:
     """Read how the finished runs of a row were trained; None: there are none."""
-    ends, machines = [], list[str]()
-    for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
+    minutes, losses, accuracies, machines = list[float](), dict[int, float](), list[float](), list[str]()
+    for path in sorted(folder.glob("[0-9]*/metrics.jsonl"), key=lambda path: int(path.parent.name)):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
-        held_out = (validated.get(f"validation/{name}", math.nan) for name in ("loss", "action_accuracy"))
-        ends.append((lines[-1]["minutes"], *held_out))
+        minutes.append(lines[-1]["minutes"])
+        losses[int(path.parent.name)] = validated.get("validation/loss", math.nan)
+        accuracies.append(validated.get("validation/action_accuracy", math.nan))
         machines += json.loads(path.with_name("config.json").read_text()).get("machines", [])
-    if not ends:
+    if not minutes:
         return None
-    minutes, loss, accuracy = np.array(ends, np.float64).T
     return Training(
         minutes=float(np.median(minutes)),
-        held_out_loss=float(loss.mean()),
-        held_out_accuracy=float(accuracy.mean()),
+        losses=losses,
+        held_out_accuracy=float(np.mean(accuracies)),
         machines=tuple(dict.fromkeys(machines)),
     )

@@ -67,6 +67,8 @@ class Row:
     cost: float = 1.0
     """CPU time of an update divided by that of the row Astra, as `astra.profiling.rows` measures it. With --equal time
     a row gets that many times fewer updates."""
+    own_loss: bool = False
+    """Whether its loss has another unit than that of the other rows, as diffusion's has; losses then do not compare."""
     same_runs_as: str = ""
     """TABLE/ROW whose runs count for this row too, because the settings are equal; empty: own runs."""
 

@@ -14,6 +14,7 @@ def table5() -> Table:
         rows=(
             Row(
                 name="Diffusion",
+                own_loss=True,
                 attention="causal",
                 sizes={"paper": "diffusion-43m"},
                 paper=(100, 94, 72, 34, 76, 54, 18, 10, 2, 21),

@@ -73,6 +73,7 @@ def table6() -> Table:
         rows=(
             Row(
                 name="Diffusion",
+                own_loss=True,
                 attention="causal",
                 sizes={"cpu": "diffusion-small", "paper": "diffusion-43m"},
                 paper=(83.89,),
