@@ -3,6 +3,7 @@
 #   make demo   [MINUTES=2]   collect, train, evaluate and report under runs/demo
 #   make test                 fast tests                 make test-slow   slow tests
 #   make test-distributed     train and evaluate Push-T in two processes, under runs/distributed
+#   make gpu-check [PYTHON=...]   kernels, bfloat16, accelerate, export and speed on a GPU; installs nothing
 #   make check                lint, types, import layers, spelling, dependencies
 #   make docs                 documentation site, in site/
 #   make format               format the code            make setup, make clean
@@ -18,7 +19,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY = .venv/.ready-$(TORCH)
 
-.PHONY: demo test test-slow test-distributed check docs format setup clean
+.PHONY: demo test test-slow test-distributed gpu-check check docs format setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -41,6 +42,9 @@ test-distributed: $(READY)
 	$(LAUNCH) -m astra evaluate $(TWO)/run --episodes 4 --max-timesteps 40 --agents policy --videos 1
 	$(BIN)/python -c "import json; info = json.load(open('$(TWO)/run/eval/eval_info.json')); \
 		assert info['overall']['n_episodes'] == 4 and info['overall']['avg_max_reward'] > 0, info['overall']"
+
+gpu-check:
+	PYTHONPATH=src $(PYTHON) -m astra.profiling.gpu_check
 
 check: $(READY)
 	$(BIN)/ruff check

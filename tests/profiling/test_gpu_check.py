@@ -1,0 +1,56 @@
+"""The check of a GPU, here on a CPU: what it compares, and that it fails where it should."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from astra.profiling import gpu_check
+
+    for name in ("SMALL", "LONG"):
+        shape = replace(getattr(gpu_check, name), T=4, B=2, width=32, heads=2)
+        monkeypatch.setattr(gpu_check, name, shape)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_kernels_equal_the_dense_form_in_both_precisions(dtype: torch.dtype) -> None:
+    from astra.profiling.gpu_check import check_kernels
+
+    assert check_kernels("cpu", dtype).startswith("outputs and gradients equal the dense form: short within")
+
+
+def test_a_kernel_that_differs_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    from astra.attention.transformer import Transformer
+    from astra.profiling.gpu_check import check_kernels
+
+    right = Transformer.forward
+    monkeypatch.setattr(Transformer, "forward", lambda self, *rest, **names: 1.01 * right(self, *rest, **names))
+    with pytest.raises(ValueError, match="short sequences differ by 2"):
+        check_kernels("cpu")
+
+
+def test_long_sequences_are_timed_against_the_dense_form() -> None:
+    from astra.profiling.gpu_check import check_flex
+
+    assert "times as fast as the dense form" in check_flex("cpu")
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from astra.profiling import gpu_check
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpu_check.main()
+    assert capsys.readouterr().out.startswith("no GPU is visible to torch")
+
+
+@pytest.mark.slow
+def test_training_in_bfloat16_accelerate_and_the_export_run() -> None:
+    from astra.profiling import gpu_check
+
+    assert "after 20 updates the loss is" in gpu_check.check_bfloat16("cpu", updates=20)
+    assert "1 process trained 4 updates" in gpu_check.check_processes("cpu")
+    assert "equals the policy over" in gpu_check.check_export("cpu")
+    assert "19M" in gpu_check.check_speed("cpu", ("19M",))
