@@ -17,7 +17,7 @@ from astra.paper import TABLES
 from astra.paper.table import Row, Settings, Table, experiment_of, obstacle
 from astra.profiling.clock import in_turn, median_ratio, one_thread
 from astra.profiling.contrast import update_by
-from astra.training.train import by_length
+from astra.training.train import split_batch
 from astra.trajectory import Trajectory
 
 REFERENCE = "astra"
@@ -42,13 +42,15 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     experiment = experiment_of(row, "cpu", settings, 0, data)
     training = experiment.training
     dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
-    windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
+    windows = Windows(
+        dataset, timesteps=training.timesteps, stride=experiment.stride, ending=training.last_timestep_only
+    )
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
     sampler = BatchSampler(len(windows), training.batch_size, seed=0)
 
     def batches() -> list[Trajectory]:
-        return [windows.batch(part) for part in by_length(windows, next(sampler), training.gradient_accumulation_steps)]
+        return [windows.batch(part) for part in split_batch(windows, next(sampler), training)]
 
     return update_by(policy, batches, training.contrastive, training.augmentation)
 
