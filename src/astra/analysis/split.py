@@ -105,7 +105,7 @@ def open_dataset(policy: Policy[Any], folder: Path) -> LeRobotDataset:
     """
     views = policy.spec.objects.views if policy.spec.objects else ()
     columns = (*policy.spec.states, *policy.spec.images, *(f"{OBJECTS}.{view}" for view in views))
-    return LeRobotDataset.open(folder, columns, policy.config.states.reads)
+    return LeRobotDataset.open(folder, columns, policy.config.states.reads, frame_size=policy.config.frame_size)
 
 
 def check_same_spec(policy: Policy[Any], dataset: LeRobotDataset) -> None:

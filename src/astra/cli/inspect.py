@@ -109,7 +109,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
     readable, videos = readable_and_video_columns(folder)
     columns = readable if videos else None
     verified = verify(folder, read_metadata(folder, columns).data_files) if full else []
-    facts = describe(LeRobotDataset.open(folder, columns))
+    facts = describe(LeRobotDataset.open(folder, columns, decode=False))
     _print_facts([*verified, *facts, *((column, "video, which cannot be read yet") for column in videos)])
 
 

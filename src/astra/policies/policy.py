@@ -40,6 +40,14 @@ class PolicyConfig(ABC):
     states: StateConfig = StateConfig()
     """Parts of the state that the policy uses, and how they become tokens."""
 
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels to which the policy resizes camera frames by `astra.frames.resize`.
+
+        Frames are then cached at this size. None, the default: the policy reads frames as they were recorded.
+        """
+        return None
+
     @abstractmethod
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Policy[Any]":
         """Build the policy with new weights.
@@ -215,7 +223,9 @@ class Policy(nn.Module, ABC, Generic[State]):
         Raises:
             ValueError: if it does not fit the policy's data.
         """
-        return check_observation(self.spec, observation, self.config.states.reads, self.device)
+        return check_observation(
+            self.spec, observation, self.config.states.reads, self.device, frame_size=self.config.frame_size
+        )
 
     @property
     def chunk_size(self) -> int:

@@ -77,6 +77,11 @@ class SequenceConfig(PolicyConfig):
         if self.width % self.heads:
             raise ValueError(f"policy.width must be a multiple of policy.heads={self.heads}, got {self.width}")
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which camera frames are resized."""
+        return self.states.frame_size
+
     def check_positions(self) -> None:
         """Check that positions fit the window.
 

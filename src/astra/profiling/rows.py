@@ -41,7 +41,12 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     """Build a function that trains a row for one update, on batches in the order of its training."""
     experiment = experiment_of(row, "cpu", settings, 0, data)
     training = experiment.training
-    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
+    dataset = LeRobotDataset.open(
+        experiment.dataset,
+        experiment.observations or None,
+        experiment.policy.states.reads,
+        frame_size=experiment.policy.frame_size,
+    )
     windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))

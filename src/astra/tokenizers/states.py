@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from astra.tokenizers.proprioception import ProprioceptionConfig
+from astra.tokenizers.vision.encoders import height_width
 from astra.tokenizers.vision.images import ImageConfig
 from astra.tokenizers.vision.objects import ObjectConfig
 from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
@@ -27,6 +28,11 @@ class StateConfig:
     """Tokenizer of cameras, one token each or one per patch; unused if the spec has no camera."""
     objects: ObjectConfig = field(default_factory=ObjectConfig)
     """Tokenizer of objects, one token each per view, in states and in prompts; unused if the spec has none."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which camera frames are resized."""
+        return height_width(self.images.image_size)
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "StateTokenizer":
         """Build the tokenizers of all state vectors, cameras and objects of the spec.
