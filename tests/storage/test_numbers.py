@@ -27,14 +27,16 @@ TRIED = (0, -1, math.nan, math.inf)
 def configurations() -> "Iterator[type]":
     """Find all dataclasses named *Config, the options of commands and of acting, in every module of the package."""
     for module in pkgutil.walk_packages(astra.__path__, "astra."):
-        if module.name.split(".")[1] in {"profiling", "paper", "__main__"}:
+        if module.name.split(".")[1] in {"profiling", "paper", "__main__"} and module.name != "astra.profiling.shapes":
             continue
         for thing in vars(importlib.import_module(module.name)).values():
             if not isinstance(thing, type) or not is_dataclass(thing) or thing.__module__ != module.name:
                 continue
             if inspect.isabstract(thing):
                 continue
-            if thing.__name__.endswith(("Config", "Options")) or thing.__name__ in {"Experiment", "Demo", "Decoding"}:
+            of_commands = thing.__module__.split(".")[1] == "cli" and thing.__name__ != "Flag"
+            others = {"Experiment", "Decoding", "Shape"}
+            if thing.__name__.endswith(("Config", "Options")) or thing.__name__ in others or of_commands:
                 yield thing
 
 
@@ -46,6 +48,8 @@ def is_number(annotation: Any) -> bool:
 def made(config: type) -> Any:
     """Return an instance with defaults."""
     needed = {"CollectConfig": {"episodes": 1, "output": Path("new")}, "Experiment": {"dataset": Path("data")}}
+    needed |= {"Evaluate": {"checkpoint": Path("run")}, "Export": {"checkpoint": Path("run"), "output": Path("new")}}
+    needed["Train"] = {"experiment": None}
     return config(**needed.get(config.__name__, {}))
 
 

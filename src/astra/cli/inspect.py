@@ -132,6 +132,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
             ("states", ", ".join(f"{name} ({size})" for name, size in policy.spec.states.items())),
             ("images", ", ".join(f"{name} {size}" for name, size in policy.spec.images.items()) or "none"),
             ("actions", ", ".join(policy.spec.actions.names)),
+            ("timesteps per second", f"{policy.spec.fps:g}"),
             ("instructions", "; ".join(policy.spec.instructions)),
             *((f"parameters of {name}", f"{count:,}") for name, count in parts.items()),
             ("configuration", json.dumps(config["config"], indent=2)),

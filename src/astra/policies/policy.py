@@ -203,6 +203,15 @@ class Policy(nn.Module, ABC, Generic[State]):
             ValueError: if it cannot; the message names the instruction.
         """
 
+    def data_warnings(self, actions: Float[Tensor, "n N"]) -> list[str]:
+        """Return warnings about the data, printed before training; the default looks for outliers that waste bins.
+
+        Args:
+            actions: Actions of all training episodes, relative to the reference state if there is one.
+        """
+        tokenizers = [part for part in self.modules() if isinstance(part, DiscreteActions)]
+        return [text for tokenizer in tokenizers for text in tokenizer.outliers(actions)]
+
     # ---- What follows from the above
 
     @torch.no_grad()

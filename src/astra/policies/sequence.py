@@ -365,14 +365,8 @@ class SequencePolicy(Policy[State]):
 
     def run_trunk(self, inputs: ModelInputs, *, context_out: bool) -> Float[Tensor, "B R D"]:
         """Run the trunk and return the outputs of the queries; with `context_out`, those of the context before them."""
-        return self.transformer(
-            inputs.prompt,
-            inputs.context,
-            inputs.queries,
-            inputs.mask,
-            context_out=context_out,
-            row_blocks=inputs.row_blocks,
-        )
+        parts = inputs.prompt, inputs.context, inputs.queries, inputs.mask
+        return self.transformer(*parts, context_out=context_out, row_blocks=inputs.row_blocks)
 
     # ---- Encoding whole trajectories, for contrastive dynamics learning
 

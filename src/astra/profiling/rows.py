@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of datasets")
     parser.add_argument("--rounds", type=int, default=20, help="times that each row is timed")
     chosen = parser.parse_args()
+    if chosen.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {chosen.rounds}")
     for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():
         print(f"{key:28s} {cost:.2f}")
 

@@ -20,7 +20,7 @@ from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
-from astra.tokenizers.actions import DiscreteActions, varying
+from astra.tokenizers.actions import varying
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
@@ -86,10 +86,9 @@ def build_state(
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
     policy.check_instructions(windows.spec.instructions)
-    for part in policy.children():
-        if isinstance(part, DiscreteActions) and is_main_process():
-            for text in part.outliers:
-                warnings.warn(text, stacklevel=2)
+    if is_main_process():
+        for text in policy.data_warnings(windows.target_actions(policy_config.reference_state)):
+            warnings.warn(text, stacklevel=2)
     ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
     contrastive = None
     if config.contrastive is not None:

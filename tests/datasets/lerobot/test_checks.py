@@ -135,9 +135,18 @@ def test_braces_in_a_dataset_without_pictures_are_text(dataset_folder: Path) -> 
     texts = ["go {left}", "go right {}"]
     set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(texts))
     set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in texts * 2]))
-    with pytest.warns(UserWarning, match=r"'go \{left\}', is read as 'go \(left\)'"):
-        dataset = LeRobotDataset.open(dataset_folder)
-    assert dataset.spec.instructions == ("go (left)", "go right {}")
+    assert LeRobotDataset.open(dataset_folder).spec.instructions == ("go right {}", "go {left}")
+
+
+def test_episodes_without_an_instruction_are_told_where_others_have_one(dataset_folder: Path) -> None:
+    texts = ["go left", " "]
+    set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(texts))
+    set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in texts * 2]))
+    with pytest.warns(UserWarning, match="2 of 4 episodes have no instruction, such as episode 1"):
+        assert LeRobotDataset.open(dataset_folder).spec.instructions == (" ", "go left")
+    set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(["", " "]))
+    set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in ("", " ") * 2]))
+    assert LeRobotDataset.open(dataset_folder).spec.instructions == ("", " ")
 
 
 def test_an_instruction_as_long_as_a_book_is_refused(dataset_folder: Path) -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.info import check_regular
+from astra.datasets.lerobot.info import COPY_AGAIN
+from astra.storage.json_file import check_regular
 
 FILES_PER_CHUNK = 1000
 MEGABYTES_PER_FILE = 100
@@ -135,7 +136,7 @@ def _check_text(path: Path, metadata: pq.FileMetaData, columns: Collection[str])
 
 @contextmanager
 def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
-    check_regular(path)
+    check_regular(path, COPY_AGAIN)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
