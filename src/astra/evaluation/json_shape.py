@@ -7,6 +7,7 @@ A shape is written as an example of the file:
 An object may have further fields. A tuple lists alternatives; `float` accepts integers, but no NaN and no infinity.
 """
 
+import json
 import math
 from pathlib import Path
 from typing import Any

@@ -122,7 +122,7 @@ def _warn_of_rate(policy: Policy[Any], suite: Suite, options: Any) -> None:
     trained, rate = policy.spec.fps, suite.spec(options).fps
     if not math.isclose(trained, rate, rel_tol=RATE_TOLERANCE):
         warnings.warn(
-            f"the policy learned from {trained:g} timesteps per second, but {suite.name} has {rate:g}: its actions were "
+            f"the policy learned from {trained:g} timesteps per second, but {suite.name} has {rate:g}: its actions are "
             f"not made for this rate. Train it on demonstrations at {rate:g} per second, or change the environment",
             stacklevel=2,
         )

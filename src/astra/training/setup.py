@@ -208,7 +208,8 @@ def _batch_size_per_process(config: TrainingConfig, accelerator: Accelerator, wi
         check_episodes(windows.per_episode, size=share // parts, count=config.updates * parts * processes)
     if rest or share < parts:
         raise ValueError(
-            f"training.batch_size={config.batch_size} cannot be split over {processes} processes with {parts} "
-            f"micro-batches each: choose a multiple of {processes}, and at least {processes * parts}"
+            f"training.batch_size={config.batch_size} cannot be split over {processes} processes with "
+            f"{parts} micro-batches each (--training.gradient-accumulation-steps): choose at least {processes * parts}"
+            + (f", and a multiple of {processes}" if processes > 1 else "")
         )
     return share

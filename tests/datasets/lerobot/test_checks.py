@@ -184,6 +184,22 @@ def test_the_size_of_a_frame_is_checked_before_it_is_decoded() -> None:
         decode_image(bomb, (6, 9))
 
 
+def test_texts_in_a_picture_that_unpack_to_more_than_the_picture_are_not_read() -> None:
+    plain = encode_png(np.zeros((6, 9, 3), np.uint8))
+    body = b"zTXtcomment\x00\x00" + zlib.compress(bytes(50 * 2**20))
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    with pytest.raises(ValueError, match="not a complete image: Decompressed data too large"):
+        decode_image(plain[:33] + chunk + plain[33:])
+
+
+def test_tables_of_more_text_than_memory_should_hold_are_refused(
+    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra.datasets.lerobot.tables.LARGEST_TABLE", 100)
+    with pytest.raises(ValueError, match=r"unpacks to \d+ bytes, expected at most 100"):
+        LeRobotDataset.open(dataset_folder)
+
+
 def test_a_flipped_bit_in_a_data_file_is_found(dataset_folder: Path) -> None:
     path = dataset_folder / DATA
     metadata = pq.ParquetFile(path).metadata
