@@ -115,6 +115,22 @@ def test_inspecting_refuses_a_camera_whose_frames_are_no_pictures_of_8_bits(
     )
 
 
+def test_a_full_inspection_finds_the_one_frame_that_is_damaged_and_caches_none(
+    folder: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "data/chunk-000/file-000.parquet"
+    table = pq.ParquetFile(path).read()
+    frames = table["observation.images.high"].to_pylist()
+    frames[6]["bytes"] = frames[6]["bytes"][:50]
+    place = table.schema.get_field_index("observation.images.high")
+    kind = table.schema.field("observation.images.high").type
+    pq.write_table(table.set_column(place, "observation.images.high", pa.array(frames, kind)), path)
+    assert main(["inspect", "dataset", str(folder)]) == 0
+    assert main(["inspect", "dataset", str(folder), "--full"]) == 2
+    assert "'observation.images.high', episode 1, timestep 3: 50 bytes are not a complete" in capsys.readouterr().err
+    assert not any("images" in name for name in cached(root))
+
+
 def test_a_large_cache_is_announced_with_its_size_before_it_is_filled(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import UInt8
+from rich.progress import Progress
 
 from astra.datasets.episode import object_column
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.tables import count_rows, read_rows
+from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, count_rows, read_batches, read_rows
 from astra.frames import resize
 from astra.objects import CROP
+from astra.screen import screen
 from astra.trajectory import TrajectorySpec
 
 
@@ -88,15 +90,37 @@ class RecordedFrames:
             row = low
             for batch in read_rows(path, list(columns), low - start, high - start) if columns and low < high else ():
                 for column in columns:
-                    found[column] += decode_frames(
-                        column,
-                        batch[column],
-                        self.sizes[column],
-                        f"{path}, column {column!r}",
-                        lambda index, row=row: place_of(row + index, self.episode_ends),
-                    )
+                    found[column] += self._decoded(column, batch, path, row)
                 row += len(batch)
         return {column: np.stack(frames) for column, frames in found.items()}
+
+    def check(self) -> None:
+        """Decode every frame and crop once, and keep none of them.
+
+        Raises:
+            FileNotFoundError: if a data file is missing.
+            ValueError: if an image is damaged, or of another size or depth; the message names it.
+        """
+        if not self.sizes:
+            return
+        console, row = screen(stderr=True), 0
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            shown = progress.add_task("checking every frame", total=int(self.episode_ends[-1]))
+            for path in self.files:
+                for batch in read_batches(path, list(self.sizes), FRAMES_PER_BATCH):
+                    for column in self.sizes:
+                        for _ in self._decoded(column, batch, path, row):
+                            pass
+                    row += len(batch)
+                    progress.advance(shown, len(batch))
+
+    def _decoded(self, column: str, batch: pa.RecordBatch, path: Path, row: int) -> Iterator[UInt8[np.ndarray, "..."]]:
+        """Decode a column of a batch whose first row is `row`."""
+
+        def place(index: int) -> str:
+            return place_of(row + index, self.episode_ends)
+
+        return decode_frames(column, batch[column], self.sizes[column], f"{path}, column {column!r}", place)
 
     @cached_property
     def _rows(self) -> list[tuple[int, int]]:
