@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -162,13 +163,30 @@ def test_gray_frames_become_color(make_episode: Callable[..., Episode]) -> None:
     assert np.array_equal(decode_image(png(gray), (6, 9)), np.repeat(gray[:, :, None], 3, axis=2))
 
 
+def stored(pixels: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def tiff_of_16_bits(pixels: np.ndarray) -> bytes:
+    """Write an RGB picture of 16 bits per channel, which Pillow reads but cannot write."""
+    (height, width, _), data = pixels.shape, pixels.astype("<u2").tobytes()
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8 + len(data)), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(data))]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 14 + len(data)) + data + struct.pack("<3H", 16, 16, 16) + directory
+
+
 def test_frames_deeper_than_8_bits_are_refused(dataset_folder: Path) -> None:
     depth = np.full((6, 9), 600, np.uint16)
     color = bytearray(encode_png(np.zeros((6, 9, 3), np.uint8)))
     color[24] = 16
-    for data in (png(depth), bytes(color)):
+    others = stored(depth, "TIFF"), stored(depth.astype(np.float32), "TIFF"), stored(depth.astype(np.int32), "TIFF")
+    for data in (png(depth), bytes(color), tiff_of_16_bits(np.repeat(depth[:, :, None], 3, axis=2)), *others):
         with pytest.raises(ValueError, match=r"8 bits per channel|not a complete image"):
             decode_image(data)
+    assert decode_image(stored(np.full((6, 9, 3), 7, np.uint8), "TIFF"), (6, 9)).max() == 7
     frames = pa.array([{"bytes": png(depth), "path": None}] * 24)
     set_column(dataset_folder / DATA, "observation.image", frames)
     with pytest.raises(
