@@ -99,3 +99,17 @@ def test_the_heads_divide_the_width() -> None:
 
     with pytest.raises(ValueError, match=r"policy\.width must be a multiple of policy\.heads=5, got 192"):
         AstraConfig(heads=5)
+
+
+@pytest.mark.parametrize("share", [1.5, 7.0, -0.1, math.nan])
+def test_shares_beyond_one_are_refused_by_name(share: float) -> None:
+    from astra.augmentation.pictures import AugmentationConfig
+    from astra.environments.pusht.suite import PushTDemonstrationOptions
+    from astra.policies.astra import AstraConfig
+
+    with pytest.raises(ValueError, match=r"policy\.dropout must be at least 0 and below 1"):
+        AstraConfig(dropout=share)
+    with pytest.raises(ValueError, match=r"disturbance must be at least 0 and at most 1"):
+        PushTDemonstrationOptions(disturbance=share)
+    with pytest.raises(ValueError, match=r"brightness must be at least 0 and below 1"):
+        AugmentationConfig(brightness=share)

@@ -281,3 +281,11 @@ def test_a_policy_of_a_users_own_warns_of_its_data_before_training(
     monkeypatch.setattr(linear.LinearPolicy, "data_warnings", data_warnings)
     with pytest.warns(UserWarning, match="^20 actions of the training episodes$"):
         run(linear, tmp_path / "run")
+
+
+def test_a_batch_that_is_smaller_than_its_parts_is_refused_with_the_size_that_works(
+    linear: ModuleType, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"1 processes with 4 micro-batches each .*: choose at least 4$"):
+        run(linear, tmp_path / "run", batch_size=2, gradient_accumulation_steps=4)
+    assert not (tmp_path / "run").exists()
