@@ -11,7 +11,7 @@ from astra.datasets.lerobot import layout
 from astra.storage.json_file import read_json_object
 
 COPY_AGAIN = "copy the dataset again"
-"""What to do about a damaged file."""
+"""Remedy for a damaged file."""
 LARGEST_VECTOR = 2**20
 """Largest number of values of a state vector or an action in one timestep."""
 LARGEST_FRAME = 2**26
