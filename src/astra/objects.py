@@ -4,7 +4,8 @@
              |                  |
              o_1                o_2                      pictures: objects, each in every view
 
-An object is a crop of 32 x 32 pixels and a bounding box. An object that is hidden or absent is marked invalid.
+An object is a crop of 32 x 32 pixels and a bounding box. An object that is hidden or absent is marked invalid. Braces
+mark pictures only where prompts have pictures; anywhere else they are text, as in "pick the {red} block".
 
 Source: section 4.3 of the paper; Jiang et al. 2023, VIMA.
 """
@@ -98,11 +99,11 @@ class PromptPictures:
         Raises:
             ValueError: if a placeholder has no picture, a picture has no placeholder, or views or array shapes differ.
         """
+        if not any(pictures):
+            return None  # braces in the instructions are text
         for instruction, pictured in zip(instructions, pictures, strict=True):
             check_pictures(instruction, pictured)
         views = list(dict.fromkeys(view for prompt in pictures for shown in prompt.values() for view in shown))
-        if not views:
-            return None
         rows = [
             [prompt[name] for name in placeholders(text)] for text, prompt in zip(instructions, pictures, strict=True)
         ]

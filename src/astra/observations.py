@@ -24,6 +24,7 @@ def check_observation(
     observation: Observation,
     reads: Collection[Modality] | None = None,
     device: torch.device | str = "cpu",
+    frame_size: tuple[int, int] | None = None,
 ) -> Observation:
     """Return the observation with the spec's columns, in the spec's order, as the tensors that a policy reads.
 
@@ -35,6 +36,8 @@ def check_observation(
         observation: Observation of B environments.
         reads: Modalities that must be there; None: all of the spec.
         device: Device of the policy.
+        frame_size: Height and width to which the policy resizes frames, which they may have already; None: frames
+            must have the size in the spec.
 
     Raises:
         ValueError: if a column is missing, has another shape or type, or holds a number that is not finite; the message
@@ -47,7 +50,7 @@ def check_observation(
         for name in _present("states", spec.states, observation.states, reads is None or "vectors" in reads)
     }
     frames = {
-        name: _frame(name, observation.images[name], (B, 3, *spec.images[name]), device)
+        name: _frame(name, observation.images[name], (B, 3, *spec.images[name]), device, frame_size)
         for name in _present("images", spec.images, observation.images, reads is None or "images" in reads)
     }
     views = spec.objects.views if spec.objects is not None and spec.objects.max_objects else ()
@@ -104,9 +107,13 @@ def _vector(name: str, value: Any, size: int, B: int | None, device: torch.devic
 
 
 def _frame(
-    name: str, value: Any, shape: tuple[int, int, int, int], device: torch.device | str
+    name: str,
+    value: Any,
+    shape: tuple[int, int, int, int],
+    device: torch.device | str,
+    frame_size: tuple[int, int] | None,
 ) -> UInt8[Tensor, "B 3 height width"]:
-    """Return the frames of one camera as bytes."""
+    """Return the frames of one camera as bytes, of the given shape or resized already to what the policy reads."""
     expected = f"uint8 from 0 to 255 of shape {shape}"
     try:
         frame = torch.as_tensor(value, device=device)
@@ -119,7 +126,7 @@ def _frame(
             else "values from 0 to 255 become bytes by frame.to(torch.uint8)"
         )
         raise ValueError(f"column {name} holds {_dtype(frame)}, expected {expected}: {remedy}")
-    if frame.shape != shape:
+    if frame.shape != shape and frame.shape != (*shape[:2], *(frame_size or shape[2:])):
         B, channels, height, width = shape
         hint = ": resize or crop the frames as those of the dataset"
         if frame.shape == (B, height, width, channels):

@@ -209,6 +209,10 @@ class Observation:
     """Objects by view, (B, O)."""
 
 
+TAIL = 0.001
+"""Share of the data beyond each of the two quantiles by which outliers are recognized."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class VectorStatistics:
     """Statistics of a state vector or of the actions, per dimension, over the training episodes."""

@@ -64,7 +64,7 @@ def test_a_written_table_names_the_command_and_no_folder_of_the_machine(reposito
         (["table1", "--rows", "vimaa"], "has no row 'vimaa'"),
         (["table2", "--rows", "rt-1"], "ManiSkill comes in a later version"),
         (["table1", "--workers", "0"], "--workers must be at least 1, got 0"),
-        (["table1", "--seeds", "-1"], "--seeds must be one or more numbers from 0, got [-1]"),
+        (["table1", "--seeds", "-1"], "--seeds must be at least 0, got -1"),
         (["scaling", "--scale", "paper"], "compares no sizes"),
         (["table6"], "pusht_cchi_v7_replay"),
         ([], "no table was given"),

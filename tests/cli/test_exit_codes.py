@@ -26,6 +26,17 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     return main(["report"])
 
 
+def test_a_warning_is_one_line_that_names_flags_and_no_place_in_the_source() -> None:
+    program = (
+        "import importlib, sys, warnings\nfrom astra.cli import main\n"
+        "module = importlib.import_module('astra.cli.report')\n"
+        "module.run = lambda arguments: warnings.warn('first\\n  second', stacklevel=2)\n"
+        "sys.exit(main.main(['report']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "warning: first second\n"
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

@@ -53,7 +53,5 @@ def test_columns_of_another_form_are_refused(make_episode: Make, column: str, va
 def test_an_episode_needs_actions_an_instruction_and_a_timestep(make_episode: Make) -> None:
     with pytest.raises(ValueError, match="no 'action'"):
         check_episode(replace(make_episode(0), columns={"observation.state": np.zeros((5, 3), np.float32)}), 0)
-    with pytest.raises(ValueError, match="no instruction"):
-        check_episode(replace(make_episode(0), instruction=" "), 0)
     with pytest.raises(ValueError, match="no timesteps"):
         check_episode(make_episode(0, length=0), 0)

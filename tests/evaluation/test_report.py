@@ -170,7 +170,7 @@ def test_files_that_are_not_json_objects_are_one_message(run: Path, tmp_path: Pa
     folder = copied(run, tmp_path)
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
     (folder / file).write_text(text)
-    with pytest.raises(ValueError, match=r"is no valid JSON|cannot be used") as error:
+    with pytest.raises(ValueError, match=r"is not valid JSON|cannot be used") as error:
         write_report(folder)
     assert Path(file).name in str(error.value)
 

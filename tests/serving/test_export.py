@@ -54,6 +54,7 @@ def test_exported_programs_equal_the_policy(
     assert largest_difference(step, torch.export.load(path).module())[0] < 1e-5
     save_prompts(step, tiny_spec.instructions, tmp_path)
     described = json.loads((tmp_path / "control_step.json").read_text())
+    assert described["timesteps_per_second"] == tiny_spec.fps
     assert described["timesteps"] == 4
     assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)
 

@@ -27,14 +27,18 @@ TRIED = (0, -1, math.nan, math.inf)
 def configurations() -> "Iterator[type]":
     """Find all dataclasses named *Config, the options of commands and of acting, in every module of the package."""
     for module in pkgutil.walk_packages(astra.__path__, "astra."):
-        if module.name.split(".")[1] in {"profiling", "paper", "__main__"}:
+        if module.name.split(".")[1] in {"profiling", "paper", "__main__"} and module.name != "astra.profiling.shapes":
             continue
         for thing in vars(importlib.import_module(module.name)).values():
             if not isinstance(thing, type) or not is_dataclass(thing) or thing.__module__ != module.name:
                 continue
             if inspect.isabstract(thing):
                 continue
-            if thing.__name__.endswith(("Config", "Options")) or thing.__name__ in {"Experiment", "Demo", "Decoding"}:
+            of_commands = thing.__module__.split(".")[1] == "cli" and thing.__name__ != "Flag"
+            if thing.__module__ == "astra.profiling.shapes" and thing.__name__ != "Shape":
+                continue  # results
+            others = thing.__name__ in {"Experiment", "Decoding"} or thing.__module__ == "astra.profiling.shapes"
+            if thing.__name__.endswith(("Config", "Options")) or others or of_commands:
                 yield thing
 
 
@@ -46,6 +50,8 @@ def is_number(annotation: Any) -> bool:
 def made(config: type) -> Any:
     """Return an instance with defaults."""
     needed = {"CollectConfig": {"episodes": 1, "output": Path("new")}, "Experiment": {"dataset": Path("data")}}
+    needed |= {"Evaluate": {"checkpoint": Path("run")}, "Export": {"checkpoint": Path("run"), "output": Path("new")}}
+    needed["Train"] = {"experiment": None}
     return config(**needed.get(config.__name__, {}))
 
 
@@ -62,7 +68,7 @@ def test_every_number_is_accepted_by_its_declaration_or_refused_by_name() -> Non
             tried.add((config.__name__, name))
             for number in TRIED:
                 tuple_only = isinstance(getattr(plain, name), tuple)
-                value = (number,) * len(getattr(plain, name)) if tuple_only else number
+                value = (number,) * max(1, len(getattr(plain, name))) if tuple_only else number
                 changed = copy.copy(plain)
                 object.__setattr__(changed, name, value)  # the type checks of the tests would refuse NaN as an int
                 if any(allowed.holds(number) for allowed in ranges[name]):
@@ -93,3 +99,17 @@ def test_the_heads_divide_the_width() -> None:
 
     with pytest.raises(ValueError, match=r"policy\.width must be a multiple of policy\.heads=5, got 192"):
         AstraConfig(heads=5)
+
+
+@pytest.mark.parametrize("share", [1.5, 7.0, -0.1, math.nan])
+def test_shares_beyond_one_are_refused_by_name(share: float) -> None:
+    from astra.augmentation.pictures import AugmentationConfig
+    from astra.environments.pusht.suite import PushTDemonstrationOptions
+    from astra.policies.astra import AstraConfig
+
+    with pytest.raises(ValueError, match=r"policy\.dropout must be at least 0 and below 1"):
+        AstraConfig(dropout=share)
+    with pytest.raises(ValueError, match=r"disturbance must be at least 0 and at most 1"):
+        PushTDemonstrationOptions(disturbance=share)
+    with pytest.raises(ValueError, match=r"brightness must be at least 0 and below 1"):
+        AugmentationConfig(brightness=share)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +85,14 @@ def test_help_lists_the_options_of_the_suite(folder: Path, capsys: pytest.Captur
             main(asked)
         assert stop.value.code == 0
         assert "--max-timesteps" in capsys.readouterr().out
+
+
+def test_a_policy_of_another_rate_is_told_before_it_is_evaluated(folder: Path, tmp_path: Path) -> None:
+    policy = json.loads((folder / "run/checkpoints/last/policy/config.json").read_text())
+    assert policy["spec"]["fps"] == 10
+    shutil.copytree(folder / "run/checkpoints/last/policy", tmp_path / "policy")
+    policy["spec"]["fps"] = 30.0
+    (tmp_path / "policy/config.json").write_text(json.dumps(policy))
+    asked = ("--episodes", "1", "--videos", "0", "--max-timesteps", "2", "--output", str(tmp_path / "eval"))
+    with pytest.warns(UserWarning, match="learned from 30 timesteps per second, but line has 10"):
+        assert main(["evaluate", str(tmp_path / "policy"), "--suite", "line:suite", *asked]) == 0

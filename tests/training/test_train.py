@@ -13,6 +13,7 @@ import torch
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.train import train
+from astra.trajectory import Trajectory
 
 Evaluate = Callable[[Policy[Any]], dict[str, float]]
 
@@ -246,4 +247,45 @@ def test_data_in_which_no_action_varies_are_refused_before_anything_is_written(
             tmp_path / "run",
             statistics=constant,
         )
+    assert not (tmp_path / "run").exists()
+
+
+def test_updates_without_anything_to_learn_are_skipped_and_counted(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows, drawn = linear.windows(), []
+    whole = windows.batch
+
+    def batch(indices: np.ndarray) -> Trajectory:
+        drawn.append(whole(indices))
+        lost = len(drawn) in (2, 3, 4)
+        return replace(drawn[-1], action_valid=torch.zeros_like(drawn[-1].action_valid)) if lost else drawn[-1]
+
+    monkeypatch.setattr(windows, "batch", batch)
+    settings = linear.training(updates=6, log_every=2)
+    data = windows, linear.windows(seed=1)
+    train(linear.LinearConfig(), settings, *data, tmp_path / "run", statistics=linear.statistics())
+    lines = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    logged = {line["update"]: line for line in lines if "train/learning_rate" in line}
+    assert [logged[update].get("train/skipped_updates") for update in (2, 4, 6)] == [1, 2, None]
+    assert ["train/loss" in logged[update] for update in (2, 4, 6)] == [True, False, True]
+    assert len(drawn) == 6
+
+
+def test_a_policy_of_a_users_own_warns_of_its_data_before_training(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def data_warnings(policy: object, actions: torch.Tensor) -> list[str]:
+        return [f"{len(actions)} actions of the training episodes"]
+
+    monkeypatch.setattr(linear.LinearPolicy, "data_warnings", data_warnings)
+    with pytest.warns(UserWarning, match="^20 actions of the training episodes$"):
+        run(linear, tmp_path / "run")
+
+
+def test_a_batch_that_is_smaller_than_its_parts_is_refused_with_the_size_that_works(
+    linear: ModuleType, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"1 processes with 4 micro-batches each .*: choose at least 4$"):
+        run(linear, tmp_path / "run", batch_size=2, gradient_accumulation_steps=4)
     assert not (tmp_path / "run").exists()

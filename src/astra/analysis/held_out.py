@@ -107,10 +107,10 @@ def _draw(
     }
     number = episode.episode
     plot = write_figure(action_plots(lines, policy.spec.actions, f"episode {number}"), folder / f"actions_{number}.png")
-    rows = range(dataset.starts[number], dataset.ends[number])
+    recorded = dataset.episode(number).columns
     frames = {}
     for index, camera in enumerate(policy.spec.images):
-        strip = film_strip([dataset.columns[camera][row] for row in rows], title=f"{camera}: {episode.instruction}")
+        strip = film_strip(list(recorded[camera]), title=f"{camera}: {episode.instruction}")
         frames[camera] = write_figure(strip, folder / f"frames_{number}_{index}.png").name
     described = {"episode": number, "choice": choice, "instruction": episode.instruction, "error": error}
     return {**described, "plot": plot.name, "frames": frames}

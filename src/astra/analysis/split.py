@@ -105,11 +105,11 @@ def open_dataset(policy: Policy[Any], folder: Path) -> LeRobotDataset:
     """
     views = policy.spec.objects.views if policy.spec.objects else ()
     columns = (*policy.spec.states, *policy.spec.images, *(f"{OBJECTS}.{view}" for view in views))
-    return LeRobotDataset.open(folder, columns, policy.config.states.reads)
+    return LeRobotDataset.open(folder, columns, policy.config.states.reads, frame_size=policy.config.frame_size)
 
 
 def check_same_spec(policy: Policy[Any], dataset: LeRobotDataset) -> None:
-    """Check that a dataset has the states, images, objects and actions of a policy.
+    """Check that a dataset has the states, images, objects, actions and frame rate of a policy.
 
     Raises:
         ValueError: if they differ; the message names what differs.
@@ -120,6 +120,7 @@ def check_same_spec(policy: Policy[Any], dataset: LeRobotDataset) -> None:
         ("images", got.images, expected.images),
         ("objects", got.objects, expected.objects),
         ("actions", got.actions, expected.actions),
+        ("timesteps per second", got.fps, expected.fps),
     ):
         if data != own:
             raise ValueError(f"{dataset.folder} has other {part} than the policy was trained on: {data}, not {own}")

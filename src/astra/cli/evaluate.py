@@ -10,6 +10,7 @@ import tyro
 from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
 from astra.screen import screen
+from astra.storage.numbers import Count, NotNegative, check_numbers
 from astra.suites.config import EvaluationConfig
 
 USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
@@ -28,11 +29,19 @@ class Evaluate:
     """Name of a suite, or MODULE:FUNCTION of your own; empty: the suite of the policy's demonstrations."""
     output: Path | None = None
     """Folder of the results; None: eval/ in the run or in the policy's folder."""
-    temperature: float | None = None
+    temperature: NotNegative | None = None
     """Temperature of sampling actions, 0 takes the most likely; None: as saved with the policy."""
-    n_action_steps: int | None = None
+    n_action_steps: Count | None = None
     """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
 
 
 def run(arguments: Sequence[str]) -> None:

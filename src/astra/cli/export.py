@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
+from astra.storage.numbers import Count, check_numbers
 
 TOLERANCE = 1e-4
 """Largest accepted relative error of the exported program's outputs."""
@@ -22,12 +23,20 @@ class Export:
     """Run folder, checkpoint or policy folder."""
     output: Path
     """New folder for control_step.pt2, control_step.onnx, prompts.safetensors and control_step.json."""
-    timesteps: int | None = None
+    timesteps: Count | None = None
     """Length of the cache in timesteps. None: 300, or the window of a policy that has one."""
     onnx: bool = False
     """Write ONNX too; needs the extra `export`."""
     instructions: tuple[str, ...] = ()
     """Instructions whose prompts are encoded in advance. Empty: those of the dataset."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
 
 
 def run(arguments: Sequence[str]) -> None:

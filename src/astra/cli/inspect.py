@@ -99,8 +99,8 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
 
     Args:
         folder: folder of the dataset.
-        full: hash every byte of the dataset and of its cache, print the checksum, and read again what differs from
-            what was cached.
+        full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
+            what differs from what was cached.
     """
     from astra.datasets import LeRobotDataset, describe
     from astra.datasets.lerobot.metadata import read_metadata, readable_and_video_columns
@@ -109,7 +109,10 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
     readable, videos = readable_and_video_columns(folder)
     columns = readable if videos else None
     verified = verify(folder, read_metadata(folder, columns).data_files) if full else []
-    facts = describe(LeRobotDataset.open(folder, columns))
+    opened = LeRobotDataset.open(folder, columns, decode=False)
+    if full and opened.recorded is not None:
+        opened.recorded.check()
+    facts = describe(opened)
     _print_facts([*verified, *facts, *((column, "video, which cannot be read yet") for column in videos)])
 
 
@@ -132,6 +135,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
             ("states", ", ".join(f"{name} ({size})" for name, size in policy.spec.states.items())),
             ("images", ", ".join(f"{name} {size}" for name, size in policy.spec.images.items()) or "none"),
             ("actions", ", ".join(policy.spec.actions.names)),
+            ("timesteps per second", f"{policy.spec.fps:g}"),
             ("instructions", "; ".join(policy.spec.instructions)),
             *((f"parameters of {name}", f"{count:,}") for name, count in parts.items()),
             ("configuration", json.dumps(config["config"], indent=2)),

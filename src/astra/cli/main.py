@@ -9,8 +9,10 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 
 from astra import __version__
 from astra.cli.flags.help import listing
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command and its arguments; None: those of the process.
     """
     try:
-        with sigterm_raises():
+        with sigterm_raises(), one_line_warnings():
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
             _flush()
             return code
@@ -76,6 +78,21 @@ def _run(arguments: Sequence[str]) -> int:
         return _refuse(f"there is no command {command!r}{nearest(command, COMMANDS)}\n\n{_usage()}")
     importlib.import_module(f"astra.cli.{command}").run(rest)
     return 0
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print warnings as one line each, without the place in the source from which they come."""
+
+    def written(message: Warning | str, *place: object, **line: object) -> str:
+        del place, line
+        return f"warning: {name_flags(' '.join(str(message).split()))}\n"
+
+    before, warnings.formatwarning = warnings.formatwarning, written
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 CLOSED_OUTPUT = "the output was closed before its end: let its reader read all of it, or write it to a file"

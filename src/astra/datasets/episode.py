@@ -27,7 +27,7 @@ class Episode:
     """Demonstration of T timesteps."""
 
     instruction: str
-    """Instruction that the demonstrator followed."""
+    """Instruction that the demonstrator followed; empty if there was none."""
     columns: Mapping[str, np.ndarray]
     """Arrays by LeRobot's column names, first axis time: `action` and `observation.*` float32 vectors (T, n), cameras
     uint8 (T, height, width, 3). Objects have `observation.objects.VIEW.crops` uint8 (T, O, 32, 32, 3), `.boxes` float32
@@ -73,20 +73,19 @@ def check_fps(fps: object) -> None:
         raise ValueError(f"got fps {fps!r}, expected a positive number of timesteps per second")
 
 
-def check_episode(episode: Episode, index: int) -> None:
+def check_episode(episode: Episode, index: int, may_picture: bool = False) -> None:
     """Check that an episode can be stored and trained on.
 
     Args:
         episode: The demonstration.
         index: Index of the episode in the dataset, for the message.
+        may_picture: Whether prompts of the dataset may have pictures; if not, braces in an instruction are text.
 
     Raises:
         ValueError: if the action is missing, a column is neither float32 vectors nor uint8 RGB frames nor objects,
             lengths differ, a value is NaN or infinite, or pictures do not match the placeholders of the instruction;
             the message names the episode and the column.
     """
-    if not episode.instruction.strip():
-        raise ValueError(f"episode {index} has no instruction; every demonstration needs one")
     if ACTION not in episode.columns:
         raise ValueError(f"episode {index} has the columns {', '.join(episode.columns)}, but no {ACTION!r}")
     for column, values in episode.columns.items():
@@ -97,15 +96,16 @@ def check_episode(episode: Episode, index: int) -> None:
         if len(values) != len(episode):
             raise ValueError(f"{where}: got {len(values)} timesteps, but {ACTION!r} has {len(episode)}")
         _check_finite(values, where)
-    _check_objects(episode, index)
+    _check_objects(episode, index, may_picture)
     if len(episode) == 0:
         raise ValueError(f"episode {index} has no timesteps; leave it out")
 
 
-def _check_objects(episode: Episode, index: int) -> None:
+def _check_objects(episode: Episode, index: int, may_picture: bool) -> None:
     try:
         views = views_of(episode.columns)
-        check_pictures(episode.instruction, episode.pictures)
+        if may_picture or episode.pictures:
+            check_pictures(episode.instruction, episode.pictures)
     except ValueError as error:
         raise ValueError(f"episode {index}: {error}") from error
     numbers = {

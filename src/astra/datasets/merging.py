@@ -39,13 +39,16 @@ def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] |
         FileExistsError: if the destination exists.
         ValueError: if the sources do not have the same columns, names, actions, views, frame rate and type of robot.
     """
-    datasets = [LeRobotDataset.open(source, columns) for source in sources]
+    datasets = [LeRobotDataset.open(source, columns, decode=False) for source in sources]
     infos = [read_info(source) for source in sources]
     declared = [dataset.spec.actions for dataset, info in zip(datasets, infos, strict=True) if _declares_bounds(info)]
     first = datasets[0].spec
     for source, dataset, info in zip(sources, datasets, infos, strict=True):
         bounds = declared[0] if declared and not _declares_bounds(info) else None
-        differing = [*_differences(dataset.spec, first, declared), *_different_names(info, infos[0], dataset.columns)]
+        differing = [
+            *_differences(dataset.spec, first, declared),
+            *_different_names(info, infos[0], dataset.column_names),
+        ]
         if differing:
             raise ValueError(
                 f"{source} and {sources[0]} differ in {', '.join(differing)}: merge only datasets of the same kind"
@@ -68,7 +71,7 @@ def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] |
         views=views,
         max_pictured=max_pictured,
         suite=first.suite,
-        features=_features(infos, datasets[0].columns),
+        features=_features(infos, datasets[0].column_names),
         more_info=_more_info(infos),
     ) as writer:
         for dataset in datasets:
@@ -131,7 +134,7 @@ def _check_inside(source: Path, dataset: LeRobotDataset, bounds: ActionSpec) -> 
 
 def _warn_of_columns(sources: Sequence[Path], infos: Sequence[Info], datasets: Sequence[LeRobotDataset]) -> None:
     for source, info, dataset in zip(sources, infos, datasets, strict=True):
-        if lost := info["features"].keys() - dataset.columns.keys() - layout.INDEX_COLUMNS.keys():
+        if lost := info["features"].keys() - set(dataset.column_names) - layout.INDEX_COLUMNS.keys():
             warnings.warn(f"{source}: the columns {', '.join(sorted(lost))} are left out", stacklevel=3)
             return
 

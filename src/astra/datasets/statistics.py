@@ -1,20 +1,19 @@
 """Statistics of states and actions over chosen episodes, by which policies normalize."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from astra.datasets.episode import ACTION
 from astra.datasets.lerobot.dataset import LeRobotDataset
-from astra.trajectory import Statistics, VectorStatistics
+from astra.trajectory import TAIL, ActionSpec, Statistics, VectorStatistics
 
 CONSTANT = 1e-6
 """Threshold of constant dimensions: standard deviation as a share of the largest magnitude."""
 
-TAIL = 0.001
-"""Share of the values beyond each of the two quantiles."""
 FEW = 10
 """Number of values from which on quantiles are computed."""
 
@@ -43,21 +42,37 @@ def compute_statistics(
     actions = _action_statistics(dataset.columns[ACTION][rows])
     relative = {}
     if reference_state is not None and dataset.spec.states.get(reference_state) == len(dataset.spec.actions):
-        relative[reference_state] = _action_statistics(_differences(dataset, reference_state, chosen, chunk_size))
+        spans = [(int(dataset.starts[episode]), int(dataset.ends[episode])) for episode in chosen]
+        states, actions_of = dataset.columns[reference_state], dataset.columns[ACTION]
+        differences = relative_actions(actions_of, states, spans, chunk_size, dataset.spec.actions)
+        relative[reference_state] = _action_statistics(differences)
     return Statistics(states=columns, actions=actions, relative_actions=relative)
 
 
-def _differences(dataset: LeRobotDataset, column: str, episodes: Sequence[int], chunk_size: int) -> np.ndarray:
+def relative_actions(
+    actions: Float32[np.ndarray, "rows N"],
+    states: Float32[np.ndarray, "rows N"],
+    episodes: Iterable[tuple[int, int]],
+    chunk_size: int,
+    spec: ActionSpec,
+) -> Float32[np.ndarray, "n N"]:
     """Gather the next `chunk_size` actions of every timestep, minus a state vector of that timestep.
 
     Differences of periodic dimensions are the shorter way around.
+
+    Args:
+        actions: Actions of all rows.
+        states: The state vector of all rows.
+        episodes: First row, and row after the last one, of each episode.
+        chunk_size: C, the number of actions predicted at each timestep.
+        spec: Bounds and kinds of the actions.
     """
-    differences = []
-    for episode in episodes:
-        rows = slice(dataset.starts[episode], dataset.ends[episode])
-        states, actions = dataset.columns[column][rows], dataset.columns[ACTION][rows]
-        differences += [actions[step:] - states[: len(actions) - step] for step in range(min(chunk_size, len(actions)))]
-    values, spec = np.concatenate(differences), dataset.spec.actions
+    differences = [
+        actions[first + step : until] - states[first : until - step]
+        for first, until in episodes
+        for step in range(min(chunk_size, until - first))
+    ]
+    values = np.concatenate(differences)
     for dimension in np.flatnonzero(spec.periodic):
         turn = spec.high[dimension] - spec.low[dimension]
         values[:, dimension] -= turn * np.round(values[:, dimension] / turn)

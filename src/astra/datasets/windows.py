@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.datasets.statistics import relative_actions
 from astra.objects import Objects
 from astra.trajectory import Trajectory
 
@@ -80,6 +81,20 @@ class Windows:
     def per_episode(self) -> Int64[np.ndarray, " E"]:
         """Count the windows of each chosen episode."""
         return np.unique(self._episodes, return_counts=True)[1]
+
+    def target_actions(self, reference_state: str | None = None) -> Float[torch.Tensor, "n N"]:
+        """Return the actions of all timesteps of the chosen episodes, as a policy is to predict them.
+
+        Args:
+            reference_state: State vector to which actions are relative; None: actions are absolute.
+        """
+        first = np.unique(self._episodes, return_index=True)[1]
+        spans = list(zip(self._starts[first].tolist(), self._ends[first].tolist(), strict=True))
+        actions = self._columns[ACTION]
+        if reference_state is not None:
+            states = self._columns[reference_state]
+            return torch.from_numpy(relative_actions(actions, states, spans, self.chunk_size, self.spec.actions))
+        return torch.from_numpy(np.concatenate([actions[start:end] for start, end in spans]))
 
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         """Return the number of real timesteps of windows."""

@@ -12,6 +12,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from astra.storage import json_file
+
 ANY_NAME = "*"
 """Key of a shape that stands for every name in the object."""
 MAX_BYTES = 256 * 2**20
@@ -30,12 +32,7 @@ def read_json(path: Path, shape: Any, remedy: str) -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no JSON, larger than 256 MB, or of another shape; the message names the field.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {MAX_BYTES:,}: {remedy}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no valid JSON ({error}): {remedy}") from error
+    content = json_file.read_json(path, "JSON", remedy, MAX_BYTES)
     if problem := _difference(content, shape, ""):
         raise ValueError(f"{path} cannot be used: {problem}; {remedy}")
     return content

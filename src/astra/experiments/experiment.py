@@ -78,7 +78,7 @@ def run_training(
     check_run_folder(run_folder)
     policy: PolicyConfig = experiment.policy
     columns, reads = experiment.observations or None, policy.states.reads
-    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads))
+    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads, frame_size=policy.frame_size))
     suite = suite_of(dataset.spec, experiment.suite) if experiment.suite else None
     if suite is not None:
         dataset = replace(dataset, spec=replace(dataset.spec, suite=suite.name))

@@ -23,7 +23,8 @@ from astra.policies import POLICIES
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.allocation_limit import AllocationLimit
 from astra.storage.atomic import atomic_folder
-from astra.storage.config_json import from_json, read_json, to_json
+from astra.storage.config_json import from_json, to_json
+from astra.storage.json_file import read_json_object
 from astra.storage.provenance import code_version
 from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
 from astra.tokenizers.vision.pretrained import local_files_only
@@ -206,7 +207,7 @@ def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    description = read_json(path, "JSON of a policy", "copy it again")
+    description = read_json_object(path, "JSON of a policy", "copy it again")
     if missing := {"format", "policy", "config", "spec"} - description.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: copy it again")
     return description

@@ -40,6 +40,14 @@ class PolicyConfig(ABC):
     states: StateConfig = StateConfig()
     """Parts of the state that the policy uses, and how they become tokens."""
 
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels to which the policy resizes camera frames by `astra.frames.resize`.
+
+        Frames are then cached at this size. None, the default: the policy reads frames as they were recorded.
+        """
+        return None
+
     @abstractmethod
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "Policy[Any]":
         """Build the policy with new weights.
@@ -195,6 +203,15 @@ class Policy(nn.Module, ABC, Generic[State]):
             ValueError: if it cannot; the message names the instruction.
         """
 
+    def data_warnings(self, actions: Float[Tensor, "n N"]) -> list[str]:
+        """Return warnings about the data, printed before training; the default looks for outliers that waste bins.
+
+        Args:
+            actions: Actions of all training episodes, relative to the reference state if there is one.
+        """
+        tokenizers = [part for part in self.modules() if isinstance(part, DiscreteActions)]
+        return [text for tokenizer in tokenizers for text in tokenizer.outliers(actions)]
+
     # ---- What follows from the above
 
     @torch.no_grad()
@@ -215,7 +232,9 @@ class Policy(nn.Module, ABC, Generic[State]):
         Raises:
             ValueError: if it does not fit the policy's data.
         """
-        return check_observation(self.spec, observation, self.config.states.reads, self.device)
+        return check_observation(
+            self.spec, observation, self.config.states.reads, self.device, frame_size=self.config.frame_size
+        )
 
     @property
     def chunk_size(self) -> int:

@@ -76,6 +76,11 @@ class RT1Config(PolicyConfig):
         """
         check_numbers(self, "policy")
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which camera frames are resized."""
+        return (self.image_size, self.image_size)
+
     def build(self, spec: TrajectorySpec, statistics: Statistics) -> "RT1":
         """Build the policy with new weights.
 

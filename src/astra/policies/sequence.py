@@ -82,6 +82,11 @@ class SequenceConfig(PolicyConfig):
         if self.width % self.heads:
             raise ValueError(f"policy.width must be a multiple of policy.heads={self.heads}, got {self.width}")
 
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which camera frames are resized."""
+        return self.states.frame_size
+
     def check_positions(self) -> None:
         """Check that positions fit the window.
 
@@ -353,14 +358,8 @@ class SequencePolicy(Policy[State]):
 
     def run_trunk(self, inputs: ModelInputs, *, context_out: bool) -> Float[Tensor, "B R D"]:
         """Run the trunk and return the outputs of the queries; with `context_out`, those of the context before them."""
-        return self.transformer(
-            inputs.prompt,
-            inputs.context,
-            inputs.queries,
-            inputs.mask,
-            context_out=context_out,
-            row_blocks=inputs.row_blocks,
-        )
+        parts = inputs.prompt, inputs.context, inputs.queries, inputs.mask
+        return self.transformer(*parts, context_out=context_out, row_blocks=inputs.row_blocks)
 
     # ---- Encoding whole trajectories, for contrastive dynamics learning
 

@@ -41,7 +41,12 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     """Build a function that trains a row for one update, on batches in the order of its training."""
     experiment = experiment_of(row, "cpu", settings, 0, data)
     training = experiment.training
-    dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
+    dataset = LeRobotDataset.open(
+        experiment.dataset,
+        experiment.observations or None,
+        experiment.policy.states.reads,
+        frame_size=experiment.policy.frame_size,
+    )
     windows = Windows(
         dataset, timesteps=training.timesteps, stride=experiment.stride, ending=training.last_timestep_only
     )
@@ -65,6 +70,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of datasets")
     parser.add_argument("--rounds", type=int, default=20, help="times that each row is timed")
     chosen = parser.parse_args()
+    if chosen.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {chosen.rounds}")
     for key, cost in costs(TABLES[chosen.table](), chosen.data, chosen.rounds).items():
         print(f"{key:28s} {cost:.2f}")
 

@@ -3,27 +3,39 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from astra.storage.numbers import Count, Layers, Width, check_numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """Sizes of Astra (19M) and of one batch."""
 
-    L: int = 16
+    L: Count = 16
     """Prompt tokens."""
-    M: int = 4
+    M: Count = 4
     """State tokens per timestep."""
-    N: int = 7
+    N: Count = 7
     """Action tokens per timestep, and as many queries."""
-    T: int = 20
+    T: Count = 20
     """Timesteps."""
-    B: int = 16
+    B: Count = 16
     """Batch size."""
-    layers: int = 6
+    layers: Layers = 6
     """Transformer blocks."""
-    heads: int = 8
+    heads: Count = 8
     """Attention heads."""
-    width: int = 512
+    width: Width = 512
     """Width of a token."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range, or the heads do not divide the width; the message names the flag.
+        """
+        check_numbers(self, "")
+        if self.width % self.heads:
+            raise ValueError(f"--width must be a multiple of --heads {self.heads}, got {self.width}")
 
     @property
     def where(self) -> str:

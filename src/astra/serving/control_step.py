@@ -18,7 +18,7 @@ from astra.attention.masks import additive
 from astra.attention.positions import of_layer
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.attention.step_checks import check_control_steps
-from astra.observations import check_finite_outputs
+from astra.observations import check_finite_outputs, check_observation
 from astra.policies.action_chunks import relative_to
 from astra.policies.astra import Astra
 from astra.trajectory import Observation, VectorStatistics
@@ -178,7 +178,8 @@ class StepRunner:
             ValueError: if the observation does not fit the policy's data, the outputs are not finite or the cache is
                 full; the cache is then as before.
         """
-        observation = self.policy.check(observation)
+        spec, reads = self.policy.spec, self.policy.config.states.reads
+        observation = check_observation(spec, observation, reads, self.policy.device)  # the program's sizes are fixed
         if len(observation.previous_action) != 1:
             raise ValueError(
                 f"got an observation of {len(observation.previous_action)} environments, expected one: an exported "

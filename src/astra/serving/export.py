@@ -114,6 +114,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         "prompt_tokens": sizes.prompt,
         "state_tokens": sizes.state,
         "action_tokens": sizes.action,
+        "timesteps_per_second": step.policy.spec.fps,
         "chunk_size": step.policy.config.chunk_size,
         "reference_state": step.policy.config.reference_state,
         "instructions": list(instructions),

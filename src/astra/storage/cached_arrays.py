@@ -33,7 +33,7 @@ from astra.storage.cache_folder import (
     use_entry,
 )
 
-ANNOUNCED_FROM = 1e9
+ANNOUNCED_FROM = 1e8
 """Size in bytes from which a cache is announced before it is filled."""
 ZEROS = 2**20
 

@@ -5,11 +5,9 @@ lists, and mappings become objects with string keys. Numbers, strings, booleans 
 """
 
 import dataclasses
-import json
 import math
 import reprlib
 from collections.abc import Mapping
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -36,35 +34,6 @@ def to_json(value: Any) -> Any:
     raise ValueError(
         f"got {value!r} in a configuration, expected a dataclass, mapping, tuple, list, number, string, bool or None"
     )
-
-
-MAX_BYTES = 1 << 26
-"""Size of the largest JSON file that is read."""
-
-
-def read_json(path: Path, what: str, advice: str) -> dict[str, Any]:
-    """Read a JSON object from a file that may hold anything.
-
-    Args:
-        path: The file.
-        what: Words for its content, such as "JSON of a policy".
-        advice: Words for what to do if it is damaged.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is not a JSON object.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {advice}")
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} is not valid {what}, it has more than {MAX_BYTES >> 20} MiB: {advice}")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # of JSON, UTF-8, digits or nesting
-        raise ValueError(f"{path} is not valid {what} ({error}; truncated?): {advice}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} is not valid {what}, got {_short(value)} instead of an object: {advice}")
-    return value
 
 
 def from_json(annotation: Any, value: Any, where: str = "config") -> Any:

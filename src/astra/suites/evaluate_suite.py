@@ -11,6 +11,8 @@ All agents play the same seeds. What the policy scores above `swapped` or `shuff
 `blank` from the pictures in it.
 """
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +29,9 @@ from astra.storage.config_json import from_json, to_json
 from astra.suites.attention import draw_attention
 from astra.suites.config import EvaluationConfig
 from astra.suites.controls import blank, prompts_of, shuffled, swapped
+
+RATE_TOLERANCE = 0.05
+"""Largest difference between two rates that count as equal, as a share."""
 
 
 def evaluate_suite(
@@ -55,6 +60,7 @@ def evaluate_suite(
     options = suite.options_for(policy.spec) if options is None else options
     if config.episodes < 1:
         raise ValueError(f"an evaluation needs at least one episode per task, got --episodes {config.episodes}")
+    _warn_of_rate(policy, suite, options)
     chosen = suite.choose(options, _levels(suite, config), config.tasks)
     cases = cases_of(suite, chosen, config)
     agents = {name: _agent(name, suite, policy) for name in config.agents}
@@ -109,6 +115,17 @@ def cases_again(suite: Suite, options: Any, rows: Sequence[Mapping[str, Any]]) -
 def options_again(suite: Suite, info: Mapping[str, Any]) -> Any:
     """Return the options of an evaluation from its eval_info.json."""
     return from_json(suite.options, info["options"], "options")
+
+
+def _warn_of_rate(policy: Policy[Any], suite: Suite, options: Any) -> None:
+    """Warn if the environment does not act at the rate of the policy's demonstrations."""
+    trained, rate = policy.spec.fps, suite.spec(options).fps
+    if not math.isclose(trained, rate, rel_tol=RATE_TOLERANCE):
+        warnings.warn(
+            f"the policy learned from {trained:g} timesteps per second, but {suite.name} has {rate:g}: its actions are "
+            f"not made for this rate. Train it on demonstrations at {rate:g} per second, or change the environment",
+            stacklevel=2,
+        )
 
 
 def _levels(suite: Suite, config: EvaluationConfig) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 from astra.attention.initialization import init_std
 from astra.storage.numbers import CountOrNone, check_numbers
 from astra.tokenizers.bin_values import ValueEmbedding
-from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
+from astra.trajectory import TAIL, ActionSpec, Statistics, TrajectorySpec
 
 STRETCHED = 3.0
 """Width of a range, compared with that of 99.8 % of its values, from which on outliers are reported."""
+FEW = 10
+"""Number of actions from which on outliers are looked for."""
 MAX_BINS = 100_000
 """Largest number of bins of a dimension."""
 DEFAULT_BINS = 100
@@ -67,14 +70,15 @@ class DiscreteActions(nn.Module):
     a periodic dimension is first wrapped between its bounds: the bin after the last one is the first.
     """
 
-    outliers: tuple[str, ...]
-    """Warnings about dimensions whose range a few outliers stretch."""
+    names: tuple[str, ...]
+    """Names of the dimensions."""
     low: Tensor
     high: Tensor
     counts: Tensor
     first_center: Tensor
     bin_width: Tensor
     rows: Tensor
+    binary: Tensor
     periodic: Tensor
     varies: Tensor
     only_bin: Tensor
@@ -93,6 +97,7 @@ class DiscreteActions(nn.Module):
         """
         super().__init__()
         self.num_tokens = N = len(spec.actions)
+        self.names = spec.actions.names
         self.head_frequencies = config.head_frequencies
         self.head_scale = (
             (2 * config.head_frequencies) ** -0.5 if config.head_scaled and config.head_frequencies else 1.0
@@ -111,11 +116,11 @@ class DiscreteActions(nn.Module):
         self.register_buffer("bin_width", bin_width, persistent=False)
         self.register_buffer("first_center", first_center, persistent=False)
         self.register_buffer("rows", counts.cumsum(0) - counts, persistent=False)
+        self.register_buffer("binary", binary, persistent=False)
         self.register_buffer("periodic", torch.tensor(spec.actions.periodic), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
-        self.outliers = _outliers(self, spec.actions, statistics)
         if config.token_frequencies:
             self.embedding = ValueEmbedding(numbers, self.periodic, config.token_frequencies, width)
         else:
@@ -149,6 +154,35 @@ class DiscreteActions(nn.Module):
         """Return the center of every bin, in the environment's units."""
         return self.first_center + bins * self.bin_width
 
+    def outliers(self, actions: Float[Tensor, "n N"]) -> list[str]:
+        """Describe the dimensions whose bins lie much farther apart than 99.8 % of the values do.
+
+        Args:
+            actions: All actions of the training episodes.
+        """
+        if len(actions) < FEW:
+            return []
+        values, found = actions.cpu().numpy(), []
+        below = np.quantile(values, TAIL, axis=0, method="higher").tolist()
+        above = np.quantile(values, 1 - TAIL, axis=0, method="lower").tolist()
+        bins = self.bins(actions.to(self.low)).cpu()
+        counts = self.counts.cpu()
+        outermost = ((bins == 0) | (bins == counts - 1)).double().mean(dim=0).tolist()
+        for n, name in enumerate(self.names):
+            span, whole = above[n] - below[n], float(self.high[n] - self.low[n])
+            least, most = float(values[:, n].min()), float(values[:, n].max())
+            by_data = most - least > STRETCHED * span  # and not by declared bounds alone
+            if not (self.binary[n] or self.periodic[n]) and by_data and whole > STRETCHED * span > 0:
+                inside = (actions[:, n].cpu() >= below[n]) & (actions[:, n].cpu() <= above[n])
+                used = int(bins[inside, n].max() - bins[inside, n].min()) + 1
+                found.append(
+                    f"action dimension {name!r} has outliers: its values lie between {least:g} and {most:g}, but "
+                    f"99.8 % of them between {below[n]:g} and {above[n]:g}, where {used} of {int(counts[n])} bins are "
+                    f"left for them, and {outermost[n]:.1%} of all values lie in the two outermost bins. Repair the "
+                    f"data, or train with --policy.actions.range quantiles"
+                )
+        return found
+
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Return one token per dimension of every action."""
         return self.embedding(self.bins(actions) + self.rows)
@@ -166,26 +200,6 @@ def _quantile_bounds(
         )
     kept = torch.tensor(actions.binary) | torch.tensor(actions.periodic) | (above <= below)
     return torch.where(kept, low, below), torch.where(kept, high, above)
-
-
-def _outliers(bins: "DiscreteActions", actions: ActionSpec, statistics: Statistics) -> tuple[str, ...]:
-    """Describe the dimensions whose bounds lie much farther apart than 99.8 % of their values do."""
-    below, above = statistics.actions.low_quantile, statistics.actions.high_quantile
-    if below is None or above is None:
-        return ()
-    place = bins.bins(torch.stack([below, above]).to(bins.low))
-    used, found = (place[1] - place[0] + 1).tolist(), []
-    for n, name in enumerate(actions.names):
-        span, whole = float(above[n] - below[n]), float(bins.high[n] - bins.low[n])
-        least, most = float(statistics.actions.min[n]), float(statistics.actions.max[n])
-        by_data = most - least > STRETCHED * span  # and not by declared bounds alone
-        if not (actions.binary[n] or actions.periodic[n]) and by_data and whole > STRETCHED * span > 0:
-            found.append(
-                f"action dimension {name!r} has outliers: its values lie between {least:g} and {most:g}, but 99.8 % of "
-                f"them between {float(below[n]):g} and {float(above[n]):g}, where {used[n]} of {int(bins.counts[n])} "
-                f"bins are left for them. Repair the data, or train with --policy.actions.range quantiles"
-            )
-    return tuple(found)
 
 
 def _bins_per_dimension(config: DiscreteActionsConfig, spec: TrajectorySpec) -> list[int]:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from astra.tokenizers.proprioception import ProprioceptionConfig
+from astra.tokenizers.vision.encoders import height_width
 from astra.tokenizers.vision.images import ImageConfig
 from astra.tokenizers.vision.objects import ObjectConfig
 from astra.tokenizers.word_norm import word_norm
@@ -31,6 +32,11 @@ class StateConfig:
     word_norm: bool = False
     """Whether tokens of states, and of objects pictured in prompts, start with the norm of words, actions and queries
     (0.55); without it they are up to twelve times as long, and positions and words hardly count beside them."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width in pixels to which camera frames are resized."""
+        return height_width(self.images.image_size)
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "StateTokenizer":
         """Build the tokenizers of all state vectors, cameras and objects of the spec.

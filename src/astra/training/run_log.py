@@ -6,6 +6,7 @@ updates are repeated.
 """
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -92,7 +93,7 @@ class RunLog:
             file.write(json.dumps(line) + "\n")
         self.accelerator.log(named, step=self.budget.update)
         if kind == "train":
-            self._show(values["loss"], values["timesteps_per_second"])
+            self._show(values.get("loss", math.nan), values["timesteps_per_second"])
         else:
             numbers = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             self.print(f"update {self.budget.update}: {kind} {numbers}")

@@ -21,7 +21,7 @@ from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import MODEL, fill, save_policy
 from astra.policies.policy import Policy
-from astra.storage.config_json import read_json
+from astra.storage.json_file import read_json_object
 from astra.storage.tensor_files import load_tensors, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
@@ -101,7 +101,7 @@ class RunState:
 def _read_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: this checkpoint can be evaluated, but not resumed")
-    state = read_json(path, "JSON", "resume from another checkpoint")
+    state = read_json_object(path, "JSON", "resume from another checkpoint")
     if state.get("format") != FORMAT:
         raise ValueError(
             f"{path} has format {state.get('format')!r}, and this version of Astra reads {FORMAT}: use the version of "

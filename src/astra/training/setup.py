@@ -20,7 +20,7 @@ from astra.datasets.windows import Windows
 from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
-from astra.tokenizers.actions import DiscreteActions, varying
+from astra.tokenizers.actions import varying
 from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
@@ -86,10 +86,9 @@ def build_state(
     set_seed(config.seed)
     policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
     policy.check_instructions(windows.spec.instructions)
-    for part in policy.children():
-        if isinstance(part, DiscreteActions) and is_main_process():
-            for text in part.outliers:
-                warnings.warn(text, stacklevel=2)
+    if is_main_process():
+        for text in policy.data_warnings(windows.target_actions(policy_config.reference_state)):
+            warnings.warn(text, stacklevel=2)
     ema = EMA(policy, max_decay=config.ema_max_decay, power=config.ema_power)
     contrastive = None
     if config.contrastive is not None:
@@ -209,7 +208,8 @@ def _batch_size_per_process(config: TrainingConfig, accelerator: Accelerator, wi
         check_episodes(windows.per_episode, size=share // parts, count=config.updates * parts * processes)
     if rest or share < parts:
         raise ValueError(
-            f"training.batch_size={config.batch_size} cannot be split over {processes} processes with {parts} "
-            f"micro-batches each: choose a multiple of {processes}, and at least {processes * parts}"
+            f"training.batch_size={config.batch_size} cannot be split over {processes} processes with "
+            f"{parts} micro-batches each (--training.gradient-accumulation-steps): choose at least {processes * parts}"
+            + (f", and a multiple of {processes}" if processes > 1 else "")
         )
     return share

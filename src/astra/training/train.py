@@ -136,17 +136,17 @@ def train(
             budget.spend(seconds)
 
             # ---- Log, validate, roll out, save
-            if skipped and budget.is_due(config.log_every):
-                log.print(f"update {budget.update}: skipped {skipped} updates whose windows hold no action")
-                skipped = 0
-            if means and budget.is_due(config.log_every):
+            if budget.is_due(config.log_every):
+                metrics = means.pop(accelerator) if means else {}
+                _check_finite(metrics.get("loss", 0.0), budget.update, folder)
+                if skipped:
+                    log.print(f"update {budget.update}: skipped {skipped} updates whose windows hold no action")
+                    metrics["skipped_updates"] = float(skipped)
                 speed = timesteps * accelerator.num_processes / (budget.seconds - logged_seconds)
-                metrics = means.pop(accelerator)
-                _check_finite(metrics["loss"], budget.update, folder)
                 metrics |= {"learning_rate": learning_rate, "gradient_norm": float(norm)}
                 metrics |= {} if config.contrastive is None else {"contrastive_weight": alpha}
                 log.write("train", {**metrics, "timesteps_per_second": speed, "epoch": state.sampler.epoch})
-                timesteps, logged_seconds = 0, budget.seconds
+                skipped, timesteps, logged_seconds = 0, 0, budget.seconds
             intervals = config.validation_every, config.evaluate_every, config.checkpoint_every
             if stop or any(map(budget.is_due, intervals)):
                 learner.gather()

@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import tarfile
 from pathlib import Path
@@ -100,6 +101,35 @@ def test_only_numbers_and_known_codecs_are_read(store: Path, entry: str, value: 
     path.write_text(json.dumps({**json.loads(path.read_text()), entry: value}))
     with pytest.raises(ValueError, match=message):
         read(store)
+
+
+@pytest.mark.parametrize("codec", ["zlib", "gzip", "bz2", "lzma", "zstd", "lz4", "blosc", None])
+def test_a_chunk_that_unpacks_to_more_than_its_array_needs_is_refused_before_it_is_unpacked(
+    store: Path, codec: str | None
+) -> None:
+    import numcodecs
+
+    path = store / "data/state"
+    compressor = None if codec is None else numcodecs.get_codec({"id": codec})
+    header = json.loads((path / ".zarray").read_text())
+    right = np.ones((4, 5), header["dtype"])
+    (path / ".zarray").write_text(
+        json.dumps({**header, "filters": None, "compressor": compressor and compressor.get_config()})
+    )
+    for chunk in sorted(path.glob("[0-9]*")):
+        chunk.write_bytes(right.tobytes() if compressor is None else bytes(compressor.encode(right)))
+    read(store)
+    large = np.zeros(5 * 2**20, np.uint8)
+    (path / "0.0").write_bytes(large.tobytes() if compressor is None else bytes(compressor.encode(large)))
+    with pytest.raises(ValueError, match=r"unpacks to more than 1,280 bytes, but its array needs 160"):
+        read(store)
+
+
+def test_versions_of_numcodecs_that_run_code_of_a_store_are_not_installed(repository: Path) -> None:
+    from packaging.version import Version
+
+    assert "numcodecs>=0.16.6" in (repository / "pyproject.toml").read_text()
+    assert Version(importlib.metadata.version("numcodecs")) >= Version("0.16.6")
 
 
 def test_a_link_to_itself_is_no_archive(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -135,9 +136,18 @@ def test_braces_in_a_dataset_without_pictures_are_text(dataset_folder: Path) -> 
     texts = ["go {left}", "go right {}"]
     set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(texts))
     set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in texts * 2]))
-    with pytest.warns(UserWarning, match=r"'go \{left\}', is read as 'go \(left\)'"):
-        dataset = LeRobotDataset.open(dataset_folder)
-    assert dataset.spec.instructions == ("go (left)", "go right {}")
+    assert LeRobotDataset.open(dataset_folder).spec.instructions == ("go right {}", "go {left}")
+
+
+def test_episodes_without_an_instruction_are_told_where_others_have_one(dataset_folder: Path) -> None:
+    texts = ["go left", " "]
+    set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(texts))
+    set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in texts * 2]))
+    with pytest.warns(UserWarning, match="2 of 4 episodes have no instruction, such as episode 1"):
+        assert LeRobotDataset.open(dataset_folder).spec.instructions == (" ", "go left")
+    set_column(dataset_folder / TASKS, "__index_level_0__", pa.array(["", " "]))
+    set_column(dataset_folder / EPISODES, "tasks", pa.array([[text] for text in ("", " ") * 2]))
+    assert LeRobotDataset.open(dataset_folder).spec.instructions == ("", " ")
 
 
 def test_an_instruction_as_long_as_a_book_is_refused(dataset_folder: Path) -> None:
@@ -153,13 +163,30 @@ def test_gray_frames_become_color(make_episode: Callable[..., Episode]) -> None:
     assert np.array_equal(decode_image(png(gray), (6, 9)), np.repeat(gray[:, :, None], 3, axis=2))
 
 
+def stored(pixels: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def tiff_of_16_bits(pixels: np.ndarray) -> bytes:
+    """Write an RGB picture of 16 bits per channel, which Pillow reads but cannot write."""
+    (height, width, _), data = pixels.shape, pixels.astype("<u2").tobytes()
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8 + len(data)), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(data))]
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 14 + len(data)) + data + struct.pack("<3H", 16, 16, 16) + directory
+
+
 def test_frames_deeper_than_8_bits_are_refused(dataset_folder: Path) -> None:
     depth = np.full((6, 9), 600, np.uint16)
     color = bytearray(encode_png(np.zeros((6, 9, 3), np.uint8)))
     color[24] = 16
-    for data in (png(depth), bytes(color)):
+    others = stored(depth, "TIFF"), stored(depth.astype(np.float32), "TIFF"), stored(depth.astype(np.int32), "TIFF")
+    for data in (png(depth), bytes(color), tiff_of_16_bits(np.repeat(depth[:, :, None], 3, axis=2)), *others):
         with pytest.raises(ValueError, match=r"8 bits per channel|not a complete image"):
             decode_image(data)
+    assert decode_image(stored(np.full((6, 9, 3), 7, np.uint8), "TIFF"), (6, 9)).max() == 7
     frames = pa.array([{"bytes": png(depth), "path": None}] * 24)
     set_column(dataset_folder / DATA, "observation.image", frames)
     with pytest.raises(
@@ -173,6 +200,22 @@ def test_the_size_of_a_frame_is_checked_before_it_is_decoded() -> None:
     bomb = header + zlib.crc32(header[12:]).to_bytes(4, "big") + encode_png(np.zeros((1, 1, 3), np.uint8))[33:]
     with pytest.raises(ValueError, match=r"got a frame of \(9000, 9000\) pixels, but info.json says \(6, 9\)"):
         decode_image(bomb, (6, 9))
+
+
+def test_texts_in_a_picture_that_unpack_to_more_than_the_picture_are_not_read() -> None:
+    plain = encode_png(np.zeros((6, 9, 3), np.uint8))
+    body = b"zTXtcomment\x00\x00" + zlib.compress(bytes(50 * 2**20))
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    with pytest.raises(ValueError, match="not a complete image: Decompressed data too large"):
+        decode_image(plain[:33] + chunk + plain[33:])
+
+
+def test_tables_of_more_text_than_memory_should_hold_are_refused(
+    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astra.datasets.lerobot.tables.LARGEST_TABLE", 100)
+    with pytest.raises(ValueError, match=r"unpacks to \d+ bytes, expected at most 100"):
+        LeRobotDataset.open(dataset_folder)
 
 
 def test_a_flipped_bit_in_a_data_file_is_found(dataset_folder: Path) -> None:

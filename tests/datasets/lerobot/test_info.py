@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astra.datasets import LeRobotDataset
-from astra.datasets.lerobot.info import data_file, dimension_names, height_width, read_json
+from astra.datasets.lerobot.info import data_file, dimension_names, height_width, read_meta
 
 
 def set_entry(folder: Path, keys: tuple[str, ...], value: Any) -> None:
@@ -83,10 +83,10 @@ def test_files_that_hold_no_object_are_refused(tmp_path: Path) -> None:
     ):
         path.write_text(content, encoding="latin-1")
         with pytest.raises(ValueError, match=message):
-            read_json(path)
+            read_meta(path)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="not a regular file"):
-        read_json(tmp_path / "pipe")
+        read_meta(tmp_path / "pipe")
 
 
 def test_paths_of_data_files_are_formatted_like_lerobot() -> None:

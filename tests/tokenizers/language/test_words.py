@@ -60,10 +60,10 @@ def test_words_that_look_like_special_tokens_are_words(words: WordTokenizer):
     assert words(["[PAD] [UNK]"])[1].all()
 
 
-def test_an_empty_instruction_has_no_tokens(words: WordTokenizer):
+def test_an_empty_instruction_is_padding_alone(words: WordTokenizer):
     tokens, valid = words(["", ""])
-    assert tokens.shape == (2, 0, 6)
-    assert valid.shape == (2, 0)
+    assert tokens.shape == (2, 1, 6)
+    assert valid.tolist() == [[False], [False]]
     assert words(["", "push"])[1].tolist() == [[False], [True]]
 
 

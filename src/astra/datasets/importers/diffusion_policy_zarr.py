@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from astra.datasets.episode import Episode, is_camera
-from astra.datasets.lerobot.info import read_json
+from astra.datasets.importers.zarr_chunks import check_chunks
+from astra.storage.json_file import read_json_object
 
 CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "fixedscaleoffset")
 """Codecs of numbers; others are refused."""
@@ -98,7 +99,9 @@ def _open(store: Path, name: str) -> Any:
     where = f"{store}, array {name!r}"
     if not (store / name / ".zarray").exists():
         raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy")
-    check_header(read_json(store / name / ".zarray"), where)
+    header = read_json_object(store / name / ".zarray", "JSON", "copy the store again")
+    check_header(header, where)
+    check_chunks(store / name, header, math.prod(header["chunks"]) * np.dtype(header["dtype"]).itemsize)
     try:
         array = zarr.open_array(store / name, mode="r", zarr_format=2)
     except _UNREADABLE as error:

@@ -1,24 +1,27 @@
 """Columns of the parquet files, checked once and kept as memory-mapped .npy files in the user's cache.
 
-The key of the cache covers every file that is read, so a changed dataset gets a new one; see `fingerprint.py`.
+The key of the cache covers every file that is read, so a changed dataset gets a new one; see `fingerprint.py`. Frames
+lie at the size that a policy reads, which is part of their name.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from rich.progress import Progress
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.checks import check_values
 from astra.datasets.lerobot.fingerprint import checksums, fingerprint
+from astra.datasets.lerobot.frames import decode_frames, frame_sizes, place_of, resize_frame
 from astra.datasets.lerobot.metadata import Metadata
 from astra.datasets.lerobot.prompts import StoredPrompts, fill_prompts
-from astra.datasets.lerobot.tables import read_batches
+from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, read_batches
+from astra.frames import cached_size
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
 from astra.storage.cache_folder import use_entry
@@ -74,8 +77,16 @@ class DatasetCache:
         return cached_arrays(self.key, self.dataset, forms, checked_fill)
 
 
-def cached_columns(cache: DatasetCache, metadata: Metadata) -> dict[str, np.ndarray]:
-    """Return every column as a read-only memory map: vectors float32 (rows, n), frames uint8 (rows, height, width, 3).
+def cached_columns(
+    cache: DatasetCache, metadata: Metadata, frame_size: tuple[int, int] | None = None, decode: bool = True
+) -> dict[str, np.ndarray]:
+    """Return columns as read-only memory maps: vectors float32 (rows, n), frames uint8 (rows, height, width, 3).
+
+    Args:
+        cache: The cache.
+        metadata: What the columns hold.
+        frame_size: Height and width to which larger frames are resized; None: frames stay as they were recorded.
+        decode: Whether frames and crops are cached too.
 
     Raises:
         FileNotFoundError: if a data file is missing.
@@ -84,8 +95,18 @@ def cached_columns(cache: DatasetCache, metadata: Metadata) -> dict[str, np.ndar
         OSError: if the limit of the cache or the disk leaves too little space.
     """
     rows = int(metadata.ends[-1])
-    forms = {column: _form(column, rows, metadata.spec) for column in metadata.columns}
-    return cache.arrays(forms, lambda arrays: fill_columns(metadata, arrays))
+    names = {
+        column: _name(column, metadata.spec, frame_size)
+        for column in metadata.columns
+        if decode or not layout.is_image(column)
+    }
+    forms = {names[column]: _form(column, rows, metadata.spec, frame_size) for column in names}
+
+    def fill(arrays: Mapping[str, np.ndarray]) -> None:
+        fill_columns(metadata, {column: arrays[name] for column, name in names.items() if name in arrays})
+
+    arrays = cache.arrays(forms, fill)
+    return {column: arrays[name] for column, name in names.items()}
 
 
 def cached_prompts(cache: DatasetCache, metadata: Metadata) -> StoredPrompts | None:
@@ -112,7 +133,7 @@ def cached_prompts(cache: DatasetCache, metadata: Metadata) -> StoredPrompts | N
 
 
 def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
-    """Fill vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3).
+    """Fill vectors as float32 (rows, n) and frames as uint8 (rows, height, width, 3), resized to their array.
 
     Crops of objects are uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O).
 
@@ -123,49 +144,47 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
     """
     rows = int(metadata.ends[-1])
     episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
-    row, console = 0, screen(stderr=True)
-    quick = not any(map(layout.is_image, arrays)) or not console.is_terminal
-    with Progress(console=console, transient=True, disable=quick) as progress:
+    row, console, sizes = 0, screen(stderr=True), frame_sizes(metadata.spec, arrays)
+    with Progress(console=console, transient=True, disable=not sizes or not console.is_terminal) as progress:
         shown = progress.add_task("caching frames once", total=rows)
         for path in metadata.data_files:
-            for batch in read_batches(path, [*arrays, "episode_index"], ROWS_AT_ONCE):
+            rows_at_once = FRAMES_PER_BATCH if sizes else ROWS_AT_ONCE
+            for batch in read_batches(path, [*arrays, "episode_index"], rows_at_once):
                 if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
                     raise ValueError(f"{path} lacks rows of its episodes or has rows of others; copy the dataset again")
                 for column, array in arrays.items():
-                    fill = _fill_frames if layout.is_image(column) else _fill_vectors
-                    fill(array, batch[column], row, f"{path}, column {column!r}", metadata.ends)
+                    where, target = f"{path}, column {column!r}", array[row : row + len(batch)]
+
+                    def place(index: int, row: int = row) -> str:
+                        return place_of(row + index, metadata.ends)
+
+                    if column in sizes:
+                        for index, frame in enumerate(
+                            decode_frames(column, batch[column], sizes[column], where, place)
+                        ):
+                            is_frame = column in metadata.spec.images
+                            target[index] = resize_frame(frame, target.shape[1:3]) if is_frame else frame
+                    else:
+                        size = math.prod(array.shape[1:])
+                        target[...] = check_values(batch[column], size, where, place).reshape(target.shape)
                 row += len(batch)
                 progress.advance(shown, len(batch))
     if row != rows:
         raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again")
 
 
-def _form(column: str, rows: int, spec: TrajectorySpec) -> ArrayForm:
+def _name(column: str, spec: TrajectorySpec, frame_size: tuple[int, int] | None) -> str:
+    """Return the name of a column in the cache; a slash, which no column has, precedes the size of resized frames."""
+    recorded = spec.images.get(column)
+    if recorded is None or (size := cached_size(recorded, frame_size)) == recorded:
+        return column
+    return f"{column}/{size[0]}x{size[1]}"
+
+
+def _form(column: str, rows: int, spec: TrajectorySpec, frame_size: tuple[int, int] | None) -> ArrayForm:
     """Return the form of a column."""
     if (found := object_column(column)) and spec.objects is not None:
         return ArrayForm((rows, spec.objects.max_objects, *PART_SHAPES[found[1]]), PART_DTYPES[found[1]])
     if column in spec.images:
-        return ArrayForm((rows, *spec.images[column], 3), np.uint8)
+        return ArrayForm((rows, *cached_size(spec.images[column], frame_size), 3), np.uint8)
     return ArrayForm((rows, spec.states.get(column, len(spec.actions))), np.float32)
-
-
-def _fill_vectors(array: np.ndarray, values: pa.Array, row: int, where: str, ends: np.ndarray) -> None:
-    size = int(np.prod(array.shape[1:]))
-    vectors = check_values(values, size, where, lambda index: _place(row + index, ends))
-    array[row : row + len(vectors)] = vectors.reshape(-1, *array.shape[1:])
-
-
-def _fill_frames(array: np.ndarray, values: pa.StructArray, row: int, where: str, ends: np.ndarray) -> None:
-    is_sheet = array.ndim == 5
-    size = (array.shape[2], array.shape[1] * array.shape[3]) if is_sheet else (array.shape[1], array.shape[2])
-    for index, data in enumerate(values.field("bytes").to_pylist(), start=row):
-        try:
-            frame = layout.decode_image(data or b"", size)
-        except ValueError as error:
-            raise ValueError(f"{where}, {_place(index, ends)}: {error}") from error
-        array[index] = layout.split_crops(frame) if is_sheet else frame
-
-
-def _place(row: int, ends: np.ndarray) -> str:
-    episode = int(np.searchsorted(ends, row, side="right"))
-    return f"episode {episode}, timestep {row - int(ends[episode - 1] if episode else 0)}"

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from astra.datasets.episode import ACTION
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.info import read_json
+from astra.datasets.lerobot.info import read_meta
 from astra.datasets.lerobot.tables import read_batches
 
 ROWS_AT_ONCE = 65536
@@ -141,7 +141,7 @@ def warn_of_statistics(folder: Path, columns: Mapping[str, np.ndarray]) -> None:
     path = folder / layout.STATISTICS
     if not path.exists():
         return
-    stored, stale = read_json(path), []
+    stored, stale = read_meta(path), []
     for column, values in columns.items():
         if values.ndim == 2 and values.dtype == np.float32 and isinstance(stored.get(column), dict):
             low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)

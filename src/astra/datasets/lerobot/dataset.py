@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from astra.datasets.episode import Episode
 from astra.datasets.lerobot.cache import DatasetCache, cached_columns, cached_prompts
 from astra.datasets.lerobot.checks import warn_of_statistics
+from astra.datasets.lerobot.frames import RecordedFrames, frame_sizes
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
 from astra.trajectory import Modality, TrajectorySpec
@@ -32,17 +33,26 @@ class LeRobotDataset:
     """Row after the last one of each episode."""
     columns: Mapping[str, np.ndarray]
     """Memory-mapped, read-only arrays by column name: vectors float32 (rows, n), frames uint8 (rows, height, width, 3);
-    crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O)."""
+    crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O). Frames are
+    smaller than in the spec if the dataset was opened so."""
     empty: tuple[int, ...] = ()
     """Episodes of the folder without timesteps, which are left out; those after them move up."""
     prompts: StoredPrompts | None = None
     """Pictures of prompts; None if no prompt has any."""
     cache: DatasetCache | None = None
     """Cache of its arrays; None if the dataset lies in memory."""
+    recorded: RecordedFrames | None = None
+    """Frames and crops as they were recorded; None if the dataset lies in memory."""
 
     @classmethod
     def open(
-        cls, folder: str | Path, columns: Collection[str] | None = None, reads: Collection[Modality] | None = None
+        cls,
+        folder: str | Path,
+        columns: Collection[str] | None = None,
+        reads: Collection[Modality] | None = None,
+        *,
+        frame_size: tuple[int, int] | None = None,
+        decode: bool = True,
     ) -> "LeRobotDataset":
         """Open a dataset; the first time, its columns are checked and cached.
 
@@ -56,6 +66,10 @@ class LeRobotDataset:
                 of a view; None: all. Actions are always read.
             reads: Modalities to read beside state vectors: images, objects or both; None: both. State vectors are
                 always read, since actions may be relative to one, and so are the pictures of prompts.
+            frame_size: Height and width to which a policy resizes frames, `PolicyConfig.frame_size`: larger frames are
+                cached at this size. None: as they were recorded. The spec tells the recorded size in any case.
+            decode: Whether `columns` has frames and crops. If not, only the first of each are decoded, to check them,
+                and `episode` reads those of one episode.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
@@ -65,7 +79,12 @@ class LeRobotDataset:
         folder = Path(folder)
         metadata = read_metadata(folder, columns, reads)
         cache = DatasetCache.of(folder, metadata.data_files)
-        values, prompts = cached_columns(cache, metadata), cached_prompts(cache, metadata)
+        sizes = frame_sizes(metadata.spec, metadata.columns)
+        recorded = RecordedFrames(files=metadata.data_files, sizes=sizes, episode_ends=metadata.ends)
+        if not decode:
+            recorded.read(sizes, 0, 1)
+        values = cached_columns(cache, metadata, frame_size, decode)
+        prompts = cached_prompts(cache, metadata)
         warn_of_statistics(folder, values)
         starts = np.concatenate([[0], metadata.ends[:-1]])
         real = np.flatnonzero(metadata.ends > starts)
@@ -85,6 +104,7 @@ class LeRobotDataset:
             empty=tuple(empty),
             prompts=prompts and replace(prompts, of_episode=prompts.of_episode[real]),
             cache=cache,
+            recorded=recorded,
         )
 
     def __len__(self) -> int:
@@ -96,10 +116,28 @@ class LeRobotDataset:
         """Number of timesteps of each episode."""
         return self.ends - self.starts
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, decoded or not."""
+        return tuple(dict.fromkeys([*self.columns, *(self.recorded.sizes if self.recorded else ())]))
+
     def episode(self, index: int) -> Episode:
-        """Read one episode."""
-        rows = slice(self.starts[index], self.ends[index])
-        columns = {column: np.array(values[rows]) for column, values in self.columns.items()}
+        """Read one episode, with frames as they were recorded.
+
+        Raises:
+            FileNotFoundError: if a data file is missing.
+            ValueError: if a frame is damaged.
+        """
+        first, until = int(self.starts[index]), int(self.ends[index])
+        cached = {
+            column: values
+            for column, values in self.columns.items()
+            if column not in self.spec.images or values.shape[1:3] == self.spec.images[column]
+        }
+        others = [column for column in self.column_names if column not in cached]
+        columns = {column: np.array(values[first:until]) for column, values in cached.items()}
+        if others and self.recorded is not None:
+            columns |= self.recorded.read(others, first, until)
         pictures = self.prompts.pictures(index) if self.prompts else {}
         return Episode(instruction=self.instructions[index], columns=columns, fps=self.spec.fps, pictures=pictures)
 

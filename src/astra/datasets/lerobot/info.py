@@ -1,6 +1,5 @@
 """`meta/info.json` of a dataset, and other JSON files: nothing in them is believed before it is checked."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -9,9 +8,10 @@ from typing import Any
 
 from astra.datasets.episode import ACTION, check_fps, is_camera, object_column
 from astra.datasets.lerobot import layout
+from astra.storage.json_file import read_json_object
 
-LARGEST_FILE = 64 * 2**20
-"""Largest JSON file that is read, in bytes."""
+COPY_AGAIN = "copy the dataset again"
+"""Remedy for a damaged file."""
 LARGEST_VECTOR = 2**20
 """Largest number of values of a state vector or an action in one timestep."""
 LARGEST_FRAME = 2**26
@@ -38,7 +38,7 @@ def read_info(folder: Path) -> Info:
     path = folder / layout.INFO
     if not path.exists():
         raise FileNotFoundError(_explain_missing(folder))
-    info = read_json(path)
+    info = read_meta(path)
     version = info.get("codebase_version")
     if version != layout.VERSION:
         raise ValueError(
@@ -54,36 +54,14 @@ def read_info(folder: Path) -> Info:
     return info
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file with an object at its top.
+def read_meta(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a dataset, with an object at its top.
 
     Raises:
         FileNotFoundError: if the file is missing.
         ValueError: if it is not a regular file, too large, not valid JSON, nested too deeply, or holds no object.
     """
-    check_regular(path)
-    if path.stat().st_size > LARGEST_FILE:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST_FILE:,}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON (truncated?): {error}; copy the dataset again") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object; copy the dataset again")
-    return content
-
-
-def check_regular(path: Path) -> None:
-    """Check that a path is a file, so that reading it ends.
-
-    Raises:
-        FileNotFoundError: if it is missing.
-        ValueError: if it is a folder, a pipe or a device.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; copy the whole dataset again")
-    if not path.is_file():
-        raise ValueError(f"{path} is not a regular file; copy the dataset again")
+    return read_json_object(path, "JSON", COPY_AGAIN)
 
 
 def data_file(info: Info, chunk: int, file: int) -> str:

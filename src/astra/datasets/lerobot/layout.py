@@ -162,7 +162,7 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None) -> UInt8[np.n
                     raise WrongFrameError(
                         f"got a frame of {(image.height, image.width)} pixels, but info.json says {size}"
                     )
-                if image.mode not in MODES or (data[:8] == _PNG and data[24] > 8):
+                if image.mode not in MODES or _bits_per_channel(image, data) > 8:
                     raise WrongFrameError(
                         f"got a frame of more than 8 bits per channel (mode {image.mode!r}), such as a depth image: "
                         "Astra reads 8 bits per channel; leave the column out, or convert it first, with a range of "
@@ -173,6 +173,14 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None) -> UInt8[np.n
         raise
     except _UNREADABLE as error:
         raise ValueError(f"{len(data)} bytes are not a complete image: {error}; copy the dataset again") from error
+
+
+def _bits_per_channel(image: Image.Image, data: bytes) -> int:
+    """Return the bits per channel of a PNG or TIFF, which Pillow cuts to 8 without a word; 8 for other formats."""
+    if data[:8] == _PNG:
+        return data[24]
+    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+    return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 class WrongFrameError(ValueError):
@@ -195,6 +203,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 """Pillow's modes of 8 bits per channel at most."""
 _PNG = b"\x89PNG\r\n\x1a\n"
+_BITS_PER_SAMPLE = 258
+"""Tag of a TIFF."""
 _UNREADABLE = (
     *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, MemoryError),
     *(zlib.error, struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning),

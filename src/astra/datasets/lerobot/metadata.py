@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from astra.datasets.lerobot.checks import Bounds, check_rows
 from astra.datasets.lerobot.info import check_readable, data_file, dimension_names, height_width, own_entries, read_info
 from astra.datasets.lerobot.prompts import read_placeholders
 from astra.datasets.lerobot.tables import read_parquet
-from astra.objects import PLACEHOLDER, ObjectSpec, placeholders
+from astra.objects import ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, Modality, TrajectorySpec
 
 WIDENING = 0.01
@@ -68,9 +68,9 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
     lengths = episodes["length"]
     _check_lengths(folder, info, episodes)
     instructions, tasks = _instructions(folder, info, episodes["tasks"])
-    if layout.PROMPT_INDEX not in episodes and not (folder / layout.PROMPTS).exists():
-        instructions = _without_braces(folder, instructions)
-    prompts, pictured = _prompts(folder, episodes, instructions)
+    prompts, pictured = None, ()
+    if _may_picture(folder, info, episodes):
+        prompts, pictured = _prompts(folder, episodes, instructions)
     real = np.flatnonzero(lengths).tolist()
     places = dict.fromkeys((int(episodes["data/chunk_index"][i]), int(episodes["data/file_index"][i])) for i in real)
     files = tuple(folder / data_file(info, chunk, file) for chunk, file in places)
@@ -290,20 +290,24 @@ def _instructions(
                 f"{len(instructions[0]):,} characters, expected at most {LONGEST_INSTRUCTION:,}; shorten it"
             )
     chosen = tuple(instructions[0] for instructions in tasks)
+    _warn_of_empty(folder, chosen)
     return chosen, np.array([indices[instruction] for instruction in chosen], dtype=np.int64)
 
 
-def _without_braces(folder: Path, instructions: tuple[str, ...]) -> tuple[str, ...]:
-    """Replace braces around a word by parentheses, since braces mark pictures and the dataset has none."""
-    plain = tuple(PLACEHOLDER.sub(r"(\1)", instruction) for instruction in instructions)
-    if changed := [index for index, text in enumerate(plain) if text != instructions[index]]:
+def _may_picture(folder: Path, info: dict[str, Any], episodes: dict[str, Any]) -> bool:
+    """Whether prompts may have pictures; if not, braces in instructions are text."""
+    files = layout.PROMPT_INDEX in episodes or (folder / layout.PROMPTS).exists()
+    return files or own_entries(info).get("max_pictured", 0) > 0
+
+
+def _warn_of_empty(folder: Path, instructions: Sequence[str]) -> None:
+    empty = [index for index, text in enumerate(instructions) if not text.strip()]
+    if 0 < len(empty) < len(instructions):
         warnings.warn(
-            f"{folder}: braces mark pictures in instructions, and the dataset has none, so the instruction of episode "
-            f"{changed[0]}, {_shortened(instructions[changed[0]])}, is read as {_shortened(plain[changed[0]])}; tell "
-            "the policy so too",
+            f"{folder}: {len(empty)} of {len(instructions)} episodes have no instruction, such as episode {empty[0]}: "
+            "the policy learns them as one more task, which an empty instruction asks for",
             stacklevel=2,
         )
-    return plain
 
 
 def _shortened(text: str | None) -> str:

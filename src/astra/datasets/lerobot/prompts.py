@@ -47,7 +47,7 @@ class PromptFile:
     def add(self, episode: Episode) -> int:
         """Store the pictures of an episode and return the index of their row, or -1 if there are none."""
         if not episode.pictures:
-            return -1
+            return -1  # braces in the instruction, if any, are text
         shown = {name: episode.pictures[name] for name in placeholders(episode.instruction)}
         views = sorted(next(iter(shown.values())))
         names = [name for name, pictures in shown.items() for _ in pictures[views[0]]["valid"]]

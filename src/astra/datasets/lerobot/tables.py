@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.info import check_regular
+from astra.datasets.lerobot.info import COPY_AGAIN
+from astra.storage.json_file import check_regular
 
 FILES_PER_CHUNK = 1000
 MEGABYTES_PER_FILE = 100
 ROWS_PER_BATCH = 256
+FRAMES_PER_BATCH = 64
+"""Rows that are read at once if they hold images, so that large images do not fill the memory."""
 LARGEST_TABLE = 2**28
 """Largest table of `meta/` that is read, in bytes when unpacked."""
 
@@ -70,6 +73,36 @@ def read_batches(
         yield from file.iter_batches(rows, columns=[*columns, *(name for name in optional if name in names)])
 
 
+def read_rows(path: Path, columns: list[str], first: int, until: int) -> Iterator[pa.RecordBatch]:
+    """Read some rows of a file, without the row groups before and after them.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is damaged or lacks a column.
+    """
+    with _opened(path, columns) as file:
+        ends = np.cumsum([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+        starts = np.append(0, ends[:-1])
+        groups = np.flatnonzero((starts < until) & (ends > first))
+        row = int(starts[groups[0]]) if len(groups) else until
+        for batch in file.iter_batches(FRAMES_PER_BATCH, row_groups=groups.tolist(), columns=columns):
+            low, high = max(first - row, 0), min(until - row, len(batch))
+            row += len(batch)
+            if low < high:
+                yield batch.slice(low, high - low)
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a file.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is damaged.
+    """
+    with _opened(path, []) as file:
+        return file.metadata.num_rows
+
+
 def _check_type(path: Path, field: pa.Field, feature: layout.Feature) -> None:
     kind: pa.DataType = field.type
     if feature["dtype"] == "image":
@@ -103,7 +136,7 @@ def _check_text(path: Path, metadata: pq.FileMetaData, columns: Collection[str])
 
 @contextmanager
 def _opened(path: Path, columns: list[str]) -> Iterator[pq.ParquetFile]:
-    check_regular(path)
+    check_regular(path, COPY_AGAIN)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names

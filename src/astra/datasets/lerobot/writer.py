@@ -123,7 +123,7 @@ class DatasetWriter:
                 column.
         """
         index = len(self._episodes)
-        check_episode(episode, index)
+        check_episode(episode, index, may_picture=bool(self._views))
         self._check_views(episode, index)
         stored = {column: layout.to_stored(column, values) for column, values in episode.columns.items()}
         self._check_same_columns(stored, episode.fps, index)

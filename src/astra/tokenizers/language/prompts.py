@@ -16,8 +16,16 @@ Part = list[int] | int
 """Indices of some words, or the index of a placeholder."""
 
 
-def split_prompt(instruction: str, tokenize: Callable[[str], list[int]]) -> list[Part]:
-    """Split an instruction into its words, as indices, and its placeholders."""
+def split_prompt(instruction: str, tokenize: Callable[[str], list[int]], max_pictured: int) -> list[Part]:
+    """Split an instruction into its words, as indices, and its placeholders.
+
+    Args:
+        instruction: The instruction.
+        tokenize: Function from a text to the indices of its words.
+        max_pictured: Number of objects that a prompt may picture; if it is 0, braces are text.
+    """
+    if not max_pictured:
+        return [tokenize(instruction)]
     names = placeholders(instruction)
     pieces = PLACEHOLDER.split(instruction)  # text and names of placeholders in turn
     return [names.index(piece) if i % 2 else tokenize(piece) for i, piece in enumerate(pieces)]
@@ -73,25 +81,30 @@ def prompt_indices(
     rows = _rows(pictures, views, first) if pictures is not None else [{} for _ in instructions]
     prompts = []
     for instruction, pieces, pictured in zip(instructions, parts, rows, strict=True):
-        check_placeholders(instruction, pictured)
+        check_placeholders(instruction, {piece for piece in pieces if isinstance(piece, int)}, pictured)
         prompts.append([n for piece in pieces for n in (piece if isinstance(piece, list) else pictured[piece])])
     return prompts
 
 
-def check_placeholders(instruction: str, pictured: Collection[int] = ()) -> None:
-    """Check that the pictured placeholders, as indices, are those of an instruction.
+def check_placeholders(instruction: str, wanted: Collection[int], pictured: Collection[int] = ()) -> None:
+    """Check that the pictured placeholders are those of an instruction.
+
+    Args:
+        instruction: The instruction.
+        wanted: Its placeholders, as indices.
+        pictured: Placeholders with pictures, as indices.
 
     Raises:
         ValueError: if a placeholder has no picture, or a picture no placeholder.
     """
-    names = placeholders(instruction)
-    if missing := [name for index, name in enumerate(names) if index not in pictured]:
+    if missing := sorted(index for index in wanted if index not in pictured):
         raise ValueError(
-            f"the instruction {instruction!r} has the placeholder {{{missing[0]}}}, but there is no picture for it"
+            f"the instruction {instruction!r} has the placeholder {{{placeholders(instruction)[missing[0]]}}}, but "
+            f"there is no picture for it: give its picture, or write the word without braces"
         )
-    if len(pictured) > len(names):
+    if len(pictured) > len(wanted):
         raise ValueError(
-            f"got pictures for {len(pictured)} placeholders, but the instruction {instruction!r} has {len(names)}"
+            f"got pictures for {len(pictured)} placeholders, but the instruction {instruction!r} has {len(wanted)}"
         )
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.objects import ObjectSpec, PromptPictures
+from astra.objects import ObjectSpec, PromptPictures, placeholders
 from astra.tokenizers.language.prompts import (
     check_length,
     check_placeholders,
@@ -184,8 +184,9 @@ class PretrainedTextTokenizer(nn.Module):
             prompts = self._indices(instructions, pictures, views)
             encoded, valid = self.encoder.with_pictures(prompts, self.picture(pictured))
             return self.projection(encoded.to(dtype)), valid
-        for instruction in instructions:
-            check_placeholders(instruction)
+        if self.max_pictured:
+            for instruction in instructions:
+                check_placeholders(instruction, range(len(placeholders(instruction))))
         prompts = [self.encoder(instruction, device).to(dtype) for instruction in instructions]
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
         padded = nn.utils.rnn.pad_sequence(prompts, batch_first=True)
@@ -199,7 +200,7 @@ class PretrainedTextTokenizer(nn.Module):
         """
         special = len(self.encoder.tokenizer("")["input_ids"])
         for instruction in instructions:
-            parts = split_prompt(instruction, self.encoder.pieces)
+            parts = split_prompt(instruction, self.encoder.pieces, self.max_pictured)
             length = special + sum(len(part) for part in parts if isinstance(part, list))
             check_length(instruction, length, self.encoder.max_tokens)
 
@@ -207,7 +208,7 @@ class PretrainedTextTokenizer(nn.Module):
         self, instructions: Sequence[str], pictures: PromptPictures | None, views: Sequence[str]
     ) -> list[list[int]]:
         """Return word pieces and rows of object tokens, as `FrozenTextEncoder.with_pictures` expects them."""
-        parts = [split_prompt(instruction, self.encoder.pieces) for instruction in instructions]
+        parts = [split_prompt(instruction, self.encoder.pieces, self.max_pictured) for instruction in instructions]
         end: list[int] = self.encoder.tokenizer("")["input_ids"]  # the tokenizer appends it to every text
         for instruction, pieces in zip(instructions, parts, strict=True):
             length = 1 + sum(len(piece) for piece in pieces if isinstance(piece, list))

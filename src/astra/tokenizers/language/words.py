@@ -17,18 +17,23 @@ from astra.tokenizers.vision.objects import ObjectTokenizer
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 
 
-def build_vocabulary(instructions: Sequence[str]) -> Tokenizer:
+def build_vocabulary(instructions: Sequence[str], max_pictured: int = 0) -> Tokenizer:
     """Build a word-level tokenizer whose vocabulary depends only on the set of instructions.
 
-    Words are lower-cased and split at spaces and punctuation; placeholders are not words. Each digit is a token of its
-    own, so that a number missing from the instructions is still read digit by digit.
+    Words are lower-cased and split at spaces and punctuation. Each digit is a token of its own, so that a number
+    missing from the instructions is still read digit by digit.
+
+    Args:
+        instructions: Instructions of the dataset.
+        max_pictured: Number of objects that a prompt may picture; unless it is 0, placeholders are not words.
     """
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
-    normalized = (tokenizer.normalizer.normalize_str(PLACEHOLDER.sub(" ", instruction)) for instruction in instructions)
+    texts = (PLACEHOLDER.sub(" ", text) for text in instructions) if max_pictured else instructions
+    normalized = map(tokenizer.normalizer.normalize_str, texts)
     words = {word for text in normalized for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)}
     vocabulary = {word: index for index, word in enumerate([PADDING, UNKNOWN, *sorted(words)])}
     tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
@@ -54,9 +59,9 @@ class WordTokenizer(nn.Module):
             objects: Objects that prompts may picture; None: prompts have no pictures.
         """
         super().__init__()
-        self.tokenizer = build_vocabulary(instructions)
-        self.max_words = max_tokens
         self.max_pictured = objects.max_pictured if objects else 0
+        self.tokenizer = build_vocabulary(instructions, self.max_pictured)
+        self.max_words = max_tokens
         self.max_tokens = max_tokens + self.max_pictured * len(objects.views if objects else ())
         self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), width, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=init_std(width))
@@ -94,7 +99,7 @@ class WordTokenizer(nn.Module):
         pictured = picture_tokens(pictures, objects, self.max_pictured)
         views = tuple(objects.sizes) if objects else ()
         prompts = prompt_indices(instructions, parts, pictures, views, self.embedding.num_embeddings)
-        rows = [torch.tensor(prompt, dtype=torch.long) for prompt in prompts]
+        rows = [torch.tensor(prompt or [0], dtype=torch.long) for prompt in prompts]  # an empty prompt is padding
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.embedding.weight.device)
         if pictured is None or self.picture is None:
             return self.embedding(ids), ids != 0
@@ -112,7 +117,7 @@ class WordTokenizer(nn.Module):
 
     def _split(self, instruction: str) -> list[Part]:
         if instruction not in self._parts:
-            parts = split_prompt(instruction, self._look_up)
+            parts = split_prompt(instruction, self._look_up, self.max_pictured)
             check_length(instruction, sum(len(part) for part in parts if isinstance(part, list)), self.max_words)
             self._parts[instruction] = parts
         return self._parts[instruction]

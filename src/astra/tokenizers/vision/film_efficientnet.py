@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.initialization import init_std
+from astra.frames import resize
 from astra.tokenizers.vision.encoders import normalize_by_group
 from astra.tokenizers.vision.images import IMAGENET_MEAN, IMAGENET_STD
 
@@ -112,9 +113,7 @@ class FilmEfficientNet(nn.Module):
         self, frames: UInt8[Tensor, "frames 3 _ _"], condition: Float[Tensor, "frames E"]
     ) -> Float[Tensor, "frames m D"]:
         """Compute the tokens of RGB frames, each with its own condition."""
-        pixels, size = frames.to(self.mean.dtype) / 255, (self.image_size, self.image_size)
-        if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+        pixels = resize(frames, (self.image_size, self.image_size)).to(self.mean.dtype) / 255
         features = self.stem((pixels - self.mean) / self.std)
         for block, film in zip(self.body.blocks, self.films, strict=True):
             features = film(block(features), condition)

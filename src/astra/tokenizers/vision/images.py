@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from astra.attention.layers import cat
+from astra.frames import resize
 from astra.storage.numbers import Pixels, check_numbers
 from astra.tokenizers.vision.encoders import (
     EncoderSize,
@@ -24,7 +24,7 @@ from astra.tokenizers.vision.pretrained import Frozen
 from astra.tokenizers.vision.small import SmallImageEncoder
 from astra.trajectory import Statistics, TrajectorySpec
 
-FEATURES = 1
+FEATURES = 2
 """Version of the cached features, raised whenever equal frames and weights give other features."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -172,10 +172,7 @@ class ImageTokenizer(nn.Module):
 
         The small encoder normalizes its input itself.
         """
-        size, is_small = height_width(self.config.image_size), self.config.encoder == "small"
-        if is_small and frames.shape[-2:] == size:
+        frames = resize(frames, height_width(self.config.image_size))
+        if self.config.encoder == "small":
             return frames
-        pixels = frames.to(self.mean.dtype) / 255
-        if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-        return 255 * pixels if is_small else (pixels - self.mean) / self.std
+        return (frames.to(self.mean.dtype) / 255 - self.mean) / self.std

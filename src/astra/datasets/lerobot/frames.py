@@ -1,0 +1,129 @@
+"""Frames of a dataset: decoded from its data files, as they were recorded or resized for the cache."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import UInt8
+from rich.progress import Progress
+
+from astra.datasets.episode import object_column
+from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, count_rows, read_batches, read_rows
+from astra.frames import resize
+from astra.objects import CROP
+from astra.screen import screen
+from astra.trajectory import TrajectorySpec
+
+
+def frame_sizes(spec: TrajectorySpec, columns: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Return the height and width of the stored images of each image column; crops lie side by side in one image."""
+    sizes = {column: spec.images[column] for column in columns if column in spec.images}
+    if spec.objects is not None:
+        sheet = (CROP, CROP * spec.objects.max_objects)
+        sizes |= {column: sheet for column in columns if (object_column(column) or ("", ""))[1] == "crops"}
+    return sizes
+
+
+def decode_frames(
+    column: str, values: pa.StructArray, size: tuple[int, int], where: str, place: Callable[[int], str]
+) -> Iterator[UInt8[np.ndarray, "..."]]:
+    """Decode a batch of frames, (height, width, 3) each, or of crops, (O, 32, 32, 3) each.
+
+    Args:
+        column: Name of the column.
+        values: Stored images.
+        size: Height and width that each must have.
+        where: File and column, for messages.
+        place: Function from a row of the batch to the name of its episode and timestep, for messages.
+
+    Raises:
+        ValueError: if one is no image, or of another size or depth.
+    """
+    for row, data in enumerate(values.field("bytes").to_pylist()):
+        try:
+            frame = layout.decode_image(data or b"", size)
+        except ValueError as error:
+            raise ValueError(f"{where}, {place(row)}: {error}") from error
+        yield layout.split_crops(frame) if object_column(column) else frame
+
+
+def resize_frame(frame: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a frame of another height and width, resized as policies do."""
+    if frame.shape[:2] == size:
+        return frame
+    return resize(torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
+
+
+def place_of(row: int, ends: np.ndarray) -> str:
+    """Return the episode and the timestep of a row, in words."""
+    episode = int(np.searchsorted(ends, row, side="right"))
+    return f"episode {episode}, timestep {row - int(ends[episode - 1] if episode else 0)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedFrames:
+    """Frames and crops of a dataset as they were recorded, decoded when they are asked for."""
+
+    files: tuple[Path, ...]
+    """Data files in the order of the rows."""
+    sizes: Mapping[str, tuple[int, int]]
+    """Height and width of the stored images of each column."""
+    episode_ends: np.ndarray
+    """Row after the last one of each episode, the empty ones included."""
+
+    def read(self, columns: Collection[str], first: int, until: int) -> dict[str, np.ndarray]:
+        """Decode some rows of columns: frames uint8 (rows, height, width, 3), crops uint8 (rows, O, 32, 32, 3).
+
+        Raises:
+            FileNotFoundError: if a data file is missing.
+            ValueError: if an image is damaged, or of another size or depth; the message names it.
+        """
+        found: dict[str, list[np.ndarray]] = {column: [] for column in columns}
+        for path, (start, end) in zip(self.files, self._rows, strict=True):
+            low, high = max(first, start), min(until, end)
+            row = low
+            for batch in read_rows(path, list(columns), low - start, high - start) if columns and low < high else ():
+                for column in columns:
+                    found[column] += self._decoded(column, batch, path, row)
+                row += len(batch)
+        return {column: np.stack(frames) for column, frames in found.items()}
+
+    def check(self) -> None:
+        """Decode every frame and crop once, and keep none of them.
+
+        Raises:
+            FileNotFoundError: if a data file is missing.
+            ValueError: if an image is damaged, or of another size or depth; the message names it.
+        """
+        if not self.sizes:
+            return
+        console, row = screen(stderr=True), 0
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            shown = progress.add_task("checking every frame", total=int(self.episode_ends[-1]))
+            for path in self.files:
+                for batch in read_batches(path, list(self.sizes), FRAMES_PER_BATCH):
+                    for column in self.sizes:
+                        for _ in self._decoded(column, batch, path, row):
+                            pass
+                    row += len(batch)
+                    progress.advance(shown, len(batch))
+
+    def _decoded(self, column: str, batch: pa.RecordBatch, path: Path, row: int) -> Iterator[UInt8[np.ndarray, "..."]]:
+        """Decode a column of a batch whose first row is `row`."""
+
+        def place(index: int) -> str:
+            return place_of(row + index, self.episode_ends)
+
+        return decode_frames(column, batch[column], self.sizes[column], f"{path}, column {column!r}", place)
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, int]]:
+        """Return the first row of each file, and the row after its last one."""
+        ends = list(accumulate(map(count_rows, self.files)))
+        return list(zip([0, *ends], ends, strict=False))
