@@ -12,6 +12,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from astra.storage.json_checksum import take_checksum
+
 ANY_NAME = "*"
 """Key of a shape that stands for every name in the object."""
 MAX_BYTES = 256 * 2**20
@@ -28,7 +30,8 @@ def read_json(path: Path, shape: Any, remedy: str) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON, larger than 256 MB, or of another shape; the message names the field.
+        ValueError: if it is no JSON, larger than 256 MB, of another shape, or changed since Astra wrote it; the message
+            names the field.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {MAX_BYTES:,}: {remedy}")
@@ -38,7 +41,7 @@ def read_json(path: Path, shape: Any, remedy: str) -> Any:
         raise ValueError(f"{path} is no valid JSON ({error}): {remedy}") from error
     if problem := _difference(content, shape, ""):
         raise ValueError(f"{path} cannot be used: {problem}; {remedy}")
-    return content
+    return take_checksum(content, path, remedy) if isinstance(content, dict) else content
 
 
 def _difference(value: Any, shape: Any, where: str) -> str:

@@ -13,6 +13,7 @@ from astra.evaluation.statistics import paired_difference, row_mean
 from astra.evaluation.success import Estimate
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
+from astra.storage.metrics_file import read_metrics_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ def read_training(folder: Path) -> Training | None:
     """Read how the finished runs of a row were trained; None: there are none."""
     ends, machines = [], list[str]()
     for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = read_metrics_lines(path)
         validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
         held_out = (validated.get(f"validation/{name}", math.nan) for name in ("loss", "action_accuracy"))
         ends.append((lines[-1]["minutes"], *held_out))

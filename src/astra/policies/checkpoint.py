@@ -8,7 +8,6 @@ The weights are complete: those of pretrained encoders that are trained are incl
 config.json and read from this machine.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import MISSING, fields
@@ -24,6 +23,7 @@ from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.allocation_limit import AllocationLimit
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, read_json, to_json
+from astra.storage.json_checksum import checked_json
 from astra.storage.provenance import code_version
 from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
 from astra.tokenizers.vision.pretrained import local_files_only
@@ -55,7 +55,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         "spec": to_json(policy.spec),
     }
     with atomic_folder(folder) as partial:
-        (partial / CONFIG).write_text(json.dumps(description, indent=2) + "\n")
+        (partial / CONFIG).write_text(checked_json(description))
         save_tensors(weights, partial / MODEL)
         save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from astra.storage.json_checksum import take_checksum
+
 
 def to_json(value: Any) -> Any:
     """Convert a configuration to plain values for `json.dumps`.
@@ -52,7 +54,7 @@ def read_json(path: Path, what: str, advice: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if it is missing.
-        ValueError: if it is not a JSON object.
+        ValueError: if it is not a JSON object, or was changed since Astra wrote it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {advice}")
@@ -64,7 +66,7 @@ def read_json(path: Path, what: str, advice: str) -> dict[str, Any]:
         raise ValueError(f"{path} is not valid {what} ({error}; truncated?): {advice}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not valid {what}, got {_short(value)} instead of an object: {advice}")
-    return value
+    return take_checksum(value, path, advice)
 
 
 def from_json(annotation: Any, value: Any, where: str = "config") -> Any:

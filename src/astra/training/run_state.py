@@ -9,7 +9,6 @@
 The learning rate depends on the budget only, and random draws on the seed and the update only, so neither is stored.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import MODEL, fill, save_policy
 from astra.policies.policy import Policy
 from astra.storage.config_json import read_json
+from astra.storage.json_checksum import checked_json
 from astra.storage.tensor_files import load_tensors, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
@@ -72,7 +72,7 @@ class RunState:
             "ema_updates": self.ema.updates,
             "sampler": self.sampler.state_dict(),
         }
-        (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+        (folder / "state.json").write_text(checked_json(state))
 
     def load(self, checkpoint: Path) -> None:
         """Load a checkpoint into this state.
