@@ -5,7 +5,7 @@ the history of the rollout as it was.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:
     Raises:
         ValueError: if an output is NaN or infinite.
     """
-    if not _all_finite([outputs]):
+    if not _all_finite(outputs):
         envs = (~torch.isfinite(outputs)).flatten(1).any(1).nonzero()[:, 0].tolist()
         raise ValueError(
             f"the policy computed NaN or infinite numbers for the environments {envs} of {len(outputs)}, expected "
@@ -151,7 +151,7 @@ def _view(name: str, view: Objects, B: int, device: torch.device | str) -> Objec
                 f"{str(dtype).removeprefix('torch.')} of shape {shape}"
             )
         parts[part] = value.to(device, dtype)
-    if not _all_finite([parts["boxes"][parts["valid"]]]):
+    if not _all_finite(parts["boxes"][parts["valid"]]):
         raise ValueError(
             f"column {name}.boxes holds NaN or infinite numbers for a visible object, expected finite ones: mark the "
             f"object as invalid if it is hidden"
@@ -161,7 +161,7 @@ def _view(name: str, view: Objects, B: int, device: torch.device | str) -> Objec
 
 def _check_finite(vectors: Mapping[str, Float[Tensor, "B _"]]) -> None:
     """Check all vectors at once, and look for the column only if one fails."""
-    if _all_finite(list(vectors.values())):
+    if _all_finite(torch.cat(list(vectors.values()), dim=1)):
         return
     for name, vector in vectors.items():
         for env, dimension in (~torch.isfinite(vector)).nonzero().tolist():
@@ -174,12 +174,11 @@ def _check_finite(vectors: Mapping[str, Float[Tensor, "B _"]]) -> None:
             )
 
 
-def _all_finite(parts: Sequence[Float[Tensor, "B _"]]) -> bool:
+def _all_finite(numbers: Float[Tensor, "..."]) -> bool:
     """Whether all numbers are finite, by their sum: one pass and one wait for the device."""
-    total = (parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)).sum()
-    if math.isfinite(total.item()):
+    if math.isfinite(numbers.sum().item()):
         return True
-    return all(bool(torch.isfinite(part).all()) for part in parts)  # finite numbers may have an infinite sum
+    return bool(torch.isfinite(numbers).all())  # finite numbers may have an infinite sum
 
 
 def _dtype(value: Tensor) -> str:

@@ -180,5 +180,5 @@ def test_metrics_that_a_kill_cut_short_are_shown_and_other_damage_is_named(run: 
     (folder / "metrics.jsonl").write_text('{"update": 1, "train/loss": 2.0}\n{"upd')
     assert "Learning curves" in write_report(folder).read_text()
     (folder / "metrics.jsonl").write_text('{"update": 1, "train/loss": 2.0}\n{"upd\n{"update": 3, "train/loss": 2.0}\n')
-    with pytest.raises(ValueError, match="metrics.jsonl is damaged at line 2"):
+    with pytest.raises(ValueError, match=r"metrics.jsonl is damaged at line 2"):
         write_report(folder)

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from astra.policies.astra import Astra, AstraConfig
 from astra.policies.checkpoint import load_policy, save_policy
-from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.storage.json_checksum import checked_json
+from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
 CONFIGS = [

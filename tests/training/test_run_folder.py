@@ -71,7 +71,7 @@ def test_an_edited_configuration_is_refused_until_its_checksum_is_removed(tmp_pa
     config["training"]["seed"] = 1
     (run.path / "config.json").write_text(json.dumps(config))
     for wanted in (0, 1):
-        with pytest.raises(ValueError, match="was changed after Astra wrote it.*remove its entry"):
+        with pytest.raises(ValueError, match=r"was changed after Astra wrote it.*remove its entry"):
             run.prepare({"training": {"seed": wanted}}, {})
     del config["sha256"]
     (run.path / "config.json").write_text(json.dumps(config))

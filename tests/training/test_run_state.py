@@ -65,7 +65,7 @@ def test_an_edited_state_is_refused(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     path = tmp_path / "training_state" / "state.json"
     path.write_text(path.read_text().replace('"ema_updates": 0', '"ema_updates": 8'))
-    with pytest.raises(ValueError, match="was changed after Astra wrote it.*resume from another checkpoint"):
+    with pytest.raises(ValueError, match=r"was changed after Astra wrote it.*resume from another checkpoint"):
         state.load(tmp_path)
 
 
