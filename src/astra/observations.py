@@ -4,8 +4,8 @@ Every policy and every exported step passes through it before anything is comput
 the history of the rollout as it was.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ def check_observation(
         for name in _present("objects", views, observation.objects, reads is None or "objects" in reads)
     }
     _check_finite({**vectors, EXECUTED: executed})
-    return replace(observation, states=vectors, images=frames, previous_action=executed, objects=objects)
+    return Observation(states=vectors, images=frames, previous_action=executed, objects=objects)
 
 
 def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:
@@ -68,9 +68,8 @@ def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:
     Raises:
         ValueError: if an output is NaN or infinite.
     """
-    finite = torch.isfinite(outputs)
-    if not finite.all():
-        envs = (~finite).flatten(1).any(1).nonzero()[:, 0].tolist()
+    if not _all_finite(outputs):
+        envs = (~torch.isfinite(outputs)).flatten(1).any(1).nonzero()[:, 0].tolist()
         raise ValueError(
             f"the policy computed NaN or infinite numbers for the environments {envs} of {len(outputs)}, expected "
             f"finite ones: no action is returned. Stop the robot; if it happens again, the weights are damaged or "
@@ -91,6 +90,9 @@ def _present(kind: str, wanted: Iterable[str], given: Mapping[str, Any], require
 
 def _vector(name: str, value: Any, size: int, B: int | None, device: torch.device | str) -> Float[Tensor, "B size"]:
     """Return a vector of each environment as float32."""
+    fits = isinstance(value, Tensor) and value.ndim == 2 and value.shape[1] == size and B in (None, len(value))
+    if fits and not value.is_complex():
+        return value.to(device, torch.float32)
     expected = f"numbers of shape ({'B' if B is None else B}, {size})"
     if isinstance(value, Tensor) and value.is_complex():
         raise ValueError(f"column {name} holds {value.dtype}, expected {expected}")
@@ -114,6 +116,8 @@ def _frame(
     frame_size: tuple[int, int] | None,
 ) -> UInt8[Tensor, "B 3 height width"]:
     """Return the frames of one camera as bytes, of the given shape or resized already to what the policy reads."""
+    if isinstance(value, Tensor) and value.dtype == torch.uint8 and value.shape == shape:
+        return value.to(device)
     expected = f"uint8 from 0 to 255 of shape {shape}"
     try:
         frame = torch.as_tensor(value, device=device)
@@ -154,7 +158,7 @@ def _view(name: str, view: Objects, B: int, device: torch.device | str) -> Objec
                 f"{str(dtype).removeprefix('torch.')} of shape {shape}"
             )
         parts[part] = value.to(device, dtype)
-    if not torch.isfinite(parts["boxes"][parts["valid"]]).all():
+    if not _all_finite(parts["boxes"][parts["valid"]]):
         raise ValueError(
             f"column {name}.boxes holds NaN or infinite numbers for a visible object, expected finite ones: mark the "
             f"object as invalid if it is hidden"
@@ -163,8 +167,8 @@ def _view(name: str, view: Objects, B: int, device: torch.device | str) -> Objec
 
 
 def _check_finite(vectors: Mapping[str, Float[Tensor, "B _"]]) -> None:
-    """Check all vectors at once, since each check waits for the device; look for the column only if one fails."""
-    if torch.isfinite(torch.cat(list(vectors.values()), dim=1)).all():
+    """Check all vectors at once, and look for the column only if one fails."""
+    if _all_finite(torch.cat(list(vectors.values()), dim=1)):
         return
     for name, vector in vectors.items():
         for env, dimension in (~torch.isfinite(vector)).nonzero().tolist():
@@ -175,6 +179,13 @@ def _check_finite(vectors: Mapping[str, Float[Tensor, "B _"]]) -> None:
                 f"column {name} of environment {env} holds {vector[env, dimension].item()} in dimension {dimension} "
                 f"(from 0), expected a finite number: {remedy}"
             )
+
+
+def _all_finite(numbers: Float[Tensor, "..."]) -> bool:
+    """Whether all numbers are finite, by their sum: one pass and one wait for the device."""
+    if math.isfinite(numbers.sum().item()):
+        return True
+    return bool(torch.isfinite(numbers).all())  # finite numbers may have an infinite sum
 
 
 def _dtype(value: Tensor) -> str:

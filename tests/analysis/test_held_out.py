@@ -106,16 +106,19 @@ def test_a_report_without_its_demonstrations_says_why_and_keeps_what_was_measure
 
 def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path) -> None:
     from astra.experiments.next_step import next_step
+    from astra.storage.json_checksum import checked_json
 
     policy = run / "checkpoints" / "last" / "policy"
     text = next_step(run, policy)
     assert f"astra report {run}" in text
     assert "astra evaluate" not in text
+    assert "astra export" in text
+    assert " --output " in text.partition("astra export")[2]
     assert next_step(run, policy, "mine:suite") == f"next: astra evaluate {run} --suite mine:suite"
     config = json.loads((policy / "config.json").read_text())
     config["spec"]["suite"] = "pusht"
     kept = (policy / "config.json").read_text()
-    (policy / "config.json").write_text(json.dumps(config))
+    (policy / "config.json").write_text(checked_json(config))
     try:
         assert next_step(run, policy) == f"next: astra evaluate {run}"
     finally:

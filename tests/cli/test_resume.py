@@ -82,6 +82,21 @@ def test_what_cannot_be_resumed_is_refused(
     assert message in capsys.readouterr().err
 
 
+def test_a_run_with_a_damaged_line_of_metrics_is_refused_and_one_cut_short_goes_on(
+    half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli.main import main
+
+    metrics = half / "metrics.jsonl"
+    first, second, *_ = whole = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text(first + second[:9] + "\n" + "".join(whole[2:]))
+    assert main(["train", "--output", str(half), "--resume"]) == 2
+    assert "metrics.jsonl is damaged at line 2" in capsys.readouterr().err
+    metrics.write_text(first + second + '{"upd')
+    assert main(["train", "--output", str(half), "--resume"]) == 0
+    assert metrics.read_text().startswith(first + second + '{"update": 3')
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"description": {}}', '{"description": {"dataset": 3}}'])
 def test_a_damaged_configuration_is_one_message(half: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import main

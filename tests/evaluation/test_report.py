@@ -175,7 +175,10 @@ def test_files_that_are_not_json_objects_are_one_message(run: Path, tmp_path: Pa
     assert Path(file).name in str(error.value)
 
 
-def test_damaged_lines_of_metrics_are_skipped(run: Path, tmp_path: Path) -> None:
+def test_metrics_that_a_kill_cut_short_are_shown_and_other_damage_is_named(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
-    (folder / "metrics.jsonl").write_text('[1]\n{"train/loss": 1.0}\n{"update": 1, "train/loss": 2.0}\n{"upd')
+    (folder / "metrics.jsonl").write_text('{"update": 1, "train/loss": 2.0}\n{"upd')
     assert "Learning curves" in write_report(folder).read_text()
+    (folder / "metrics.jsonl").write_text('{"update": 1, "train/loss": 2.0}\n{"upd\n{"update": 3, "train/loss": 2.0}\n')
+    with pytest.raises(ValueError, match=r"metrics.jsonl is damaged at line 2"):
+        write_report(folder)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from astra.policies.astra import Astra, AstraConfig
 from astra.policies.checkpoint import load_policy, save_policy
+from astra.storage.json_checksum import checked_json
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
@@ -74,7 +75,7 @@ def test_weights_that_are_no_numbers_are_not_written(astra: Astra, tmp_path: Pat
 
 def change_config(folder: Path, **values: object) -> None:
     path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_text(checked_json(json.loads(path.read_text()) | values))
 
 
 def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -179,6 +180,19 @@ def test_a_configuration_that_cannot_belong_to_the_weights_is_refused(
     change_config(tmp_path / "policy", config=config | changes)
     with pytest.raises(ValueError, match=message):
         load_policy(tmp_path / "policy")
+
+
+def test_an_edited_description_is_refused_with_a_way_to_accept_it(astra: Astra, tmp_path: Path) -> None:
+    save_policy(astra, tmp_path / "policy")
+    path = tmp_path / "policy/config.json"
+    description = json.loads(path.read_text())
+    description["config"]["decoding"]["temperature"] = 0.25
+    path.write_text(json.dumps(description))
+    with pytest.raises(ValueError, match=r"was changed after Astra wrote it.*remove its entry"):
+        load_policy(tmp_path / "policy")
+    del description["sha256"]
+    path.write_text(json.dumps(description))
+    assert load_policy(tmp_path / "policy").decoding.temperature == 0.25
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "1" * 5000, "null", '"text"', "\x00"])

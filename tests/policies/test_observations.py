@@ -85,6 +85,12 @@ def test_a_wrong_column_is_named_and_the_rollout_stays_as_it_was(policy: "Astra"
     torch.testing.assert_close(got, expected, rtol=0, atol=0)
 
 
+def test_large_finite_numbers_are_accepted_though_their_sum_is_infinite(policy: "Astra") -> None:
+    large = torch.full((1, 5), 3e38)
+    assert torch.isinf(large.sum())
+    assert torch.equal(policy.check(observed(states={"observation.state": large})).states["observation.state"], large)
+
+
 def test_a_missing_column_is_named(policy: "Astra") -> None:
     observation = observed()
     observation.images.pop(FRONT)  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,6 +1,7 @@
 """The control step, the torch.export program and the ONNX file equal the policy."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "recency, actions hidden": dict(positions="recency", drop_past_actions=1.0, window=3),
     "relative actions": dict(reference_state="observation.state"),
 }
+
+
+def umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def build(name: str, spec: "TrajectorySpec", statistics: "Statistics") -> "Astra":
@@ -59,6 +66,41 @@ def test_exported_programs_equal_the_policy(
     assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)
 
 
+def test_onnx_without_its_extra_and_a_folder_that_exists_are_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.cli.main import main
+
+    monkeypatch.setattr("astra.serving.export.find_spec", lambda name: None if name == "onnxscript" else object())
+    arguments = ["export", str(tmp_path / "no-policy"), "--output", str(tmp_path / "exported"), "--onnx"]
+    assert main(arguments) == 2
+    assert "which lacks onnxscript here: run pip install '.[export]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "exported").mkdir()
+    assert main(arguments) == 2
+    assert "exported exists already" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [1, 60])
+def test_a_full_disk_is_one_message_and_leaves_nothing(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path, blocks: int
+) -> None:
+    """The limit of file sizes stands in for the disk: no room for a program, or for half of one."""
+    from astra.policies.checkpoint import save_policy
+
+    save_policy(build("relative", tiny_spec, tiny_statistics), tmp_path / "policy")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    python = f"{sys.executable} -B -m astra export {tmp_path}/policy --output {folder}/exported --onnx"
+    command = ["bash", "-c", f"ulimit -f {blocks}; {python}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("astra: ")
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_the_command_exports_onnx_that_equals_the_policy(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path
@@ -73,6 +115,7 @@ def test_the_command_exports_onnx_that_equals_the_policy(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "control_step.onnx: equals the policy" in done.stdout
     files = {path.name for path in (tmp_path / "exported").iterdir()}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "exported").iterdir()} == {0o666 & ~umask()}
     assert files == {"control_step.pt2", "control_step.onnx", "prompts.safetensors", "control_step.json"}
 
 

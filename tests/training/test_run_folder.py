@@ -64,6 +64,22 @@ def test_differences_to_another_run_are_named(tmp_path: Path) -> None:
     assert json.loads((run.path / "config.json").read_text())["policy"]["width"] == 8
 
 
+def test_an_edited_configuration_is_refused_until_its_checksum_is_removed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    run.prepare({"training": {"seed": 0}}, {})
+    config = json.loads((run.path / "config.json").read_text())
+    config["training"]["seed"] = 1
+    (run.path / "config.json").write_text(json.dumps(config))
+    for wanted in (0, 1):
+        with pytest.raises(ValueError, match=r"was changed after Astra wrote it.*remove its entry"):
+            run.prepare({"training": {"seed": wanted}}, {})
+    del config["sha256"]
+    (run.path / "config.json").write_text(json.dumps(config))
+    run.prepare({"training": {"seed": 1}}, {})
+    run.record_machine()
+    assert "sha256" in json.loads((run.path / "config.json").read_text())
+
+
 def test_a_run_from_before_the_renaming_is_refused(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
     run.prepare({"policy": {"kind": "AstraConfig", "horizon": 1}}, {})

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from astra.datasets.batches import BatchSampler
+from astra.storage.json_checksum import checked_json
 from astra.training.budget import Budget
 from astra.training.ema import EMA
 from astra.training.optimizer import build_optimizer
@@ -26,7 +27,7 @@ def state(linear: ModuleType) -> RunState:
 
 
 def change(path: Path, **values: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_text(checked_json(json.loads(path.read_text()) | values))
 
 
 def test_a_checkpoint_without_training_state_cannot_be_resumed(state: RunState, tmp_path: Path) -> None:
@@ -57,6 +58,14 @@ def test_a_truncated_optimizer_is_refused(state: RunState, tmp_path: Path) -> No
     path = tmp_path / "training_state" / "optimizer.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is damaged or cut short"):
+        state.load(tmp_path)
+
+
+def test_an_edited_state_is_refused(state: RunState, tmp_path: Path) -> None:
+    state.save(tmp_path)
+    path = tmp_path / "training_state" / "state.json"
+    path.write_text(path.read_text().replace('"ema_updates": 0', '"ema_updates": 8'))
+    with pytest.raises(ValueError, match=r"was changed after Astra wrote it.*resume from another checkpoint"):
         state.load(tmp_path)
 
 

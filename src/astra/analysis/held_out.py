@@ -92,6 +92,13 @@ def _errors(
             for n in varies.tolist()
         ],
         "all": {name: asdict(bootstrap_interval(values)) for name, values in scaled.items()},
+        "each": [
+            {
+                "scaled": {name: float(values[episode]) for name, values in scaled.items()},
+                "errors": {name: values[episode, varies].tolist() for name, values in errors.items()},
+            }
+            for episode in range(len(each))
+        ],
         "differences": {name: asdict(bootstrap_interval(scaled[POLICY] - scaled[name])) for name in BASELINES},
     }
 

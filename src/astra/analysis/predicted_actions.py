@@ -5,13 +5,14 @@ rollout: if it executes several actions of a chunk, it predicts again only after
 last action knows as much: the action before each chunk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from astra.analysis.open_loop import absolute_errors, observe_first
@@ -20,6 +21,7 @@ from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.episode import ACTION
 from astra.evaluation.held_out_info import LAST_ACTION, MEAN_ACTION, POLICY
 from astra.policies.policy import Policy
+from astra.screen import screen
 from astra.trajectory import ActionSpec
 
 EPISODES_AT_ONCE = 16
@@ -50,7 +52,7 @@ class PredictedEpisode:
 def predict_episodes(
     policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int], training: Sequence[int]
 ) -> list[PredictedEpisode]:
-    """Let a policy act along demonstrated episodes.
+    """Let a policy act along demonstrated episodes, with a progress bar on a terminal.
 
     Args:
         policy: Policy in evaluation mode.
@@ -63,24 +65,37 @@ def predict_episodes(
     """
     check_same_spec(policy, dataset)
     mean = mean_action(dataset, training)
+    groups = [list(episodes[first : first + EPISODES_AT_ONCE]) for first in range(0, len(episodes), EPISODES_AT_ONCE)]
+    console = screen(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} timesteps")
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        total = sum(int(dataset.lengths[group].max()) for group in groups)
+        task = progress.add_task(f"{len(episodes)} held-out episodes", total=total)
+        followed = [_follow(policy, dataset, group, lambda: progress.advance(task)) for group in groups]
     found = []
-    for first in range(0, len(episodes), EPISODES_AT_ONCE):
-        group = list(episodes[first : first + EPISODES_AT_ONCE])
-        for episode, predicted in zip(group, _follow(policy, dataset, group), strict=True):
-            rows = slice(dataset.starts[episode], dataset.ends[episode])
-            demonstrated = torch.from_numpy(np.array(dataset.columns[ACTION][rows]))
-            found.append(
-                PredictedEpisode(
-                    episode=episode,
-                    instruction=dataset.instructions[episode],
-                    demonstrated=demonstrated,
-                    predicted={
-                        POLICY: predicted,
-                        LAST_ACTION: repeat_last(demonstrated, mean, policy.decoding.n_action_steps),
-                        MEAN_ACTION: mean.expand_as(demonstrated),
-                    },
-                )
+    for episode, predicted in zip(episodes, (actions for group in followed for actions in group), strict=True):
+        rows = slice(dataset.starts[episode], dataset.ends[episode])
+        demonstrated = torch.from_numpy(np.array(dataset.columns[ACTION][rows]))
+        found.append(
+            PredictedEpisode(
+                episode=episode,
+                instruction=dataset.instructions[episode],
+                demonstrated=demonstrated,
+                predicted={
+                    POLICY: predicted,
+                    LAST_ACTION: repeat_last(demonstrated, mean, policy.decoding.n_action_steps),
+                    MEAN_ACTION: mean.expand_as(demonstrated),
+                },
             )
+        )
     return found
 
 
@@ -105,7 +120,9 @@ def mean_action(dataset: LeRobotDataset, episodes: Sequence[int]) -> Float[Tenso
 
 
 @torch.no_grad()
-def _follow(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int]) -> list[Float[Tensor, "T N"]]:
+def _follow(
+    policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int], advance: Callable[[], None]
+) -> list[Float[Tensor, "T N"]]:
     """Return the policy's actions along each episode; one that has ended goes on at its last timestep, unused."""
     windows = Windows(dataset, episodes, timesteps=1)
     lengths = dataset.lengths[list(episodes)]
@@ -119,5 +136,6 @@ def _follow(policy: Policy[Any], dataset: LeRobotDataset, episodes: Sequence[int
         action, state = policy.act(state, observe_first(batch, executed))
         chosen.append(action.cpu())
         executed = batch.actions[:, 0]
+        advance()
     actions = torch.stack(chosen, dim=1)
     return [actions[number, :length] for number, length in enumerate(lengths.tolist())]

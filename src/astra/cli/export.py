@@ -53,6 +53,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.policies.checkpoint import load_policy
     from astra.serving.control_step import ControlStep
     from astra.serving.export import (
+        check_onnx,
         export_program,
         largest_difference,
         onnx_program,
@@ -62,6 +63,12 @@ def run(arguments: Sequence[str]) -> None:
     )
     from astra.storage.atomic import atomic_folder
 
+    if chosen.output.exists():
+        raise FileExistsError(
+            f"{chosen.output} exists already: choose another folder with --output, or remove it first"
+        )
+    if chosen.onnx:
+        check_onnx()
     policy = load_policy(chosen.checkpoint).exportable()
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MAX_PROMPTS:

@@ -28,11 +28,16 @@ def report(
         dataset: folder of the demonstrations. None: the folder that the run was trained on.
     """
     from astra.analysis.held_out import write_held_out
+    from astra.evaluation.held_out_info import FOLDER
+    from astra.evaluation.held_out_seeds import aggregate_held_out
     from astra.evaluation.report import write_report
     from astra.evaluation.seeds import aggregate, seed_runs
 
-    if runs := seed_runs(run):
-        aggregate(runs, run / "eval")
+    runs = seed_runs(run)
+    if beside is not None and (several := runs or seed_runs(beside)):
+        raise ValueError(
+            f"--beside compares two single runs, such as {next(iter(several.values()))}, not folders of seeds"
+        )
     if beside is not None:
         from astra.analysis.side_by_side import side_by_side  # imports all simulators
 
@@ -42,11 +47,15 @@ def report(
 
         torch.set_num_threads(1)  # batches of a few episodes gain nothing from more
         try:
-            print(f"held-out episodes: {write_held_out(run, HELD_OUT if held_out is None else held_out, dataset)}")
+            for each in runs.values() or [run]:
+                print(f"held-out episodes: {write_held_out(each, HELD_OUT if held_out is None else held_out, dataset)}")
         except (ValueError, OSError) as error:
             if held_out is not None or dataset is not None:
                 raise
             print(f"held-out episodes are not measured: {error}")
+    if runs:
+        aggregate(runs, run / "eval")
+        aggregate_held_out(runs, run / FOLDER)
     print(f"report: {write_report(run)}")
 
 

@@ -25,12 +25,14 @@ SHAPE = {
     "dimensions": [{"name": str, "errors": ERRORS}],
     "all": ERRORS,
     "differences": dict.fromkeys(BASELINES, ESTIMATE),
+    "each": [{"scaled": dict.fromkeys((POLICY, *BASELINES), float), "errors": {ANY_NAME: [float]}}],
     "shown": [
         {"episode": int, "choice": str, "instruction": str, "error": float, "plot": str, "frames": {ANY_NAME: str}}
     ],
 }
 """Fields of the file. `all` holds errors as shares of the dimensions' ranges, averaged over the dimensions that vary;
-`differences` holds the policy's minus the baseline's, episode by episode."""
+`differences` holds the policy's minus the baseline's, episode by episode. `each` holds the errors of every episode:
+`scaled` as in `all`, `errors` in the order of `dimensions`."""
 
 
 def read_held_out(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.storage import json_file
+from astra.storage.json_checksum import take_checksum
 
 ANY_NAME = "*"
 """Key of a shape that stands for every name in the object."""
@@ -30,12 +31,13 @@ def read_json(path: Path, shape: Any, remedy: str) -> Any:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON, larger than 256 MB, or of another shape; the message names the field.
+        ValueError: if it is no JSON, larger than 256 MB, of another shape, or changed since Astra wrote it; the message
+            names the field.
     """
     content = json_file.read_json(path, "JSON", remedy, MAX_BYTES)
     if problem := _difference(content, shape, ""):
         raise ValueError(f"{path} cannot be used: {problem}; {remedy}")
-    return content
+    return take_checksum(content, path, remedy) if isinstance(content, dict) else content
 
 
 def _difference(value: Any, shape: Any, where: str) -> str:

@@ -17,6 +17,7 @@ from astra.evaluation.held_out_info import FOLDER as HELD_OUT
 from astra.evaluation.json_shape import read_json
 from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
 from astra.evaluation.pictures.style import png
+from astra.evaluation.seeds import seed_runs
 from astra.evaluation.success import Estimate
 from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
@@ -57,7 +58,8 @@ def write_report(run_folder: Path) -> Path:
     The report shows config.json, metrics.jsonl, eval/eval_info.json (the policy), eval/NAME/eval_info.json (no-op,
     expert, swapped, ...), their videos and film strips, pictures eval/*.png, held_out/held_out.json and
     eval/beside/OTHER/pairs.json with their files. Missing parts are left out. A result that does not beat its controls
-    is marked at the top.
+    is marked at the top. In a folder with one run per training seed, the curves are those of all seeds; configuration,
+    videos and pictures are those of the first.
 
     Only files inside the run folder are read: a link or a path that leads out of it is refused.
 
@@ -65,10 +67,13 @@ def write_report(run_folder: Path) -> Path:
         FileNotFoundError: if the folder holds neither a configuration, nor metrics, nor an evaluation.
         ValueError: if a file is damaged, or lies outside the run folder.
     """
-    config_file, metrics_file = inside(run_folder, "config.json"), inside(run_folder, "metrics.jsonl")
+    seeds = seed_runs(run_folder)
+    example = next(iter(seeds.values()), run_folder)
+    config_file = inside(run_folder, example / "config.json")
     config = read_json(config_file, {}, "copy the run's own config.json") if config_file.exists() else {}
-    curves = read_metrics(metrics_file) if metrics_file.exists() else {}
-    infos = _evaluations(run_folder)
+    metrics_files = [inside(run_folder, run / "metrics.jsonl") for run in seeds.values() or [run_folder]]
+    curves = [found for file in metrics_files if file.exists() and (found := read_metrics(file))]
+    infos = _evaluations(run_folder, run_folder)
     held_out_file = inside(run_folder, f"{HELD_OUT}/{HELD_OUT_FILE}")
     held_out = read_held_out(held_out_file) if held_out_file.exists() else None
     if not (config or curves or infos):
@@ -81,19 +86,24 @@ def write_report(run_folder: Path) -> Path:
     html = templates.from_string(files("astra.evaluation").joinpath("report.html.jinja").read_text()).render(
         name=run_folder.resolve().name,
         facts=_facts(config, [info for _, info in infos.values()]),
+        seeds=list(seeds),
         config=json.dumps(config, indent=2) if config else "",
         scores=list(dict.fromkeys(name for summary in summaries.values() for name in summary.scores)),
         summaries=summaries,
         rates=_rates({agent: info for agent, (_, info) in infos.items()}),
         infos={agent: info for agent, (_, info) in infos.items()},
         bars=_figure_uri(png(result_bars(summaries))) if summaries else "",
-        curves=_figure_uri(png(learning_curves(curves))) if curves else "",
-        videos=[shown for agent, (folder, info) in infos.items() for shown in _shown(run_folder, agent, folder, info)],
+        curves=_figure_uri(png(learning_curves(*curves))) if curves else "",
+        videos=[
+            shown
+            for agent, (folder, info) in (_evaluations(run_folder, example) if seeds else infos).items()
+            for shown in _shown(run_folder, agent, folder, info)
+        ],
         held_out=held_out,
         held_out_folder=run_folder / HELD_OUT,
         predictors=(POLICY, *BASELINES),
         unbeaten=unbeaten(summaries, held_out),
-        pictures=_pictures(run_folder / "eval") or _pictures(run_folder / HELD_OUT),
+        pictures=_pictures(example / "eval") or _pictures(example / HELD_OUT),
         pairs=_pairs(run_folder),
     )
     return write_atomic(run_folder / "report.html", html.encode())
@@ -114,9 +124,9 @@ def inside(run_folder: Path, path: Path | str) -> Path:
     return found
 
 
-def _evaluations(run_folder: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Find every agent's evaluation, the policy first."""
-    found, folder = {}, run_folder / "eval"
+def _evaluations(run_folder: Path, run: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Find every agent's evaluation of a run inside the run folder, the policy first."""
+    found, folder = {}, run / "eval"
     for file in [folder / FILE_NAME, *sorted(folder.glob(f"*/{FILE_NAME}"))]:
         if file.exists():
             info = read_eval_info(inside(run_folder, file))
@@ -135,7 +145,9 @@ def _facts(config: Mapping[str, Any], infos: Sequence[Mapping[str, Any]]) -> dic
     """Return the single values of configuration and evaluations: command, code version, machine, seed, ..."""
     description = config.get("description")
     described = {**config, **(description if isinstance(description, dict) else {})}
-    facts = {name: value for name, value in described.items() if isinstance(value, str | int | float)}
+    facts = {name: value for name, value in described.items() if isinstance(value, str | int | float) and value != ""}
+    if isinstance(machines := config.get("machines"), list):
+        facts["machines"] = "; ".join(map(str, machines))
     for info in infos[:1]:
         single = {name: value for name, value in info.items() if isinstance(value, str | int | float)}
         facts |= {f"evaluation: {name}": value for name, value in single.items() if facts.get(name) != value}

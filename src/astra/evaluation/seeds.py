@@ -4,7 +4,6 @@ runs/NAME/SEED/eval/        evaluation of each seed's run, as of any run
 runs/NAME/eval/             eval_info.json over all seeds, with intervals over seeds and episodes
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.eval_info import FILE_NAME, eval_info, read_summary, write_eval_info
+from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import row_mean
 from astra.evaluation.success import Summary
 
@@ -32,14 +31,16 @@ def seed_runs(folder: Path) -> dict[int, Path]:
 def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
     """Write eval_info.json of every agent over all seeds into a folder, and return the summaries by agent.
 
+    Without any evaluation nothing is written.
+
     Raises:
-        FileNotFoundError: if a run has not been evaluated.
+        FileNotFoundError: if only some runs have been evaluated.
         ValueError: if two seeds were evaluated on other episodes.
     """
-    first = next(iter(runs.values())) / "eval"
-    places = [path.parent.relative_to(first) for path in [first / FILE_NAME, *sorted(first.glob(f"*/{FILE_NAME}"))]]
+    folders = [run / "eval" for run in runs.values()]
+    found = [(path.parent, each) for each in folders for path in [*each.glob(FILE_NAME), *each.glob(f"*/{FILE_NAME}")]]
     summaries = {}
-    for place in places:
+    for place in sorted({path.relative_to(each) for path, each in found}):
         infos = {seed: _read(run / "eval" / place / FILE_NAME) for seed, run in runs.items()}
         info = over_seeds(infos)
         write_eval_info(info, folder / place)
@@ -90,7 +91,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: evaluate every seed with the same --agents first")
-    return json.loads(path.read_text())
+    return read_eval_info(path)
 
 
 def _result(row: Mapping[str, Any]) -> EpisodeResult:

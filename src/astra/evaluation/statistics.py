@@ -69,6 +69,31 @@ def _resampled_means(
     return ((seeds @ values) * episodes).sum(axis=1) / E
 
 
+def nested_bootstrap(
+    values: Sequence[Float[np.ndarray, " _"]], confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """Estimate the mean over seeds that have episodes of their own: resample seeds, then the episodes of each.
+
+    Args:
+        values: one number per episode, for each training seed.
+        confidence: coverage of the interval.
+        resamples: number of resamples.
+        seed: seed of the random numbers.
+    """
+    generator, K = np.random.default_rng(seed), len(values)
+    means = np.zeros(resamples)
+    for _ in range(K):
+        chosen = generator.integers(K, size=resamples)
+        for number, own in enumerate(values):
+            mine = np.flatnonzero(chosen == number)
+            weights = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=len(mine)) / len(own)
+            means[mine] += weights @ own / K
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    value = float(np.mean([own.mean() for own in values]))
+    return Estimate(value=value, low=float(low), high=float(high), confidence=confidence)
+
+
 def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = None, *, share: bool) -> Estimate:
     """Estimate the mean of a row: over seeds and episodes, or over episodes alone where there is one seed.
 

@@ -16,9 +16,15 @@ def next_step(run_folder: Path, policy_folder: Path, suite: str = "") -> str:
     """
     if suite:
         return f"next: astra evaluate {run_folder} --suite {suite}"
-    if load_policy(policy_folder).spec.suite in suite_notes():
+    policy = load_policy(policy_folder)
+    if policy.spec.suite in suite_notes():
         return f"next: astra evaluate {run_folder}"
+    try:
+        policy.exportable()
+        export = f"astra export {policy_folder} --output exported   for a robot, or "
+    except ValueError:
+        export = ""
     return (
         f"next: astra report {run_folder}   compares predicted with demonstrated actions of held-out episodes\n"
-        f"then: astra export {run_folder}   for a robot, or act with the policy in Python: docs/own-data.md"
+        f"then: {export}act with the policy in Python: docs/own-data.md"
     )

@@ -1,6 +1,5 @@
 """Experiment of a run that was started before, from the run's own config.json."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from astra.policies import POLICIES
 from astra.storage.config_json import from_json
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
-from astra.training.run_folder import CONFIG
+from astra.training.run_folder import CONFIG, read_config
 
 
 def read_experiment(folder: Path) -> tuple[str, Experiment]:
@@ -26,8 +25,8 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
     path = folder / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no run to resume: name the folder of a run by --output")
+    config = read_config(folder)
     try:
-        config = json.loads(path.read_text())
         described = config["description"]
         name = described.get("experiment", "")
         start = EXPERIMENTS[name].make() if name in EXPERIMENTS else Experiment(dataset=Path(described["dataset"]))
@@ -45,8 +44,6 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
             policy=policy,
             training=from_json(TrainingConfig, config["training"], f"{path}: training"),
         )
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): restore it, or train into another folder") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is not the configuration of a run that `astra train` wrote ({error!r}): choose another folder"

@@ -30,6 +30,7 @@ from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import evaluate_suite
+from astra.training.run_folder import read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,7 @@ def run_once(run: Run) -> None:
 def keep_results(run: Run) -> None:
     """Copy the small files of a finished run to its results, without folders of this machine."""
     with atomic_folder(run.results) as partial:
-        config = json.loads((run.folder / "config.json").read_text())
+        config = read_config(run.folder)
         config |= {"evaluation": to_json(run.evaluation), "data": run.data}
         config["spec"]["instructions"] = len(config["spec"]["instructions"])
         (partial / "config.json").write_text(json.dumps(strip_folders(config), indent=2) + "\n")

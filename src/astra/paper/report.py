@@ -19,6 +19,7 @@ from astra.evaluation.statistics import (
 from astra.evaluation.success import Estimate
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
+from astra.storage.metrics_file import read_metrics_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ def read_training(folder: Path) -> Training | None:
     """Read how the finished runs of a row were trained; None: there are none."""
     minutes, losses, accuracies, machines = list[float](), dict[int, float](), list[float](), list[str]()
     for path in sorted(folder.glob("[0-9]*/metrics.jsonl"), key=lambda path: int(path.parent.name)):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = read_metrics_lines(path)
         validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
         minutes.append(lines[-1]["minutes"])
         losses[int(path.parent.name)] = validated.get("validation/loss", math.nan)

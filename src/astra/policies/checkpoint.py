@@ -8,7 +8,6 @@ The weights are complete: those of pretrained encoders that are trained are incl
 config.json and read from this machine.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import MISSING, fields
@@ -24,7 +23,7 @@ from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.allocation_limit import AllocationLimit
 from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
-from astra.storage.json_file import read_json_object
+from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.provenance import code_version
 from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
 from astra.tokenizers.vision.pretrained import local_files_only
@@ -56,7 +55,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         "spec": to_json(policy.spec),
     }
     with atomic_folder(folder) as partial:
-        (partial / CONFIG).write_text(json.dumps(description, indent=2) + "\n")
+        (partial / CONFIG).write_text(checked_json(description))
         save_tensors(weights, partial / MODEL)
         save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
 
@@ -207,7 +206,7 @@ def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    description = read_json_object(path, "JSON of a policy", "copy it again")
+    description = read_checked_json(path, "JSON of a policy", "copy it again")
     if missing := {"format", "policy", "config", "spec"} - description.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: copy it again")
     return description

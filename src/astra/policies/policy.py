@@ -244,7 +244,7 @@ class Policy(nn.Module, ABC, Generic[State]):
     @property
     def device(self) -> torch.device:
         """Device of the weights."""
-        return next(self.parameters(), torch.empty(0)).device
+        return next((weight.device for weight in self.parameters()), torch.device("cpu"))
 
     @property
     def trunk(self) -> nn.Module:

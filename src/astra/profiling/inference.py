@@ -19,6 +19,7 @@ from astra.profiling.control_steps import (
     make_trunk,
 )
 from astra.profiling.exported_step import LEFT_OUT, can_export, policy_steps
+from astra.profiling.observation_check import check_ratios
 from astra.profiling.shapes import Curve, Measurement, Ratio, Shape
 from astra.profiling.training import fit_exponent
 
@@ -56,6 +57,7 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
             "diffusion 100": diffusion_step(trunk, at[20], 100),
         }
         beside: dict[str, Callable[[], object]] = {f"beside T{T}": _repeat(own[T]) for T in (10, 20, 50, 100)}
+        checks = check_ratios(shape, 20 * rounds)
         slow = in_turn({**beside, **long}, rounds, label="control steps of other decoders")
 
     name = "control step, T{}: {} / ours"
@@ -103,6 +105,7 @@ def benchmark_inference(shape: Shape, rounds: int = 3) -> Measurement:
             better="lower",
         ),
         *exported,
+        *checks,
         Ratio(
             name=name.format(20, hugging_face) + ", eager",
             ratio=times("hugging face", "ours T20"),

@@ -1,8 +1,10 @@
 """Export of a policy to files that run without this library: `torch.export`, and ONNX if it is installed."""
 
+import io
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ COMPARED_STEPS = 20
 """Control steps for which an exported program is compared with the policy."""
 
 
+def check_onnx() -> None:
+    """Check that ONNX can be written and run.
+
+    Raises:
+        ImportError: if the extra `export` is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"ONNX needs the extra `export`, which lacks {', '.join(missing)} here: run pip install '.[export]' in "
+            f"Astra's folder, or leave out --onnx"
+        )
+
+
 def export_program(step: ControlStep) -> torch.export.ExportedProgram:
     """Trace one control step."""
     runner = StepRunner(step, step, _any_instruction(step))
@@ -27,8 +43,9 @@ def export_program(step: ControlStep) -> torch.export.ExportedProgram:
 
 def save_program(program: torch.export.ExportedProgram, folder: Path) -> Path:
     """Write `control_step.pt2` and return its path."""
-    path = folder / "control_step.pt2"
-    torch.export.save(program, path)
+    path, file = folder / "control_step.pt2", io.BytesIO()
+    torch.export.save(program, file)  # on a full disk, writing to a path would abort the process
+    path.write_bytes(file.getbuffer())
     return path
 
 
@@ -38,10 +55,7 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
     Raises:
         ImportError: if the extra `export` is not installed.
     """
-    try:
-        import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: run pip install '.[export]' in Astra's folder") from error
+    check_onnx()
     path = folder / "control_step.onnx"
     names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
     with warnings.catch_warnings():  # about deprecated parts of the exporter itself
@@ -58,10 +72,9 @@ def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
     Raises:
         ImportError: if the extra `export` is not installed.
     """
-    try:
-        import onnxruntime  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError("ONNX needs the extra `export`: run pip install '.[export]' in Astra's folder") from error
+    check_onnx()
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

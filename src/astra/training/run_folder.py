@@ -18,11 +18,14 @@ from typing import Any
 
 from astra.policies.checkpoint import check_format
 from astra.storage.atomic import atomic_folder, sync, write_atomic
+from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version, machine
 from astra.training.budget import Budget
 
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+RESTORE = "restore it, or choose another folder with --output"
+"""What to do about a damaged config.json."""
 LENGTHS = ("updates", "max_minutes")
 """Fields of the training that may change when a run is extended."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
@@ -119,7 +122,7 @@ class RunFolder:
         Raises:
             ValueError: if the run would be over already.
         """
-        present = json.loads((self.path / CONFIG).read_text())
+        present = read_config(self.path)
         old = present["training"]
         changes = {name: [old[name], training[name]] for name in LENGTHS if old[name] != training[name]}
         if not changes:
@@ -137,10 +140,9 @@ class RunFolder:
 
     def record_machine(self) -> None:
         """Add this machine to the list of machines in config.json, unless it is there already."""
-        config = self.path / CONFIG
-        present = json.loads(config.read_text())
+        present = read_config(self.path)
         if machine() not in (machines := present.get("machines", [])):
-            _write(config, {**present, "machines": [*machines, machine()]})
+            _write(self.path / CONFIG, {**present, "machines": [*machines, machine()]})
 
     def newest_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None; after a kill, `last` may still link to the one before."""
@@ -174,11 +176,8 @@ class RunFolder:
                 folder.rmdir()
 
     def _check_identity(self, config: Path, identity: Mapping[str, Any], extend: bool) -> None:
-        try:
-            present = json.loads(config.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{config} is not valid JSON ({error}): choose another folder") from error
-        if not isinstance(present, dict) or "description" not in present:
+        present = read_config(self.path)
+        if "description" not in present:
             raise ValueError(f"{config} is not the configuration of a run: choose another folder with --output")
         wanted = json.loads(json.dumps(identity))
         fields, known = (value.get("training", {}).keys() for value in (present, wanted))
@@ -200,8 +199,18 @@ class RunFolder:
             )
 
 
+def read_config(run: Path) -> dict[str, Any]:
+    """Read the config.json of a run.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is no JSON object, or was changed since Astra wrote it.
+    """
+    return read_checked_json(run / CONFIG, "JSON of a run", RESTORE)
+
+
 def _write(config: Path, content: Mapping[str, Any]) -> None:
-    write_atomic(config, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomic(config, checked_json(content).encode())
 
 
 def _differences(present: Any, wanted: Any, where: str = "") -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
+from astra.storage.metrics_file import read_metrics_lines
 from astra.training.budget import Budget
 from astra.training.config import Tracker
 
@@ -109,11 +110,8 @@ class RunLog:
     def _drop_later_lines(self) -> None:
         if not self._metrics.exists():
             return
-        kept = []
-        for line in self._metrics.read_text().splitlines(keepends=True):
-            if line.endswith("\n") and json.loads(line)["update"] <= self.budget.update:
-                kept.append(line)
-        write_atomic(self._metrics, "".join(kept).encode())
+        lines = [row for row in read_metrics_lines(self._metrics) if row["update"] <= self.budget.update]
+        write_atomic(self._metrics, "".join(json.dumps(row) + "\n" for row in lines).encode())
 
 
 def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:

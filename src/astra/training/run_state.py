@@ -9,7 +9,6 @@
 The learning rate depends on the budget only, and random draws on the seed and the update only, so neither is stored.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import MODEL, fill, save_policy
 from astra.policies.policy import Policy
-from astra.storage.json_file import read_json_object
+from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.tensor_files import load_tensors, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
@@ -72,7 +71,7 @@ class RunState:
             "ema_updates": self.ema.updates,
             "sampler": self.sampler.state_dict(),
         }
-        (folder / "state.json").write_text(json.dumps(state, indent=2) + "\n")
+        (folder / "state.json").write_text(checked_json(state))
 
     def load(self, checkpoint: Path) -> None:
         """Load a checkpoint into this state.
@@ -101,7 +100,7 @@ class RunState:
 def _read_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: this checkpoint can be evaluated, but not resumed")
-    state = read_json_object(path, "JSON", "resume from another checkpoint")
+    state = read_checked_json(path, "JSON", "resume from another checkpoint")
     if state.get("format") != FORMAT:
         raise ValueError(
             f"{path} has format {state.get('format')!r}, and this version of Astra reads {FORMAT}: use the version of "

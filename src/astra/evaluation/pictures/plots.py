@@ -1,6 +1,5 @@
 """Plots of a run: learning curves, and results with their intervals."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from astra.evaluation.pictures.style import BLUE, FAINT, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, plain, tidy
 from astra.evaluation.success import Estimate, Summary
+from astra.storage.metrics_file import read_metrics_lines
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """Points (update, value) by measure and source: curves["loss"]["validation"]."""
@@ -30,22 +30,16 @@ MANY = 60
 
 
 def read_metrics(path: Path) -> Curves:
-    """Read `metrics.jsonl`: each line is an object with "update" and numbers named "source/measure".
+    """Read the points of `metrics.jsonl`; values that are not finite are skipped.
 
-    Other lines, such as a truncated last one, and non-finite values are skipped. If an update appears twice, because a
-    run was resumed before it, the later line counts.
+    If an update appears twice, because a run was resumed before it, the later line counts.
 
     Raises:
         FileNotFoundError: if there is no such file.
+        ValueError: if a line is damaged.
     """
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(row, dict) or type(row.get("update")) is not int:
-            continue
+    for row in read_metrics_lines(path):
         for key, value in row.items():
             source, _, measure = key.rpartition("/")
             if source and isinstance(value, int | float) and math.isfinite(value):
@@ -54,12 +48,19 @@ def read_metrics(path: Path) -> Curves:
     return {name: {source: sorted(curve.items()) for source, curve in points[name].items()} for name in order}
 
 
-def learning_curves(curves: Curves) -> Figure:
+def learning_curves(*runs: Curves) -> Figure:
     """Draw one panel per measure, with a line for each source that has it: training, validation, evaluation.
+
+    Several runs, such as those of several training seeds, are drawn as thin lines under their mean.
 
     Raises:
         ValueError: if there are no curves.
     """
+    curves: dict[str, dict[str, list[list[tuple[int, float]]]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for measure, lines in run.items():
+            for source, points in lines.items():
+                curves[measure][source].append(points)
     if not curves:
         raise ValueError(
             "got no curves, expected at least one; metrics.jsonl is empty until the first update is logged"
@@ -72,8 +73,11 @@ def learning_curves(curves: Curves) -> Figure:
         tidy(axes, measure.replace("_", " "))
         axes.set_xlabel("update", fontsize=8, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        for source, points in lines.items():
-            _draw_curve(axes, source, np.array(points))
+        for source, each in lines.items():
+            if len(each) == 1:
+                _draw_curve(axes, source, np.array(each[0]))
+            else:
+                _draw_mean(axes, source, [np.array(points) for points in each])
         if list(lines) != ["train"]:
             axes.legend(fontsize=8, frameon=False)
     for axes in panels[len(curves) :]:
@@ -100,6 +104,17 @@ def result_bars(summaries: Mapping[str, Summary]) -> Figure:
         axes.grid(axis="y", visible=False)
         _draw_bars(axes, list(summaries), estimates)
     return figure
+
+
+def _draw_mean(axes: Axes, source: str, runs: Sequence[np.ndarray]) -> None:
+    """Draw the curves of several runs, and their mean over the updates that all of them have."""
+    color = SOURCES.get(source, PURPLE)
+    for points in runs:
+        axes.plot(*points.T, color=color, linewidth=0.6, alpha=0.45)
+    updates = sorted(set.intersection(*(set(points[:, 0].tolist()) for points in runs)))
+    if updates:
+        mean = np.mean([[dict(points.tolist())[update] for update in updates] for points in runs], axis=0)
+        _draw_curve(axes, source, np.column_stack([updates, mean]))
 
 
 def _draw_curve(axes: Axes, source: str, points: np.ndarray) -> None:
