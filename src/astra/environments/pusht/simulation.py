@@ -74,9 +74,7 @@ class Simulation:
             states[index] = *self.agent, *self.block
         return states
 
-    def slide(
-        self, vx: float, vy: float, steps: Sequence[int] | Int[np.ndarray, " K"]
-    ) -> Float[np.ndarray, "K 3"]:
+    def slide(self, vx: float, vy: float, steps: Sequence[int] | Int[np.ndarray, " K"]) -> Float[np.ndarray, "K 3"]:
         """Move the agent at a constant velocity in pixels/s, and return the pose of the T after some physics steps.
 
         Args:
