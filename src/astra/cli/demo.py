@@ -20,6 +20,7 @@ SCORE = "reward"
 """Score in the last line: the mean over episodes of the largest min(coverage / 0.95, 1)."""
 THREADS = 2
 """Threads of the training on every machine, so that its weights do not depend on the number of cores."""
+WORKERS = max(2, os.cpu_count() or 1)
 NUM_ENVS = 25
 """Environments in which one process acts at once, on every machine for the same reason."""
 
@@ -57,7 +58,7 @@ class Demo:
     right goal and with that of the other goal. None: 100; 20 with --small."""
     reference_episodes: Count | None = None
     """Number of these that the expert and the no-op baseline play too. None: 20; 10 with --small."""
-    workers: Count = max(2, os.cpu_count() or 1)
+    workers: Count = WORKERS
     """Number of processes that collect and evaluate; from two on, the results do not depend on it."""
 
     def __post_init__(self) -> None:
@@ -77,7 +78,7 @@ class Demo:
 
     @property
     def training(self) -> TrainingConfig:
-        """Training of the demo: a number of updates, never of minutes, so that other work does not change its result."""
+        """Training of the demo: a number of updates, never of minutes, so that other work cannot change it."""
         from astra.experiments.pusht import small_training
 
         training = small_training(self.size.updates, threads=THREADS)

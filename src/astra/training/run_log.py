@@ -23,7 +23,6 @@ from astra.storage.atomic import write_atomic
 from astra.training.budget import Budget
 from astra.training.config import Tracker
 
-
 MEASURED_UPDATES, MEASURED_SECONDS = 10, 20.0
 """Updates, or seconds of updates, after which the time of the run is estimated, whichever comes first."""
 

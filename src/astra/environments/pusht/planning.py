@@ -17,7 +17,7 @@ from astra.environments.pusht.geometry import (
     to_board,
 )
 from astra.environments.pusht.paths import CORNERS, ShortestPaths, step_out
-from astra.environments.pusht.pushes import ANGLES, DEPTHS, REACH, Pushes, tabulate_pushes
+from astra.environments.pusht.pushes import ANGLES, DEPTHS, Pushes, tabulate_pushes
 from astra.environments.pusht.simulation import SUBSTEP, Simulation
 
 TIMESTEPS_PER_E_FOLD = 100.0
