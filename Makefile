@@ -23,7 +23,7 @@ READY = .venv/.ready-$(TORCH)
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
-	$(BIN)/astra demo $(if $(MINUTES),--minutes $(MINUTES))
+	$(BIN)/astra demo $(if $(SMALL),--small)
 
 test: $(READY)
 	$(BIN)/pytest -n $(WORKERS)
@@ -37,7 +37,7 @@ TWO = runs/distributed
 test-distributed: $(READY)
 	rm -rf $(TWO)
 	$(BIN)/astra collect pusht --episodes 6 --near-goal 1 --workers 2 --output $(TWO)/data
-	$(LAUNCH) -m astra train pusht-expert --dataset $(TWO)/data --output $(TWO)/run --training.max-minutes None \
+	$(LAUNCH) -m astra train pusht-expert --dataset $(TWO)/data --output $(TWO)/run \
 		--training.updates 20 --training.batch-size 64 --training.log-every 10 --training.validation-every 20
 	$(LAUNCH) -m astra evaluate $(TWO)/run --episodes 4 --max-timesteps 40 --agents policy --videos 1
 	$(BIN)/python -c "import json; info = json.load(open('$(TWO)/run/eval/eval_info.json')); \

@@ -53,7 +53,9 @@ def test_a_checkpoint_acts_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told = ("push the T to the center", "push the T to the lower right")
     spec = replace(PushTConfig().build().spec_of_trajectories, instructions=told)
     statistics = Statistics(states={name: unit(size) for name, size in spec.states.items()}, actions=unit(2))
-    save_policy(AstraConfig(layers=1, heads=1, width=16, window=1).build(spec, statistics), Path("runs/pusht-expert"))
+    save_policy(
+        AstraConfig(layers=1, heads=1, width=16, window=1).build(spec, statistics), Path("pretrained/pusht-expert")
+    )
     (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     found: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), found)

@@ -57,3 +57,12 @@ def test_a_function_that_does_not_exist_is_refused() -> None:
         _ = LazyFunction("astra.experiments.pusht", "pushed").docstring
     with pytest.raises(ValueError, match=r"no module astra\.experiments\.pushed"):
         _ = LazyFunction("astra.experiments.pushed", "pushed").docstring
+
+
+def test_no_experiment_ends_by_the_clock() -> None:
+    from astra.experiments import EXPERIMENTS
+
+    for name, named in EXPERIMENTS.items():
+        training = named.make().training
+        assert training.max_minutes is None, name
+        assert training.updates < 10**6, name

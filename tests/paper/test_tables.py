@@ -98,6 +98,14 @@ def test_the_settings_of_every_row_come_back_from_its_results() -> None:
             assert from_json(type(made), to_json(made)) == made, (table.name, row.key)
 
 
+def test_no_run_of_a_table_ends_by_the_clock() -> None:
+    from astra.paper.table import experiment_of
+
+    for table, row, scale in runnable():
+        experiment = experiment_of(row, scale, table.settings_at(scale), 0, Path())
+        assert experiment.training.max_minutes is None, (table.name, row.key, scale)
+
+
 def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
     from astra.paper import TABLES
     from astra.paper.table import trunk_size

@@ -1,9 +1,10 @@
-"""`astra demo`: everything from demonstrations to a report, in minutes on two cores.
+"""`astra demo`: everything from demonstrations to a report, in 12 minutes on two cores.
 
 The demonstrations push the T to one of two goals. Only the instruction says which: the policy sees the corners of the T
 and the agent, but not the goal. docs/results.md has the results.
 """
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -11,30 +12,54 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from astra.cli.parse import parse
-from astra.storage.numbers import Count, Positive, check_numbers
+from astra.storage.numbers import Count, check_numbers
 from astra.suites.config import EvaluationConfig
+from astra.training.config import TrainingConfig
 
 SCORE = "reward"
 """Score in the last line: the mean over episodes of the largest min(coverage / 0.95, 1)."""
+THREADS = 2
+"""Threads of the training on every machine, so that its weights do not depend on the number of cores."""
+WORKERS = max(2, os.cpu_count() or 1)
+NUM_ENVS = 25
+"""Environments in which one process acts at once, on every machine for the same reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much the demo does."""
+
+    episodes: int
+    updates: int
+    test_episodes: int
+    reference_episodes: int
+
+
+WHOLE = Size(episodes=1000, updates=4000, test_episodes=100, reference_episodes=20)
+"""About 12 minutes on two free cores; enough for a policy that follows its instruction."""
+SMALL = Size(episodes=120, updates=600, test_episodes=20, reference_episodes=10)
+"""About 2 minutes on two free cores; it tests the pipeline, not the policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
     """Collect demonstrations for two goals, train on them, evaluate on unseen starts and write a report."""
 
-    minutes: Positive = 9.0
-    """Minutes of training. Collecting and evaluating take about half as long again."""
+    small: bool = False
+    """Whether to do a small part of the work, which tests the pipeline and not the policy."""
     output: Path = Path("runs/demo")
     """Run folder: a new one, or that of an interrupted demo."""
-    episodes: Count = 400
-    """Number of demonstrations of the expert; fewer if training is shorter than five minutes."""
-    test_episodes: Count = 200
-    """Number of unseen starts, half of them for each goal; fewer if training is shorter than five minutes. The policy
-    plays them twice, with the instruction of the right goal and with that of the other goal."""
-    reference_episodes: Count = 50
-    """Number of these that the expert and the no-op baseline play too."""
-    workers: Count = os.cpu_count() or 1
-    """Number of processes that collect and evaluate."""
+    episodes: Count | None = None
+    """Number of demonstrations of the expert. None: 1,000; 120 with --small."""
+    updates: Count | None = None
+    """Number of updates of the training. None: 4,000; 600 with --small."""
+    test_episodes: Count | None = None
+    """Number of unseen starts, half of them for each goal. The policy plays them twice, with the instruction of the
+    right goal and with that of the other goal. None: 100; 20 with --small."""
+    reference_episodes: Count | None = None
+    """Number of these that the expert and the no-op baseline play too. None: 20; 10 with --small."""
+    workers: Count = WORKERS
+    """Number of processes that collect and evaluate; from two on, the results do not depend on it."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -44,24 +69,54 @@ class Demo:
         """
         check_numbers(self, "")
 
+    @property
+    def size(self) -> Size:
+        """How much the demo does."""
+        usual = SMALL if self.small else WHOLE
+        chosen = {name: getattr(self, name) for name in vars(usual) if getattr(self, name) is not None}
+        return replace(usual, **chosen)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """Training of the demo: a number of updates, never of minutes, so that other work cannot change it."""
+        from astra.experiments.pusht import small_training
+
+        training = small_training(self.size.updates, threads=THREADS)
+        return replace(training, validation_every=500, checkpoint_every=500)
+
+
+def check_collected(dataset: Path, episodes: int) -> None:
+    """Check that a demo whose collecting was stopped does not go on with what there is.
+
+    Raises:
+        ValueError: if the number of demonstrations is another one.
+    """
+    found = json.loads((dataset / "meta" / "info.json").read_text())["total_episodes"]
+    if found != episodes:
+        raise ValueError(
+            f"{dataset} holds {found:,} demonstrations instead of {episodes:,}: delete the folder to collect them "
+            f"again, or go on with these by --episodes {found}"
+        )
+
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
         FileExistsError: if the output folder holds another run.
-        ValueError: if Push-T is not installed.
+        ValueError: if Push-T is not installed, or the output folder holds another number of demonstrations.
     """
     demo = parse(Demo, "demo", arguments)
 
     import torch
 
     from astra.demonstrations.collect import CollectConfig, collect
+    from astra.environments.pusht.environment import AGENT
     from astra.environments.pusht.suite import SUITE
     from astra.evaluation.report import write_report
     from astra.evaluation.result_table import result_line, result_table
     from astra.experiments.experiment import Experiment, run_training
-    from astra.experiments.pusht import small_policy, small_training
+    from astra.experiments.pusht import small_policy
     from astra.policies.checkpoint import load_policy
     from astra.screen import screen
     from astra.storage.provenance import code_version
@@ -69,30 +124,26 @@ def run(arguments: Sequence[str]) -> None:
     from astra.training.run_folder import check_run_folder
 
     started = time.monotonic()
-    share = min(1.0, demo.minutes / 5)
+    size = demo.size
 
     check_run_folder(demo.output)
     dataset = demo.output / "demonstrations"
     if not dataset.exists():
-        episodes = max(10, round(demo.episodes * share))
-        print(f"1/4  collecting {episodes} demonstrations of the expert")
-        collect(SUITE, CollectConfig(episodes=episodes, output=dataset, workers=demo.workers))
+        print(f"1/4  collecting {size.episodes:,} demonstrations of the expert")
+        collect(SUITE, CollectConfig(episodes=size.episodes, output=dataset, workers=demo.workers))
+    check_collected(dataset, size.episodes)
 
-    print(f"2/4  training Astra for {demo.minutes:g} minutes")
-    training = replace(small_training(demo.minutes), threads=demo.workers, validation_every=300, checkpoint_every=300)
-    experiment = Experiment(dataset=dataset, policy=small_policy(), training=training)
+    print(f"2/4  training Astra for {size.updates:,} updates")
+    experiment = Experiment(dataset=dataset, policy=small_policy(reference_state=AGENT), training=demo.training)
     policy = load_policy(run_training(experiment, demo.output, resume=True, description={"experiment": "demo"}))
 
-    episodes = max(4, round(demo.test_episodes * share))
-    print(f"3/4  evaluating on {episodes} unseen starts")
+    print(f"3/4  evaluating on {size.test_episodes} unseen starts")
     torch.set_num_threads(1)
     of_policy = EvaluationConfig(
-        episodes=episodes,
-        agents=("policy", "swapped"),
-        num_envs=max(1, min(50, episodes // (2 * demo.workers))),
-        workers=demo.workers,
+        episodes=size.test_episodes, agents=("policy", "swapped"), num_envs=NUM_ENVS, workers=demo.workers
     )
-    of_others = replace(of_policy, episodes=min(episodes, demo.reference_episodes), agents=("no-op", "expert"))
+    reference = min(size.test_episodes, size.reference_episodes)
+    of_others = replace(of_policy, episodes=reference, agents=("no-op", "expert"))
     evaluations = {}
     for config in (of_policy, of_others):
         provenance = {"code_version": code_version()}

@@ -33,15 +33,13 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 
 
 EXPERIMENTS = {
-    "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.75 on one core"),
-    "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.75 on one core"),
-    "pusht-expert-continuous": _named(
-        "pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.75 on one core"
-    ),
+    "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.4 on one core, more with cameras"),
+    "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.6 on one core"),
+    "pusht-expert-continuous": _named("pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.6 on one core"),
     "pusht-human": _named("pusht.pusht_human", "Table 6, Astra", "cpu", "0.75 on one core"),
     "pusht-human-continuous": _named("pusht.pusht_human_continuous", "Table 6, Astra", "cpu", "0.75 on one core"),
     "pusht-human-19m": _named("pusht.pusht_human_19m", "Table 6, Astra", "paper", "not measured"),
-    "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "1.9 on two cores"),
+    "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "1.9 on two cores, estimated"),
     "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.4 on one core"),
     "tabletop-contrastive": _named(
         "contrastive.tabletop_contrastive", "Table 4, with CDL", "cpu", "0.9 on one core, estimated"

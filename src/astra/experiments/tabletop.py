@@ -39,11 +39,10 @@ def small_policy() -> AstraConfig:
     )
 
 
-def small_training(minutes: float, timesteps: int, threads: int, parts: int) -> TrainingConfig:
-    """Return a training of so many minutes on so many threads, with each batch split into parts by length."""
+def small_training(updates: int, timesteps: int, threads: int, parts: int) -> TrainingConfig:
+    """Return a training of so many updates on so many threads, with each batch split into parts by length."""
     return TrainingConfig(
-        updates=1_000_000,
-        max_minutes=minutes,
+        updates=updates,
         batch_size=64,
         timesteps=timesteps,
         gradient_accumulation_steps=parts,
@@ -63,16 +62,16 @@ def tabletop() -> Experiment:
 
     astra collect tabletop --episodes 39000 --output data/tabletop
 
-    Collecting took 33 core-minutes. After 75 minutes on one core the success rate was 0.47 at L1, 0.39 at L2, 0.22 at
-    L3 and 0.07 at L4; with the prompt of another episode it was 0.15, 0.15, 0.07 and 0.05 (docs/results.md). The 110
-    minutes on two cores have not been run yet.
+    Collecting took 33 core-minutes. After 9,120 updates (75 minutes on one core) the success rate was 0.47 at L1, 0.39
+    at L2, 0.22 at L3 and 0.07 at L4; with the prompt of another episode it was 0.15, 0.15, 0.07 and 0.05
+    (docs/results.md). The 16,000 updates on two cores have not been run yet.
     """
     return Experiment(
         dataset=Path("data/tabletop"),
         observations=TOP,
         stride=LONGEST,
         policy=small_policy(),
-        training=small_training(110, timesteps=LONGEST, threads=2, parts=4),
+        training=small_training(16_000, timesteps=LONGEST, threads=2, parts=4),
     )
 
 
@@ -91,13 +90,12 @@ def tabletop_short() -> Experiment:
     about 25 minutes on two cores, and training about as long on one. The success rate was 0.83 at L1, 0.66 at L2 and
     0.51 at L3; with the prompt of another episode it was 0.10, 0.10 and 0.07.
     """
-    training = small_training(30, timesteps=2, threads=1, parts=2)
     return Experiment(
         dataset=Path("data/tabletop-frames"),
         observations=TOP,
         stride=2,
         policy=small_policy(),
-        training=replace(training, updates=5000, max_minutes=None),
+        training=small_training(5000, timesteps=2, threads=1, parts=2),
     )
 
 
@@ -141,7 +139,7 @@ def vima_bench_cpu() -> Experiment:
     Collecting takes about 3 core-hours. The policy overfits so few demonstrations: the validation loss is lowest after
     750 updates, so early checkpoints are kept. L4 has none of these tasks; evaluate it with --levels L4.
     """
-    training = small_training(60, timesteps=LONGEST, threads=2, parts=4)
+    training = small_training(3000, timesteps=LONGEST, threads=2, parts=4)
     return Experiment(
         dataset=Path("data/vima-bench-cpu"),
         observations=TOP,
@@ -149,8 +147,6 @@ def vima_bench_cpu() -> Experiment:
         policy=small_policy(),
         training=replace(
             training,
-            updates=3000,
-            max_minutes=None,
             batch_size=128,
             shuffle_objects=True,
             augmentation=AugmentationConfig(shift=0.125, brightness=0.2, contrast=0.3),

@@ -34,7 +34,7 @@ def cpu() -> Settings:
         environment="Push-T",
         demonstrations=DEMONSTRATIONS,
         shared=replace(small_policy(), decoding=DECODING),
-        training=replace(small_training(MINUTES), updates=UPDATES, max_minutes=None),
+        training=small_training(UPDATES),
         suite="pusht",
         evaluation=EvaluationConfig(episodes=EPISODES, agents=("policy",)),
         minutes=MINUTES,

@@ -24,6 +24,9 @@ from astra.storage.metrics_file import read_metrics_lines
 from astra.training.budget import Budget
 from astra.training.config import Tracker
 
+MEASURED_UPDATES, MEASURED_SECONDS = 10, 20.0
+"""Updates, or seconds of updates, after which the time of the run is estimated, whichever comes first."""
+
 
 def check_tracker(tracker: Tracker) -> None:
     """Check that the package of a tracker is installed.
@@ -62,7 +65,7 @@ class RunLog:
             disable=not self.console.is_terminal,
         )
         self._task = self._progress.add_task("training", total=1.0, summary="")
-        self._printed = -float("inf")
+        self._printed, self._estimated = -float("inf"), False
         if accelerator.is_main_process:
             self._drop_later_lines()
         _start_tracker(accelerator, folder, config, budget.update)
@@ -84,6 +87,16 @@ class RunLog:
         """Print a line above the progress bar."""
         self.console.print(text, soft_wrap=True)
 
+    def advance(self) -> None:
+        """Move the progress bar after an update. Once, when the speed is known, print how long the run will take."""
+        budget = self.budget
+        self._progress.update(self._task, completed=budget.share())
+        known = budget.measured >= MEASURED_UPDATES or budget.measured_seconds >= MEASURED_SECONDS
+        if known and not self._estimated:
+            self._estimated = True
+            each = budget.measured_seconds / budget.measured
+            self.print(f"training will take {about(budget.seconds_left)} at this speed ({each:.2g} s per update)")
+
     def write(self, kind: Literal["train", "validation", "evaluation"], values: Mapping[str, float]) -> None:
         """Record metrics of the current update."""
         if not self.accelerator.is_main_process:
@@ -100,9 +113,10 @@ class RunLog:
             self.print(f"update {self.budget.update}: {kind} {numbers}")
 
     def _show(self, loss: float, speed: float) -> None:
-        left = timedelta(seconds=round(self.budget.seconds_left))
-        summary = f"update {self.budget.update}  loss {loss:.4f}  {speed:,.0f} timesteps/s  {left} left"
-        self._progress.update(self._task, completed=self.budget.share(), summary=summary)
+        seconds = self.budget.seconds_left
+        left = f"  {timedelta(seconds=round(seconds))} left" if math.isfinite(seconds) else ""
+        summary = f"update {self.budget.update}  loss {loss:.4f}  {speed:,.0f} timesteps/s{left}"
+        self._progress.update(self._task, summary=summary)
         if not self.console.is_terminal and time.monotonic() - self._printed > 10:
             self._printed = time.monotonic()
             self.print(f"{summary}  ({self.budget.share():.0%})")
@@ -112,6 +126,16 @@ class RunLog:
             return
         lines = [row for row in read_metrics_lines(self._metrics) if row["update"] <= self.budget.update]
         write_atomic(self._metrics, "".join(json.dumps(row) + "\n" for row in lines).encode())
+
+
+def about(seconds: float) -> str:
+    """Return a rough duration in words."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 1.5:
+        return "about a minute"
+    return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"
 
 
 def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:

@@ -134,6 +134,7 @@ def train(
                 accelerator, time.monotonic() - started, float(interruption.requested is not None)
             )
             budget.spend(seconds)
+            log.advance()
 
             # ---- Log, validate, roll out, save
             if budget.is_due(config.log_every):

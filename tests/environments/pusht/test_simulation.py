@@ -28,5 +28,14 @@ def test_a_push_does_not_depend_on_the_previous_one() -> None:
     outcomes = []
     for _ in range(2):
         simulation.set_state(np.array([256.0, 200.0, 256.0, 230.0, 0.1]))
-        outcomes.append(simulation.slide(20.0, 100.0, 50)[-1])
+        outcomes.append(simulation.slide(20.0, 100.0, [50])[-1])
     assert np.array_equal(*outcomes)
+
+
+def test_a_slide_reads_the_same_poses_whether_all_or_some_steps_are_asked_for() -> None:
+    simulation, poses = Simulation(), []
+    for steps in (range(1, 51), [3, 20, 50]):
+        simulation.set_state(np.array([256.0, 200.0, 256.0, 230.0, 0.1]))
+        poses.append(simulation.slide(20.0, 100.0, steps))
+    assert np.array_equal(poses[0][[2, 19, 49]], poses[1])
+    assert np.abs(poses[1][2] - poses[1][0]).max() > 5  # the T was pushed

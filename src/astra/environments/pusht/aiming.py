@@ -79,10 +79,9 @@ def aim(
     worth = keypoint_error(blocks, block) > MIN_ERROR_SHARE * keypoint_error(block, goal)
     if not worth.any():
         return None
-    cost = np.where(worth, depths / PUSH_SPEED, np.inf) + planner.cost_to_go(
-        blocks, planner.nearest_start(agents, blocks), goal
-    )
-    best = int(cost.argmin())
+    starts = planner.nearest_start(agents[worth], blocks[worth])
+    cost = depths[worth] / PUSH_SPEED + planner.cost_to_go(blocks[worth], starts, goal)
+    best = int(np.flatnonzero(worth)[cost.argmin()])
     which: Int[np.ndarray, " R"] = np.repeat(np.arange(len(lines)), [len(outcome.depths) for outcome in outcomes])
     return StraightPush(start=agent, direction=lines[which[best]].direction, depth=float(depths[best]))
 

@@ -34,10 +34,12 @@ KEYPOINTS = np.array(
 def keypoints(block_pose: Sequence[float] | Float[np.ndarray, "*B 3"]) -> Float[np.ndarray, "*B 16"]:
     """Return the keypoints x0, y0, x1, y1, ... of the T in pixels: the corners of its bar, then of its stem."""
     pose = np.asarray(block_pose, dtype=np.float64)
-    cos, sin = np.cos(pose[..., 2:]), np.sin(pose[..., 2:])
-    x, y = KEYPOINTS.T
-    points = np.stack([cos * x - sin * y + pose[..., :1], sin * x + cos * y + pose[..., 1:2]], axis=-1)
-    return points.reshape(*pose.shape[:-1], 16)
+    cos, sin = np.cos(pose[..., 2]), np.sin(pose[..., 2])
+    x, y = KEYPOINTS.T.reshape(2, 8, *[1] * cos.ndim)
+    points = np.empty((8, 2, *cos.shape))  # long axes last: many times faster
+    points[:, 0] = cos * x - sin * y + pose[..., 0]
+    points[:, 1] = sin * x + cos * y + pose[..., 1]
+    return np.ascontiguousarray(np.moveaxis(points.reshape(16, *cos.shape), 0, -1))
 
 
 def to_board(pose: Float[np.ndarray, "*#B 3"], points: Float[np.ndarray, "*#B 2"]) -> Float[np.ndarray, "*#B 2"]:

@@ -17,7 +17,7 @@ from astra.environments.pusht.geometry import (
     to_board,
 )
 from astra.environments.pusht.paths import CORNERS, ShortestPaths, step_out
-from astra.environments.pusht.pushes import ANGLES, DEPTHS, REACH, Pushes, tabulate_pushes
+from astra.environments.pusht.pushes import ANGLES, DEPTHS, Pushes, tabulate_pushes
 from astra.environments.pusht.simulation import SUBSTEP, Simulation
 
 TIMESTEPS_PER_E_FOLD = 100.0
@@ -44,7 +44,11 @@ _SPREAD = float(((KEYPOINTS - _CENTROID) ** 2).sum(axis=1).mean())
 
 def keypoint_error(pose: Float[np.ndarray, "*B 3"], goal: Pose | Float[np.ndarray, "3"]) -> Float[np.ndarray, "*B"]:
     """Return the root mean square distance of the T's keypoints from those at the goal, in pixels."""
-    distance = keypoints(pose) - keypoints(goal)
+    return _error(keypoints(pose), keypoints(goal))
+
+
+def _error(corners: Float[np.ndarray, "*B 16"], goal: Float[np.ndarray, "16"]) -> Float[np.ndarray, "*B"]:
+    distance = corners - goal
     return np.asarray(np.sqrt(2 * (distance**2).mean(axis=-1)))
 
 
@@ -81,17 +85,15 @@ class Planner:
         out = step_out(seen)
         travel = self.paths.lengths(out[None], _on_board(to_board(block, CORNERS)))[0] + np.linalg.norm(out - seen)
         travel = np.where(_on_board(to_board(block, self.pushes.starts)), travel / TRAVEL_SPEED, np.inf)
-        change = self._change_near_walls(block, np.isfinite(travel))
-        poses = compose(block, change)
         spent = travel[self.pushes.start_index][:, None] + DEPTHS / PUSH_SPEED + START_STOP_TIME
-        possible = _on_board(to_board(block, self._ends)) & (
-            _overlap(keypoints(poses)) <= 1.0 + _overlap(keypoints(block))
-        )
+        possible = _on_board(to_board(block, self._ends)) & np.isfinite(spent)
+        poses, corners = self._outcomes(block, possible)
+        here = keypoints(block)
+        possible &= _overlap(corners) <= 1.0 + _overlap(here)
         spent = np.where(possible, spent, np.inf)
         # Exclude pushes that do not move the T: they would be chosen for the sake of the second push.
-        moved = keypoint_error(poses, block)
-        spent = np.where(moved > MIN_ERROR_SHARE * keypoint_error(block, goal), spent, np.inf)
-        cost = (spent + self.residual_cost(poses, goal)).ravel()
+        spent = np.where(_error(corners, here) > MIN_ERROR_SHARE * keypoint_error(block, goal), spent, np.inf)
+        cost = (spent + _residual_cost(_error(corners, keypoints(goal)))).ravel()
         start = np.repeat(self.pushes.start_index, len(DEPTHS))
         order = np.argsort(cost, kind="stable")[: np.isfinite(cost).sum()]
         order = order[_first_per_group(start[order], PER_START)][:BEAM]
@@ -139,7 +141,7 @@ class Planner:
 
     def residual_cost(self, poses: Float[np.ndarray, "*B 3"], goal: Pose) -> Float[np.ndarray, "*B"]:
         """Return the cost in timesteps of the remaining error of poses of the T."""
-        return np.asarray(0.5 * TIMESTEPS_PER_E_FOLD * np.log(keypoint_error(poses, goal) ** 2 + ERROR_FLOOR**2))
+        return _residual_cost(keypoint_error(poses, goal))
 
     def nearest_start(
         self, agent: Float[np.ndarray, "*B 2"], block: Float[np.ndarray, "*B 3"]
@@ -157,26 +159,29 @@ class Planner:
             points = [out, *points]
         return [to_board(block, point) for point in points]
 
-    def _change_near_walls(self, block: Float[np.ndarray, "3"], reachable: Bool[np.ndarray, " starts"]) -> np.ndarray:
-        """Return the T's change by every push. Pushes into a wall are simulated with walls."""
-        change = self.pushes.poses[:, DEPTHS - 1]
-        hits = (_overlap(keypoints(compose(block, change))) > 0).any(axis=1) & reachable[self.pushes.start_index]
-        if not hits.any():
-            return change
-        change = change.copy()
-        for index in np.flatnonzero(hits):
+    def _outcomes(
+        self, block: Float[np.ndarray, "3"], possible: Bool[np.ndarray, "P depths"]
+    ) -> tuple[Float[np.ndarray, "P depths 3"], Float[np.ndarray, "P depths 16"]]:
+        """Return poses and corners of the T after every push. Possible pushes into a wall are simulated with walls."""
+        poses = compose(block, self.pushes.poses[:, DEPTHS - 1])
+        corners = keypoints(poses)
+        for index in np.flatnonzero(((_overlap(corners) > 0) & possible).any(axis=1)):
             start = to_board(block, self.pushes.starts[self.pushes.start_index[index]])
-            direction = to_board(block, self.pushes.directions[index]) - block[:2]
+            vx, vy = (to_board(block, self.pushes.directions[index]) - block[:2]) / SUBSTEP  # 1 pixel per physics step
+            deep = possible[index].sum()  # deeper, the agent would leave the board
             self._simulation.set_state(np.array([*start, *block]))
-            vx, vy = direction / SUBSTEP  # one pixel per physics step
-            after = self._simulation.slide(vx, vy, REACH)[DEPTHS - 1]
-            change[index] = np.concatenate([to_block_frame(block, after[:, :2]), after[:, 2:] - block[2]], axis=1)
-        return change
+            poses[index, :deep] = self._simulation.slide(vx, vy, DEPTHS[:deep])
+            corners[index, :deep] = keypoints(poses[index, :deep])
+        return poses, corners
 
     def _ends_of_pushes(self, pushes: Int[np.ndarray, " P"]) -> Float[np.ndarray, "P depths 2"]:
         """Return the agent's positions at the depths of pushes, in the frame of the T before them."""
         traveled = DEPTHS[:, None] * self.pushes.directions[pushes][:, None]
         return self.pushes.starts[self.pushes.start_index[pushes]][:, None] + traveled
+
+
+def _residual_cost(error: Float[np.ndarray, "*B"]) -> Float[np.ndarray, "*B"]:
+    return np.asarray(0.5 * TIMESTEPS_PER_E_FOLD * np.log(error**2 + ERROR_FLOOR**2))
 
 
 def _features(change: Float[np.ndarray, "Q 3"], depths: np.ndarray) -> Float[np.ndarray, "6 Q"]:

@@ -72,7 +72,7 @@ def tabulate_pushes() -> Pushes:
             simulation.set_state(np.array([*start, 0.0, 0.0, 0.0]))
             start_index.append(index)
             directions.append(direction)
-            poses.append(simulation.slide(direction[0] / SUBSTEP, direction[1] / SUBSTEP, REACH))
+            poses.append(simulation.slide(direction[0] / SUBSTEP, direction[1] / SUBSTEP, range(1, REACH + 1)))
     return Pushes(
         starts=np.array(starts),
         start_index=np.array(start_index),

@@ -4,10 +4,11 @@ gym-pusht's own functions build the space, so it is the same. It is stepped thro
 Python collision callback that takes most of gym-pusht's time.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 STIFFNESS, DAMPING = 100.0, 20.0
 """Spring that pulls the agent to its target."""
@@ -73,15 +74,22 @@ class Simulation:
             states[index] = *self.agent, *self.block
         return states
 
-    def slide(self, vx: float, vy: float, substeps: int) -> Float[np.ndarray, "substeps 3"]:
-        """Move the agent at a constant velocity in pixels/s, and return the pose of the T after each physics step."""
-        lib, block = self._lib, self._block
-        lib.cpBodySetVelocity(self._agent, (vx, vy))
-        poses = np.empty((substeps, 3))
-        for index in range(substeps):
-            lib.cpSpaceStep(self._space, SUBSTEP)
-            position = lib.cpBodyGetPosition(block)
-            poses[index] = position.x, position.y, lib.cpBodyGetAngle(block)
+    def slide(self, vx: float, vy: float, steps: Sequence[int] | Int[np.ndarray, " K"]) -> Float[np.ndarray, "K 3"]:
+        """Move the agent at a constant velocity in pixels/s, and return the pose of the T after some physics steps.
+
+        Args:
+            vx: velocity in x.
+            vy: velocity in y.
+            steps: numbers of physics steps after which the pose is read, increasing.
+        """
+        step, space = self._lib.cpSpaceStep, self._space
+        self._lib.cpBodySetVelocity(self._agent, (vx, vy))
+        poses, done = np.empty((len(steps), 3)), 0
+        for index, until in enumerate(steps):
+            for _ in range(done, until):
+                step(space, SUBSTEP)
+            done = until
+            poses[index] = self.block
         return poses
 
     @property
