@@ -83,8 +83,8 @@ def pusht_human_long() -> Experiment:
     """Table 6, row Astra: 94.11. Astra (small), 100,000 updates on the human demonstrations of both goals.
 
     The demonstrations of the second goal are moved along with it to the first goal. Chunks of 16 actions, of which 8
-    are executed; one timestep of history. The checkpoint is chosen by 50 rollouts every 2,500 updates, on the seeds 200000
-    to 200049, and measured on others:
+    are executed; one timestep of history. The checkpoint is chosen by 50 rollouts every 2,500 updates, on the seeds
+    200000 to 200049, and measured on others:
 
         astra train pusht-human-long
         astra evaluate runs/pusht-human-long/checkpoints/best --episodes 100
