@@ -104,6 +104,24 @@ def test_demonstrations_of_the_second_goal_end_in_the_first_one_after_the_move(
     assert np.abs(last - keypoints(CENTER)).mean() < 10
 
 
+@pytest.mark.simulator
+def test_converted_demonstrations_hide_the_t_as_play_does(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("zarr", reason="needs the extra `zarr`")
+    from astra.datasets import LeRobotDataset
+    from astra.demonstrations.convert import convert_pusht_zarr
+    from astra.environments.pusht.suite import BLINKING, options_for
+
+    store = shared_data / "pusht" / "pusht_cchi_v7_replay.zarr.tar"
+    dataset, again = (
+        LeRobotDataset.open(convert_pusht_zarr(store, tmp_path / name, hidden=BLINKING)) for name in ("one", "two")
+    )
+    visible = dataset.columns["observation.visible"]
+    assert visible.mean() == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_array_equal(visible, again.columns["observation.visible"])
+    assert (dataset.columns["observation.environment_state"].any(1) == (visible[:, 0] == 1)).all()
+    assert options_for(dataset.spec).hidden == BLINKING
+
+
 def test_demonstrations_are_not_moved_to_the_goal_that_they_have(tmp_path: Path) -> None:
     from astra.demonstrations.convert import convert_pusht_zarr
     from astra.environments.pusht.geometry import LOWER_RIGHT

@@ -1,12 +1,13 @@
 """Convert human demonstrations of Push-T to the observations of our environment."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from astra.datasets import DatasetWriter, Episode, read_diffusion_policy_zarr
-from astra.environments.pusht.environment import FPS, observe_state
+from astra.environments.pusht.environment import FPS, blinking, blinks, observe_state
 from astra.environments.pusht.geometry import BOARD, CENTER, LOWER_RIGHT, WALLS, Pose, instruction_for, keypoints
 from astra.environments.pusht.suite import SUITE
 from astra.trajectory import ActionSpec
@@ -16,7 +17,13 @@ ACTIONS = ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(BOARD, BOARD))
 
 
 def convert_pusht_zarr(
-    source: Path, destination: Path, *, goal: Pose = CENTER, lower_right: Path | None = None, mirror: bool = False
+    source: Path,
+    destination: Path,
+    *,
+    goal: Pose = CENTER,
+    lower_right: Path | None = None,
+    mirror: bool = False,
+    hidden: float = 0.0,
 ) -> Path:
     """Convert demonstrations in diffusion-policy's zarr format and return the folder of the dataset.
 
@@ -26,11 +33,12 @@ def convert_pusht_zarr(
         goal: Goal pose that was demonstrated.
         lower_right: Store with demonstrations of the goal at the lower right, to move along with that goal and add.
         mirror: Whether the mirror image of every episode is added; only goals on the board's own axis have one.
+        hidden: Probability per timestep that the T is hidden, in [0, 1]; equal calls hide equal timesteps.
 
     Raises:
         FileExistsError: if the destination exists.
         FileNotFoundError: if there is no such store.
-        ValueError: if a store is damaged, the goal is not its own mirror image, or demonstrations of the goal at the
+        ValueError: if a store is damaged, the probability is out of range, the goal is not its own mirror image, or demonstrations of the goal at the
             lower right are to be added to their like.
     """
     if mirror and not np.allclose(mirrored(np.array([[0.0, 0.0, *goal]]))[0, 2:], goal):
@@ -39,12 +47,16 @@ def convert_pusht_zarr(
         )
     if lower_right is not None and np.allclose(goal, LOWER_RIGHT):
         raise ValueError(f"{source} and {lower_right} have the same goal: convert each, and merge them with lerobot")
+    if not 0 <= hidden <= 1:
+        raise ValueError(f"got hidden={hidden}, expected a probability from 0 to 1")
     instruction = instruction_for(goal)
     with DatasetWriter(destination, fps=FPS, actions=ACTIONS, robot_type=SUITE.name, suite=SUITE.name) as writer:
-        for states, actions in _shown(source, goal, lower_right):
-            writer.add(_episode(instruction, states, actions))
-            if mirror:
-                writer.add(_episode(instruction, mirrored(states), BOARD - actions[:, ::-1]))
+        for seed, (states, actions) in enumerate(_shown(source, goal, lower_right, mirror)):
+            columns = observe_state(states)
+            if hidden:
+                columns = blinking(columns, np.array(list(islice(blinks(hidden, seed), len(states)))))
+            columns["action"] = np.ascontiguousarray(actions, dtype=np.float32)
+            writer.add(Episode(instruction=instruction, columns=columns, fps=FPS))
     return destination
 
 
@@ -62,7 +74,7 @@ def moved(states: np.ndarray, actions: np.ndarray, shift: Sequence[float]) -> tu
     return states[start:], actions[start:]
 
 
-def _shown(source: Path, goal: Pose, lower_right: Path | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _shown(source: Path, goal: Pose, lower_right: Path | None, mirror: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the states and actions of every demonstration."""
     shifts = {source: (0.0, 0.0)}
     if lower_right is not None:
@@ -75,14 +87,11 @@ def _shown(source: Path, goal: Pose, lower_right: Path | None) -> Iterator[tuple
                 states, actions = moved(states, actions, shift)
             if len(states):
                 yield states, actions
+                if mirror:
+                    yield mirrored(states), BOARD - actions[:, ::-1]
 
 
 def mirrored(states: np.ndarray) -> np.ndarray:
     """Mirror states (T, 5) at the board's diagonal x + y = 512, the axis of the T at the central goal."""
     agent_x, agent_y, x, y, angle = states.T
     return np.stack([BOARD - agent_y, BOARD - agent_x, BOARD - y, BOARD - x, np.pi / 2 - angle], axis=1)
-
-
-def _episode(instruction: str, states: np.ndarray, actions: Sequence[Sequence[float]] | np.ndarray) -> Episode:
-    action = np.ascontiguousarray(actions, dtype=np.float32)
-    return Episode(instruction=instruction, columns={**observe_state(states), "action": action}, fps=FPS)

@@ -35,6 +35,7 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 EXPERIMENTS = {
     "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.75 on one core"),
     "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.75 on one core"),
+    "pusht-blinking": _named("pusht.pusht_blinking", "history, where it must pay", "cpu", "1 on one core, estimated"),
     "pusht-expert-continuous": _named(
         "pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.75 on one core"
     ),

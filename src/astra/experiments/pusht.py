@@ -27,6 +27,8 @@ from astra.training.config import TrainingConfig
 
 CONTEXT = 50
 """Timesteps that the large policies attend to, in training and in rollouts."""
+BLINKING_WINDOW = 8
+"""Timesteps that a policy attends to where the T is hidden at times."""
 
 
 def small_policy(reference_state: str | None = None) -> AstraConfig:
@@ -108,6 +110,21 @@ def pusht_human_long() -> Experiment:
         training=training,
         rollouts=EvaluationConfig(episodes=50, seed=200_000, num_envs=50, videos=0),
     )
+
+
+def pusht_blinking() -> Experiment:
+    """Astra (small) on Push-T whose T is hidden at half of all timesteps: a task that needs memory.
+
+        astra collect pusht --episodes 2000 --hidden 0.5 --output data/pusht-blinking
+
+    As pusht-expert, but with a window of eight timesteps, in which the T is hidden throughout in one case of 256. With
+    `--policy.window 1 --training.timesteps 1` the policy has no memory, and half of the time it does not see the T.
+    Rollouts hide the T as the demonstrations do.
+    """
+    visible = pusht_expert()
+    policy = replace(visible.policy, window=BLINKING_WINDOW)
+    training = replace(visible.training, timesteps=BLINKING_WINDOW, updates=4_000, max_minutes=None)
+    return Experiment(dataset=Path("data/pusht-blinking"), policy=policy, training=training)
 
 
 def pusht_expert_continuous() -> Experiment:
