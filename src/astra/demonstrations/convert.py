@@ -38,8 +38,8 @@ def convert_pusht_zarr(
     Raises:
         FileExistsError: if the destination exists.
         FileNotFoundError: if there is no such store.
-        ValueError: if a store is damaged, the probability is out of range, the goal is not its own mirror image, or demonstrations of the goal at the
-            lower right are to be added to their like.
+        ValueError: if a store is damaged, the probability is out of range, the goal is not its own mirror image, or
+            demonstrations of the goal at the lower right are to be added to their like.
     """
     if mirror and not np.allclose(mirrored(np.array([[0.0, 0.0, *goal]]))[0, 2:], goal):
         raise ValueError(
