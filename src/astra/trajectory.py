@@ -134,6 +134,8 @@ class Trajectory:
     """Pictures of the prompts; None if all B prompts are text only."""
     episodes: Int64[Tensor, " B"] | None = None
     """Episode number of each trajectory; None if no two trajectories come from the same episode."""
+    last_timestep_only: bool = False
+    """Whether a loss counts only the last real timestep of each trajectory."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot express.
@@ -183,6 +185,14 @@ class Trajectory:
     def num_timesteps(self) -> int:
         """T, the number of timesteps with a state, including padding."""
         return self.valid.shape[1]
+
+    @property
+    def counted(self) -> Bool[Tensor, "B T"]:
+        """Timesteps that a loss counts: all real ones, or the last real one of each trajectory."""
+        if not self.last_timestep_only:
+            return self.valid
+        timesteps = torch.arange(self.num_timesteps, device=self.valid.device)
+        return self.valid & (timesteps == self.valid.sum(1, keepdim=True) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

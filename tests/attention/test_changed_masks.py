@@ -22,7 +22,7 @@ L, M, N, Q, T, D, H, B, P = 2, 2, 3, 4, 4, 8, 2, 4, 2
 class Model:
     """A small transformer in the fast and in the plain form, and tokens for it."""
 
-    def __init__(self, window: int | None) -> None:
+    def __init__(self, window: int | None, layers: int | None = None) -> None:
         from astra.attention.positions import RelativePositions, SegmentSizes
         from astra.attention.reference import DenseTransformer
         from astra.attention.transformer import Transformer
@@ -34,7 +34,7 @@ class Model:
             torch.nn.init.normal_(parameter, std=0.5)
         self.dense = DenseTransformer.like(self.fast)
         self.sizes = SegmentSizes(prompt=L, state=M, action=N)
-        self.positions = RelativePositions(self.sizes, D, H, max_age=2).double()
+        self.positions = RelativePositions(self.sizes, D, H, max_age=2, layers=layers).double()
         torch.nn.init.normal_(self.positions.ages)
         self.prompts, self.of = torch.randn(P, L, D).double(), torch.tensor([1, 0, 1, 1])
         self.states, self.queries, self.actions = (torch.randn(B, T, size, D).double() for size in (M, Q, N))
@@ -192,11 +192,11 @@ def is_changed(window: int | None) -> bool:
     return not torch.equal(masks.may_attend(ids, ids, window=window), papers_rule()(ids, ids, window=window))
 
 
-def outcomes(window: int | None) -> dict[str, str]:
+def outcomes(window: int | None, layers: int | None = None) -> dict[str, str]:
     """Compare every path with the reference under the present rule: "equal", or the error."""
     from astra.attention.assumptions import MaskError
 
-    model, found = Model(window), {}
+    model, found = Model(window, layers), {}
     for paths, options in (
         (FAST, {}),
         (WITHOUT_QUERIES, dict(queries=False)),
@@ -215,10 +215,11 @@ def outcomes(window: int | None) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize("layers", [None, 2], ids=["biases of all layers", "biases of each layer"])
 @pytest.mark.parametrize("window", [None, 1, 2])
 @torch.no_grad()
-def test_every_path_equals_the_reference_under_the_papers_mask(window: int | None) -> None:
-    assert set(outcomes(window).values()) == {"equal"}
+def test_every_path_equals_the_reference_under_the_papers_mask(window: int | None, layers: int | None) -> None:
+    assert set(outcomes(window, layers).values()) == {"equal"}
 
 
 @settings(max_examples=40)
@@ -284,9 +285,10 @@ def test_a_token_that_attends_to_nothing_is_refused() -> None:
 
 
 @pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")  # PyTorch warns that it is not compiled
+@pytest.mark.parametrize("layers", [None, 2], ids=["biases of all layers", "biases of each layer"])
 @pytest.mark.parametrize("change", [CAUSAL_STATES, Edit(False, "query", "state", slot="same parity")], ids=str)
 @torch.no_grad()
-def test_flex_attention_computes_a_changed_mask(change: Edit) -> None:
+def test_flex_attention_computes_a_changed_mask(change: Edit, layers: int | None) -> None:
     from torch.nn.attention.flex_attention import flex_attention
 
     from astra.attention import transformer
@@ -297,7 +299,7 @@ def test_flex_attention_computes_a_changed_mask(change: Edit) -> None:
         return FlexKernel(rows, prompt, mask, heads=heads, flex=flex_attention)
 
     with changed([change]), pytest.MonkeyPatch.context() as patch:
-        model = Model(None)
+        model = Model(None, layers)
         patch.setattr(transformer, "choose_kernel", choose)
         for kind, output in whole(model).items():
             torch.testing.assert_close(output, model.reference()[kind], rtol=0, atol=1e-10)

@@ -70,3 +70,30 @@ def test_relative_vectors_do_not_depend_on_the_timestep() -> None:
     vectors = positions(context_ids(2, 2, 3, 4))[2:].unflatten(0, (4, 5))
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
     assert len(vectors[0].unique(dim=0)) == 5
+
+
+def test_biases_of_each_layer_start_at_the_slopes_of_the_heads_and_leave_the_prompt_alone() -> None:
+    from astra.attention.positions import SLOPES, SegmentSizes, of_layer, relative_positions
+    from astra.attention.segments import context_ids
+
+    L, M, N, T, H = 2, 1, 2, 4, 5
+    sizes = SegmentSizes(prompt=L, state=M, action=N)
+    positions = relative_positions("recency", sizes, width=8, heads=H, layers=3)
+    assert positions is not None
+    ids = context_ids(L, M, N, T)
+    bias = positions.bias(ids, ids)[None]
+    assert bias.shape[1] == 3 * H
+    age = (ids.timestep[:, None] - ids.timestep).clamp(min=0).masked_fill(ids.timestep < 0, 0)
+    for layer in range(3):
+        for head in range(H):
+            assert torch.equal(of_layer(bias, layer, H)[0, head], -SLOPES[head % 4] * age)
+
+
+def test_relative_positions_start_blind_to_time() -> None:
+    from astra.attention.positions import SegmentSizes, relative_positions
+    from astra.attention.segments import context_ids
+
+    sizes = SegmentSizes(prompt=2, state=1, action=2)
+    positions, ids = relative_positions("relative", sizes, width=8, heads=4, layers=3), context_ids(2, 1, 2, 3)
+    assert positions is not None
+    assert not positions.bias(ids, ids).any()

@@ -84,3 +84,25 @@ def test_sizes_are_at_least_one(dataset: LeRobotDataset, timesteps: int, chunk_s
 def test_episodes_exist(dataset: LeRobotDataset, chosen: list[int]) -> None:
     with pytest.raises(ValueError, match="each from 0 to 3"):
         Windows(dataset, chosen, timesteps=1)
+
+
+def test_windows_that_end_at_each_timestep_hold_what_came_before_it(dataset: LeRobotDataset) -> None:
+    T, chunk_size = 4, 3
+    windows = Windows(dataset, [0, 2], timesteps=T, chunk_size=chunk_size, ending=True)
+    ends = [(episode, end) for episode in (0, 2) for end in range(LENGTHS[episode])]
+    assert len(windows) == len(ends)
+    for index, (episode, end) in enumerate(ends):
+        first = max(end - T + 1, 0)
+        length = end - first + 1
+        batch = windows.batch(np.array([index]))
+        assert int(windows.lengths(np.array([index]))[0]) == batch.num_timesteps == length
+        by_hand = window_by_hand(dataset, episode, first, length, chunk_size)
+        assert_equal(batch, [by_hand])
+        assert batch.counted.nonzero().tolist() == [[0, length - 1]]
+
+
+def test_a_batch_of_ending_windows_pads_the_shorter_ones_at_their_end(dataset: LeRobotDataset) -> None:
+    batch = Windows(dataset, [0], timesteps=4, ending=True).batch(np.array([1, 5]))
+    assert batch.valid.tolist() == [[True, True, False, False], [True, True, True, True]]
+    assert batch.counted.tolist() == [[False, True, False, False], [False, False, False, True]]
+    assert not batch.states["observation.state"][0, 2:].any()

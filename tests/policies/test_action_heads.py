@@ -136,10 +136,10 @@ def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
 
 
 def test_waves_of_an_angle_close_and_those_of_a_position_do_not():
-    from astra.policies.action_heads import waves
+    from astra.tokenizers.bin_values import waves
 
     actions, _ = make()
-    features = waves(actions, 1)
+    features = waves(actions.counts, actions.periodic, actions.num_bins, 1)
     circle = features[1]
     steps = (circle - circle.roll(1, dims=0)).norm(dim=-1)
     torch.testing.assert_close(steps, steps[:1].expand(8))

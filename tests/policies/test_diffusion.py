@@ -19,6 +19,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "continuous": {},
     "window": dict(window=2),
     "learned": dict(positions="learned"),
+    "recency, actions hidden": dict(positions="recency", drop_past_actions=1.0),
 }
 
 

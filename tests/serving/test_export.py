@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learned": dict(positions="learned"),
     "window": dict(window=3, chunk_size=2),
     "window of one": dict(window=1),
+    "recency, actions hidden": dict(positions="recency", drop_past_actions=1.0, window=3),
     "relative actions": dict(reference_state="observation.state"),
 }
 

@@ -26,6 +26,7 @@ PERMUTED: dict[str, tuple[str, dict[str, Any], str]] = {
     "astra, learned positions": ("astra", dict(positions="learned"), ""),
     "astra, continuous": ("astra", dict(actions="continuous"), ""),
     "astra, shared bins": ("astra", dict(head_frequencies=2), ""),
+    "astra, values of bins": ("astra", dict(token_frequencies=2, word_norm=True), ""),
     "astra, no queries": ("astra", dict(action_queries=False), "action tokens are read one after the other"),
     "decision transformer": ("decision-transformer", {}, ""),
     "gato": ("gato", {}, "state tokens are read one after the other"),
@@ -46,8 +47,10 @@ def build(name: str, spec: "TrajectorySpec", statistics: "Statistics", **more: A
     kind, options, _ = PERMUTED[name]
     options = dict(options)
     frequencies, continuous = options.pop("head_frequencies", 0), options.pop("actions", "")
-    actions = ContinuousActionsConfig() if continuous else DiscreteActionsConfig(bins=7, head_frequencies=frequencies)
-    states = StateConfig(images=ImageConfig(encoder="small", image_size=16))
+    values, norm = options.pop("token_frequencies", 0), options.pop("word_norm", False)
+    actions = DiscreteActionsConfig(bins=7, head_frequencies=frequencies, token_frequencies=values)
+    actions = ContinuousActionsConfig() if continuous else actions
+    states = StateConfig(images=ImageConfig(encoder="small", image_size=16), word_norm=norm)
     return (
         POLICIES[kind](**SMALL | options | dict(actions=actions, states=states) | more).build(spec, statistics).eval()
     )

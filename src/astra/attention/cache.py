@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from astra.attention import masks
 from astra.attention.layers import by_head, cat
 from astra.attention.masks import additive
-from astra.attention.positions import RelativePositions, SegmentSizes
+from astra.attention.positions import RelativePositions, SegmentSizes, of_layer
 from astra.attention.segments import Kind, TokenIds, concatenate
 from astra.attention.step_checks import check_new_tokens
 from astra.attention.transformer import Transformer
@@ -50,6 +50,8 @@ class SegmentCache:
     """Values, per layer."""
     causal_segments: frozenset[Kind] = frozenset()
     """Kinds of segments in which a token attends only to itself and to earlier slots."""
+    past_actions: bool = True
+    """Whether later segments attend to actions."""
 
     @classmethod
     def empty(
@@ -59,6 +61,8 @@ class SegmentCache:
         batch: int,
         window: int | None,
         causal_segments: frozenset[Kind] = frozenset(),
+        *,
+        past_actions: bool = True,
     ) -> "SegmentCache":
         """Return a cache for `batch` environments without a past."""
         capacity = FIRST_CAPACITY if window is None else window + 1
@@ -79,6 +83,7 @@ class SegmentCache:
             keys=room(),
             values=room(),
             causal_segments=causal_segments,
+            past_actions=past_actions,
         )
 
     def read(
@@ -123,6 +128,8 @@ class SegmentCache:
             _, sizes = torch.unique_consecutive(row_ids.order[0], return_counts=True)
             some = row_ids.select(sizes.cumsum(0) - 1)
         allowed = masks.may_attend(some, seen, window=self.window, causal_segments=self.causal_segments)
+        if not self.past_actions:
+            allowed = masks.hide_actions(allowed, some, seen)
         allowed = allowed & self.valid[:, None, :used]
         mask = additive(allowed, tokens.dtype)[:, None]
         if positions is not None:
@@ -137,7 +144,8 @@ class SegmentCache:
             rows = torch.cat([rows, queries.flatten(0, 1)])
         for layer, block in enumerate(transformer.blocks):
             is_last = layer == len(transformer.blocks) - 1
-            kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, mask)
+            own = of_layer(mask, layer, transformer.heads)
+            kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, own)
             rows = block(rows, num_keyed, kernel, first=num_keyed if is_last and not context_out else 0)
         if not context_out:
             return None if queries is None else transformer.final_norm(rows).unflatten(0, (len(tokens), -1))

@@ -24,7 +24,7 @@ from astra.attention import masks
 from astra.attention.initialization import initialize
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive
-from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
+from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes, of_layer
 from astra.attention.segments import TokenIds, concatenate
 from astra.attention.step_checks import check_cross_attention, check_new_tokens
 from astra.attention.vima_block import CrossBlock, VimaBlock
@@ -127,7 +127,8 @@ class CrossAttentionTransformer(nn.Module):
         x = context
         for layer, (cross, block) in enumerate(zip(self.cross, self.blocks, strict=True)):
             x = cross(x, prompt.keys_values[layer], prompt.mask)
-            kernel = _Kernel(self.heads, self.dropout if self.training else 0.0, B, mask, past, layer)
+            own = of_layer(mask, layer, self.heads)
+            kernel = _Kernel(self.heads, self.dropout if self.training else 0.0, B, own, past, layer)
             x = block(x.flatten(0, 1), B * R, kernel).unflatten(0, (B, R))
         return x
 
@@ -171,14 +172,16 @@ class CrossCache:
     """True where a column holds a real token of the present episode."""
     keys_values: list[Float[Tensor, "B columns D2"]]
     """Keys and values of the context side by side, per layer."""
+    past_actions: bool = True
+    """Whether later segments attend to actions."""
 
     @classmethod
-    def of(cls, prompt: PromptKeys, window: int | None) -> "CrossCache":
+    def of(cls, prompt: PromptKeys, window: int | None, *, past_actions: bool = True) -> "CrossCache":
         """Return a cache of prompts without a past."""
         B, _, D2 = prompt.keys_values[0].shape
         none = torch.zeros(B, 0, dtype=torch.long, device=prompt.mask.device)
         past = [prompt.mask.new_zeros(B, 0, D2) for _ in prompt.keys_values]
-        return cls(window, prompt, TokenIds(none, none, none), none.bool(), past)
+        return cls(window, prompt, TokenIds(none, none, none), none.bool(), past, past_actions)
 
     def read(
         self,
@@ -199,7 +202,8 @@ class CrossCache:
         timesteps = int(ids.timestep.max()) + 1
         check_cross_attention(replace(sizes, prompt=L), self.window, ALL_SEGMENTS, timesteps)
         self.ids, self.valid = concatenate(self.ids, ids), torch.cat([self.valid, valid], dim=1)
-        mask = self_mask(ids, self.ids, self.valid, self.window, positions, tokens.dtype)
+        hidden = None if self.past_actions else torch.ones_like(self.valid)
+        mask = self_mask(ids, self.ids, self.valid, self.window, positions, tokens.dtype, hidden)
         outputs = transformer(self.prompt, tokens, mask, self.keys_values)
         self._forget(ids.kind.shape[1] * (timesteps if self.window is None else min(timesteps, self.window)))
         return outputs
@@ -219,10 +223,11 @@ class CrossCache:
 def self_mask(
     rows: TokenIds,
     columns: TokenIds,
-    valid: Bool[Tensor, "B S"],
+    valid: Bool[Tensor, "#B S"],
     window: int | None,
     positions: RelativePositions | None,
     dtype: torch.dtype,
+    hidden: Bool[Tensor, "#B S"] | None = None,
 ) -> Float[Tensor, "#B #H R S"]:
     """Return the additive mask of causal self-attention, with the bias of relative positions if there are any.
 
@@ -233,7 +238,10 @@ def self_mask(
         window: W in timesteps; None for no limit.
         positions: Relative positions, if any.
         dtype: Type of the scores.
+        hidden: Columns whose actions are hidden from later segments; None: none.
     """
     allowed = masks.may_attend(rows, columns, window=window, causal_segments=ALL_SEGMENTS)
+    if hidden is not None:
+        allowed = masks.hide_actions(allowed, rows, columns, hidden)
     mask = additive(allowed & valid[:, None, :], dtype)[:, None]
     return mask if positions is None else mask + positions.bias(rows, columns)

@@ -56,6 +56,22 @@ def may_attend(
     return allowed
 
 
+def hide_actions(
+    allowed: Bool[Tensor, "*B R C"], rows: TokenIds, columns: TokenIds, hidden: Bool[Tensor, "*B2 C"] | None = None
+) -> Bool[Tensor, "*B3 R C"]:
+    """Hide actions from all later segments; inside its own segment an action stays visible.
+
+    Args:
+        allowed: Mask so far.
+        rows: Tokens that attend.
+        columns: Tokens that are attended to.
+        hidden: Columns whose actions are hidden, if they are actions; None: all.
+    """
+    actions = columns.kind == Kind.ACTION
+    actions = actions if hidden is None else actions & hidden
+    return allowed & ~((columns.order[..., None, :] < rows.order[..., :, None]) & actions[..., None, :])
+
+
 def trajectory_mask(
     L: int, M: int, N: int, T: int, *, num_queries: int = 0, window: int | None = None
 ) -> Bool[Tensor, "S S"]:

@@ -1,14 +1,20 @@
 """Positions of tokens, learned or relative; both count prompt, states and actions only.
 
+    learned     a vector for each place in the sequence                                  LearnedPositions
+    relative    a vector for each kind and slot; a bias for each head and age            RelativePositions
+    recency     as relative, but each layer has biases of its own, which start at -slope * age
+
 A query has the position of its action token, so queries never shift another token, and the encoded trajectory is the
 same with and without them. Slots are counted with the largest sizes of the policy, not with those of the batch, so
 padding changes nothing.
 
 Deviation: the paper does not describe positions. `LearnedPositions` gives the parameter counts that it prints;
-`RelativePositions` is ours, for windows and for episodes of any length.
+`RelativePositions` is ours, for windows and for episodes of any length. It starts blind to time: all ages have the
+same bias. With `recency` some heads start by looking at the present, others at everything (Press et al. 2022, ALiBi).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,6 +22,12 @@ from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
 from astra.attention.segments import Kind, TokenIds
+
+Positions = Literal["learned", "relative", "recency"]
+"""Vectors of places; biases of ages that all layers share; or biases of ages in each layer, with slopes at first."""
+
+SLOPES = (0.5, 2.0, 8.0, 0.0)
+"""Slopes of the heads, in turn: what a timestep of age takes from a score at first, in `recency`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +75,7 @@ class LearnedPositions(nn.Module):
         if longest > self.table.num_embeddings:
             raise ValueError(
                 f"a sequence of {longest} positions is longer than the learned table of {self.table.num_embeddings}; "
-                "use fewer timesteps or positions='relative'"
+                "use fewer timesteps, or positions='relative' or 'recency'"
             )
         return self.table(index)
 
@@ -71,14 +83,29 @@ class LearnedPositions(nn.Module):
 class RelativePositions(nn.Module):
     """Learned vectors for the kind and slot of a token, and a bias per head for the age of what it attends to."""
 
-    def __init__(self, sizes: SegmentSizes, width: int, heads: int, max_age: int = 32) -> None:
-        """Build the tables; ages of `max_age` timesteps or more share one bias, and the prompt has its own."""
+    def __init__(
+        self, sizes: SegmentSizes, width: int, heads: int, max_age: int = 32, *, layers: int | None = None
+    ) -> None:
+        """Build the tables; ages of `max_age` timesteps or more share one bias, and the prompt has its own.
+
+        Args:
+            sizes: Largest sizes of the segments.
+            width: Width of a token.
+            heads: Heads of a layer.
+            max_age: Age in timesteps from which on biases are equal.
+            layers: Layers with biases of their own, which start at -slope * age; None for one set of biases that all
+                layers share and that starts at 0.
+        """
         super().__init__()
         self.sizes = sizes
         self.max_age = max_age
         self.kinds = nn.Embedding(len(Kind), width)
         self.slots = nn.Embedding(sizes.prompt + sizes.state + sizes.action, width)
-        self.ages = nn.Parameter(torch.zeros(heads, max_age + 2))
+        ages = torch.zeros(heads * (layers or 1), max_age + 2)
+        if layers is not None:
+            slopes = torch.tensor([SLOPES[head % len(SLOPES)] for head in range(heads)]).repeat(layers)
+            ages[:, : max_age + 1] = -slopes[:, None] * torch.arange(max_age + 1)
+        self.ages = nn.Parameter(ages)
         nn.init.normal_(self.kinds.weight, std=init_std(width))
         nn.init.normal_(self.slots.weight, std=init_std(width))
 
@@ -87,7 +114,21 @@ class RelativePositions(nn.Module):
         return self.kinds(ids.kind) + self.slots(self.sizes.offset(ids))
 
     def bias(self, rows: TokenIds, columns: TokenIds) -> Float[Tensor, "*B H R S"]:
-        """Return what to add to each attention score."""
+        """Return what to add to each attention score, for the heads that all layers share or those of all layers."""
         age = (rows.timestep[..., :, None] - columns.timestep[..., None, :]).clamp(0, self.max_age)
         index = torch.where(columns.kind[..., None, :] == Kind.PROMPT, self.max_age + 1, age)
         return self.ages[:, index].movedim(0, -3)
+
+
+def relative_positions(
+    positions: Positions, sizes: SegmentSizes, *, width: int, heads: int, layers: int
+) -> RelativePositions | None:
+    """Build relative positions, or return None for learned ones."""
+    if positions == "learned":
+        return None
+    return RelativePositions(sizes, width, heads, layers=layers if positions == "recency" else None)
+
+
+def of_layer(mask: Float[Tensor, "#B LH R S"], layer: int, heads: int) -> Float[Tensor, "#B H R S"]:
+    """Return one layer's part of an additive mask, which holds the heads of one layer, for all, or those of each."""
+    return mask if mask.shape[1] <= heads else mask[:, layer * heads : (layer + 1) * heads]

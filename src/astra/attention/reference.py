@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention import masks
-from astra.attention.positions import RelativePositions
+from astra.attention.positions import RelativePositions, of_layer
 from astra.attention.segments import Kind, TokenIds, interleave, sequence_ids
 from astra.attention.transformer import Transformer
 
@@ -52,6 +52,7 @@ def dense_mask(
     causal_segments: Collection[Kind] = (),
     valid: Bool[Tensor, "B S"] | None = None,
     positions: RelativePositions | None = None,
+    past_actions: bool = True,
 ) -> Float[Tensor, "#B #H S S"]:
     """Return what to add to the attention scores of the whole sequence.
 
@@ -62,8 +63,11 @@ def dense_mask(
         causal_segments: As in `may_attend`.
         valid: Which tokens are real; None: all are.
         positions: Relative positions, which add a bias for the age of what is attended to.
+        past_actions: Whether later segments attend to actions.
     """
     allowed = masks.may_attend(ids, ids, window=window, causal_segments=causal_segments)[None]
+    if not past_actions:
+        allowed = masks.hide_actions(allowed, ids, ids)
     if valid is not None:
         allowed = allowed & valid[:, None, :]
     mask = masks.additive(allowed, dtype)[:, None]
@@ -125,6 +129,7 @@ class DenseTransformer(nn.Module):
     def __init__(self, *, layers: int, heads: int, width: int) -> None:
         """Build the blocks."""
         super().__init__()
+        self.heads = heads
         self.blocks = nn.ModuleList(DenseBlock(width, heads) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width)
 
@@ -139,8 +144,8 @@ class DenseTransformer(nn.Module):
     def forward(self, sequence: Float[Tensor, "B S D"], mask: Float[Tensor, "#B #H S S"]) -> Float[Tensor, "B S D"]:
         """Return the output of every token."""
         x = sequence
-        for block in self.blocks:
-            x = block(x, mask)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, of_layer(mask, layer, self.heads))
         return self.final_norm(x)
 
 

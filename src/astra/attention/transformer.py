@@ -1,7 +1,8 @@
 """The transformer in its fast form: blocks over a prompt, a context and its action queries."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,13 +13,15 @@ from astra.attention.kernels.layout import Rows, SharedPrompt
 from astra.attention.kernels.packed import PackedKernel
 from astra.attention.kernels.row_blocks import RowBlock, RowBlockKernel, WeightsKernel
 from astra.attention.layers import Block, Kernel
-from astra.attention.positions import LearnedPositions
+from astra.attention.positions import LearnedPositions, of_layer
 from astra.attention.vima_block import VimaBlock
 
 __all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
 
 TrunkBlock = Literal["gpt2", "vima"]
 """GPT-2's block, as in Astra, or the post-LN block with GEGLU of VIMA's code."""
+
+AnyKernel = TypeVar("AnyKernel", bound=Kernel)
 
 FEWEST_ROWS_OF_FLEX = 256
 """Rows of a trajectory below which FlexAttention is slower: its blocks of 128 x 128 skip too little."""
@@ -68,14 +71,19 @@ class Transformer(nn.Module):
             prompt: Prompts, with their positions and their own mask.
             context: State and action tokens, with their positions.
             queries: Action queries of all timesteps, with their positions; none (Q = 0) to encode only.
-            mask: Additive mask of `split_mask`; rows are context then queries, columns are prompt then context.
+            mask: Additive mask of `split_mask`; rows are context then queries, columns are prompt then context. Its
+                heads are those of one layer, for all layers, or those of all layers; likewise in the prompts' mask.
             context_out: Whether to return the context too; if not, the last block computes the queries only.
             row_blocks: Row blocks of the mask; empty to compute all rows in one call.
         """
         rows, layout = _lay_out(prompt, context, queries)
         dropout = self.dropout if self.training else 0.0
-        kernel = choose_kernel(layout, prompt, mask, row_blocks, heads=self.heads, dropout=dropout)
-        for layer, block in enumerate(self.blocks):
+        kernels = self._kernels(
+            prompt,
+            mask,
+            lambda own, part: choose_kernel(layout, own, part, row_blocks, heads=self.heads, dropout=dropout),
+        )
+        for layer, (block, kernel) in enumerate(zip(self.blocks, kernels, strict=True)):
             last = layer == len(self.blocks) - 1
             wanted = layout.of_prompts if context_out else layout.keyed
             rows = block(rows, layout.keyed, kernel, first=wanted if last else 0)
@@ -95,10 +103,23 @@ class Transformer(nn.Module):
     ) -> list[Float[Tensor, "B H R S"]]:
         """Return the attention weights of every block. Source: Figure 8."""
         rows, layout = _lay_out(prompt, context, queries)
-        kernel = WeightsKernel(layout, prompt, mask, heads=self.heads)
-        for block in self.blocks:
+        kernels = self._kernels(prompt, mask, lambda own, part: WeightsKernel(layout, own, part, heads=self.heads))
+        for block, kernel in zip(self.blocks, kernels, strict=True):
             rows = block(rows, layout.keyed, kernel)
-        return kernel.weights
+        return [weights for kernel in dict.fromkeys(kernels) for weights in kernel.weights]
+
+    def _kernels(
+        self,
+        prompt: SharedPrompt,
+        mask: Float[Tensor, "#B #H R S"],
+        make: Callable[[SharedPrompt, Tensor], AnyKernel],
+    ) -> list[AnyKernel]:
+        """Return the kernel of each layer: one for all, unless the masks hold the heads of all layers."""
+        layers, heads = range(len(self.blocks)), self.heads
+        if max(mask.shape[1], prompt.mask.shape[1]) <= heads:
+            return [make(prompt, mask)] * len(layers)
+        parts = [(of_layer(prompt.mask, layer, heads), of_layer(mask, layer, heads)) for layer in layers]
+        return [make(replace(prompt, mask=inside), part) for inside, part in parts]
 
 
 def _lay_out(prompt: SharedPrompt, context: Tensor, queries: Tensor) -> tuple[Tensor, Rows]:

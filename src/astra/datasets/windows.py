@@ -18,12 +18,16 @@ class Windows:
     A window that exceeds the end of its episode is padded there; it never shows another episode. Actions extend
     C - 1 timesteps further than states, A = T + C - 1, so that every timestep has a chunk of C actions.
 
+    With `ending`, windows end at each timestep instead: they hold the T timesteps up to it, fewer at the start of an
+    episode, as a policy has them when it acts. Their loss counts the last timestep only.
+
     Args:
         dataset: The opened dataset.
         episodes: Episodes to use; None: all.
         timesteps: T.
         chunk_size: C, the number of actions predicted at each timestep, at least 1.
-        stride: Timesteps between the starts of neighboring windows of an episode, at least 1.
+        stride: Timesteps between the starts (or ends) of neighboring windows of an episode, at least 1.
+        ending: Whether windows end at each timestep instead of starting there.
         features: Features of a frozen encoder for each camera, (rows, F); returned instead of the frames.
 
     Raises:
@@ -38,6 +42,7 @@ class Windows:
         timesteps: int,
         chunk_size: int = 1,
         stride: int = 1,
+        ending: bool = False,
         features: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         if min(timesteps, chunk_size, stride) < 1:
@@ -52,12 +57,18 @@ class Windows:
         self.spec = dataset.spec
         self.timesteps = timesteps
         self.chunk_size = chunk_size
+        self.ending = ending
         self._columns = {column: np.asarray(values) for column, values in dataset.columns.items()}
         self._features = {camera: np.asarray(values) for camera, values in (features or {}).items()}
         starts = [np.arange(dataset.starts[episode], dataset.ends[episode], stride) for episode in chosen]
         self._starts = np.concatenate(starts)
         self._episodes = np.repeat(chosen, [len(rows) for rows in starts])
         self._ends = dataset.ends[self._episodes]
+        if ending:
+            self._stops = self._starts + 1
+            self._starts = np.maximum(self._stops - timesteps, dataset.starts[self._episodes])
+        else:
+            self._stops = np.minimum(self._starts + timesteps, self._ends)
         self._prompts = dataset.prompts
         self._instructions = np.array(dataset.instructions, dtype=object)
 
@@ -72,7 +83,7 @@ class Windows:
 
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         """Return the number of real timesteps of windows."""
-        return np.minimum(self._ends[indices] - self._starts[indices], self.timesteps)
+        return self._stops[indices] - self._starts[indices]
 
     def batch(self, indices: Int64[np.ndarray, " B"]) -> Trajectory:
         """Gather windows, padded with zeros to the longest of them.
@@ -84,8 +95,8 @@ class Windows:
         rows = self._starts[indices][:, None] + offsets
         ends = self._ends[indices][:, None]
         action_valid = rows < ends
+        valid = rows[:, :T] < self._stops[indices][:, None]
         rows = np.minimum(rows, ends - 1)
-        valid = action_valid[:, :T]
         episodes = self._episodes[indices]
         objects = {
             view: Objects(
@@ -108,6 +119,7 @@ class Windows:
             objects=objects,
             pictures=self._prompts.gather(episodes) if self._prompts else None,
             episodes=torch.from_numpy(episodes),
+            last_timestep_only=self.ending,
         )
 
 

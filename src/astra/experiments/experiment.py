@@ -94,6 +94,7 @@ def run_training(
         timesteps=experiment.training.timesteps,
         chunk_size=policy.chunk_size,
         stride=experiment.stride,
+        ending=experiment.training.last_timestep_only,
         features=features,
     )
     return train(

@@ -1,6 +1,5 @@
 """Action heads: one linear layer per action dimension, its loss and its decoding."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from astra.attention.initialization import init_std
 from astra.observations import check_finite_outputs
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
+from astra.tokenizers.bin_values import waves
 from astra.trajectory import Trajectory
 
 
@@ -71,8 +71,8 @@ class DiscreteHead(ActionHead):
         """Create N heads over K bins.
 
         With `head_frequencies` F, the score of a bin is that of its own weights plus the product of 2 F further outputs
-        with sin(j x) and cos(j x), j = 1 ... F, of its place x. Neighboring bins then share weights, without which
-        heads over 50 to 100 bins learn slowly.
+        with sin(j x) and cos(j x), j = 1 ... F, of its place x (over sqrt(2 F) if `head_scaled`). Neighboring bins then
+        share weights, without which heads over 50 to 100 bins learn slowly.
 
         Args:
             actions: Tokenizer that holds the bins.
@@ -85,7 +85,8 @@ class DiscreteHead(ActionHead):
         self.soft_labels = soft_labels
         F = actions.head_frequencies
         self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * init_std(width)) if F else None
-        self.register_buffer("waves", waves(actions, F), persistent=False)
+        features = waves(actions.counts, actions.periodic, actions.num_bins, F) * actions.head_scale
+        self.register_buffer("waves", features, persistent=False)
 
     @property
     def varies(self) -> Bool[Tensor, " N"]:
@@ -148,18 +149,6 @@ class DiscreteHead(ActionHead):
         """Mask the bins that a dimension does not have or never takes."""
         (bins,) = self.actions
         return logits.masked_fill(~bins.bin_possible, torch.finfo(logits.dtype).min / 4)
-
-
-def waves(actions: DiscreteActions, frequencies: int) -> Float[Tensor, "N K n"]:
-    """Return sin(j x) and cos(j x), j = 1 ... F, where x is the place of each bin on an arc of half a turn.
-
-    Periodic dimensions have a whole turn, since their last bin is a neighbor of the first.
-    """
-    numbers = torch.arange(actions.num_bins, device=actions.counts.device)
-    share = (numbers + 0.5) / actions.counts[:, None]
-    turn = math.pi * torch.where(actions.periodic, 2.0, 1.0)[:, None] * share
-    angles = turn[..., None] * torch.arange(1, frequencies + 1, device=turn.device)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 class ContinuousHead(ActionHead):
@@ -246,7 +235,7 @@ def behavior_cloning(
 def one_action_loss(head: ActionHead, predicted: Float[Tensor, "B T N K"], trajectory: Trajectory) -> Losses:
     """Compute Eq. 1 and the accuracy of a policy that predicts one action at each timestep."""
     T = trajectory.num_timesteps
-    valid = trajectory.action_valid[:, :T] & trajectory.valid
+    valid = trajectory.action_valid[:, :T] & trajectory.counted
     return behavior_cloning(head, predicted, trajectory.actions[:, :T], valid)
 
 

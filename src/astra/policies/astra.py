@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
+from astra.attention.inputs import ModelInputs
 from astra.attention.masks import ALL_SEGMENTS
 from astra.attention.segments import Kind
 from astra.objects import PromptPictures
@@ -27,7 +28,7 @@ from astra.policies.action_chunks import ActionChunks, relative_to
 from astra.policies.action_heads import behavior_cloning
 from astra.policies.policy import AttentionMaps, Losses
 from astra.policies.readout import act_by_dimension, outputs_before_dimensions
-from astra.policies.sequence import ModelInputs, SequenceConfig, SequencePolicy
+from astra.policies.sequence import SequenceConfig, SequencePolicy
 from astra.policies.sequence_rollout import SequenceState, initial_state, observe, reset_envs
 from astra.storage.numbers import Count
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
@@ -97,7 +98,7 @@ class Astra(SequencePolicy[AstraState]):
             raise ValueError(
                 f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got {trajectory.actions.shape[1]}"
             )
-        exist = trajectory.action_valid.unfold(1, C, 1)[:, :T] & trajectory.valid[:, :, None]
+        exist = trajectory.action_valid.unfold(1, C, 1)[:, :T] & trajectory.counted[:, :, None]
         if self.training and self.config.chunk_sample is not None:
             order = torch.randperm(C).to(steps.device)
             # Actions that no trajectory of the batch has, since all end before, come last.
@@ -120,7 +121,7 @@ class Astra(SequencePolicy[AstraState]):
         # The last action comes after all queries, and a window of 1 holds no action.
         num_actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
         tokens = self.tokenize(trajectory, num_actions=num_actions, queries=self.queries, query_slots=slots)
-        return self.model_inputs(tokens, self.attention_mask(tokens))
+        return self.model_inputs(tokens, self.attention_mask(tokens, self.hidden_actions(trajectory)))
 
     # ---- Acting
 

@@ -12,7 +12,6 @@ They differ in the tokens of a state (all of them, or a few latents that attend 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,9 +19,10 @@ from torch import Tensor, nn
 
 from astra.attention.cross_transformer import CrossAttentionTransformer, CrossCache, PromptKeys, self_mask
 from astra.attention.masks import ALL_SEGMENTS, split_mask
-from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
+from astra.attention.positions import LearnedPositions, Positions, SegmentSizes, relative_positions
 from astra.attention.segments import Kind, TokenIds, concatenate, interleave, segment_ids, split
 from astra.attention.step_checks import check_cross_attention
+from astra.augmentation.past_actions import hidden_past_actions
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head, one_action_loss
 from astra.policies.decoding import reset_generators, seeded_generators
@@ -45,9 +45,10 @@ class CrossAttentionConfig(SequenceConfig):
 
     layers: Layers = 2
     """Number of layers; each has cross-attention to the prompt and self-attention, with a feed-forward after both."""
-    positions: Literal["learned", "relative"] = "relative"
-    """Learned tables of 512 positions for the context and 256 for the prompt (the paper's parameter counts), or biases
-    over timesteps (for windows and long episodes)."""
+    positions: Positions = "relative"
+    """Learned tables of 512 positions for the context and 256 for the prompt (the paper's parameter counts); or biases
+    of ages in timesteps (for windows and long episodes), shared by all layers and 0 at first (relative), or in each
+    layer and falling with age at first (recency)."""
 
 
 @dataclass
@@ -108,10 +109,11 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
             )
         M = latents or self.states.num_tokens
         self.sizes = SegmentSizes(prompt=self.language.max_tokens, state=M, action=1)
-        relative = config.positions == "relative"
-        self.relative = RelativePositions(self.sizes, width, config.heads) if relative else None
+        self.relative = relative_positions(
+            config.positions, self.sizes, width=width, heads=config.heads, layers=config.layers
+        )
         positions = prompt_positions = None
-        if not relative:
+        if self.relative is None:
             positions = LearnedPositions(SegmentSizes(prompt=0, state=M, action=1), width, CONTEXT_POSITIONS)
             prompt_positions = LearnedPositions(self.sizes, width, PROMPT_POSITIONS)
         self.transformer = CrossAttentionTransformer(
@@ -190,7 +192,9 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
         ids = split_mask(0, M, 1, T, 0, window=window, actions=T - 1, causal_segments=ALL_SEGMENTS)[0].to(device)
         check_cross_attention(SegmentSizes(prompt=L, state=M, action=1), window, ALL_SEGMENTS, T)
         valid = valid[:1] if valid.all() else valid
-        mask = self_mask(ids, ids, valid, self.config.window, self.relative, context.dtype)
+        hidden = hidden_past_actions(self.config.drop_past_actions, trajectory.valid, training=self.training)
+        hidden = None if hidden is None else hidden[:, ids.timestep]
+        mask = self_mask(ids, ids, valid, self.config.window, self.relative, context.dtype, hidden)
         outputs = self.transformer(prompt, self.add_positions(context, ids), mask)
 
         outputs = torch.cat([outputs, outputs.new_zeros(len(outputs), 1, outputs.shape[2])], dim=1)
@@ -209,7 +213,11 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
     ) -> CrossAttentionState:
         """Start one rollout per instruction: encode the prompts."""
         return CrossAttentionState(
-            cache=CrossCache.of(self.prompt_keys(instructions, pictures), self.config.window),
+            cache=CrossCache.of(
+                self.prompt_keys(instructions, pictures),
+                self.config.window,
+                past_actions=self.config.drop_past_actions < 1,
+            ),
             timestep=torch.zeros(len(instructions), dtype=torch.long, device=self.device),
             generators=seeded_generators(seeds),
         )

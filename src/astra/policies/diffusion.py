@@ -110,7 +110,7 @@ class Diffusion(OneActionPolicy):
         actions, K = trajectory.actions[:, : trajectory.num_timesteps], self.config.denoising_steps
         draws = self._draws(trajectory)
         step, draws = (draws[..., -1] * K).long().clamp(max=K - 1), draws[..., :-1].unflatten(-1, (-1, 2))
-        valid = (trajectory.action_valid[:, : actions.shape[1]] & trajectory.valid)[..., None] & self.head.varies
+        valid = (trajectory.action_valid[:, : actions.shape[1]] & trajectory.counted)[..., None] & self.head.varies
         noisy, target = self.noise.corrupt(actions, step, draws)
         predicted = self.head(self.outputs(trajectory, noisy, step))
         loss = masked_mean(self.noise.loss(self.head, predicted, target), valid)
@@ -161,7 +161,10 @@ class Diffusion(OneActionPolicy):
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
         valid = interleave(state_valid, torch.ones_like(action_valid), action_valid)[:, :C]
         valid = torch.cat([prompts.valid[prompts.index], valid], dim=1)
-        mask = self.additive_mask(allowed[None] if valid.all() else allowed & valid[:, None], rows, columns)
+        allowed = allowed[None] if valid.all() else allowed & valid[:, None]
+        if (hidden := self.hidden_actions(trajectory)) is not None:
+            allowed = masks.hide_actions(allowed, rows, columns, hidden[:, columns.timestep.clamp(min=0)])
+        mask = self.additive_mask(allowed, rows, columns)
         outputs = self.transformer(
             self.shared_prompt(prompts),
             self.add_positions(context, rows),

@@ -40,7 +40,8 @@ def outputs_at_states(policy: SequencePolicy[Any], trajectory: Trajectory) -> Fl
     num_actions = 0 if policy.config.window == 1 else T - 1
     states, seen = policy.state_tokens(trajectory)
     tokens = policy.tokenize(trajectory, num_actions=num_actions, states=(states, seen))
-    outputs = policy.run_trunk(policy.model_inputs(tokens, policy.attention_mask(tokens)), context_out=True)
+    mask = policy.attention_mask(tokens, policy.hidden_actions(trajectory))
+    outputs = policy.run_trunk(policy.model_inputs(tokens, mask), context_out=True)
     M, N = policy.sizes.state, policy.sizes.action if num_actions else 0
     missing = outputs.new_zeros(len(outputs), T * (M + N) - outputs.shape[1], outputs.shape[2])
     outputs, _ = split(torch.cat([outputs, missing], dim=1), M, N)
@@ -65,7 +66,8 @@ def outputs_before_dimensions(policy: SequencePolicy[Any], trajectory: Trajector
     """Return the output of the token before each action dimension."""
     states, seen = policy.state_tokens(trajectory)
     tokens = policy.tokenize(trajectory, num_actions=trajectory.num_timesteps, states=(states, seen))
-    outputs = policy.run_trunk(policy.model_inputs(tokens, policy.attention_mask(tokens)), context_out=True)
+    mask = policy.attention_mask(tokens, policy.hidden_actions(trajectory))
+    outputs = policy.run_trunk(policy.model_inputs(tokens, mask), context_out=True)
     of_states, of_actions = split(outputs, policy.sizes.state, policy.sizes.action)
     return torch.cat([last_real(of_states, seen)[:, :, None], of_actions[:, :, :-1]], dim=2)
 

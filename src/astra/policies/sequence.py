@@ -13,24 +13,25 @@ A batch of whole trajectories becomes the input of the trunk in three steps: `to
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention import masks
-from astra.attention.kernels.row_blocks import RowBlock, row_blocks_of
+from astra.attention.inputs import ModelInputs, SequenceMask
+from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, split_mask
-from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes
+from astra.attention.positions import LearnedPositions, Positions, SegmentSizes, relative_positions
 from astra.attention.segments import Kind, TokenIds, interleave, segment_ids, split
 from astra.attention.transformer import SharedPrompt, Transformer, TrunkBlock
+from astra.augmentation.past_actions import hidden_past_actions
 from astra.objects import PromptPictures
 from astra.policies.action_chunks import reference_of, relative_to, within_bounds
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, TrajectoryEncoder
-from astra.storage.numbers import Count, Layers, NotNegative, Share, Width, check_numbers
+from astra.storage.numbers import Count, Layers, NotNegative, Share, WholeShare, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
@@ -49,11 +50,15 @@ class SequenceConfig(PolicyConfig):
     """H, number of attention heads."""
     width: Width = 192
     """D, width of a token."""
-    positions: Literal["learned", "relative"] = "relative"
-    """Learned table of 1,024 positions (the paper's parameter counts), or biases over timesteps (for windows and long
-    episodes)."""
+    positions: Positions = "relative"
+    """Learned table of 1,024 positions (the paper's parameter counts); or biases of ages in timesteps (for windows and
+    long episodes), shared by all layers and 0 at first (relative), or in each layer and falling with age at first
+    (recency)."""
     window: Count | None = None
     """W, timesteps to which a token attends, its own included; None for the whole history."""
+    drop_past_actions: WholeShare = 0.0
+    """Probability that the past actions of a training window are hidden; when the policy acts, it reads them. 0: always
+    read; 1: never, neither in training nor when acting. Contrastive dynamics learning reads all actions."""
     dropout: Share = 0.0
     """Probability of dropping an activation in training."""
     soft_labels: NotNegative = 0.0
@@ -84,7 +89,9 @@ class SequenceConfig(PolicyConfig):
             ValueError: if a window has learned positions.
         """
         if self.window is not None and self.positions == "learned":
-            raise ValueError(f"a window needs positions='relative', not 'learned'; got window={self.window}")
+            raise ValueError(
+                f"a window needs positions='relative' or 'recency', not 'learned'; got window={self.window}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,33 +113,6 @@ class SequenceTokens:
     """T, timesteps with a state."""
     num_actions: int
     """Timesteps with an action segment in the context: T, T - 1 or 0."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceMask:
-    """Mask of a batch: rows are context then queries, columns are prompt then context."""
-
-    rows: TokenIds
-    columns: TokenIds
-    allowed: Bool[Tensor, "#B R S"]
-    """True where the row may attend to the column."""
-    row_blocks: tuple[RowBlock, ...]
-    """Blocks of rows that can be computed separately."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInputs:
-    """Inputs of the trunk."""
-
-    prompt: SharedPrompt
-    context: Float[Tensor, "B context D"]
-    queries: Float[Tensor, "B Q D"]
-    """Action queries of all timesteps."""
-    mask: Float[Tensor, "#B #H R S"]
-    """Additive mask, with relative position biases."""
-    rows: TokenIds
-    columns: TokenIds
-    row_blocks: tuple[RowBlock, ...]
 
 
 class SequencePolicy(Policy[State]):
@@ -183,14 +163,15 @@ class SequencePolicy(Policy[State]):
             state=1 if merge_states else self.states.num_tokens,
             action=1 if merge_actions else N,
         )
-        relative = config.positions == "relative"
-        self.relative = RelativePositions(self.sizes, width, config.heads) if relative else None
+        self.relative = relative_positions(
+            config.positions, self.sizes, width=width, heads=config.heads, layers=config.layers
+        )
         self.transformer = Transformer(
             layers=config.layers,
             heads=config.heads,
             width=width,
             dropout=config.dropout,
-            positions=None if relative else LearnedPositions(self.sizes, width),
+            positions=LearnedPositions(self.sizes, width) if self.relative is None else None,
             block=block,
         )
         self.head = build_head(self.actions, width, config.soft_labels)
@@ -252,6 +233,12 @@ class SequencePolicy(Policy[State]):
         """Bring absolute actions into the bounds of the data."""
         return within_bounds(actions, self.spec.actions)
 
+    # ---- Past actions
+
+    def hidden_actions(self, trajectory: Trajectory) -> Bool[Tensor, "B2 T"] | None:
+        """Return which past actions are hidden when actions are predicted; None for none."""
+        return hidden_past_actions(self.config.drop_past_actions, trajectory.valid, training=self.training)
+
     # ---- Training: the whole sequence in three steps
 
     def tokenize(
@@ -299,8 +286,10 @@ class SequencePolicy(Policy[State]):
             num_actions=num_actions,
         )
 
-    def attention_mask(self, tokens: SequenceTokens) -> SequenceMask:
-        """Step 2: Decide which tokens may attend to which."""
+    def attention_mask(
+        self, tokens: SequenceTokens, hidden_actions: Bool[Tensor, "B2 T"] | None = None
+    ) -> SequenceMask:
+        """Step 2: Decide which tokens may attend to which; hidden actions are hidden from later segments."""
         T, L, C = tokens.num_timesteps, tokens.prompts.tokens.shape[1], tokens.context.shape[1]
         Q, device = tokens.num_queries, tokens.context.device
         shape = (L, self.sizes.state, self.sizes.action, T, Q)
@@ -314,10 +303,14 @@ class SequencePolicy(Policy[State]):
         asked = len(tokens.query_slots)
         blocks = row_blocks_of(*shape, actions=actions, window=window, causal_segments=causal, asked=asked)
         valid = torch.cat([tokens.prompts.valid[tokens.prompts.index], tokens.context_valid], dim=1)
+        allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
+        if hidden_actions is not None and actions:
+            hidden = hidden_actions[:, columns.timestep.clamp(min=0)]
+            allowed = masks.hide_actions(allowed, rows, columns, hidden)
         return SequenceMask(
             rows=rows,
             columns=columns,
-            allowed=allowed[None] if valid.all() else allowed & valid[:, None, :],
+            allowed=allowed,
             row_blocks=blocks,
         )
 

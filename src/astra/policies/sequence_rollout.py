@@ -141,7 +141,12 @@ def _prompt_cache(
     prompt, valid = policy.prompt_tokens(instructions, pictures)
     ids = batched(segment_ids(Kind.PROMPT, prompt.shape[1]).to(policy.device), len(instructions))
     cache = SegmentCache.empty(
-        policy.transformer, policy.sizes, len(instructions), policy.config.window, policy.causal_segments
+        policy.transformer,
+        policy.sizes,
+        len(instructions),
+        policy.config.window,
+        policy.causal_segments,
+        past_actions=policy.config.drop_past_actions < 1,
     )
     cache.read(policy.transformer, policy.add_positions(prompt, ids), ids, valid, positions=policy.relative)
     return cache

@@ -42,7 +42,9 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     experiment = experiment_of(row, "cpu", settings, 0, data)
     training = experiment.training
     dataset = LeRobotDataset.open(experiment.dataset, experiment.observations or None, experiment.policy.states.reads)
-    windows = Windows(dataset, timesteps=training.timesteps, stride=experiment.stride)
+    windows = Windows(
+        dataset, timesteps=training.timesteps, stride=experiment.stride, ending=training.last_timestep_only
+    )
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
     sampler = BatchSampler(len(windows), training.batch_size, seed=0)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from astra.attention import masks
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive
+from astra.attention.positions import of_layer
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.attention.step_checks import check_control_steps
 from astra.observations import check_finite_outputs
@@ -88,6 +89,8 @@ class ControlStep(nn.Module):
         valid = torch.cat([prompt_valid, stored.timestep[:, sizes.prompt :] >= 0, new.timestep >= 0], dim=1)
         rows = concatenate(new, query_ids)
         allowed = masks.may_attend(rows, columns, window=policy.config.window) & valid[:, None, :]
+        if policy.config.drop_past_actions == 1:
+            allowed = masks.hide_actions(allowed, rows, columns)
         mask = additive(allowed, tokens.dtype)[:, None]
         if policy.relative is not None:
             mask = mask + policy.relative.bias(rows, columns)
@@ -96,7 +99,8 @@ class ControlStep(nn.Module):
         num_context = sizes.action + sizes.state
         computed: list[tuple[Tensor, Tensor]] = []
         for layer, block in enumerate(policy.transformer.blocks):
-            kernel = _StepKernel(keys[layer], values[layer], mask, computed)
+            own = of_layer(mask, layer, policy.transformer.heads)
+            kernel = _StepKernel(keys[layer], values[layer], own, computed)
             last = layer == len(policy.transformer.blocks) - 1
             flat = block(flat, num_context, kernel, first=num_context if last else 0)
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
 from astra.storage.numbers import CountOrNone, check_numbers
+from astra.tokenizers.bin_values import ValueEmbedding
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec
 
 STRETCHED = 3.0
@@ -33,12 +34,17 @@ class DiscreteActionsConfig:
     head_frequencies: CountOrNone = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
     learn; 0: every bin is learned separately."""
+    head_scaled: bool = False
+    """Whether these features are divided by sqrt(2 F), so that heads start near the uniform distribution."""
+    token_frequencies: CountOrNone = 0
+    """Fourier frequencies of a bin's position, from which an MLP makes the tokens of past actions, so that neighboring
+    bins have similar tokens; 0: every bin has an embedding of its own."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
 
         Raises:
-            ValueError: if there are fewer than two bins, or `head_frequencies` is negative.
+            ValueError: if there are fewer than two bins, or a number of frequencies is negative.
         """
         check_numbers(self, "policy.actions")
         numbers = self.bins if isinstance(self.bins, tuple) else (2 if self.bins is None else self.bins,)
@@ -55,7 +61,7 @@ class DiscreteActionsConfig:
 
 
 class DiscreteActions(nn.Module):
-    """Tokenizer of discrete actions: each dimension has its own bins and its own embedding of each bin.
+    """Tokenizer of discrete actions: each dimension has its own bins, and each bin its token.
 
     A value is decoded to the center of its bin. A binary dimension has two bins, decoded to its two bounds. A value of
     a periodic dimension is first wrapped between its bounds: the bin after the last one is the first.
@@ -88,8 +94,11 @@ class DiscreteActions(nn.Module):
         super().__init__()
         self.num_tokens = N = len(spec.actions)
         self.head_frequencies = config.head_frequencies
+        self.head_scale = (
+            (2 * config.head_frequencies) ** -0.5 if config.head_scaled and config.head_frequencies else 1.0
+        )
         numbers = _bins_per_dimension(config, spec)
-        self.num_bins = max(numbers)
+        self.num_bins, self.total_bins = max(numbers), sum(numbers)
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         binary, counts = torch.tensor(spec.actions.binary), torch.tensor(numbers)
         if config.range == "quantiles":
@@ -107,8 +116,11 @@ class DiscreteActions(nn.Module):
         self.register_buffer("only_bin", torch.zeros(N, dtype=torch.long), persistent=False)
         self.only_bin = self.bins(statistics.actions.mean.to(low.device, low.dtype))
         self.outliers = _outliers(self, spec.actions, statistics)
-        self.embedding = nn.Embedding(sum(numbers), width)
-        nn.init.normal_(self.embedding.weight, std=init_std(width))
+        if config.token_frequencies:
+            self.embedding = ValueEmbedding(numbers, self.periodic, config.token_frequencies, width)
+        else:
+            self.embedding = nn.Embedding(self.total_bins, width)
+            nn.init.normal_(self.embedding.weight, std=init_std(width))
 
     @property
     def description(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.vision.images import ImageConfig
 from astra.tokenizers.vision.objects import ObjectConfig
+from astra.tokenizers.word_norm import word_norm
 from astra.trajectory import Modality, Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -27,6 +28,9 @@ class StateConfig:
     """Tokenizer of cameras, one token each or one per patch; unused if the spec has no camera."""
     objects: ObjectConfig = field(default_factory=ObjectConfig)
     """Tokenizer of objects, one token each per view, in states and in prompts; unused if the spec has none."""
+    word_norm: bool = False
+    """Whether tokens of states, and of objects pictured in prompts, start with the norm of words, actions and queries
+    (0.55); without it they are up to twelve times as long, and positions and words hardly count beside them."""
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "StateTokenizer":
         """Build the tokenizers of all state vectors, cameras and objects of the spec.
@@ -60,8 +64,11 @@ class StateTokenizer(nn.Module):
         self.images = config.images.build(spec, statistics, width) if "images" in reads else None
         pictured = spec.objects is not None and spec.objects.max_pictured > 0
         self.objects = (
-            config.objects.build(spec.objects, width) if spec.objects and (self.max_objects or pictured) else None
+            config.objects.build(spec.objects, width, scaled=config.word_norm)
+            if spec.objects and (self.max_objects or pictured)
+            else None
         )
+        self.norm = word_norm(width) if config.word_norm else None
 
     @property
     def num_tokens(self) -> int:
@@ -93,6 +100,8 @@ class StateTokenizer(nn.Module):
         if self.images:
             known = source.features if isinstance(source, Trajectory) else {}
             stacked.append(self.images.project(known) if known else self.images(source.images))
+        if self.norm is not None:
+            stacked = [self.norm(part) for part in stacked]
         if not (self.objects and self.max_objects):
             tokens = torch.cat(stacked, dim=-2)
             return tokens, tokens.new_ones(tokens.shape[:-1], dtype=torch.bool)

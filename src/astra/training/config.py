@@ -23,6 +23,9 @@ class TrainingConfig:
     """Trajectories per update, over all processes and micro-batches."""
     timesteps: Count = 20
     """Length of the training windows in timesteps, T."""
+    last_timestep_only: bool = False
+    """Whether the loss counts only the last timestep of a window. Windows then end at each timestep of an episode,
+    instead of starting there, and are as independent as single timesteps; so do those of validation."""
     gradient_accumulation_steps: Count = 1
     """Micro-batches per update and process. They group windows of similar length, which saves memory and padding. The
     loss of behavior cloning stays the same; contrastive negatives come from one micro-batch only."""

@@ -82,6 +82,11 @@ def train(
             f"got windows of {train_windows.timesteps} timesteps for training.timesteps={config.timesteps}: make both "
             f"equal"
         )
+    if train_windows.ending != config.last_timestep_only:
+        raise ValueError(
+            f"got windows with ending={train_windows.ending} for training.last_timestep_only="
+            f"{config.last_timestep_only}: make both equal"
+        )
     accelerator = build_accelerator(config, run_folder)
     state = build_state(policy_config, config, train_windows, statistics, accelerator)
     budget = state.budget
@@ -210,7 +215,7 @@ def _update(
 
 def _anything_to_learn(accelerator: Accelerator, batches: Sequence[Trajectory]) -> bool:
     """Whether a window of any process holds an action; asked on the CPU, so that a GPU need not be waited for."""
-    actions = sum(int((batch.action_valid[:, : batch.num_timesteps] & batch.valid).sum()) for batch in batches)
+    actions = sum(int((batch.action_valid[:, : batch.num_timesteps] & batch.counted).sum()) for batch in batches)
     return _mean_over_processes(accelerator, float(actions))[0] > 0
 
 

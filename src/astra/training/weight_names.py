@@ -27,6 +27,7 @@ from astra.policies.rt1 import RT1
 from astra.policies.sequence import SequencePolicy
 from astra.policies.vima import Vima
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
+from astra.tokenizers.bin_values import ValueEmbedding
 from astra.tokenizers.language.words import WordTokenizer
 from astra.tokenizers.resampler import Resampler
 from astra.tokenizers.states import StateTokenizer
@@ -74,7 +75,10 @@ def weight_names(policy: Policy[Any]) -> WeightNames:
                 vocabulary: dict[str, int] = module.tokenizer.get_vocab()
                 names.rows[f"{path}.embedding.weight"] = 0, tuple(sorted(vocabulary, key=vocabulary.__getitem__))
             case DiscreteActions():
-                names.rows[f"{path}.embedding.weight"] = 0, _bins(dimensions, module.counts.tolist())
+                if isinstance(module.embedding, ValueEmbedding):
+                    names.rows[f"{path}.embedding.first"] = names.rows[f"{path}.embedding.bias"] = 0, dimensions
+                else:
+                    names.rows[f"{path}.embedding.weight"] = 0, _bins(dimensions, module.counts.tolist())
             case D3PM():
                 counts = [count + 1 for count in module.actions[0].counts.tolist()]
                 names.rows[f"{path}.embedding.weight"] = 0, _bins(dimensions, counts)

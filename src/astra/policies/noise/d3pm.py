@@ -55,7 +55,7 @@ class D3PM(Noise):
         kept[-1] = 0.0
         self.register_buffer("kept", kept, persistent=False)
         self.register_buffer("rows", (actions.counts + 1).cumsum(0) - actions.counts - 1, persistent=False)
-        self.embedding = nn.Embedding(actions.embedding.num_embeddings + actions.num_tokens, width)
+        self.embedding = nn.Embedding(actions.total_bins + actions.num_tokens, width)
         nn.init.normal_(self.embedding.weight, std=init_std(width))
 
     def corrupt(

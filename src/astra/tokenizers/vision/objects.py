@@ -21,6 +21,7 @@ from astra.objects import Objects, ObjectSpec
 from astra.storage.numbers import CountOrNone, check_numbers
 from astra.tokenizers.proprioception import fourier_features
 from astra.tokenizers.vision.crop_encoders import CropEncoder, build_crop_encoder, distinct_rows
+from astra.tokenizers.word_norm import word_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ class ObjectConfig:
         """
         check_numbers(self, "policy.states.objects")
 
-    def build(self, spec: ObjectSpec, width: int) -> "ObjectTokenizer":
-        """Build the tokenizer of all views."""
-        return ObjectTokenizer(self, spec, width)
+    def build(self, spec: ObjectSpec, width: int, *, scaled: bool = False) -> "ObjectTokenizer":
+        """Build the tokenizer of all views; with `scaled`, tokens start with the norm of words."""
+        return ObjectTokenizer(self, spec, width, scaled=scaled)
 
 
 class ObjectTokenizer(nn.Module):
@@ -54,13 +55,14 @@ class ObjectTokenizer(nn.Module):
     and is learned late.
     """
 
-    def __init__(self, config: ObjectConfig, spec: ObjectSpec, width: int) -> None:
+    def __init__(self, config: ObjectConfig, spec: ObjectSpec, width: int, *, scaled: bool = False) -> None:
         """Build the encoder that all views share, and the layers of each view.
 
         Args:
             config: Choice of the encoder and of the box features.
             spec: Views and their sizes in pixels.
             width: Width of a token.
+            scaled: Whether tokens start with the norm of words.
         """
         super().__init__()
         self.config = config
@@ -78,6 +80,7 @@ class ObjectTokenizer(nn.Module):
             for _ in spec.views
         )
         self.projections = nn.ModuleList(nn.Linear(2 * features, width) for _ in spec.views)
+        self.token_norm = word_norm(width) if scaled else nn.Identity()
 
     @property
     def description(self) -> str:
@@ -115,7 +118,7 @@ class ObjectTokenizer(nn.Module):
         tokens = []
         for i, (size, view, rows) in enumerate(zip(self.sizes.values(), shown, seen, strict=True)):
             places = self.boxes[i](self._numbers(view.boxes.flatten(0, -2)[rows], size))
-            token = self.projections[i](torch.cat([features[i], places], dim=-1))
+            token = self.token_norm(self.projections[i](torch.cat([features[i], places], dim=-1)))
             blank = token.new_zeros(view.valid.numel(), self.width)
             placed = blank.index_copy(0, rows, token).unflatten(0, view.valid.shape)
             tokens.append(F.pad(placed, (0, 0, 0, extra)))
