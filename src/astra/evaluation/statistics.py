@@ -13,6 +13,7 @@ Source: A. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007.
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +21,8 @@ from jaxtyping import Float
 from astra.evaluation.success import Estimate, bootstrap_interval, wilson_interval
 
 RESAMPLES = 10_000
+POWER = 0.8
+"""Probability with which a detectable difference is found."""
 
 
 def two_level_bootstrap(
@@ -80,3 +83,13 @@ def paired_difference(
 ) -> Estimate:
     """Estimate the first row's mean minus the second's, paired by seed and episode."""
     return two_level_bootstrap(ours - theirs, strata)
+
+
+def smallest_detectable(difference: Estimate) -> float:
+    """Return the true difference that would be found in 80 % of such comparisons, by an interval that excludes 0.
+
+    The standard error is that of the interval, so it is too small where few seeds make the interval too short.
+    """
+    normal = NormalDist()
+    z = normal.inv_cdf(0.5 + difference.confidence / 2)
+    return (z + normal.inv_cdf(POWER)) * (difference.high - difference.low) / (2 * z)
