@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ LENGTHS = [4, 4, 3, 3, 2, 2, 1, 1]
 B, T, J = len(LENGTHS), 4, 6
 
 
-def draw(trajectory: Trajectory, kind: Negatives = "any_task", **changes: float) -> Contrast:
-    settings = {"fraction": 1.0, "replace_prob": 0.5} | changes
+def draw(trajectory: Trajectory, kind: Negatives = "any_task", **changes: Any) -> Contrast:
+    settings: dict[str, Any] = {"fraction": 1.0, "replace_prob": 0.5} | changes
     return draw_contrast(trajectory, negatives=J, negatives_from=kind, **settings)
 
 
@@ -161,3 +162,22 @@ def test_a_batch_too_small_for_two_donors_is_refused(episodes: list[int]) -> Non
     trajectory = replace(moves(len(episodes), T), episodes=torch.tensor(episodes))
     with pytest.raises(ValueError, match="too small for contrastive dynamics learning"):
         draw(trajectory)
+
+
+def test_mixed_negatives_are_swaps_and_donors_told_the_same_by_halves() -> None:
+    trajectory = moves(B, T)
+    reference, _ = sources(draw(trajectory, "mixed"), B, T)
+    moved = (reference != own(draw(trajectory))).any(-1)[:, 2:]
+    swapped, replaced = reference[:, 2 : 2 + J // 2], reference[:, 2 + J // 2 :]
+    assert moved[:, : J // 2].sum((-2, -1)).eq(2).all()
+    anchors = torch.arange(B)[:, None, None, None]
+    assert (swapped[..., 0] == anchors).all()
+    assert (replaced[..., 0] != anchors).any((-2, -1)).all()
+    assert (replaced[..., 0] % 2 == anchors % 2).all()
+
+
+def test_anchors_have_the_timesteps_that_are_asked_for_or_as_many_as_there_are() -> None:
+    contrast = draw(moves(B, T, lengths=LENGTHS), min_timesteps=3)
+    assert contrast.anchors.tolist() == [0, 1, 2, 3]
+    few = draw(moves(B, T, lengths=[2, 1, 1, 1, 2, 1, 1, 1]), min_timesteps=3)
+    assert few.anchors.tolist() == [0, 4]

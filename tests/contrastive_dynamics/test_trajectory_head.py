@@ -24,3 +24,11 @@ def test_padding_is_not_read() -> None:
     head, changed = TrajectoryHead(4, 5), TOKENS.clone()
     changed[1, 2] = torch.nan
     assert torch.equal(head(changed, REAL), head(TOKENS, REAL))
+
+
+def test_a_head_of_two_layers_is_no_linear_function_of_the_pooled_token() -> None:
+    pooled = [TOKENS[:, :1], 3 * TOKENS[:, :1]]
+    for layers in (1, 2):
+        head = TrajectoryHead(4, 5, "mean", layers)
+        one, three = (head(tokens, REAL[:, :1]) - head(0 * TOKENS[:, :1], REAL[:, :1]) for tokens in pooled)
+        assert torch.allclose(3 * one, three, atol=1e-6) == (layers == 1)

@@ -16,7 +16,7 @@ from astra.objects import ObjectSpec
 from astra.policies.astra import AstraConfig
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.training.objective import Objective
-from astra.training.train import train
+from astra.training.train import split_batch, train
 from astra.trajectory import Statistics, TrajectorySpec
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, sample
 
@@ -150,3 +150,59 @@ def test_augmentation_without_contrast_applies_to_behavior_cloning_in_training_o
     assert objective.eval()(batch).loss == policy.loss(batch).behavior_cloning
     with pytest.raises(ValueError, match="cannot be augmented"):  # which shows that it was tried
         objective.train()(batch)
+
+
+def test_alpha_is_0_until_its_share_of_the_run_and_then_falls_to_0(linear: ModuleType, tmp_path: Path) -> None:
+    config = replace(CONTRASTIVE, begin=0.4, fade=True)
+    assert [config.weight_at(share) for share in (0.0, 0.39)] == [0.0, 0.0]
+    assert [config.weight_at(share) for share in (0.4, 0.7, 1.0)] == pytest.approx([0.1, 0.05, 0.0])
+    run(linear, tmp_path / "late", contrastive=config, log_every=1)
+    run(linear, tmp_path / "alone", contrastive=None, log_every=1)
+    late, alone = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("late", "alone")
+    )
+    late, alone = ([line for line in lines if "train/loss" in line] for lines in (late, alone))
+    weights = [line["train/contrastive_weight"] for line in late]
+    quiet = weights.count(0.0)
+    assert 1 <= quiet < len(weights)
+    assert weights[quiet:] == sorted(weights[quiet:], reverse=True)
+    assert [line["train/loss"] for line in late[:quiet]] == [line["train/loss"] for line in alone[:quiet]]
+    assert ["train/retrieval_accuracy" in line for line in late] == [weight > 0 for weight in weights]
+
+
+def test_micro_batches_hold_long_windows_when_anchors_need_them(linear: ModuleType) -> None:
+    windows = linear.windows(lengths=LENGTHS)
+    indices = np.arange(0, len(windows), 3)
+    ratios = []
+    for least in (1, 2):
+        contrastive = replace(CONTRASTIVE, min_timesteps=least)
+        config = linear.training(contrastive=contrastive, batch_size=len(indices), gradient_accumulation_steps=4)
+        parts = split_batch(windows, indices, config)
+        assert sorted(np.concatenate(parts)) == indices.tolist()
+        shares = [(windows.lengths(part) > 1).mean() for part in parts]
+        ratios.append(min(shares))
+    assert ratios[1] > ratios[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(contrastive_only=True, fade=True), "set one or the other, got begin=0.0 and fade=True"),
+        (dict(contrastive_only=True, begin=0.2), "set one or the other, got begin=0.2 and fade=False"),
+        (dict(negatives_from="mixed", negatives=1), "needs at least 2 negatives"),
+    ],
+)
+def test_contradicting_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ContrastiveConfig(**options)
+
+
+@pytest.mark.parametrize("options", [dict(score="alone"), dict(projection_layers=2, normalize=True, temperature=0.2)])
+def test_every_weight_of_the_head_learns(options: dict[str, Any], linear: ModuleType) -> None:
+    policy = ASTRA.build(linear.SPEC, linear.statistics()).train()
+    contrastive = ContrastiveDynamics(replace(CONTRASTIVE, **options), policy)
+    batch = linear.windows().batch(np.arange(20))
+    contrastive(policy, batch, contrastive.config.draw(batch))[0].backward()
+    assert [name for name, weight in contrastive.named_parameters() if weight.grad is None] == []
+    assert ("direction" in dict(contrastive.named_parameters())) == (options.get("score") == "alone")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -53,3 +54,10 @@ def test_validation_uses_evenly_spaced_windows(linear: ModuleType) -> None:
     expected = policy.loss(windows.batch(np.array([0, 10, 19]))).behavior_cloning.item()
     found = validate(Accelerator(cpu=True), policy, windows, num_windows=3, batch_size=2)
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_metric_that_some_batches_lack_is_the_mean_of_those_that_have_it() -> None:
+    means, with_more = MetricMeans(), cost(1.0, 10)
+    means.add(replace(with_more, metrics={**with_more.metrics, "more": torch.tensor(4.0)}))
+    means.add(cost(5.0, 30))
+    assert means.pop() == {"loss": pytest.approx(4.0), "more": pytest.approx(4.0)}

@@ -42,3 +42,41 @@ def info_nce(
             "embedding_norm": exact.norm(dim=-1).mean(),
         }
     return loss, metrics
+
+
+def score_alone(
+    embeddings: Float[Tensor, "A candidates F"],
+    direction: Float[Tensor, " F"],
+    *,
+    temperature: float = 1.0,
+    normalize: bool = False,
+) -> tuple[Float[Tensor, ""], Mapping[str, Float[Tensor, ""]]]:
+    """Compute InfoNCE over scores w . f(x) that see one candidate at a time: the anchor takes no part in them.
+
+    A score has to say whether actions fit the prompt and the states; that two candidates share segments does not help.
+    Anchor and positive are both real, one as recorded and one augmented, and each is compared with all negatives, so
+    that an augmented look says nothing. Ours; the paper compares with the anchor.
+
+    Args:
+        embeddings: Embeddings of each anchor, its positive, and its J negatives, in this order.
+        direction: w, learned.
+        temperature: Divisor of the scores.
+        normalize: Whether embeddings and w are first scaled to length 1.
+
+    Returns:
+        The loss, and the metrics of `info_nce`, with w in the anchor's place.
+    """
+    exact, w = embeddings.float(), direction.float()
+    directions, unit = F.normalize(exact, dim=-1), F.normalize(w, dim=-1)
+    cosines = (directions * unit).sum(-1)
+    scores = (cosines if normalize else (exact * w).sum(-1)) / temperature
+    real, negatives = scores[:, :2, None], scores[:, None, 2:].expand(-1, 2, -1)
+    loss = (torch.cat([real, negatives], dim=-1).logsumexp(-1) - real[..., 0]).mean()
+    with torch.no_grad():
+        metrics = {
+            "retrieval_accuracy": (real > negatives).all(-1).float().mean(),
+            "similarity_positive": cosines[:, :2].mean(),
+            "similarity_negative": cosines[:, 2:].mean(),
+            "embedding_norm": exact.norm(dim=-1).mean(),
+        }
+    return loss, metrics

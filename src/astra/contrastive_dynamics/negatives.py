@@ -6,7 +6,8 @@ time. A negative consists of original or of augmented segments, with equal proba
 carries no information. Source: section 3.3 and its three principles, Figure 4b.
 
 Two kinds are harder than the paper's: donors with the same instruction, and neighboring segments of the anchor itself
-that are swapped, which gives up the third principle for neighboring timesteps.
+that are swapped, which gives up the third principle for neighboring timesteps. `mixed` makes half of the negatives by
+swaps, the other half by donors with the same instruction.
 """
 
 from dataclasses import dataclass, replace
@@ -19,8 +20,9 @@ from torch.nn import functional as F
 
 from astra.trajectory import Trajectory
 
-Negatives = Literal["any_task", "same_task", "near_time"]
-"""Donors with any instruction, preferably with the same one, or two neighboring states or actions swapped."""
+Negatives = Literal["any_task", "same_task", "near_time", "mixed"]
+"""Donors with any instruction, preferably with the same one; two neighboring states or actions swapped; or half of the
+last, rounded down, and half of the second."""
 
 ORIGINAL, AUGMENTED = 0, 1
 """Two versions of every trajectory of a batch."""
@@ -69,6 +71,7 @@ def draw_contrast(
     negatives: int,
     negatives_from: Negatives = "any_task",
     replace_prob: float = 0.5,
+    min_timesteps: int = 1,
 ) -> Contrast:
     """Draw anchors and their negatives, by PyTorch's CPU generator.
 
@@ -78,6 +81,7 @@ def draw_contrast(
         negatives: J.
         negatives_from: Source of the negatives' segments.
         replace_prob: Probability that a segment is replaced; at least one is, and never all.
+        min_timesteps: Fewest real timesteps of an anchor; if no trajectory has them, those of the longest.
 
     Raises:
         TooFewEpisodesError: if there are too few episodes for an anchor to have two donors.
@@ -92,16 +96,19 @@ def draw_contrast(
             f"and its actions from two other episodes, so each micro-batch needs at least {MIN_EPISODES} episodes; "
             f"raise batch_size, or lower gradient_accumulation_steps"
         )
-    anchors = able[torch.randperm(len(able))[: max(1, round(fraction * B))]].sort().values
+    long = able[real[able].sum(1) >= min(min_timesteps, int(real[able].sum(1).max()))]
+    anchors = long[torch.randperm(len(long))[: max(1, round(fraction * B))]].sort().values
     A, J = len(anchors), negatives
 
-    tasks = _tasks(trajectory) if negatives_from == "same_task" else torch.zeros(B)
+    tasks = _tasks(trajectory) if negatives_from in ("same_task", "mixed") else torch.zeros(B)
     donors = _draw_donors(anchors, J, able, episodes, tasks)
     own = torch.arange(T).expand(A, J, 2, T) + (anchors * T)[:, None, None, None]  # of states, and of actions
     theirs = torch.arange(T) + (donors * T)[..., None]
     mixed = torch.where(_draw_replaced(real, anchors, donors, replace_prob), theirs, own)
-    if negatives_from == "near_time":
-        mixed = _swap_neighbors(_changing(trajectory, anchors, real), own, mixed)
+    if negatives_from in ("near_time", "mixed"):
+        swapped = _swap_neighbors(_changing(trajectory, anchors, real), own, mixed)
+        first = J if negatives_from == "near_time" else J // 2
+        mixed = torch.cat([swapped[:, :first], mixed[:, first:]], dim=1)
     # All segments of a negative are of one version: a mixture could be recognized by its look.
     of_negatives = mixed + (torch.rand(A, J, 1, 1) < 0.5) * (B * T)
     of_pair = own[:, :1] + torch.tensor([ORIGINAL, AUGMENTED])[:, None, None] * (B * T)

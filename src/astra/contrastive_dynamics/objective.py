@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from astra.augmentation.pictures import AugmentationConfig, augment
-from astra.contrastive_dynamics.info_nce import info_nce
+from astra.contrastive_dynamics.info_nce import info_nce, score_alone
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
 from astra.policies.action_chunks import relative_to
 from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
-from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Width, check_numbers
+from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Share, Width, check_numbers
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
 
@@ -28,6 +28,10 @@ class ContrastiveConfig:
 
     weight: Positive = 0.1
     """alpha, the weight of the contrastive loss in the sum with behavior cloning."""
+    begin: Share = 0.0
+    """Share of the run before which alpha is 0; an update then costs as much as one of behavior cloning."""
+    fade: bool = False
+    """Whether alpha falls from `weight` at `begin` to 0 at the end of the run, linearly; if not, it stays."""
     cdl_fraction: PositiveShare = 0.25
     """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behavior cloning;
     with less the expected gradient is the same, but noisier."""
@@ -35,6 +39,9 @@ class ContrastiveConfig:
     """J, the number of negatives of each anchor."""
     negatives_from: Negatives = "any_task"
     """Source of the negatives' segments; the options other than the default are harder than the paper's."""
+    min_timesteps: Count = 1
+    """Fewest timesteps of an anchor. A window of one timestep has no dynamics: a negative of it replaces one of two
+    segments. With more than 1, micro-batches do not group windows by length."""
     replace_prob: PositiveShare = 0.5
     """Probability that a segment of a negative is replaced."""
     action_noise: NotNegative = 0.05
@@ -45,6 +52,12 @@ class ContrastiveConfig:
     """How the action tokens of the last timestep are pooled."""
     projection: Width = 128
     """F, the width of an embedding."""
+    projection_layers: Literal[1, 2] = 1
+    """One linear layer from the pooled token to the embedding, or two with a GELU in between. A projection of two
+    layers keeps more of the trunk for behavior cloning."""
+    score: Literal["anchor", "alone"] = "anchor"
+    """What a candidate is scored by: its product with the anchor, as in the paper, or with one learned vector, so that
+    sharing segments with the anchor does not help."""
     temperature: Positive = 1.0
     """Divisor of the dot products of embeddings; 1 is the paper's form."""
     normalize: bool = False
@@ -65,6 +78,23 @@ class ContrastiveConfig:
             raise ValueError(
                 "contrastive.augmentation.prompts must be off: all candidates of an anchor share its prompt"
             )
+        if self.contrastive_only and (self.begin or self.fade):
+            raise ValueError(
+                f"contrastive.begin and contrastive.fade change the weight beside behavior cloning, which "
+                f"contrastive.contrastive_only leaves out: set one or the other, got begin={self.begin} and "
+                f"fade={self.fade}"
+            )
+        if self.negatives_from == "mixed" and self.negatives < 2:
+            raise ValueError(
+                f"contrastive.negatives_from='mixed' needs at least 2 negatives, half of each kind, got "
+                f"contrastive.negatives={self.negatives}"
+            )
+
+    def weight_at(self, share: float) -> float:
+        """Return alpha after a share of the run, from 0 to 1."""
+        if share < self.begin:
+            return 0.0
+        return self.weight * (1 - (share - self.begin) / (1 - self.begin)) if self.fade else self.weight
 
     def draw(self, trajectory: Trajectory, fraction: float | None = None) -> Contrast:
         """Draw the anchors and negatives of a batch on the CPU.
@@ -82,6 +112,7 @@ class ContrastiveConfig:
             negatives=self.negatives,
             negatives_from=self.negatives_from,
             replace_prob=self.replace_prob,
+            min_timesteps=self.min_timesteps,
         )
 
 
@@ -100,7 +131,9 @@ class ContrastiveDynamics(nn.Module):
         super().__init__()
         self.config = config
         encoder = policy.trajectory_encoder()
-        self.head = TrajectoryHead(encoder.width, config.projection, config.pooling)
+        self.head = TrajectoryHead(encoder.width, config.projection, config.pooling, config.projection_layers)
+        alone = config.score == "alone"
+        self.direction = nn.Parameter(torch.randn(config.projection) / config.projection**0.5) if alone else None
         self.perturb = ActionPerturbation(encoder, config.action_noise)
 
     def forward(
@@ -113,7 +146,11 @@ class ContrastiveDynamics(nn.Module):
             assert isinstance(embeddings, Tensor)
         else:
             embeddings = self.embed(encoder, trajectory, contrast, perturbed)
-        loss, metrics = info_nce(embeddings, temperature=self.config.temperature, normalize=self.config.normalize)
+        options = {"temperature": self.config.temperature, "normalize": self.config.normalize}
+        if self.direction is None:
+            loss, metrics = info_nce(embeddings, **options)
+        else:
+            loss, metrics = score_alone(embeddings, self.direction, **options)
         return loss, {
             "contrastive_loss": loss.detach(),
             **metrics,

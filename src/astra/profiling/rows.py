@@ -17,7 +17,7 @@ from astra.paper import TABLES
 from astra.paper.table import Row, Settings, Table, experiment_of, obstacle
 from astra.profiling.clock import in_turn, median_ratio, one_thread
 from astra.profiling.contrast import update_by
-from astra.training.train import by_length
+from astra.training.train import split_batch
 from astra.trajectory import Trajectory
 
 REFERENCE = "astra"
@@ -50,7 +50,7 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     sampler = BatchSampler(len(windows), training.batch_size, seed=0)
 
     def batches() -> list[Trajectory]:
-        return [windows.batch(part) for part in by_length(windows, next(sampler), training.gradient_accumulation_steps)]
+        return [windows.batch(part) for part in split_batch(windows, next(sampler), training)]
 
     return update_by(policy, batches, training.contrastive, training.augmentation)
 

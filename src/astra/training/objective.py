@@ -51,7 +51,7 @@ class Objective(nn.Module):
         super().__init__()
         self.policy, self.contrastive, self.augmentation = policy, contrastive, augmentation
 
-    def forward(self, trajectory: Trajectory, contrast: Contrast | None = None) -> Cost:
+    def forward(self, trajectory: Trajectory, contrast: Contrast | None = None, weight: float | None = None) -> Cost:
         """Compute the loss of a batch.
 
         The metric `loss` is that of behavior cloning, so that it can be compared between runs with and without
@@ -60,6 +60,7 @@ class Objective(nn.Module):
         Args:
             trajectory: the batch.
             contrast: anchors, positives and negatives, drawn before from the same batch.
+            weight: alpha. None: that of the configuration.
         """
         if contrast is None or self.contrastive is None:
             return self._behavior_cloning(trajectory)
@@ -67,7 +68,8 @@ class Objective(nn.Module):
         if self.training and self.contrastive.config.contrastive_only:
             return Cost(loss=loss, metrics={"loss": loss.detach(), **metrics}, count=trajectory.valid.sum())
         cloned = self._behavior_cloning(trajectory)
-        weighted = cloned.loss + self.contrastive.config.weight * loss
+        alpha = self.contrastive.config.weight if weight is None else weight
+        weighted = cloned.loss + alpha * loss
         return Cost(loss=weighted, metrics={**cloned.metrics, **metrics}, count=cloned.count)
 
     def _behavior_cloning(self, trajectory: Trajectory) -> Cost:
@@ -79,32 +81,32 @@ class Objective(nn.Module):
 
 
 class MetricMeans:
-    """Means of metrics over several batches, weighted by the number of valid action entries."""
+    """Means of metrics over the batches that have them, weighted by the number of valid action entries."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._count: Tensor | None = None
+        self._counts: dict[str, Tensor] = {}
 
     def __bool__(self) -> bool:
         """Whether a batch was added."""
-        return self._count is not None
+        return bool(self._counts)
 
     def add(self, cost: Cost) -> None:
         """Add one batch, without waiting for the device."""
         for name, value in cost.metrics.items():
             weighted = value.detach().float() * cost.count
             self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
-        count = cost.count.float()
-        self._count = count if self._count is None else self._count + count
+            count = cost.count.float()
+            self._counts[name] = self._counts[name] + count if name in self._counts else count
 
     def pop(self, accelerator: Accelerator | None = None) -> dict[str, float]:
         """Return the means since the last call, over all processes of an accelerator if given, and reset them."""
-        assert self._count is not None, "no batch was added"
-        totals = torch.stack([self._count, *self._sums.values()])
+        assert self._counts, "no batch was added"
+        totals = torch.stack([*self._counts.values(), *self._sums.values()])
         if accelerator is not None:
             totals = accelerator.reduce(totals, "sum")
             assert isinstance(totals, Tensor)
-        count, *sums = totals.tolist()
-        means = {name: total / max(count, 1) for name, total in zip(self._sums, sums, strict=True)}
-        self._sums, self._count = {}, None
+        counts, sums = totals.view(2, -1).tolist()
+        means = {name: total / max(count, 1) for name, count, total in zip(self._sums, counts, sums, strict=True)}
+        self._sums, self._counts = {}, {}
         return means

@@ -188,7 +188,7 @@ def _nothing_to_gather() -> None:
 
 def _has_unused_parameters(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
     """Whether a weight gets no gradient, such as the action tokenizer's with windows of one timestep."""
-    if config.contrastive is not None and config.contrastive.contrastive_only:
+    if config.contrastive is not None and (config.contrastive.contrastive_only or config.contrastive.begin):
         return True
     device = next(objective.parameters()).device
     few = 1 if config.contrastive is None else min(8, len(windows))

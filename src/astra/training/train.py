@@ -121,11 +121,12 @@ def train(
             for group in learner.optimizer.param_groups:
                 group["lr"] = learning_rate
             batches = _micro_batches(train_windows, next(state.sampler), statistics, config)
-            contrasts = [None if config.contrastive is None else config.contrastive.draw(batch) for batch in batches]
+            alpha = 0.0 if config.contrastive is None else config.contrastive.weight_at(budget.share(within_update=0.5))
+            contrasts = [config.contrastive.draw(batch) if config.contrastive and alpha else None for batch in batches]
 
             # ---- Update
             if _anything_to_learn(accelerator, batches):
-                norm = _update(accelerator, learner, batches, contrasts, config.gradient_clip, means)
+                norm = _update(accelerator, learner, batches, contrasts, alpha, config.gradient_clip, means)
                 learner.ema.update(learner.policy)
             else:
                 skipped += 1
@@ -144,6 +145,7 @@ def train(
                 metrics = means.pop(accelerator)
                 _check_finite(metrics["loss"], budget.update, folder)
                 metrics |= {"learning_rate": learning_rate, "gradient_norm": float(norm)}
+                metrics |= {} if config.contrastive is None else {"contrastive_weight": alpha}
                 log.write("train", {**metrics, "timesteps_per_second": speed, "epoch": state.sampler.epoch})
                 timesteps, logged_seconds = 0, budget.seconds
             intervals = config.validation_every, config.evaluate_every, config.checkpoint_every
@@ -164,9 +166,16 @@ def train(
     return _newest_policy(folder)
 
 
-def by_length(windows: Windows, indices: Int64[np.ndarray, " B"], parts: int) -> list[Int64[np.ndarray, " _"]]:
-    """Split a batch into parts of nearly equal size, shorter windows first; a single part keeps its order."""
-    if parts > 1:
+def split_batch(
+    windows: Windows, indices: Int64[np.ndarray, " B"], config: TrainingConfig
+) -> list[Int64[np.ndarray, " _"]]:
+    """Split a batch into micro-batches of nearly equal size.
+
+    Shorter windows come first, unless contrastive anchors need several timesteps, which each part then has to hold. A
+    single micro-batch keeps its order.
+    """
+    parts = config.gradient_accumulation_steps
+    if parts > 1 and (config.contrastive is None or config.contrastive.min_timesteps == 1):
         indices = indices[np.argsort(windows.lengths(indices), kind="stable")]
     return np.array_split(indices, parts)
 
@@ -176,7 +185,7 @@ def _micro_batches(
 ) -> list[Trajectory]:
     batches = [
         add_state_noise(windows.batch(part), statistics, config.state_noise)
-        for part in by_length(windows, indices, config.gradient_accumulation_steps)
+        for part in split_batch(windows, indices, config)
     ]
     return list(map(shuffle_objects, batches)) if config.shuffle_objects else batches
 
@@ -186,6 +195,7 @@ def _update(
     learner: Learner,
     batches: Sequence[Trajectory],
     contrasts: Sequence[Contrast | None],
+    alpha: float,
     gradient_clip: float,
     means: MetricMeans,
 ) -> Tensor:
@@ -196,7 +206,7 @@ def _update(
         with nullcontext() if last else accelerator.no_sync(objective):
             with accelerator.autocast():
                 on_device = None if contrast is None else contrast.to(accelerator.device)
-                cost = objective(batch.to(accelerator.device), on_device)
+                cost = objective(batch.to(accelerator.device), on_device, alpha)
             accelerator.backward(cost.loss * cost.count)
         means.add(cost)
         counts.append(cost.count)
