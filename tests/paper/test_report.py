@@ -201,3 +201,86 @@ def test_a_table_without_results_shows_the_paper_alone(tiny_table: ModuleType, t
     assert paper.rows[2] == ("Astra", "trajectory", "94.11", "", "")
     with pytest.raises(ValueError, match="nothing to draw"):
         result_bars(report)
+
+
+def test_a_question_is_answered_by_its_number_and_says_what_could_have_been_seen(
+    tiny_table: ModuleType, results: Path
+) -> None:
+    from astra.paper.rendering import decisions, markdown, notes_of
+    from astra.paper.report import make_report
+    from astra.paper.table import Question
+
+    def decided(**bounds: float | bool) -> tuple[str, ...]:
+        question = Question(text="Is it?", row="gato", column="success", **bounds)  # pyright: ignore[reportArgumentType]
+        table = replace(tiny_table.tiny(), questions=(question,))
+        (line,) = decisions(make_report(table, "cpu", results))
+        assert "Is it?" in markdown(make_report(table, "cpu", results), "astra compare tiny")
+        return line
+
+    for bounds, wanted, answer in (
+        ({"at_least": -60.0}, "at least -60", "yes"),
+        ({"at_most": -1.0}, "at most -1", "yes"),
+        ({"at_least": 3.0}, "at least +3", "no"),
+        ({"at_least": -40.0}, "at least -40", "yes, but the interval holds the bound"),
+    ):
+        _, number, measured, told, detectable, said = decided(**bounds)
+        assert number == "Gato minus Astra, success"
+        assert measured.startswith("-40.0 [")
+        assert (told, said.startswith(answer)) == (wanted, True)
+        assert 5 < float(detectable) < 50
+    own = decided(difference=False, at_least=30.0)
+    assert own[1] == "Gato, success"
+    assert own[2].startswith("40.0 [")
+    assert own[3:5] == ("at least 30", "")
+    assert any(
+        "80 %" in note and "success " in note for note in notes_of(make_report(tiny_table.tiny(), "cpu", results))
+    )
+
+
+def test_a_question_without_results_is_open(tiny_table: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.rendering import decisions
+    from astra.paper.report import make_report
+    from astra.paper.table import Question
+
+    question = Question(text="Is it?", row="gato", column="success", at_least=3.0)
+    report = make_report(replace(tiny_table.tiny(), questions=(question,)), "cpu", tmp_path)
+    assert decisions(report) == [("Is it?", "Gato minus Astra, success", "not run yet", "at least +3", "", "")]
+
+
+def test_held_out_losses_are_paired_by_seed_and_shown_in_nats(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.rendering import markdown
+    from astra.paper.report import make_report
+    from astra.paper.table import Column
+
+    for seed in range(3):
+        for row, more in (("gato", 0.25), ("astra", 0.0)):
+            losses = [3.0 + seed + more + 0.01 * (episode % 3) for episode in range(9)]
+            content = {"episodes": list(range(9)), "first_action_loss": losses}
+            (results / row / str(seed) / "held_out.json").write_text(json.dumps(content))
+    column = Column(name="first-action loss", held_out=True)
+    report = make_report(replace(tiny_table.tiny(), columns=(column,)), "cpu", results)
+    cells = {row[0].row.key: row[0] for row in report.cells}
+    assert cells["gato"].ours is not None
+    assert cells["gato"].ours.value == pytest.approx(4.26)
+    assert cells["gato"].difference is not None
+    assert cells["gato"].difference.value == pytest.approx(0.25)
+    assert cells["gato"].difference.high - cells["gato"].difference.low < 1e-6, "equal in all seeds and episodes"
+    assert "| Gato | Astra | 3 | +0.250 [+0.250, +0.250] |" in markdown(report, "astra compare tiny")
+
+
+def test_recovery_counts_the_episodes_with_a_miss_of_all_seeds(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.report import make_report
+    from astra.paper.table import RECOVERY, Column
+
+    for seed in range(3):
+        path = results / "gato" / str(seed) / "eval_info.json"
+        info = json.loads(path.read_text())
+        for number, episode in enumerate(info["episodes"]):
+            episode["missed"] = number in (0, 9)
+        path.write_text(json.dumps(info))
+    column = Column(name="recovery", score=RECOVERY)
+    report = make_report(replace(tiny_table.tiny(), columns=(column,)), "cpu", results)
+    cells = {row[0].row.key: row[0] for row in report.cells}
+    assert cells["gato"].ours is not None
+    assert (cells["gato"].ours.value, cells["gato"].episodes, cells["gato"].difference) == (50, 6, None)
+    assert cells["astra"].ours is None

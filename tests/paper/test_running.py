@@ -54,7 +54,9 @@ def test_every_run_leaves_its_small_files_and_nothing_of_this_machine(tiny_table
 
     for run in plan_of(tiny_table, finished):
         kept = sorted(path.name for path in run.results.iterdir())
-        assert kept == ["config.json", "episodes.json.gz", "eval_info.json", "metrics.jsonl"]
+        assert kept == ["config.json", "episodes.json.gz", "eval_info.json", "held_out.json", "metrics.jsonl"]
+        (loss,) = json.loads((run.results / "held_out.json").read_text())["first_action_loss"]
+        assert 1 < loss < 4  # log(8) = 2.08 for bins at random
         contents = [path.read_bytes() for path in run.results.iterdir()]
         texts = [(gzip.decompress(each) if each[:2] == b"\x1f\x8b" else each).decode() for each in contents]
         assert not any(str(finished) in text or str(Path.cwd()) in text for text in texts)

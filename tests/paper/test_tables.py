@@ -20,7 +20,8 @@ def runnable() -> "list[tuple[Table, Row, Scale]]":
 def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
     from astra.paper import TABLES
 
-    assert list(TABLES) == ["table1", "table2", "table3", "table4", "table5", "table6", "scaling"]
+    ours = ["history-loss", "history-pusht", "history-blinking", "history-tabletop"]
+    assert list(TABLES) == ["table1", "table2", "table3", "table4", "table5", "table6", "scaling", *ours]
     numbers = {name: sum(len(row.paper) for row in make().rows) for name, make in TABLES.items()}
     assert numbers == {
         "table1": 24,
@@ -30,6 +31,7 @@ def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
         "table5": 40,
         "table6": 4,
         "scaling": 0,
+        **dict.fromkeys(ours, 0),
     }
 
 
@@ -66,12 +68,13 @@ def test_what_helps_one_row_is_given_to_all() -> None:
     for table, row, scale in runnable():
         settings = table.settings[scale]()
         policy: Any = policy_of(row, scale, settings)
-        for field in set(SHARED_FIELDS) - {"states"}:
+        for field in set(SHARED_FIELDS) - {"states", *row.policy_changes}:
             assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
         assert policy.states.objects == settings.shared.states.objects
         assert policy.states.proprioception == settings.shared.states.proprioception
-        assert getattr(policy, "chunk_size", 1) == 1
-        assert getattr(policy, "reference_state", None) is None
+        trunk: Any = settings.trunks.get(row.sizes[scale], {})
+        assert getattr(policy, "chunk_size", 1) == trunk.get("chunk_size", 1)
+        assert getattr(policy, "reference_state", None) == trunk.get("reference_state")
 
 
 def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -> None:
@@ -86,6 +89,39 @@ def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -
             assert policy.positions == "relative"
             assert policy.window is not None
             assert policy.window <= settings.training.timesteps
+
+
+def test_rows_of_the_tables_on_history_differ_in_their_history_alone() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import policy_of, training_of
+
+    for name in ("history-loss", "history-pusht", "history-blinking", "history-tabletop"):
+        table = TABLES[name]()
+        settings = table.settings_at("cpu")
+        policies: list[Any] = [policy_of(row, "cpu", settings) for row in table.rows]
+        assert len({replace(policy, window=1, drop_past_actions=0.0) for policy in policies}) == 1
+        assert len({policy.window for policy in policies}) > 1
+        assert all(policy.positions == "recency" for policy in policies)
+        trainings = [training_of(row, settings, 0) for row in table.rows]
+        assert len({replace(training, timesteps=1) for training in trainings}) == 1
+        for policy, training in zip(policies, trainings, strict=True):
+            assert policy.window is None or policy.window <= training.timesteps
+            assert training.last_timestep_only or training == trainings[0], "equally many timesteps are learned from"
+        for question in table.questions:
+            assert table.baseline_of(table.row(question.row)) is not None
+            assert question.column in {column.name for column in table.columns}
+
+
+def test_a_row_changes_the_length_of_windows_only_where_their_last_timestep_counts() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import Row, training_of
+
+    longer = Row(name="longer", training_changes={"timesteps": 4})
+    settings = TABLES["history-loss"]().settings_at("cpu")
+    assert training_of(longer, settings, 0).timesteps == 4
+    every = replace(settings, training=replace(settings.training, last_timestep_only=False))
+    with pytest.raises(ValueError, match="changes timesteps of the training"):
+        training_of(longer, every, 0)
 
 
 def test_the_settings_of_every_row_come_back_from_its_results() -> None:

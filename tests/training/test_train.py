@@ -147,6 +147,40 @@ def test_only_the_newest_checkpoints_are_kept(linear: ModuleType, tmp_path: Path
     assert names == ["000002", "000003", "000004", "last"]
 
 
+def scripted(scores: list[float]) -> Evaluate:
+    """Return an evaluation with these rewards, one after the other."""
+    left = iter(scores)
+    return lambda policy: {"success": 0.0, "reward": next(left)}
+
+
+def test_the_checkpoint_with_the_best_rollouts_is_kept_beside_the_newest(linear: ModuleType, tmp_path: Path) -> None:
+    best = {"evaluate_every": 1, "keep_best": "reward", "checkpoint_every": 4, "keep_checkpoints": 1}
+    run(linear, tmp_path / "run", evaluate=scripted([0.2, 0.8, 0.8, 0.3]), **best)
+    checkpoints = tmp_path / "run/checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["000002", "000004", "best", "last"]
+    assert (checkpoints / "best").resolve().name == "000002"
+    run(linear, tmp_path / "every", checkpoint_every=1, keep_checkpoints=4)
+    assert_equal_checkpoints(checkpoints / "best", tmp_path / "every/checkpoints/000002")
+    assert load_policy(checkpoints / "best")
+
+
+def test_a_resumed_run_remembers_its_best_checkpoint(linear: ModuleType, tmp_path: Path) -> None:
+    best = {"evaluate_every": 1, "keep_best": "calls", "keep_checkpoints": 1}
+    with pytest.raises(KeyboardInterrupt, match="after 3 updates"):
+        run(linear, tmp_path / "run", evaluate=interrupt_at(2), **best)
+    stopped = (tmp_path / "run/checkpoints/best").resolve().name
+    run(linear, tmp_path / "run", resume=True, evaluate=lambda policy: {"calls": 0.0}, **best)
+    assert (tmp_path / "run/checkpoints/best").resolve().name == stopped
+    assert (tmp_path / "run/checkpoints/last").resolve().name == "000004"
+
+
+def test_a_best_checkpoint_needs_rollouts_with_that_metric(linear: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"training\.keep_best=reward .* set training\.evaluate_every"):
+        run(linear, tmp_path / "run", keep_best="reward")
+    with pytest.raises(ValueError, match=r"metrics success, reward, and training\.keep_best is 'rewards'"):
+        run(linear, tmp_path / "run", evaluate=scripted([1.0]), evaluate_every=1, keep_best="rewards")
+
+
 def test_config_json_describes_the_run(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())

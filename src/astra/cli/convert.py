@@ -42,7 +42,9 @@ def pusht_zarr(
     destination: tyro.conf.Positional[Path],
     *,
     goal: Literal["center", "lower-right"] = "center",
+    lower_right: Path | None = None,
     mirror: bool = False,
+    hidden: float = 0.0,
 ) -> Path:
     """Convert human Push-T demonstrations to the observations of our Push-T environment.
 
@@ -50,13 +52,21 @@ def pusht_zarr(
         source: Zarr store, a folder or a .tar file.
         destination: Folder of the new dataset.
         goal: Goal that was demonstrated.
+        lower_right: Second zarr store, of the goal at the lower right: its demonstrations are moved along with their
+            goal to `goal`, cut off before they last leave the board, and added. None: none.
         mirror: Add the mirror image of every episode.
+        hidden: Probability per timestep that the T is hidden, for policies with a memory.
     """
     from astra.demonstrations.convert import convert_pusht_zarr
     from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT
 
     return convert_pusht_zarr(
-        source, destination, goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal], mirror=mirror
+        source,
+        destination,
+        goal={"center": CENTER, "lower-right": LOWER_RIGHT}[goal],
+        lower_right=lower_right,
+        mirror=mirror,
+        hidden=hidden,
     )
 
 

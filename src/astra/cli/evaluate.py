@@ -69,10 +69,12 @@ def run(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0]) / "eval"
     summaries = in_main(lambda: aggregate(runs, folder))
     if is_main_process():
-        from astra.evaluation.result_table import result_table
+        from astra.evaluation.result_table import recovery_lines, result_table
 
         print(f"all training seeds: {', '.join(map(str, runs))}")
         screen().print(result_table(summaries))
+        for line in recovery_lines(summaries):
+            screen().print(line)
         print(f"results: {folder}")
 
 
@@ -81,7 +83,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     import torch
 
     from astra.environments.suite import suite_of
-    from astra.evaluation.result_table import group_table, result_table
+    from astra.evaluation.result_table import group_table, recovery_lines, result_table
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
     from astra.storage.provenance import code_version
@@ -110,7 +112,10 @@ def _evaluate(arguments: Sequence[str]) -> None:
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )
     if is_main_process():
-        screen().print(result_table({name: evaluation.summary for name, evaluation in evaluations.items()}))
+        summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
+        screen().print(result_table(summaries))
+        for line in recovery_lines(summaries):
+            screen().print(line)
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
             screen().print(table)
         print(f"results: {folder}")

@@ -67,6 +67,8 @@ class EpisodeResult:
     frames: tuple[UInt8[np.ndarray, "_ _ 3"], ...] = ()
     """Frames of the world at the reset and after each action, T + 1 in all, below the prompt if that has pictures;
     empty if the case does not ask for them."""
+    missed: bool | None = None
+    """Whether an action missed and the episode went on, `is_miss` in the environment's info; None: it does not say."""
 
 
 class RolloutEnv:
@@ -108,6 +110,7 @@ class RolloutEnv:
         self.executed, self.playing, self.timesteps_since_reset = np.zeros_like(self._low), True, 0
         self._told, self._asked = [self.instruction], [self.environment.instruction]
         self._success, self._scores = False, dict[str, float]()
+        self._missed: bool | None = None
         self._actions, self._rewards, self._frames = list[np.ndarray](), list[float](), list[np.ndarray]()
         self._record(info)
 
@@ -174,11 +177,14 @@ class RolloutEnv:
             actions=np.stack(self._actions),
             fps=self.environment.spec_of_trajectories.fps,
             frames=self._below_prompt(),
+            missed=self._missed,
         )
 
     def _record(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
+        if "is_miss" in info:
+            self._missed = bool(self._missed or info["is_miss"])
         if self.case.record:
             self._frames.append(self.environment.frame())
 

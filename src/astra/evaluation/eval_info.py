@@ -17,6 +17,7 @@ FILE_NAME = "eval_info.json"
 ESTIMATE = {"value": float, "low": float, "high": float, "confidence": float}
 """Shape of an estimate with its interval."""
 INTERVALS = {"success": ESTIMATE, "scores": {ANY_NAME: ESTIMATE}, "mean_timesteps": float}
+"""Shape of a summary; beside it, `missed` and `recovery` where an action missed."""
 TASK = {"task_group": str, "metrics": {"successes": [bool]}, "intervals": INTERVALS}
 SHAPE = {
     "agent": str,
@@ -56,7 +57,8 @@ def eval_info(
 
     If cases name a group, such as a level, results are grouped by it, and in it by the environment's task. Otherwise
     they are grouped by the environment's task, and in it by pairs of the environment's and the agent's instruction.
-    `pc_success` is in percent, as in LeRobot; intervals are shares of one.
+    `pc_success` is in percent, as in LeRobot; intervals are shares of one. Where actions missed, `missed` is the number
+    of those episodes, and `recovery` the share of them that succeeded.
 
     Args:
         results: Results in the order of the cases.
@@ -81,6 +83,7 @@ def eval_info(
             "max_reward": result.max_reward,
             "sum_reward": result.sum_reward,
             "video_path": video_paths.get(number),
+            **({} if result.missed is None else {"missed": result.missed}),
         }
         for number, result in enumerate(results)
     ]
@@ -133,6 +136,8 @@ def read_summary(info: Mapping[str, Any]) -> Summary:
         success=Estimate(**intervals["success"]),
         scores={name: Estimate(**estimate) for name, estimate in intervals["scores"].items()},
         mean_timesteps=intervals["mean_timesteps"],
+        missed=intervals.get("missed", 0),
+        recovery=Estimate(**intervals["recovery"]) if "recovery" in intervals else None,
     )
 
 
@@ -201,4 +206,5 @@ def _aggregate(
 
 def _intervals(results: Sequence[EpisodeResult], summarize: Summarize) -> dict[str, Any]:
     summary = asdict(summarize(results))
-    return {name: summary[name] for name in ("success", "scores", "mean_timesteps")}
+    names = ("success", "scores", "mean_timesteps", *(("missed", "recovery") if summary["missed"] else ()))
+    return {name: summary[name] for name in names}

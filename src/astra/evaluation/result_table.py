@@ -23,6 +23,15 @@ def result_table(summaries: Mapping[str, Summary]) -> Table:
     return table
 
 
+def recovery_lines(summaries: Mapping[str, Summary]) -> list[str]:
+    """Return a line about every agent with an action that missed: how often it succeeded all the same."""
+    return [
+        f"{agent}: success after a miss {summary.recovery}, {summary.missed} of {summary.episodes} episodes"
+        for agent, summary in summaries.items()
+        if summary.recovery is not None
+    ]
+
+
 def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
     """Return a table with one row per group and task and one column per agent, or None if there are no groups."""
     cells: dict[tuple[str, str], dict[str, list[bool]]] = {}

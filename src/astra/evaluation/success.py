@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +46,10 @@ class Summary:
     """Mean over episodes of each score's maximum."""
     mean_timesteps: float
     """Mean length of an episode in timesteps."""
+    missed: int = 0
+    """Number of episodes in which an action missed and the episode went on."""
+    recovery: Estimate | None = None
+    """Share of those that succeeded all the same, with the interval of independent episodes; None: none missed."""
 
 
 def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -104,4 +109,11 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
         success=wilson_interval(sum(result.success for result in results), len(results)),
         scores={name: bootstrap_interval(values) for name, values in scores.items()},
         mean_timesteps=float(np.mean([result.timesteps for result in results])),
+        **recovery_after_miss(results),
     )
+
+
+def recovery_after_miss(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Return the fields `missed` and `recovery` of a summary."""
+    missed = [result.success for result in results if result.missed]
+    return {"missed": len(missed), "recovery": wilson_interval(sum(missed), len(missed)) if missed else None}

@@ -35,9 +35,11 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 EXPERIMENTS = {
     "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.4 on one core, more with cameras"),
     "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.6 on one core"),
+    "pusht-blinking": _named("pusht.pusht_blinking", "history, where it must pay", "cpu", "1 on one core, estimated"),
     "pusht-expert-continuous": _named("pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.6 on one core"),
     "pusht-human": _named("pusht.pusht_human", "Table 6, Astra", "cpu", "0.75 on one core"),
     "pusht-human-continuous": _named("pusht.pusht_human_continuous", "Table 6, Astra", "cpu", "0.75 on one core"),
+    "pusht-human-long": _named("pusht.pusht_human_long", "Table 6, Astra", "cpu", "about 8 on one core"),
     "pusht-human-19m": _named("pusht.pusht_human_19m", "Table 6, Astra", "paper", "not measured"),
     "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "1.9 on two cores, estimated"),
     "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.4 on one core"),

@@ -1,9 +1,12 @@
-"""The paper's tables as data, the runs that fill them, and their numbers with intervals."""
+"""The paper's tables as data, the runs that fill them, and their numbers with intervals; and tables of our own."""
 
 from astra.lazy_function import LazyFunction
 
 TABLES = {
     name: LazyFunction(f"{__name__}.{name}", name)
     for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
+} | {
+    f"history-{name}": LazyFunction(f"{__name__}.history", f"history_{name}")
+    for name in ("loss", "pusht", "blinking", "tabletop")
 }
 """Tables by their name on the command line; the module of a table is imported when the table is made."""

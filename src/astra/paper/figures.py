@@ -38,7 +38,8 @@ def result_bars(report: Report) -> Figure:
         ValueError: if there is no number of ours.
     """
     rows = [row for row in report.cells if any(cell.ours for cell in row)]
-    columns = [place for place in range(len(report.table.columns)) if any(row[place].ours for row in rows)]
+    shown = [place for place, column in enumerate(report.table.columns) if not column.held_out]  # losses are no shares
+    columns = [place for place in shown if any(row[place].ours for row in rows)]
     if not columns:
         raise ValueError(f"{report.folder} holds no finished run, so there is nothing to draw")
     figure = new_figure(1.6 + 2.6 * len(columns), 1.1 + 0.4 * len(rows))

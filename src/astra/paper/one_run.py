@@ -1,8 +1,8 @@
 """One run of a table in its own process: train, evaluate, and keep the small result files.
 
 runs/compare/TABLE-SCALE/ROW/SEED/    the training with its checkpoints; not needed once the run is finished
-results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json, episodes.json.gz; written at the end,
-                                      all or nothing
+results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json, episodes.json.gz, and held_out.json
+                                      where the table asks for it; written at the end, all or nothing
 """
 
 import json
@@ -18,19 +18,27 @@ from typing import Any
 
 import torch
 
+from astra.analysis.first_action import first_action_losses
+from astra.analysis.split import read_split
+from astra.datasets import LeRobotDataset
 from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
+from astra.paper.row_results import HELD_OUT
 from astra.parallel.parent import GRACE, end_with_parent
 from astra.policies.checkpoint import load_policy
-from astra.storage.atomic import atomic_folder
+from astra.policies.policy import Policy
+from astra.storage.atomic import atomic_folder, write_atomic
 from astra.storage.config_json import from_json, to_json
 from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import evaluate_suite
 from astra.training.run_folder import read_config
+
+HELD_OUT_EPISODES = 400
+"""Largest number of held-out episodes in which it is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,8 @@ class Run:
     """Folder of the training."""
     results: Path
     """Folder of the result files."""
+    held_out: bool = False
+    """Whether the loss of the first action on held-out demonstrations is measured too."""
 
     @property
     def name(self) -> str:
@@ -116,7 +126,21 @@ def run_once(run: Run) -> None:
         suite = suite_of(policy.spec)
         options = replace(suite.options_for(policy.spec), **run.options)
         evaluate_suite(policy, suite, run.folder / "eval", run.evaluation, options=options, provenance=provenance)
+        if run.held_out:
+            measure_held_out(run, policy)
         keep_results(run)
+
+
+def measure_held_out(run: Run, policy: Policy[Any]) -> None:
+    """Write the loss of the first action in each held-out episode, of which at most HELD_OUT_EPISODES are measured."""
+    split = read_split(run.folder)
+    columns, reads = run.experiment.observations or None, run.experiment.policy.states.reads
+    dataset = LeRobotDataset.open(run.experiment.dataset, columns, reads)
+    episodes = split.held_out(dataset)
+    episodes = episodes[:: -(-len(episodes) // HELD_OUT_EPISODES)]
+    losses = first_action_losses(policy, dataset, episodes, run.experiment.training.timesteps)
+    content = {"episodes": list(episodes), "first_action_loss": losses.tolist()}
+    write_atomic(run.folder / HELD_OUT, (json.dumps(content) + "\n").encode())
 
 
 def keep_results(run: Run) -> None:
@@ -127,6 +151,8 @@ def keep_results(run: Run) -> None:
         config["spec"]["instructions"] = len(config["spec"]["instructions"])
         (partial / "config.json").write_text(json.dumps(strip_folders(config), indent=2) + "\n")
         (partial / "metrics.jsonl").write_text((run.folder / "metrics.jsonl").read_text())
+        if run.held_out:
+            (partial / HELD_OUT).write_text((run.folder / HELD_OUT).read_text())
         for path in sorted((run.folder / "eval").rglob(FILE_NAME)):
             target = partial / path.parent.relative_to(run.folder / "eval")
             target.mkdir(exist_ok=True)

@@ -54,15 +54,21 @@ def parts_of(report: Report) -> list[Part]:
                 _name(row[0]),
                 row[0].baseline,
                 _paired(row, measured),
-                *(_points(row[place].difference) for place in measured),
+                *(_points(row[place]) for place in measured),
             )
             for row in report.cells
             if any(row[place].difference for place in measured)
         ]
         if differences:
-            title = "Differences in percentage points, paired by training seed and episode"
+            unit = (
+                "percentage points, losses in nats" if any(c.held_out for c in table.columns) else "percentage points"
+            )
+            title = f"Differences in {unit}, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
             parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
+        if decided := decisions(report):
+            header = ("question", "number", "measured", "yes if", "smallest detectable difference", "answer")
+            parts.append(Part(title="Questions that this table decides", header=header, rows=tuple(decided)))
         parts.append(_trainings(report))
         if losses := _loss_differences(report):
             parts.append(losses)
@@ -72,6 +78,29 @@ def parts_of(report: Report) -> list[Part]:
         header = ("policy", "attention", *(column.name for column in table.columns))
         parts.append(Part(title=f"The paper: {table.paper_environment}", header=header, rows=tuple(rows)))
     return parts
+
+
+def decisions(report: Report) -> list[tuple[str, ...]]:
+    """Return a line for every question of the table: its number, what was measured, the bound, and the answer."""
+    cells = {(cell.row.key, cell.column.name): cell for row in report.cells for cell in row}
+    lines = []
+    for question in report.table.questions:
+        cell = cells[question.row, question.column]
+        found = cell.difference if question.difference else cell.ours
+        number = f"{cell.row.name}, {cell.column.name}"
+        if question.difference:
+            number = f"{cell.row.name} minus {cell.baseline}, {cell.column.name}"
+        bounds = (("at least", question.at_least), ("at most", question.at_most))
+        sign = "+" if question.difference else ""
+        wanted = " and ".join(f"{word} {bound:{sign}g}" for word, bound in bounds if bound is not None)
+        measured = _points(cell) if question.difference else _ours(cell)
+        detectable = cell.detectable if question.difference else None
+        shown = "" if detectable is None else f"{detectable:.{cell.column.digits}f}"
+        answer = "" if found is None else question.answer(found.value)
+        if found is not None and question.answer(found.low) != question.answer(found.high):
+            answer += ", but the interval holds the bound"
+        lines.append((question.text, number, measured or "not run yet", wanted, shown, answer))
+    return lines
 
 
 def print_report(report: Report) -> None:
@@ -99,7 +128,7 @@ def notes_of(report: Report) -> list[str]:
             "Intervals are 95 %: bootstrap over training seeds and episodes; for a single seed over its episodes alone "
             "(Wilson for success). Intervals from three seeds are too short where seeds differ much."
         )
-        notes += _detectable(report)
+    notes += _detectable(report)
     if len(report.machines) > 1:
         notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")
     if any(row.quoted for row in report.table.rows):
@@ -178,12 +207,13 @@ def _detectable(report: Report) -> list[str]:
         sizes = [row[place].detectable for row in report.cells]
         known = sorted(size for size in sizes if size is not None)
         if known:
-            spread = f"{known[0]:.0f}" if len(known) == 1 else f"{known[0]:.0f} to {known[-1]:.0f}"
-            columns.append(f"{column.name} {spread}")
+            digits = 3 if column.held_out else 0
+            ends = dict.fromkeys(f"{size:.{digits}f}" for size in (known[0], known[-1]))
+            columns.append(f"{column.name} {' to '.join(ends)}")
     if not columns:
         return []
     return [
-        f"Smallest difference that these seeds and episodes show four times out of five, in points, by row: "
+        f"Smallest difference that these seeds and episodes show four times out of five, by row: "
         f"{'; '.join(columns)}. A row whose interval contains 0 may still differ by less than that."
     ]
 
@@ -203,13 +233,15 @@ def _paired(row: tuple[Cell, ...], measured: list[int]) -> str:
 def _ours(cell: Cell) -> str:
     if cell.ours is None:
         return ""
-    return f"{cell.ours.value:.1f} [{cell.ours.low:.1f}, {cell.ours.high:.1f}]"
+    return _interval(cell.ours, f".{cell.column.digits}f")
 
 
-def _points(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    return f"{estimate.value:+.1f} [{estimate.low:+.1f}, {estimate.high:+.1f}]"
+def _points(cell: Cell) -> str:
+    return "" if cell.difference is None else _interval(cell.difference, f"+.{cell.column.digits}f")
+
+
+def _interval(estimate: Estimate, form: str) -> str:
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def _number(value: float | None) -> str:

@@ -16,9 +16,9 @@ from astra.evaluation.statistics import (
     paired_difference,
     row_mean,
 )
-from astra.evaluation.success import Estimate
+from astra.evaluation.success import Estimate, wilson_interval
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
-from astra.paper.table import Column, Row, Scale, Table, folder_of_runs, obstacle
+from astra.paper.table import RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
 
 
@@ -29,11 +29,12 @@ class Cell:
     row: Row
     column: Column
     ours: Estimate | None
-    """Our number in percent; None: not measured."""
+    """Our number, in percent or nats; None: not measured."""
     difference: Estimate | None
-    """Difference to the baseline row in percentage points, over the seeds that both rows have; None: not measured."""
+    """Difference to the baseline row in percentage points or nats, over the seeds that both rows have; None: not
+    measured."""
     detectable: float | None
-    """Smallest true difference, in percentage points, that these seeds and episodes show four times out of five."""
+    """Smallest true difference, in the same unit, that these seeds and episodes show four times out of five."""
     baseline: str
     """Name of the baseline row; empty: none."""
     paired: int
@@ -43,7 +44,7 @@ class Cell:
     episodes: int
     """Episodes of each seed."""
     by_seed: tuple[float, ...]
-    """Mean of each seed, in percent."""
+    """Mean of each seed, in the same unit; empty where episodes differ between seeds."""
     paper: float | None
     """Number in the paper; None: the paper has none."""
 
@@ -145,6 +146,8 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     mine = found.get(row.key)
     if mine is None:
         return empty
+    if column.score == RECOVERY:
+        return _recovery(empty, mine)
     values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
     if not values.size:
         return empty
@@ -153,10 +156,11 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
     if theirs and both:
         pair = mine.values(column, both), theirs.values(column, both), tasks
-        difference, detectable = paired_difference(*pair), detectable_difference(*pair)
+        difference = paired_difference(*pair)
+        detectable = None if difference.low == difference.high else detectable_difference(*pair)
     return replace(
         empty,
-        ours=_in_percent(values, tasks, share=column.score == "success"),
+        ours=_estimate(values, tasks, column),
         difference=difference,
         detectable=detectable,
         paired=len(both),
@@ -166,8 +170,21 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     )
 
 
-def _in_percent(values: Float[np.ndarray, "K E"], tasks: Sequence[str], *, share: bool) -> Estimate:
-    estimate = row_mean(values / 100, tasks, share=share)
+def _recovery(empty: Cell, mine: RowResults) -> Cell:
+    """Return the success in all episodes with a miss; rows and seeds miss in different ones, so nothing is paired."""
+    if not (recovered := mine.recovered(empty.column)):
+        return empty
+    ours = wilson_interval(sum(recovered), len(recovered))
+    return replace(empty, ours=_in_percent(ours), seeds=mine.seeds, episodes=len(recovered))
+
+
+def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:
+    if column.held_out:
+        return row_mean(values, tasks, share=False)
+    return _in_percent(row_mean(values / 100, tasks, share=column.score == "success"))
+
+
+def _in_percent(estimate: Estimate) -> Estimate:
     return replace(estimate, value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
 
 

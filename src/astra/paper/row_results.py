@@ -1,7 +1,8 @@
 """Evaluations of the finished runs of a row, read from results/."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import read_kept
 from astra.paper.table import Column
 
+HELD_OUT = "held_out.json"
+"""File with the loss of the first action in each held-out episode of a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowResults:
@@ -21,6 +25,8 @@ class RowResults:
     """Folder that holds one folder per training seed."""
     episodes: Mapping[int, Sequence[Mapping[str, Any]]]
     """Result of every evaluation episode, by training seed."""
+    held_out: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Loss of the first action in every held-out episode, by training seed; empty if it was not measured."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -28,13 +34,21 @@ class RowResults:
         return tuple(self.episodes)
 
     def values(self, column: Column, seeds: Sequence[int]) -> Float[np.ndarray, "K E"]:
-        """Return the numbers of a column in percent, one line per seed; no episodes: the suite lacks the group."""
+        """Return the numbers of a column in its unit, one line per seed; no episodes: the suite lacks the group."""
+        if column.held_out:
+            return np.array([self.held_out.get(seed, ()) for seed in seeds], np.float64).reshape(len(seeds), -1)
         lines = [[100 * _number(episode, column) for episode in self._of(column, seed)] for seed in seeds]
         return np.array(lines, np.float64).reshape(len(seeds), -1)
 
     def tasks(self, column: Column) -> list[str]:
         """Return the task of each episode of a column."""
+        if column.held_out:
+            return ["" for _ in self.held_out.get(self.seeds[0], ())]
         return [episode["task"] for episode in self._of(column, self.seeds[0])]
+
+    def recovered(self, column: Column) -> list[bool]:
+        """Return the success of every episode in which an action missed, over all seeds."""
+        return [bool(each["success"]) for seed in self.seeds for each in self._of(column, seed) if each.get("missed")]
 
     def _of(self, column: Column, seed: int) -> list[Mapping[str, Any]]:
         return [each for each in self.episodes[seed] if not column.group or each.get("group") == column.group]
@@ -46,13 +60,15 @@ def read_row(folder: Path) -> RowResults | None:
     Raises:
         ValueError: if a file is damaged.
     """
-    episodes = {}
+    episodes, held_out = {}, {}
     for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
             episodes[int(run.name)] = read_kept(run)["episodes"]
+            if (losses := run / HELD_OUT).exists():
+                held_out[int(run.name)] = json.loads(losses.read_text())["first_action_loss"]
         except (OSError, EOFError, KeyError, ValueError) as error:
             raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
-    return RowResults(folder=folder, episodes=episodes) if episodes else None
+    return RowResults(folder=folder, episodes=episodes, held_out=held_out) if episodes else None
 
 
 def check_same_episodes(rows: Mapping[str, RowResults]) -> None:

@@ -67,7 +67,8 @@ class Failure:
 
 def folder_name(table: Table, scale: Scale, equal: Equal) -> str:
     """Return the name of a table's folders at a scale."""
-    return f"{table.name}-{scale}" + (EQUAL_TIME if equal == "time" else "")
+    parent = f"{table.parent}/" if table.parent else ""
+    return parent + f"{table.name}-{scale}" + (EQUAL_TIME if equal == "time" else "")
 
 
 def select_rows(table: Table, scale: Scale, keys: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
@@ -110,6 +111,7 @@ def plan_runs(
             experiment=experiment_of(row, scale, budgets[row.key], seed, folders.data),
             evaluation=settings.evaluation,
             options=settings.options,
+            held_out=any(column.held_out for column in table.columns),
             folder=folder_of_runs(table, row, folders.runs / name) / str(seed),
             results=folder_of_runs(table, row, folders.results / name) / str(seed),
         )

@@ -5,6 +5,7 @@ whole table: encoders, bins, dropout, label smoothing, decoding, data, updates, 
 is given to all.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ EQUAL_TIME = "-equal-time"
 """Suffix of the folders of tables whose rows get the same time instead of the same updates."""
 OBJECTIVES = frozenset({"contrastive", "augmentation"})
 """Fields of the training that a row may change: they change the objective, not the budget."""
+RECOVERY = "recovery"
+"""Score of a column: success in those episodes in which an action missed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,39 @@ class Column:
     group: str = ""
     """Group of the episodes that count, such as a level; empty: all episodes."""
     score: str = "success"
-    """Score that is averaged over episodes: success, or one of the environment's scores."""
+    """Score that is averaged over episodes: success, or one of the environment's scores; or RECOVERY, the share of
+    episodes with a miss that succeeded."""
+    held_out: bool = False
+    """Whether the number is the loss of the first action on held-out demonstrations instead, in nats."""
+
+    @property
+    def digits(self) -> int:
+        """Number of decimals that are shown."""
+        return 3 if self.held_out else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Question that one number of a table decides; both are fixed before the first run."""
+
+    text: str
+    """The question, which yes or no answers."""
+    row: str
+    """Key of the row that decides."""
+    column: str
+    """Name of the column that decides."""
+    difference: bool = True
+    """Whether the row minus its baseline decides; otherwise the row's own number."""
+    at_least: float | None = None
+    """Smallest number for a yes, in the unit of the column; None: no bound."""
+    at_most: float | None = None
+    """Largest number for a yes; None: no bound."""
+
+    def answer(self, value: float) -> str:
+        """Return yes or no."""
+        low = -math.inf if self.at_least is None else self.at_least
+        high = math.inf if self.at_most is None else self.at_most
+        return "yes" if low <= value <= high else "no"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +90,8 @@ class Row:
     policy_changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the policy configuration that define the row, such as {"action_queries": False}."""
     training_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the training that define the row: only `contrastive` and `augmentation`."""
+    """Fields of the training that define the row: only `contrastive` and `augmentation`; and `timesteps` where losses
+    count the last timestep of a window, so that all rows learn from equally many."""
     paper: tuple[float | None, ...] = ()
     """Numbers in the paper, in the order of the columns."""
     quoted: bool = False
@@ -144,6 +180,10 @@ class Table:
     """Environment of the paper's numbers."""
     notes: tuple[str, ...] = ()
     """Notes that a reader of the table needs."""
+    questions: tuple[Question, ...] = ()
+    """Questions that the table decides."""
+    parent: str = ""
+    """Folder that holds those of the table, such as claims; empty: none."""
 
     def row(self, key: str) -> Row:
         """Return the row with a key.
@@ -250,7 +290,8 @@ def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
     Raises:
         ValueError: if the row changes the budget.
     """
-    if more := sorted(row.training_changes.keys() - OBJECTIVES):
+    allowed = OBJECTIVES | ({"timesteps"} if settings.training.last_timestep_only else set())
+    if more := sorted(row.training_changes.keys() - allowed):
         raise ValueError(f"the row {row.key} changes {', '.join(more)} of the training, which all rows share")
     return replace(settings.training, seed=seed, **row.training_changes)
 

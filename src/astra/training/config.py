@@ -73,6 +73,9 @@ class TrainingConfig:
     """Updates between checkpoints."""
     keep_checkpoints: Count = 2
     """Number of newest checkpoints that are kept."""
+    keep_best: str | None = None
+    """Metric of the rollouts, such as reward: the checkpoint in which it was highest so far is saved and kept too, as
+    checkpoints/best. Needs `evaluate_every`. None: only the newest are kept."""
     tracker: Tracker = "none"
     """Experiment tracker that gets the metrics too, besides metrics.jsonl."""
 
@@ -83,3 +86,8 @@ class TrainingConfig:
             ValueError: if a value is out of range; the message names the field.
         """
         check_numbers(self, "training")
+        if self.keep_best is not None and self.evaluate_every is None:
+            raise ValueError(
+                f"training.keep_best={self.keep_best} chooses a checkpoint by rollouts, and there are none: set "
+                "training.evaluate_every, or leave training.keep_best out"
+            )

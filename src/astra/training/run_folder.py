@@ -4,12 +4,15 @@
     runs/NAME/metrics.jsonl             see run_log
     runs/NAME/checkpoints/000500/       see run_state
     runs/NAME/checkpoints/last          link to the newest checkpoint
+    runs/NAME/checkpoints/best          link to the checkpoint with the best rollouts, if the run keeps it
+    runs/NAME/checkpoints/000500/score.json    what the best is chosen by
     runs/NAME/.lock                     held by the process that works on the run
 
 All writes are atomic: under a temporary name that begins with a dot, then synced and renamed.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +26,7 @@ from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version, machine
 from astra.training.budget import Budget
 
-CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
+CONFIG, METRICS, LOCK, SCORE = "config.json", "metrics.jsonl", ".lock", "score.json"
 RESTORE = "restore it, or choose another folder with --output"
 """What to do about a damaged config.json."""
 LENGTHS = ("updates", "max_minutes")
@@ -148,18 +151,37 @@ class RunFolder:
         """Return the newest checkpoint, or None; after a kill, `last` may still link to the one before."""
         return self._by_age()[-1] if self._by_age() else None
 
+    def best_score(self) -> float:
+        """Return the highest score of a checkpoint; minus infinity if none has a score."""
+        return max(map(_score, self._by_age()), default=-math.inf)
+
     @contextmanager
-    def new_checkpoint(self, update: int) -> Iterator[Path]:
-        """Yield a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest."""
+    def new_checkpoint(self, update: int, score: float | None = None) -> Iterator[Path]:
+        """Yield a temporary folder to fill, which becomes the newest checkpoint; then remove the oldest.
+
+        Args:
+            update: updates done.
+            score: result of this checkpoint's rollouts, by which the best checkpoint is kept; of equal ones the first.
+        """
         folder = self.checkpoints / f"{update:06d}"
         with atomic_folder(folder) as partial:
+            if score is not None:
+                (partial / SCORE).write_text(json.dumps(score) + "\n")
             yield partial
-        link = self.checkpoints / ".last"
-        link.symlink_to(folder.name)
-        link.replace(self.checkpoints / "last")
+        by_age = self._by_age()
+        best = max(by_age, key=_score)
+        self._link("last", folder)
+        if _score(best) > -math.inf:
+            self._link("best", best)
         sync(self.checkpoints)
-        for old in self._by_age()[: -self.keep]:
-            shutil.rmtree(old.rename(old.with_name(f".{old.name}.removed")))
+        for old in by_age[: -self.keep]:
+            if old != best or _score(best) == -math.inf:
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}.removed")))
+
+    def _link(self, name: str, folder: Path) -> None:
+        link = self.checkpoints / f".{name}"
+        link.symlink_to(folder.name)
+        link.replace(self.checkpoints / name)
 
     def _by_age(self) -> list[Path]:
         folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
@@ -207,6 +229,12 @@ def read_config(run: Path) -> dict[str, Any]:
         ValueError: if it is no JSON object, or was changed since Astra wrote it.
     """
     return read_checked_json(run / CONFIG, "JSON of a run", RESTORE)
+
+
+def _score(checkpoint: Path) -> float:
+    """Return the score of a checkpoint; minus infinity if it has none."""
+    path = checkpoint / SCORE
+    return float(json.loads(path.read_text())) if path.exists() else -math.inf
 
 
 def _write(config: Path, content: Mapping[str, Any]) -> None:

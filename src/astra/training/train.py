@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,13 @@ def train(
                 learner.gather()
             if budget.is_due(config.validation_every):
                 log.write("validation", _validate(accelerator, state, validation_windows, config))
+            score = None
             if evaluate is not None and budget.is_due(config.evaluate_every):
-                log.write("evaluation", evaluate(state.ema.policy))
-            if budget.is_due(config.checkpoint_every) or stop:
-                in_main(lambda: _save(state, folder))
+                measured = evaluate(state.ema.policy)
+                log.write("evaluation", measured)
+                score = _score(measured, config.keep_best)
+            if budget.is_due(config.checkpoint_every) or stop or in_main(partial(_is_best, folder, score)):
+                in_main(partial(_save, state, folder, score))
             if stop and not budget.finished:
                 log.print(f"interrupted after {budget.update} updates; continue with --resume")
                 raise interruption.error(f"{run_folder}: interrupted after {budget.update} updates")
@@ -251,8 +255,26 @@ def _validate(accelerator: Accelerator, state: RunState, windows: Windows, confi
     return metrics
 
 
-def _save(state: RunState, folder: RunFolder) -> None:
-    with folder.new_checkpoint(state.budget.update) as checkpoint:
+def _score(measured: Mapping[str, float], metric: str | None) -> float | None:
+    """Return the metric by which the best checkpoint is chosen, None if none is.
+
+    Raises:
+        ValueError: if the rollouts have no such metric.
+    """
+    if metric is not None and metric not in measured:
+        raise ValueError(
+            f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {metric!r}: choose one of "
+            "them in a new run"
+        )
+    return None if metric is None else measured[metric]
+
+
+def _is_best(folder: RunFolder, score: float | None) -> bool:
+    return score is not None and score > folder.best_score()
+
+
+def _save(state: RunState, folder: RunFolder, score: float | None) -> None:
+    with folder.new_checkpoint(state.budget.update, score) as checkpoint:
         state.save(checkpoint)
 
 

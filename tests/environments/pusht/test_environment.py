@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig, observe_state
+from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, VISIBLE, Kind, PushT, PushTConfig, observe_state
 from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, keypoints
 
 STATE = [120.0, 80.0, 300.0, 200.0, 1.0]
@@ -42,6 +42,38 @@ def test_equal_seeds_give_equal_episodes() -> None:
     environment = PushTConfig().build()
     assert np.array_equal(episode(environment), episode(environment))
     assert np.array_equal(episode(environment), episode(PushTConfig().build()))
+
+
+def test_the_t_is_hidden_at_the_same_timesteps_of_equal_seeds() -> None:
+    def seen(hidden: float, seed: int) -> list[dict[str, np.ndarray]]:
+        environment = PushTConfig(hidden=hidden).build()
+        observations = [environment.reset(seed=seed)[0]]
+        observations += [environment.step(np.array([256.0, 256.0]))[0] for _ in range(60)]
+        assert all(np.array_equal(observations[-1][name], value) for name, value in environment.observe().items())
+        return observations
+
+    always, blinking, again, other = seen(0.0, 3), seen(0.5, 3), seen(0.5, 3), seen(0.5, 4)
+    flags = [float(each[VISIBLE][0]) for each in blinking]
+    assert 0.25 < np.mean(flags) < 0.75
+    assert flags == [float(each[VISIBLE][0]) for each in again]
+    assert flags != [float(each[VISIBLE][0]) for each in other]
+    for flag, hidden, visible in zip(flags, blinking, always, strict=True):
+        assert VISIBLE not in visible
+        np.testing.assert_array_equal(hidden[BLOCK], flag * visible[BLOCK])
+        np.testing.assert_array_equal(hidden[AGENT], visible[AGENT])
+
+
+def test_pixels_cannot_be_hidden() -> None:
+    with pytest.raises(ValueError, match="choose keypoints or state"):
+        PushTConfig(observation="pixels", hidden=0.5)
+
+
+def test_a_policy_that_knows_whether_it_sees_the_t_is_measured_while_the_t_blinks() -> None:
+    from astra.environments.pusht.suite import BLINKING, PushTOptions, build, options_for
+
+    for hidden in (0.0, BLINKING):
+        options = options_for(build(PushTOptions(hidden=hidden)).spec_of_trajectories)
+        assert (options.hidden, options.observation) == (hidden, "keypoints")
 
 
 def test_steps_as_gym_pusht_does() -> None:

@@ -4,24 +4,25 @@ Source: Florence et al., "Implicit Behavioral Cloning" (the task); gym-pusht 0.1
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import gymnasium
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.pusht.geometry import BOARD, CENTER, Pose, check_goal, instruction_for, keypoints
-from astra.storage.numbers import Count, Pixels, check_numbers
+from astra.storage.numbers import Count, Pixels, WholeShare, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 if TYPE_CHECKING:
     from gym_pusht.envs.pusht import PushTEnv
 
 AGENT, BLOCK, IMAGE = "observation.state", "observation.environment_state", "observation.image"
-"""Column names of the observations."""
+VISIBLE = "observation.visible"
+"""Column names of the observations; VISIBLE only where the T is hidden at times."""
 Kind = Literal["keypoints", "state", "pixels"]
 """Observation of the T: 16 keypoint coordinates, (x, y, cos, sin) of its pose, or an image of the board."""
 
@@ -45,6 +46,9 @@ class PushTConfig:
     """Height and width of `observation.image`, in pixels."""
     draw_goal: bool = False
     """Whether `observation.image` shows the goal. If it does, the instruction is redundant."""
+    hidden: WholeShare = 0.0
+    """Probability per timestep that the T is hidden: its vector is then zero, and so is `observation.visible`, which
+    otherwise is one. At 0 there is no such column."""
     video_size: Pixels = 384
     """Height and width of video frames, in pixels. They always show the goal and the last action."""
 
@@ -52,9 +56,14 @@ class PushTConfig:
         """Check the numbers.
 
         Raises:
-            ValueError: if one is out of range; the message names the field.
+            ValueError: if one is out of range, and the message names the field; or if pixels are to be hidden.
         """
         check_numbers(self, "")
+        if self.hidden and self.observation == "pixels":
+            raise ValueError(
+                f"hidden={self.hidden} hides the vector of the T, and observation=pixels has none: choose keypoints or "
+                "state"
+            )
 
     def build(self) -> "PushT":
         """Build the environment."""
@@ -85,7 +94,10 @@ class PushT(Environment):
         self.max_timesteps = config.max_timesteps
         self.simulator = _simulator(config)
         self._elapsed = 0
+        self._blinks = blinks(config.hidden, None)
+        self._visible = True
         sizes = {} if config.observation == "pixels" else {BLOCK: 16 if config.observation == "keypoints" else 4}
+        sizes |= {VISIBLE: 1} if config.hidden else {}
         pictures = {IMAGE: (config.frame_size, config.frame_size)} if config.observation == "pixels" else {}
         self.spec_of_trajectories = TrajectorySpec(
             states={AGENT: 2, **sizes},
@@ -119,6 +131,8 @@ class PushT(Environment):
         self.simulator.reset(seed=seed)
         self.np_random, self._np_random_seed = self.simulator.np_random, self.simulator.np_random_seed
         self._elapsed = 0
+        self._blinks = blinks(self.config.hidden, seed)
+        self._visible = next(self._blinks)
         if "state" in options:
             self.set_state(options["state"])
         else:
@@ -137,6 +151,7 @@ class PushT(Environment):
             raise ValueError(f"a Push-T action is two finite numbers (target x, y in pixels), got {action!r}")
         _, _, _, _, info = self.simulator.step(self._vector(*np.clip(target, 0.0, BOARD).tolist()))
         self._elapsed += 1
+        self._visible = next(self._blinks)
         info = self._info(info, info["coverage"])
         truncated = self._elapsed >= self.max_timesteps and not info["is_success"]
         return self.observe(), info["scores"]["reward"], info["is_success"], truncated, info
@@ -189,7 +204,8 @@ class PushT(Environment):
         """Return the current observation."""
         if self.config.observation == "pixels":
             return observe_state(self.state(), "pixels") | {IMAGE: self._picture()}
-        return observe_state(self.state(), self.config.observation)
+        seen = observe_state(self.state(), self.config.observation)
+        return blinking(seen, np.array(self._visible)) if self.config.hidden else seen
 
     def _start(self) -> None:
         self.simulator.goal_pose = np.array(self.goal)  # gym-pusht resets the goal whenever it sets up a space
@@ -232,6 +248,24 @@ def observe_state(
         angle = values[..., 4:]
         columns[BLOCK] = np.concatenate([values[..., 2:4], np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
     return columns
+
+
+def blinks(hidden: float, seed: int | None) -> Iterator[bool]:
+    """Yield for one timestep after the other whether the T is visible. Equal seeds give equal timesteps.
+
+    Args:
+        hidden: probability that it is hidden.
+        seed: seed of the episode; None: at random.
+    """
+    random = np.random.default_rng(None if seed is None else [seed, 2])
+    while True:
+        yield not hidden or bool(random.random() >= hidden)
+
+
+def blinking(columns: EnvironmentObservation, visible: Bool[np.ndarray, "*T"]) -> EnvironmentObservation:
+    """Return observations in which the T is hidden where it is not visible, with the column that says so."""
+    shown = np.asarray(visible, np.float32)[..., None]
+    return {**columns, BLOCK: columns[BLOCK] * shown, VISIBLE: shown}
 
 
 def _box(low: float, high: float, shape: tuple[int, ...]) -> gymnasium.spaces.Box:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astra.environments.pusht import expert
-from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, Kind, PushT, PushTConfig
+from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, VISIBLE, Kind, PushT, PushTConfig
 from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, Pose, instruction_for
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.storage.numbers import Count, Pixels, WholeShare, check_numbers
@@ -13,6 +13,8 @@ from astra.trajectory import TrajectorySpec
 
 BLOCK_SIZES: dict[Kind, int] = {"keypoints": 16, "state": 4}
 """Length of the vector that describes the T."""
+BLINKING = 0.5
+"""Probability that the T is hidden, for policies that observe whether it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,9 @@ class PushTOptions:
     """Side in pixels of the frames that are observed, if any."""
     max_timesteps: Count = 200
     """Length of an episode in timesteps. Source: appendix A.10."""
+    hidden: WholeShare = 0.0
+    """Probability per timestep that the T is hidden, so that the policy has to remember it; its column
+    observation.visible says so. 0: the T is always seen, and there is no such column."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -74,15 +79,17 @@ def options_for(spec: TrajectorySpec) -> PushTOptions:
     goals = tuple(GOAL_POSES[name] for name in spec.instructions if name in GOAL_POSES) or (CENTER,)
     if len(spec.actions) == 2 and spec.objects is None:
         for kind, size in BLOCK_SIZES.items():
-            if not spec.images and dict(spec.states) == {AGENT: 2, BLOCK: size}:
-                return PushTOptions(goals=goals, observation=kind)
+            for hidden, flag in ((0.0, {}), (BLINKING, {VISIBLE: 1})):
+                if not spec.images and dict(spec.states) == {AGENT: 2, BLOCK: size, **flag}:
+                    return PushTOptions(goals=goals, observation=kind, hidden=hidden)
         if dict(spec.states) == {AGENT: 2} and set(spec.images) == {IMAGE}:
             height, width = spec.images[IMAGE]
             if height == width:
                 return PushTOptions(goals=goals, observation="pixels", frame_size=height)
     raise ValueError(
         f"the policy observes {dict(spec.states) | dict(spec.images)} and has {len(spec.actions)} action dimensions; "
-        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4) or square frames {IMAGE}, and has 2 action dimensions: "
+        f"Push-T offers {AGENT} (2) with {BLOCK} (16 or 4), beside it {VISIBLE} (1) if the T is hidden at times, or "
+        f"square frames {IMAGE}, and has 2 action dimensions: "
         "choose another suite by --suite"
     )
 
@@ -101,7 +108,10 @@ def demonstrate(options: PushTDemonstrationOptions, reset: Mapping[str, Any], se
 
 def _config(options: PushTOptions) -> PushTConfig:
     return PushTConfig(
-        observation=options.observation, frame_size=options.frame_size, max_timesteps=options.max_timesteps
+        observation=options.observation,
+        frame_size=options.frame_size,
+        max_timesteps=options.max_timesteps,
+        hidden=options.hidden,
     )
 
 

@@ -31,8 +31,9 @@ from astra.environments.tabletop.drawing import (
 from astra.environments.tabletop.goals import SweepGoal
 from astra.environments.tabletop.layout import EpisodeSetup, Layout, NoRoomError, Picture
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS, check_tasks, content_of
-from astra.environments.tabletop.planning import next_action, steps_needed
+from astra.environments.tabletop.planning import next_action, placements_left, steps_needed
 from astra.environments.tabletop.scene import Scene, require_pymunk
+from astra.environments.tabletop.slips import slip
 from astra.environments.tabletop.table_object import X_RANGE, Y_RANGE
 from astra.environments.tabletop.tasks.comparing import novel_adj, novel_adj_and_noun
 from astra.environments.tabletop.tasks.moving import follow_motion, follow_order, rearrange, rearrange_then_restore
@@ -47,6 +48,7 @@ from astra.environments.tabletop.tasks.remembering import manipulate_old_neighbo
 from astra.environments.tabletop.tasks.sweeping import sweep_without_exceeding, sweep_without_touching
 from astra.environments.tabletop.tasks.turning import rotate, twist
 from astra.objects import CROP, ObjectSpec, Pictures
+from astra.storage.numbers import WholeShare, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 TASKS: dict[str, Callable[[Layout], EpisodeSetup]] = {
@@ -91,6 +93,16 @@ class TabletopConfig:
     """Tasks from which each episode is drawn; empty means all tasks of the level."""
     frames: bool = False
     """Whether observations include a frame of 64 x 128 pixels for each view, besides crops and boxes."""
+    slips: WholeShare = 0.0
+    """Share of the episodes in which suction slips once, at a random step (see `slips`)."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
     def build(self) -> "Tabletop":
         """Build the environment."""
@@ -103,7 +115,8 @@ class Tabletop(Environment):
     An action is (x, y, angle) of two poses. Suction picks the object at the first pose, places it at the second pose
     and turns it by the difference of the angles. The spatula sweeps from the first pose to the second. `reset` takes
     the options `task` and `level`. `info` holds `is_success`, `is_failure` (which also ends an episode) and `scores`.
-    The score `goals` is the share of goals that were reached.
+    The score `goals` is the share of goals that were reached. After suction, `is_miss` tells whether the step brought
+    no object to its place, and the episode goes on.
 
     Raises:
         ValueError: for an unknown level or task, or if pymunk is missing.
@@ -153,6 +166,9 @@ class Tabletop(Environment):
         self.task = tasks[int(self.np_random.integers(len(tasks)))]
         entropy = [int(self.np_random.integers(2**31)), zlib.crc32(f"{self.level} {self.task}".encode())]
         self._start_episode(np.random.default_rng(entropy))
+        self._random = np.random.default_rng([*entropy, 1])  # of its own: slips leave the scene of a seed as it is
+        slips = self._random.random() < self.config.slips
+        self._slips_at = int(self._random.integers(self.max_timesteps - BONUS_STEPS)) if slips else -1
         return self.observe(), self._info("in progress")
 
     def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
@@ -162,13 +178,19 @@ class Tabletop(Environment):
             ValueError: if the action is not six finite numbers inside the workspace.
         """
         start, end, turn = _parse_action(action)
-        if self.setup.tool == "spatula":
-            goals = self.setup.goals
-            self.scene.sweep(start, end, goals.watch if isinstance(goals, SweepGoal) else None)
+        goals = self.setup.goals
+        left = None if isinstance(goals, SweepGoal) else placements_left(self.scene, goals)
+        if isinstance(goals, SweepGoal):
+            self.scene.sweep(start, end, goals.watch)
         else:
+            if self._elapsed == self._slips_at:
+                start, end = slip(self.scene, goals, start, end, turn, self._random)
             self.scene.pick_and_place(start, end, turn)
         self._elapsed += 1
-        info = self._info(self.setup.goals.check(self.scene.objects))
+        verdict = goals.check(self.scene.objects)
+        info = self._info(verdict)
+        if left is not None and not isinstance(goals, SweepGoal):
+            info["is_miss"] = verdict == "in progress" and placements_left(self.scene, goals) >= left
         over = info["is_success"] or info["is_failure"]
         truncated = self._elapsed >= self.max_timesteps and not over
         return self.observe(), float(info["is_success"]), over, truncated, info

@@ -27,11 +27,18 @@ def next_action(scene: Scene, goals: PlacementGoals | SweepGoal) -> Action | Non
     """Return the expert's next action; None if it has none."""
     if isinstance(goals, SweepGoal):
         return _next_sweep(scene, goals)
-    waiting = [
-        goal for goal in goals.to_clear if not goals.reached and not goal.met(scene.objects[goal.index], CLEARED)
-    ]
-    current = waiting or (goals.remaining[0] if goals.remaining else [])
+    current = _to_clear(scene, goals) or (goals.remaining[0] if goals.remaining else [])
     return _place(scene, current[0]) if current else None
+
+
+def placements_left(scene: Scene, goals: PlacementGoals) -> int:
+    """Return the number of objects that the expert has yet to place."""
+    return len(_to_clear(scene, goals)) + goals.total - goals.reached
+
+
+def _to_clear(scene: Scene, goals: PlacementGoals) -> list[Goal]:
+    """Return the goals of objects that are still in the way."""
+    return [goal for goal in goals.to_clear if not goals.reached and not goal.met(scene.objects[goal.index], CLEARED)]
 
 
 def _place(scene: Scene, goal: Goal) -> Action:

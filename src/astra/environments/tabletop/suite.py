@@ -6,6 +6,7 @@ from astra.environments.suite import Goal, Suite, Task
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop.expert import TabletopExpert
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
+from astra.storage.numbers import WholeShare, check_numbers
 from astra.trajectory import TrajectorySpec
 
 
@@ -16,11 +17,22 @@ class TabletopOptions:
     frames: bool = False
     """Whether observations have a frame of 64 x 128 pixels from each view, besides the objects: for policies that read
     images."""
+    slips: WholeShare = 0.0
+    """Share of the episodes in which suction slips once: it picks beside the object or lets go of it beside its goal,
+    and the agent has to try again. The action of a demonstration stays the right one."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
 
 
 def build(options: TabletopOptions) -> Tabletop:
     """Build the environment."""
-    return TabletopConfig(frames=options.frames).build()
+    return TabletopConfig(frames=options.frames, slips=options.slips).build()
 
 
 def tasks(options: TabletopOptions, level: str) -> tuple[Task, ...]:
