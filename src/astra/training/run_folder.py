@@ -26,7 +26,7 @@ from astra.training.budget import Budget
 
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", ".lock"
 RESTORE = "restore it, or choose another folder with --output"
-"""What to do about a damaged config.json."""
+"""Remedy for a damaged config.json."""
 LENGTHS = ("updates", "max_minutes")
 """Fields of the training that may change when a run is extended."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
