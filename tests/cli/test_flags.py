@@ -135,7 +135,9 @@ def test_a_policy_and_seeds_are_chosen_on_the_command_line(tmp_path: Path, capsy
     assert sorted(path.name for path in run.iterdir()) == ["3", "5"]
 
 
-@pytest.mark.parametrize(("seeds", "message"), [(["1", "1"], "different numbers"), (["-1", "2"], "--seeds")])
+@pytest.mark.parametrize(
+    ("seeds", "message"), [(["1", "1"], "different numbers"), (["-1", "2"], "--seeds"), ([], "has no number behind it")]
+)
 def test_seeds_that_cannot_be_run_folders_are_refused(
     seeds: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

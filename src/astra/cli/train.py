@@ -125,6 +125,8 @@ def run(arguments: Sequence[str]) -> None:
     default = Train(experiment=replace(experiment, training=training))
     options = arguments if name is None else arguments[1:]
     chosen = parse(Train[Experiment], f"train {name or ''}".strip(), options, default=default, common=COMMON)
+    if "--seeds" in options and not chosen.seeds:
+        raise ValueError("--seeds has no number behind it: name the training seeds, such as --seeds 0 1 2")
     folder = resumed or chosen.output or Path("runs") / str(name)
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():

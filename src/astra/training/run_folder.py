@@ -28,7 +28,7 @@ from astra.training.budget import Budget
 
 CONFIG, METRICS, LOCK, SCORE = "config.json", "metrics.jsonl", ".lock", "score.json"
 RESTORE = "restore it, or choose another folder with --output"
-"""What to do about a damaged config.json."""
+"""Remedy for a damaged config.json."""
 LENGTHS = ("updates", "max_minutes")
 """Fields of the training that may change when a run is extended."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
