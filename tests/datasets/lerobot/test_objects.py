@@ -254,5 +254,5 @@ def test_damaged_prompts_are_reported(tmp_path: Path, pictured: list[Episode]):
     with pytest.raises(ValueError, match=r"prompts.parquet is not a valid parquet file"):
         LeRobotDataset.open(folder)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"prompts.parquet is missing; copy the whole dataset again"):
+    with pytest.raises(FileNotFoundError, match=r"prompts.parquet is missing: copy the dataset again"):
         LeRobotDataset.open(folder)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from rich.progress import Progress
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
@@ -144,33 +145,42 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
     """
     rows = int(metadata.ends[-1])
     episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
-    row, console, sizes = 0, screen(stderr=True), frame_sizes(metadata.spec, arrays)
-    with Progress(console=console, transient=True, disable=not sizes or not console.is_terminal) as progress:
+    row, console, has_frames = 0, screen(stderr=True), any(map(layout.is_image, arrays))
+    with Progress(console=console, transient=True, disable=not has_frames or not console.is_terminal) as progress:
         shown = progress.add_task("caching frames once", total=rows)
         for path in metadata.data_files:
-            rows_at_once = FRAMES_PER_BATCH if sizes else ROWS_AT_ONCE
+            rows_at_once = FRAMES_PER_BATCH if has_frames else ROWS_AT_ONCE
             for batch in read_batches(path, [*arrays, "episode_index"], rows_at_once):
                 if not np.array_equal(batch["episode_index"].to_numpy(), episode_of_row[row : row + len(batch)]):
                     raise ValueError(f"{path} lacks rows of its episodes or has rows of others; copy the dataset again")
+
+                def place(index: int, row: int = row) -> str:
+                    return place_of(row + index, metadata.ends)
+
                 for column, array in arrays.items():
-                    where, target = f"{path}, column {column!r}", array[row : row + len(batch)]
-
-                    def place(index: int, row: int = row) -> str:
-                        return place_of(row + index, metadata.ends)
-
-                    if column in sizes:
-                        for index, frame in enumerate(
-                            decode_frames(column, batch[column], sizes[column], where, place)
-                        ):
-                            is_frame = column in metadata.spec.images
-                            target[index] = resize_frame(frame, target.shape[1:3]) if is_frame else frame
-                    else:
-                        size = math.prod(array.shape[1:])
-                        target[...] = check_values(batch[column], size, where, place).reshape(target.shape)
+                    target = array[row : row + len(batch)]
+                    _fill(column, target, batch[column], metadata.spec, f"{path}, column {column!r}", place)
                 row += len(batch)
                 progress.advance(shown, len(batch))
     if row != rows:
         raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again")
+
+
+def _fill(
+    column: str,
+    target: np.ndarray,
+    values: pa.Array,
+    spec: TrajectorySpec,
+    where: str,
+    place: Callable[[int], str],
+) -> None:
+    """Fill the rows of a column that a batch holds."""
+    if size := frame_sizes(spec, [column]).get(column):
+        for index, frame in enumerate(decode_frames(column, values, size, where, place)):
+            target[index] = resize_frame(frame, target.shape[1:3]) if column in spec.images else frame
+    else:
+        vectors = check_values(values, math.prod(target.shape[1:]), where, place)
+        target[...] = vectors.reshape(target.shape)
 
 
 def _name(column: str, spec: TrajectorySpec, frame_size: tuple[int, int] | None) -> str:
