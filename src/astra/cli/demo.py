@@ -10,11 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astra.cli.parse import parse
 from astra.storage.numbers import Count, check_numbers
 from astra.suites.config import EvaluationConfig
-from astra.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from astra.training.config import TrainingConfig
 
 SCORE = "reward"
 """Score in the last line: the mean over episodes of the largest min(coverage / 0.95, 1)."""
@@ -77,7 +80,7 @@ class Demo:
         return replace(usual, **chosen)
 
     @property
-    def training(self) -> TrainingConfig:
+    def training(self) -> "TrainingConfig":
         """Training of the demo: a number of updates, never of minutes, so that other work cannot change it."""
         from astra.experiments.pusht import small_training
 
@@ -108,6 +111,9 @@ def run(arguments: Sequence[str]) -> None:
     """
     demo = parse(Demo, "demo", arguments)
 
+    # Threads that wait must sleep: on a busy machine, spinning ones make an update a hundred times slower. OpenMP reads
+    # this when PyTorch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
     from astra.demonstrations.collect import CollectConfig, collect
