@@ -37,7 +37,9 @@ def main() -> int:
                 if result.is_fault or options.verbose:
                     print(f"{result}  [{result.seconds:.1f} s, {result.megabytes:.0f} MB]", flush=True)
     faults = sum(result.is_fault for result in results)
-    print(f"\n{table(results)}\n\nseed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes, {faults} faults")
+    print(
+        f"\n{table(results)}\n\nseed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes, {faults} faults"
+    )
     print(f"folder: {folder}" if faults else "", flush=True)
     return 1 if faults else 0
 

@@ -33,7 +33,16 @@ def prepare(folder: Path) -> Outcome:
             _record(folder / name)
             must("inspect", "dataset", str(folder / name))
             if shape != "objects":
-                must("train", "own-data", "--dataset", str(folder / name), "--output", str(folder / "run"), *TINY, *_SHORT)
+                must(
+                    "train",
+                    "own-data",
+                    "--dataset",
+                    str(folder / name),
+                    "--output",
+                    str(folder / "run"),
+                    *TINY,
+                    *_SHORT,
+                )
                 shutil.rmtree(folder / "run")
     return Outcome(verdict="accepted")
 

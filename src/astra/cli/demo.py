@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from astra.cli.parse import parse
-from astra.storage.numbers import Count, Positive, check_numbers
+from astra.storage.numbers import Count, Positive, Workers, check_numbers
 from astra.suites.config import EvaluationConfig
 
 SCORE = "reward"
@@ -33,7 +33,7 @@ class Demo:
     plays them twice, with the instruction of the right goal and with that of the other goal."""
     reference_episodes: Count = 50
     """Number of these that the expert and the no-op baseline play too."""
-    workers: Count = os.cpu_count() or 1
+    workers: Workers = os.cpu_count() or 1
     """Number of processes that collect and evaluate."""
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ def parse(
         shown = set() if "--help-all" in asked else set(common)
         print(help_text(f"astra {command}", str(parser().description or ""), flags_of(parser()), common=shown))
         raise SystemExit(0)
-    remember_flags(lambda: [name for flag in flags_of(parser()) for name in flag.names])
+    remember_flags(lambda: [name for flag in flags_of(parser()) for name in flag.names], arguments)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

@@ -38,16 +38,19 @@ class Range:
         if self.low > -math.inf:
             parts.append(f"{'above' if self.above else 'at least'} {self.low:g}")
         if self.high < math.inf:
-            parts.append(f"{'below' if self.below else 'at most'} {self.high:,g}")
+            high = f"{int(self.high):,}" if float(self.high).is_integer() else f"{self.high:g}"
+            parts.append(f"{'below' if self.below else 'at most'} {high}")
         return " and ".join(parts) or "a finite number"
 
 
-Count = Annotated[int, Range(1)]
+Count = Annotated[int, Range(1, 1_000_000_000)]
 """Number of things, at least 1."""
-CountOrNone = Annotated[int, Range(0)]
+CountOrNone = Annotated[int, Range(0, 1_000_000_000)]
 """Number of things of which there may be none, at least 0."""
-Seed = Annotated[int, Range(0)]
-"""Seed of random numbers, at least 0."""
+Workers = Annotated[int, Range(1, 1_000)]
+"""Number of processes at the same time."""
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+"""Seed of random numbers; NumPy takes 32 bits."""
 Positive = Annotated[float, Range(0, above=True)]
 """Number above 0."""
 NotNegative = Annotated[float, Range(0)]

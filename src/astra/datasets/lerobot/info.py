@@ -1,8 +1,10 @@
 """`meta/info.json` of a dataset, and other JSON files: nothing in them is believed before it is checked."""
 
+import hashlib
 import json
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from astra.datasets.lerobot import layout
 
 LARGEST_FILE = 64 * 2**20
 """Largest JSON file that is read, in bytes."""
+LARGEST_CHECKSUM = 4096
+"""Largest file with a checksum that is read, in bytes."""
 LARGEST_VECTOR = 2**20
 """Largest number of values of a state vector or an action in one timestep."""
 LARGEST_FRAME = 2**26
@@ -28,7 +32,7 @@ _FIELD = re.compile(r"\{(chunk_index|file_index)(?::0?([1-9])?d?)?\}")
 
 
 def read_info(folder: Path) -> Info:
-    """Read and check info.json.
+    """Read and check info.json; warn if it was changed after Astra wrote it.
 
     Raises:
         FileNotFoundError: if the folder is not a dataset.
@@ -51,7 +55,31 @@ def read_info(folder: Path) -> Info:
         _check_entries(info)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; correct the file, or copy the dataset again") from error
+    _warn_of_changes(folder)
     return info
+
+
+def write_checksum(folder: Path) -> None:
+    """Write the checksum of info.json beside it."""
+    text = f"{_checksum(folder / layout.INFO)}  {Path(layout.INFO).name}\n"
+    (folder / layout.INFO_CHECKSUM).write_text(text, encoding="utf-8")
+
+
+def _warn_of_changes(folder: Path) -> None:
+    """Warn if info.json has a checksum, and another content than that."""
+    path = folder / layout.INFO_CHECKSUM
+    if not path.is_file() or path.stat().st_size > LARGEST_CHECKSUM:
+        return
+    if path.read_bytes().split(maxsplit=1)[:1] != [_checksum(folder / layout.INFO).encode()]:
+        warnings.warn(
+            f"{folder / layout.INFO} was changed after Astra wrote it (its checksum differs): if that was not meant, "
+            f"copy the dataset again; if it was, remove {path}",
+            stacklevel=2,
+        )
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:
