@@ -3,6 +3,7 @@
 #   make demo   [MINUTES=2]   collect, train, evaluate and report under runs/demo
 #   make test                 fast tests                 make test-slow   slow tests
 #   make test-distributed     train and evaluate Push-T in two processes, under runs/distributed
+#   make hostile [SEED=0]     damaged data and runs, kills and wrong command lines: 750 cases, about 25 minutes
 #   make check                lint, types, import layers, spelling, dependencies
 #   make docs                 documentation site, in site/
 #   make format               format the code            make setup, make clean
@@ -14,11 +15,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$p
 	(3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && break; done)
 TORCH ?= $(or $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))),cpu)
 WORKERS ?= 2
+SEED ?= 0
 
 BIN := .venv/bin
 READY = .venv/.ready-$(TORCH)
 
-.PHONY: demo test test-slow test-distributed check docs format setup clean
+.PHONY: demo test test-slow test-distributed hostile check docs format setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -41,6 +43,9 @@ test-distributed: $(READY)
 	$(LAUNCH) -m astra evaluate $(TWO)/run --episodes 4 --max-timesteps 40 --agents policy --videos 1
 	$(BIN)/python -c "import json; info = json.load(open('$(TWO)/run/eval/eval_info.json')); \
 		assert info['overall']['n_episodes'] == 4 and info['overall']['avg_max_reward'] > 0, info['overall']"
+
+hostile: $(READY)
+	$(BIN)/python -m tests.hostile --seed $(SEED) --workers $(WORKERS)
 
 check: $(READY)
 	$(BIN)/ruff check

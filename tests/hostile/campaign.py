@@ -20,6 +20,12 @@ MEMORY = 512.0
 """Megabytes that a case may take beyond an idle process; the inputs of the campaign are all below 1 MB."""
 
 
+def load() -> None:
+    """Import what the cases need, so that no case pays for it, and libraries make folders of their own before it."""
+    for module in LOADED:
+        importlib.import_module(module)
+
+
 def run_section(
     section: str, folder: Path, seed: int, count: int, workers: int, number: int | None = None
 ) -> Iterator[Result]:
@@ -36,8 +42,7 @@ def run_section(
     Raises:
         RuntimeError: if the inputs that are damaged later cannot be made.
     """
-    for module in LOADED:
-        importlib.import_module(module)
+    load()
     made = importlib.import_module(f"tests.hostile.{section}")
     idle = in_child(lambda folder: Outcome(verdict=ACCEPTED), folder / section / "idle")
     ready = in_child(made.prepare, prepared := folder / section / "prepared")

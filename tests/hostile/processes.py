@@ -13,7 +13,7 @@ from tests.hostile.isolation import live_in, redirect
 
 GRACE = 5.0
 """Seconds within which all processes of a killed command must have ended."""
-PATIENCE = 120.0
+PATIENCE = 900.0
 """Seconds after which a command that is not killed counts as hanging."""
 
 
