@@ -16,6 +16,8 @@ WRONG = {
     "{": ("zzz", "", "None,", "True"),
 }
 """Values that cannot be right, by the kind of value that --help shows."""
+UNUSED_PATHS = ("train tabletop-short", "compare table1")
+"""Commands that end before they use a path: the demonstrations lack objects, and a plan looks into no folder."""
 SMALL = (*TINY, "--training.updates", "1", "--training.checkpoint-every", "1", "--training.validation-every", "1")
 
 
@@ -26,13 +28,10 @@ def prepare(folder: Path) -> Outcome:
     data = write_demonstrations(folder / "data")
     must("train", "pusht-expert", "--dataset", str(data), "--output", str(folder / "run"), *SMALL)
     lines = []
-    for name in _commands(folder):  # a plan of a comparison looks into no folder
+    for name in _commands(folder):
         wanted = "--help-all" if name.startswith("train") else "--help"
-        lines += [
-            f"{name}\t{flag}\t{kind}"
-            for flag, kind in flags(must(*name.split(), wanted).output)
-            if not (name == "compare table1" and kind == "PATH")
-        ]
+        kinds = flags(must(*name.split(), wanted).output)
+        lines += [f"{name}\t{flag}\t{kind}" for flag, kind in kinds if kind != "PATH" or name not in UNUSED_PATHS]
     (folder / "flags").write_text("\n".join(lines))
     return Outcome(verdict=ACCEPTED)
 
@@ -83,7 +82,7 @@ def _check(prepared: Path, command: str, flag: str, value: str, folder: Path) ->
         return Outcome(verdict="traceback", detail=f"{told}\n{ran.error[-1500:]}")
     if ran.accepted:
         return Outcome(verdict="difference", detail="accepted")
-    if flag not in ran.message and not (value in WRONG["PATH"] and value[1:20] in ran.message):
+    if flag not in ran.message and not (value in WRONG["PATH"] and value[:9] in ran.message):
         return Outcome(verdict="vague", detail=told)
     if left := [path.name for path in Path.cwd().iterdir()]:
         return Outcome(verdict="leftover", detail=f"{left} after {told}")

@@ -14,6 +14,7 @@ from astra.cli.parse import parse
 from astra.lazy_function import LazyFunction
 from astra.profiling.shapes import Curve, Measurement, Shape
 from astra.screen import screen
+from astra.storage.numbers import Count
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
 BENCHMARKS: dict[What, LazyFunction] = {
@@ -30,7 +31,7 @@ class Benchmark:
     what: tyro.conf.Positional[What] = "training"
     """Benchmark: a training update, a control step (inference), memory of an update, loading, two processes against
     one, or an update with contrastive dynamics learning (contrast)."""
-    rounds: int = 3
+    rounds: Count = 3
     """Times that each contender is timed, in turn; medians are reported."""
     format: Literal["text", "json"] = "text"
     """Output: text, or json, a list of {"name", "ratio", "must", "aim", "better"} of the rows with a target."""
@@ -46,8 +47,6 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if --rounds is below 1, or a benchmark cannot use the sizes.
     """
     chosen = parse(Benchmark, "benchmark", arguments)
-    if chosen.rounds < 1:
-        raise ValueError(f"--rounds must be at least 1, got {chosen.rounds}")
     found = _measure(chosen)
     if chosen.figures is not None and found.curves:
         _draw(found.curves, f"{chosen.what}, Astra (19M)", chosen.figures / f"{chosen.what}.png")

@@ -26,6 +26,7 @@ from astra.paper.running import (
 )
 from astra.paper.table import Scale, Settings, Table
 from astra.screen import screen
+from astra.storage.numbers import Seed, Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,13 @@ class Compare:
 
     scale: Scale = "cpu"
     """cpu: small policies, and a simple environment in place of a missing simulator; paper: the paper's settings."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     """Training seeds of every row."""
     rows: tuple[str, ...] = ()
     """Rows to run, by their names in the plan; empty: all rows that can be run."""
     equal: Equal = "updates"
     """Budget that is equal for all rows: updates, or training time."""
-    workers: int = os.cpu_count() or 1
+    workers: Workers = os.cpu_count() or 1
     """Number of runs at once, each a process with one thread."""
     dry_run: bool = False
     """Print the plan and the expected hours, and run nothing."""
@@ -56,9 +57,7 @@ def compare(table: Table, chosen: Compare) -> None:
         FileNotFoundError: if demonstrations must be downloaded first.
         ValueError: if a row or the scale cannot be run, results were made with other settings, or runs failed.
     """
-    if chosen.workers < 1:
-        raise ValueError(f"--workers must be at least 1, got {chosen.workers}")
-    if not chosen.seeds or min(chosen.seeds) < 0:
+    if not chosen.seeds:
         raise ValueError(f"--seeds must be one or more numbers from 0, got {list(chosen.seeds)}")
     failures = []
     if not chosen.only_report:

@@ -12,6 +12,7 @@ from astra.cli.flags.scan import value_of
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.experiments import EXPERIMENTS
+from astra.storage.numbers import Seed
 
 E = TypeVar("E")
 """Stands for `Experiment`, which is known only after PyTorch has been imported."""
@@ -36,7 +37,7 @@ class Train(Generic[E]):
     """Run folder. None: runs/EXPERIMENT."""
     resume: bool = False
     """Continue the run that the run folder holds, with its own settings; --training.updates changes its length."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     """Training seeds: one run per seed, in the folder OUTPUT/SEED. `astra evaluate` and `astra report` of OUTPUT put
     them together. Empty: one run with --training.seed."""
     policy: PolicyName | None = None

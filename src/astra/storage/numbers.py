@@ -7,8 +7,9 @@
 A configuration calls `check_numbers(self, ...)` when it is made. NaN and infinity are in no range.
 """
 
+import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
@@ -81,12 +82,31 @@ def check_numbers(config: Any, prefix: str) -> None:
     Raises:
         ValueError: if a number lies outside its range; the message names the field by its place.
     """
-    for name, ranges in declared_ranges(type(config)).items():
-        value = getattr(config, name)
+    ranges = declared_ranges(type(config))
+    _check(ranges, {name: getattr(config, name) for name in ranges}, prefix)
+
+
+def check_parameters(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Check the numbers that are passed to a command against the ranges that its parameters declare.
+
+    Args:
+        function: Function whose parameters are flags.
+        arguments: Values by the name of the parameter.
+
+    Raises:
+        ValueError: if a number lies outside its range; the message names the flag.
+    """
+    hints = get_type_hints(inspect.unwrap(function), include_extras=True)
+    _check({name: tuple(_ranges(hints[name])) for name in arguments if name in hints}, arguments, "")
+
+
+def _check(declared: Mapping[str, tuple[Range, ...]], values: Mapping[str, Any], prefix: str) -> None:
+    for name, ranges in declared.items():
+        value = values[name]
         for number in value if isinstance(value, tuple) else (value,):
             if not isinstance(number, (int, float)) or isinstance(number, bool):
                 continue
-            if not any(allowed.holds(number) for allowed in ranges):
+            if ranges and not any(allowed.holds(number) for allowed in ranges):
                 flag = "--" + f"{prefix}.{name}".lstrip(".").replace("_", "-")
                 place, remedy = (f"{prefix}.{name}", f": change {flag}") if prefix else (flag, "")
                 raise ValueError(f"{place} must be {' or '.join(map(str, ranges))}, got {number}{remedy}")

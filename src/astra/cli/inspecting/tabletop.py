@@ -3,14 +3,16 @@
 import os
 from pathlib import Path
 
+from astra.storage.numbers import CountOrNone, Seed, Workers
+
 
 def tabletop(
     *,
     level: str = "",
-    seed: int = 0,
-    controls: int = 0,
+    seed: Seed = 0,
+    controls: CountOrNone = 0,
     output: Path | None = None,
-    workers: int = os.cpu_count() or 1,
+    workers: Workers = os.cpu_count() or 1,
 ) -> None:
     """Print the tabletop's tasks with an example of each prompt, or measure its expert and baselines.
 
