@@ -12,8 +12,8 @@ from pathlib import Path
 
 os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy"}
 
-from tests.hostile.campaign import SECTIONS, run_section  # noqa: E402
-from tests.hostile.verdicts import table  # noqa: E402
+from tests.hostile.campaign import SECTIONS, run_section
+from tests.hostile.verdicts import table
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ def set_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -
 
 
 def _vectors(random: Random, table: pa.Table) -> str:
-    names = [n for n in table.column_names if n == "action" or n.startswith("observation.") and "image" not in n]
+    names = [n for n in table.column_names if n == "action" or (n.startswith("observation.") and "image" not in n)]
     return random.choice([name for name in names if not pa.types.is_struct(table[name].type)])
 
 

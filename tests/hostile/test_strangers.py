@@ -1,5 +1,6 @@
 """A dataset with hostile texts is trained on and reported: nothing runs, and nothing is written elsewhere."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,8 @@ def test_texts_of_a_stranger_do_nothing_on_the_way_from_the_dataset_to_the_repor
 def test_the_watch_sees_what_hostile_input_must_not_do(deed: str, tmp_path: Path) -> None:
     def attempt(folder: Path) -> Outcome:
         watch = Watch(folder)
-        try:
+        with contextlib.suppress(OSError):
             exec(deed)
-        except OSError:
-            pass
         return judge([], [], watch)
 
     assert in_child(attempt, tmp_path / "case").outcome.verdict == "escape"

@@ -49,9 +49,7 @@ class Watch:
             self._check_place(event, arguments[1])
             if event == "os.rename":
                 self._check_place(event, arguments[0])
-        elif event in SOCKETS:
-            self.seen.append(f"{event} {arguments!r}")
-        elif event in PROGRAMS and not _is_git(arguments):
+        elif event in SOCKETS or (event in PROGRAMS and not _is_git(arguments)):
             self.seen.append(f"{event} {arguments!r}")
 
     def _check_place(self, event: str, path: Any) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from astra.storage.numbers import CountOrNone, Seed, Workers
 
+CORES = os.cpu_count() or 1
+
 
 def tabletop(
     *,
@@ -12,7 +14,7 @@ def tabletop(
     seed: Seed = 0,
     controls: CountOrNone = 0,
     output: Path | None = None,
-    workers: Workers = os.cpu_count() or 1,
+    workers: Workers = CORES,
 ) -> None:
     """Print the tabletop's tasks with an example of each prompt, or measure its expert and baselines.
 
