@@ -42,7 +42,7 @@ class Ran:
     @property
     def spoke(self) -> bool:
         """Whether it refused, or printed a warning."""
-        return not self.accepted or "Warning: " in self.error or "warning: " in self.output.lower()
+        return not self.accepted or "warning: " in f"{self.error}{self.output}".lower()
 
 
 def run(*arguments: str) -> Ran:

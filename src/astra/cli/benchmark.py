@@ -14,7 +14,7 @@ from astra.cli.parse import parse
 from astra.lazy_function import LazyFunction
 from astra.profiling.shapes import Curve, Measurement, Shape
 from astra.screen import screen
-from astra.storage.numbers import Count
+from astra.storage.numbers import Count, check_numbers
 
 What = Literal["training", "inference", "memory", "loading", "processes", "contrast"]
 BENCHMARKS: dict[What, LazyFunction] = {
@@ -39,12 +39,20 @@ class Benchmark:
     """Folder for a picture of time by number of timesteps; None: no picture."""
     shape: Annotated[Shape, tyro.conf.arg(name="")] = field(default_factory=Shape)
 
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
+
 
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        ValueError: if --rounds is below 1, or a benchmark cannot use the sizes.
+        ValueError: if a number is out of range, or a benchmark cannot use the sizes.
     """
     chosen = parse(Benchmark, "benchmark", arguments)
     found = _measure(chosen)

@@ -26,7 +26,7 @@ from astra.paper.running import (
 )
 from astra.paper.table import Scale, Settings, Table
 from astra.screen import screen
-from astra.storage.numbers import Seed, Workers
+from astra.storage.numbers import Count, Seed, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,23 @@ class Compare:
     """Rows to run, by their names in the plan; empty: all rows that can be run."""
     equal: Equal = "updates"
     """Budget that is equal for all rows: updates, or training time."""
-    workers: Workers = os.cpu_count() or 1
+    workers: Count = os.cpu_count() or 1
     """Number of runs at once, each a process with one thread."""
     dry_run: bool = False
     """Print the plan and the expected hours, and run nothing."""
     only_report: bool = False
     """Write table and pictures from existing results, and run nothing."""
     folders: Annotated[Folders, tyro.conf.arg(name="")] = field(default_factory=Folders)
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
+        if not self.seeds:
+            raise ValueError("--seeds must be one or more numbers from 0, got none")
 
 
 def compare(table: Table, chosen: Compare) -> None:
@@ -57,8 +67,6 @@ def compare(table: Table, chosen: Compare) -> None:
         FileNotFoundError: if demonstrations must be downloaded first.
         ValueError: if a row or the scale cannot be run, results were made with other settings, or runs failed.
     """
-    if not chosen.seeds:
-        raise ValueError(f"--seeds must be one or more numbers from 0, got {list(chosen.seeds)}")
     failures = []
     if not chosen.only_report:
         settings = table.settings_at(chosen.scale)

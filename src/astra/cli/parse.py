@@ -13,7 +13,7 @@ import tyro
 
 from astra.cli.flags.help import flags_of, help_text
 from astra.cli.flags.messages import name_flags, remember_flags, unboxed
-from astra.storage.numbers import check_numbers, check_parameters
+from astra.storage.numbers import check_parameters
 
 T = TypeVar("T")
 CONFIG = (tyro.conf.AvoidSubcommands,)
@@ -29,7 +29,7 @@ def parse(
     """Build a dataclass from the arguments, or call a function with them.
 
     --help prints the common flags and --help-all all flags. Both exit with 0, and bad arguments with 2 after one
-    message. Numbers must lie in the range that their type declares.
+    message. The numbers of a function must lie in the range that their types declare, as those of a dataclass must.
 
     Args:
         target: dataclass or function.
@@ -39,7 +39,7 @@ def parse(
         common: flags that --help shows; empty: all.
 
     Raises:
-        ValueError: if a number lies outside its range.
+        ValueError: if a number that is passed to a function lies outside its range.
     """
     options: dict[str, Any] = {} if default is None else {"default": default}
     options |= {"prog": f"astra {command}", "config": CONFIG}
@@ -65,11 +65,10 @@ def parse(
         if stop.code:
             print(f"astra: {name_flags(unboxed(said.getvalue()))}", file=sys.stderr)
         raise
-    if described is not target:
-        check_parameters(parsed.func, parsed.keywords)
-        return parsed()
-    check_numbers(parsed, "")
-    return parsed
+    if described is target:
+        return parsed
+    check_parameters(parsed.func, parsed.keywords)
+    return parsed()
 
 
 def _later(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:

@@ -12,7 +12,7 @@ from astra.cli.flags.scan import value_of
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.experiments import EXPERIMENTS
-from astra.storage.numbers import Seed
+from astra.storage.numbers import Seed, check_numbers
 
 E = TypeVar("E")
 """Stands for `Experiment`, which is known only after PyTorch has been imported."""
@@ -52,6 +52,14 @@ class Train(Generic[E]):
     augment: bool = False
     """Add augmentation to an experiment without it; --training.augmentation.* changes its settings."""
     experiment: Annotated[E, tyro.conf.arg(name="")]
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
 
 
 def run_to_resume(arguments: Sequence[str]) -> Path | None:

@@ -1,21 +1,18 @@
 """`meta/info.json` of a dataset, and other JSON files: nothing in them is believed before it is checked."""
 
-import hashlib
 import json
 import math
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from astra.datasets.episode import ACTION, check_fps, is_camera, object_column
 from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.info_checksum import warn_of_changes
 
 LARGEST_FILE = 64 * 2**20
 """Largest JSON file that is read, in bytes."""
-LARGEST_CHECKSUM = 4096
-"""Largest file with a checksum that is read, in bytes."""
 LARGEST_VECTOR = 2**20
 """Largest number of values of a state vector or an action in one timestep."""
 LARGEST_FRAME = 2**26
@@ -55,31 +52,8 @@ def read_info(folder: Path) -> Info:
         _check_entries(info)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; correct the file, or copy the dataset again") from error
-    _warn_of_changes(folder)
+    warn_of_changes(folder)
     return info
-
-
-def write_checksum(folder: Path) -> None:
-    """Write the checksum of info.json beside it."""
-    text = f"{_checksum(folder / layout.INFO)}  {Path(layout.INFO).name}\n"
-    (folder / layout.INFO_CHECKSUM).write_text(text, encoding="utf-8")
-
-
-def _warn_of_changes(folder: Path) -> None:
-    """Warn if info.json has a checksum, and another content than that."""
-    path = folder / layout.INFO_CHECKSUM
-    if not path.is_file() or path.stat().st_size > LARGEST_CHECKSUM:
-        return
-    if path.read_bytes().split(maxsplit=1)[:1] != [_checksum(folder / layout.INFO).encode()]:
-        warnings.warn(
-            f"{folder / layout.INFO} was changed after Astra wrote it (its checksum differs): if that was not meant, "
-            f"copy the dataset again; if it was, remove {path}",
-            stacklevel=2,
-        )
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, views_of
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.info import write_checksum
+from astra.datasets.lerobot.info_checksum import write_checksum
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
