@@ -16,8 +16,8 @@ WRONG = {
     "{": ("zzz", "", "None,", "True"),
 }
 """Values that cannot be right, by the kind of value that --help shows."""
-UNUSED_PATHS = ("train tabletop-short", "compare table1")
-"""Commands that end before they use a path: the demonstrations lack objects, and a plan looks into no folder."""
+UNUSED_PATHS = ("train tabletop-short", "compare table1", "report")
+"""Commands that end before they use a path: demonstrations without objects, a plan, a run without an evaluation."""
 SMALL = (*TINY, "--training.updates", "1", "--training.checkpoint-every", "1", "--training.validation-every", "1")
 
 
