@@ -10,7 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.hostile.verdicts import Outcome
@@ -59,28 +59,30 @@ class _Running:
 
     def ended(self) -> Ended | None:
         """Return the outcome, or None while the case runs."""
-        process, status, usage = os.wait4(self.process, os.WNOHANG)
+        process, status = os.waitpid(self.process, os.WNOHANG)
         seconds = time.monotonic() - self.started
         if process:
-            return self._end(self._outcome(status), seconds, usage.ru_maxrss / 1024)
+            return self._end(*self._outcome(status), seconds)
         if seconds <= self.case.seconds:
             return None
         os.killpg(self.process, signal.SIGKILL)
-        os.wait4(self.process, 0)
+        os.waitpid(self.process, 0)
         hang = Outcome(verdict="hang", detail=f"after {seconds:.0f} s; {_tail(self.folder / 'log')}")
-        return self._end(hang, seconds, 0.0)
+        return self._end(hang, 0.0, seconds)
 
-    def _end(self, outcome: Outcome, seconds: float, megabytes: float) -> Ended:
+    def _end(self, outcome: Outcome, megabytes: float, seconds: float) -> Ended:
         told = self.folder / TOLD
         text = told.read_text() if told.exists() else ""
         return Ended(outcome=outcome, told=text, seconds=seconds, megabytes=megabytes)
 
-    def _outcome(self, status: int) -> Outcome:
+    def _outcome(self, status: int) -> tuple[Outcome, float]:
+        """Return the outcome and the largest resident memory."""
         try:
-            return Outcome(**json.loads((self.folder / "outcome.json").read_text()))
+            content = json.loads((self.folder / "outcome.json").read_text())
+            return Outcome(**content["outcome"]), content["megabytes"]
         except (OSError, ValueError):
             verdict = "traceback" if os.WIFSIGNALED(status) else "campaign"  # a signal: a library crashed
-            return Outcome(verdict=verdict, detail=f"wait status {status}; {_tail(self.folder / 'log')}")
+            return Outcome(verdict=verdict, detail=f"wait status {status}; {_tail(self.folder / 'log')}"), 0.0
 
 
 def run_all(cases: Sequence[Case], folder: Path, workers: int) -> Iterator[tuple[int, Ended]]:
@@ -150,7 +152,9 @@ def _work(case: Case, folder: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (size + ROOM, size + ROOM))
         warnings.simplefilter("always")
         outcome = case.check(folder)
-        (folder / "outcome.json").write_text(json.dumps({"verdict": outcome.verdict, "detail": outcome.detail}))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # without the process that did the damage
+        content = {"outcome": asdict(outcome), "megabytes": peak}
+        (folder / "outcome.json").write_text(json.dumps(content))
     except BaseException:
         traceback.print_exc()
     finally:
