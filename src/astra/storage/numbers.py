@@ -39,7 +39,7 @@ class Range:
         if self.low > -math.inf:
             parts.append(f"{'above' if self.above else 'at least'} {self.low:g}")
         if self.high < math.inf:
-            high = f"{int(self.high)}" if float(self.high).is_integer() else f"{self.high:g}"
+            high = f"{self.high:,g}" if self.high < 1e6 else f"{self.high:.0f}"
             parts.append(f"{'below' if self.below else 'at most'} {high}")
         return " and ".join(parts) or "a finite number"
 
