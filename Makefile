@@ -4,6 +4,7 @@
 #   make test                 fast tests                 make test-slow   slow tests
 #   make test-distributed     train and evaluate Push-T in two processes, under runs/distributed
 #   make gpu-check [PYTHON=...]   kernels, bfloat16, accelerate, export and speed on a GPU; installs nothing
+#   make hostile [SEED=0]     damaged data and runs, kills and wrong command lines: 750 cases, about 25 minutes
 #   make check                lint, types, import layers, spelling, dependencies
 #   make docs                 documentation site, in site/
 #   make format               format the code            make setup, make clean
@@ -15,11 +16,12 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do $$p
 	(3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)' 2>/dev/null && break; done)
 TORCH ?= $(or $(patsubst .venv/.ready-%,%,$(firstword $(wildcard .venv/.ready-*))),cpu)
 WORKERS ?= 2
+SEED ?= 0
 
 BIN := .venv/bin
 READY = .venv/.ready-$(TORCH)
 
-.PHONY: demo test test-slow test-distributed gpu-check check docs format setup clean
+.PHONY: demo test test-slow test-distributed gpu-check hostile check docs format setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(READY)
@@ -45,6 +47,9 @@ test-distributed: $(READY)
 
 gpu-check:
 	PYTHONPATH=src $(PYTHON) -m astra.profiling.gpu_check
+
+hostile: $(READY)
+	$(BIN)/python -m tests.hostile --seed $(SEED) --workers $(WORKERS)
 
 check: $(READY)
 	$(BIN)/ruff check

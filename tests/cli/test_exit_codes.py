@@ -44,6 +44,7 @@ def test_a_warning_is_one_line_that_names_flags_and_no_place_in_the_source() -> 
         (OSError(errno.EROFS, "Read-only file system", "runs/a"), "runs/a: the file system is read-only"),
         (PermissionError(errno.EACCES, "Permission denied", "runs/a"), "runs/a: permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), "a: no such file or directory"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "a: there is something of this name already"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a"), "a: not a directory"),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "the disk is full"),
         (ArrowException("page 3 is broken"), "page 3 is broken"),

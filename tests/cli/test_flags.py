@@ -33,11 +33,23 @@ def test_fields_in_messages_become_flags(message: str, typed: str) -> None:
     assert as_typed(message, FLAGS) == typed
 
 
+@pytest.mark.parametrize("typed", ["--training.seed", "--rollouts.seed"])
+def test_a_flag_that_two_places_could_mean_is_the_one_that_was_typed(typed: str) -> None:
+    from astra.cli.flags.messages import as_typed
+
+    flags = ["--training.seed", "--rollouts.seed", "--output"]
+    message = "--seed must be at least 0: use --output, --training.seed or --unknown"
+    expected = message.replace("--seed", typed, 1)
+    assert as_typed(message, flags, {typed, "--output"}) == expected
+    assert as_typed(message, flags, {"--output"}) == message
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--training.updates", "0"], "--training.updates must be at least 1, got 0"),
-        (["--training.batch-size", "-4"], "--training.batch-size must be at least 1, got -4"),
+        (["--rollouts.seed", "-3"], "--rollouts.seed must be at least 0 and at most 4294967295, got -3"),
+        (["--training.updates", "0"], "--training.updates must be at least 1 and at most 1000000000, got 0"),
+        (["--training.batch-size", "-4"], "--training.batch-size must be at least 1 and at most"),
         (["--policy.width", "wide"], "--policy.width"),
         (["--policy", "gatto"], "'--policy'"),
     ],

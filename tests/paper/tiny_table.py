@@ -50,6 +50,7 @@ def settings() -> Settings:
 
 
 def tiny() -> Table:
+    """Return a tiny table."""
     return Table(
         name="tiny",
         title="A tiny table",

@@ -22,6 +22,24 @@ if __name__ == "__main__":
 """
 
 
+IMPORTING = """
+import multiprocessing, pickle, time
+from astra.parallel.parent import run_watched
+
+class Slow:
+    def __reduce__(self):
+        return time.sleep, (600,)
+
+if __name__ == "__main__":
+    work = pickle.dumps((Slow(), ()))
+    process = multiprocessing.get_context("spawn").Process(target=run_watched, args=(work, 1.0))
+    process.start()
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+"""Starts a process whose work takes long to unpickle, as if it imported."""
+
+
 def alive(process: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
@@ -31,9 +49,10 @@ def alive(process: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_end_within_five_seconds_of_their_parent(tmp_path: Path, number: int) -> None:
-    script = tmp_path / "sleepers.py"
-    script.write_text(SLEEPERS)
+@pytest.mark.parametrize("program", [SLEEPERS, IMPORTING], ids=["sleepers", "importing"])
+def test_workers_end_within_five_seconds_of_their_parent(tmp_path: Path, number: int, program: str) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(program)
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         workers = [int(process) for process in parent.stdout.readline().split()]

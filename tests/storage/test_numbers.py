@@ -1,5 +1,6 @@
 """Every number of every configuration declares the range that can work, and others are refused by name."""
 
+import contextlib
 import copy
 import importlib
 import inspect
@@ -21,7 +22,7 @@ OTHER_CHECKS = {
     ("PushTDemonstrationOptions", "goals"),
 }
 """Fields whose numbers have a check of their own."""
-TRIED = (0, -1, math.nan, math.inf)
+TRIED = (0, -1, 10**30, math.nan, math.inf)
 
 
 def configurations() -> "Iterator[type]":
@@ -113,3 +114,33 @@ def test_shares_beyond_one_are_refused_by_name(share: float) -> None:
         PushTDemonstrationOptions(disturbance=share)
     with pytest.raises(ValueError, match=r"brightness must be at least 0 and below 1"):
         AugmentationConfig(brightness=share)
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("inspect mask --prompt 1 --states 1 --actions 1 --timesteps 1 --window BIG", "--window"),
+        ("inspect mask --prompt 1 --states 0 --actions 1 --timesteps 1", "--states"),
+        ("inspect mask --prompt 1 --states 999999 --actions 1 --timesteps 999999", "--timesteps"),
+        ("inspect open-loop nowhere --episodes BIG", "--episodes"),
+        ("inspect gradient-interference nowhere --batches BIG", "--batches"),
+        ("inspect tabletop --controls BIG", "--controls"),
+        ("inspect tabletop --workers 0", "--workers"),
+        ("report nowhere --held-out -1", "--held-out"),
+        ("report nowhere --held-out 0 --dataset nowhere", "--dataset"),
+        ("collect pusht --episodes 1 --output nowhere --workers BIG", "--workers"),
+        ("compare table1 --dry-run --seeds BIG", "--seeds"),
+        ("benchmark --rounds BIG", "--rounds"),
+    ],
+)
+def test_numbers_of_commands_are_refused_by_their_flag(
+    line: str, flag: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    with contextlib.suppress(SystemExit):
+        assert main(line.replace("BIG", "9" * 30).split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("astra: ")
+    assert flag in error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astra.cli.parse import parse
-from astra.storage.numbers import Count, check_numbers
+from astra.storage.numbers import Count, Workers, check_numbers
 from astra.suites.config import EvaluationConfig
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Demo:
     right goal and with that of the other goal. None: 100; 20 with --small."""
     reference_episodes: Count | None = None
     """Number of these that the expert and the no-op baseline play too. None: 20; 10 with --small."""
-    workers: Count = WORKERS
+    workers: Workers = WORKERS
     """Number of processes that collect and evaluate; from two on, the results do not depend on it."""
 
     def __post_init__(self) -> None:

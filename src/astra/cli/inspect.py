@@ -16,18 +16,21 @@ from astra.cli.inspecting.tabletop import tabletop
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.screen import screen
+from astra.storage.numbers import Count, CountOrNone
 
 Format = Literal["text", "json"]
+LARGEST_MASK = 4096
+"""Largest number of tokens of a mask that is printed."""
 
 
 def mask(
     *,
-    prompt: int,
-    states: int,
-    actions: int,
-    timesteps: int,
+    prompt: CountOrNone,
+    states: Count,
+    actions: Count,
+    timesteps: Count,
     no_queries: bool = False,
-    window: int | None = None,
+    window: Count | None = None,
     format: Format = "text",
 ) -> None:
     """Print the attention mask: a row attends to the columns with a 1.
@@ -42,15 +45,16 @@ def mask(
         format: text, or json: {"labels": [...], "matrix": [[...]]}.
 
     Raises:
-        ValueError: if a size is not possible.
+        ValueError: if there are too many tokens.
     """
     from astra.attention.masks import trajectory_mask
     from astra.attention.segments import Kind, sequence_ids
 
-    if prompt < 0 or min(states, actions, timesteps, 1 if window is None else window) < 1:
+    tokens = prompt + timesteps * (states + actions * (1 if no_queries else 2))
+    if tokens > LARGEST_MASK:
         raise ValueError(
-            "--states, --actions, --timesteps and --window must be at least 1 and --prompt at least 0, got "
-            f"{states}, {actions}, {timesteps}, {window} and {prompt}"
+            f"--prompt {prompt}, --states {states}, --actions {actions} and --timesteps {timesteps} make {tokens:,} "
+            f"tokens, expected at most {LARGEST_MASK:,}"
         )
     num_queries = 0 if no_queries else actions
     matrix = trajectory_mask(prompt, states, actions, timesteps, num_queries=num_queries, window=window).int().tolist()

@@ -13,6 +13,7 @@ import tyro
 
 from astra.cli.flags.help import flags_of, help_text
 from astra.cli.flags.messages import name_flags, remember_flags, unboxed
+from astra.storage.numbers import check_parameters
 
 T = TypeVar("T")
 CONFIG = (tyro.conf.AvoidSubcommands,)
@@ -28,7 +29,7 @@ def parse(
     """Build a dataclass from the arguments, or call a function with them.
 
     --help prints the common flags and --help-all all flags. Both exit with 0, and bad arguments with 2 after one
-    message.
+    message. The numbers of a function must lie in the range that their types declare, as those of a dataclass must.
 
     Args:
         target: dataclass or function.
@@ -36,6 +37,9 @@ def parse(
         arguments: arguments after the command.
         default: instance that holds the defaults; None: those of the class.
         common: flags that --help shows; empty: all.
+
+    Raises:
+        ValueError: if a number that is passed to a function lies outside its range.
     """
     options: dict[str, Any] = {} if default is None else {"default": default}
     options |= {"prog": f"astra {command}", "config": CONFIG}
@@ -52,7 +56,7 @@ def parse(
         shown = set() if "--help-all" in asked else set(common)
         print(help_text(f"astra {command}", str(parser().description or ""), flags_of(parser()), common=shown))
         raise SystemExit(0)
-    remember_flags(lambda: [name for flag in flags_of(parser()) for name in flag.names])
+    remember_flags(lambda: [name for flag in flags_of(parser()) for name in flag.names], arguments)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -61,7 +65,10 @@ def parse(
         if stop.code:
             print(f"astra: {name_flags(unboxed(said.getvalue()))}", file=sys.stderr)
         raise
-    return parsed() if described is not target else parsed
+    if described is target:
+        return parsed
+    check_parameters(parsed.func, parsed.keywords)
+    return parsed()
 
 
 def _later(function: Callable[..., T]) -> Callable[..., Callable[[], T]]:

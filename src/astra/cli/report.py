@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
+from astra.storage.numbers import CountOrNone
 
 HELD_OUT = 16
 """Default number of held-out episodes."""
@@ -14,7 +15,7 @@ HELD_OUT = 16
 def report(
     run: tyro.conf.Positional[Path],
     beside: Path | None = None,
-    held_out: int | None = None,
+    held_out: CountOrNone | None = None,
     dataset: Path | None = None,
 ) -> None:
     """Write report.html with curves, results, held-out episodes, videos, film strips, the mask and attention maps.
@@ -27,6 +28,8 @@ def report(
             are. None: 16, if the demonstrations are there.
         dataset: folder of the demonstrations. None: the folder that the run was trained on.
     """
+    if dataset is not None and held_out == 0:
+        raise ValueError("--dataset is for the held-out episodes, which --held-out 0 leaves out: leave one of them out")
     from astra.analysis.held_out import write_held_out
     from astra.evaluation.held_out_info import FOLDER
     from astra.evaluation.held_out_seeds import aggregate_held_out

@@ -17,7 +17,7 @@ from astra.datasets import DatasetWriter, Episode
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
-from astra.storage.numbers import Count, Seed, check_numbers
+from astra.storage.numbers import Count, Seed, Workers, check_numbers
 
 AHEAD = 16
 """Demonstrations per worker that are requested before the first of them is written."""
@@ -39,7 +39,7 @@ class CollectConfig:
     """Tasks, taken in turn; empty: all tasks of the level."""
     seed: Seed = 0
     """Seed of the first episode; each next one is larger by one."""
-    workers: Count = os.cpu_count() or 1
+    workers: Workers = os.cpu_count() or 1
     """Number of worker processes."""
     cluster: str | None = None
     """Ray cluster on which experts act instead: auto, or its address; None: this machine."""

@@ -14,6 +14,8 @@ from astra.evaluation.eval_info import FILE_NAME
 
 EPISODES = "episodes.json.gz"
 LISTS = ("episodes", "seeds")
+LARGEST = 256 * 2**20
+"""Largest file of lists that is read, in bytes when unpacked."""
 POINTER = "lists_per_episode"
 """Field of `eval_info.json` that names the compressed file."""
 
@@ -39,7 +41,7 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if a file is missing, or the compressed one is damaged.
-        ValueError: if a file is not valid JSON, or names another file for the lists.
+        ValueError: if a file is not valid JSON, is too large, or names another file for the lists.
         KeyError: if a list is missing.
     """
     info = json.loads((folder / FILE_NAME).read_text())
@@ -47,11 +49,19 @@ def read_kept(folder: Path) -> dict[str, Any]:
         return info
     if (named := info.pop(POINTER)) != EPISODES:
         raise ValueError(f"{folder / FILE_NAME} names {named!r} for the {POINTER}, expected {EPISODES}")
-    lists = json.loads(gzip.decompress((folder / EPISODES).read_bytes()))
+    lists = json.loads(_unpacked(folder / EPISODES))
     if "metrics" in lists:
         metrics = lists.pop("metrics")
         info["per_task"] = [task | {"metrics": each} for task, each in zip(info["per_task"], metrics, strict=True)]
     return info | lists
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{path} unpacks to more than {LARGEST:,} bytes")
+    return content
 
 
 def _one_line_each(info: Mapping[str, Any]) -> str:

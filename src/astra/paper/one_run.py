@@ -26,7 +26,6 @@ from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
 from astra.paper.row_results import HELD_OUT
-from astra.parallel.parent import GRACE, end_with_parent
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder, write_atomic
@@ -169,9 +168,7 @@ def strip_folders(value: Any) -> Any:
 
 
 def run_in_process(run: Run) -> None:
-    """Run in the process that was started for this run: it writes a log, and ends when its parent ends."""
-    os.setpgrp()  # Ctrl-C in the terminal reaches only the parent, which stops its children
-    end_with_parent(grace=GRACE)
+    """Run in the process that was started for this run, and write a log."""
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("a", buffering=1) as log:
         os.dup2(log.fileno(), sys.stdout.fileno())

@@ -1,6 +1,8 @@
 """Evaluations of the finished runs of a row, read from results/."""
 
 import json
+import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,12 +65,38 @@ def read_row(folder: Path) -> RowResults | None:
     episodes, held_out = {}, {}
     for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
-            episodes[int(run.name)] = read_kept(run)["episodes"]
+            episodes[int(run.name)] = _checked(read_kept(run)["episodes"])
             if (losses := run / HELD_OUT).exists():
                 held_out[int(run.name)] = json.loads(losses.read_text())["first_action_loss"]
-        except (OSError, EOFError, KeyError, ValueError) as error:
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            zlib.error,
+        ) as error:
             raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
     return RowResults(folder=folder, episodes=episodes, held_out=held_out) if episodes else None
+
+
+def _checked(episodes: Any) -> list[dict[str, Any]]:
+    """Check what a table reads of episodes: task, seed, success and scores.
+
+    Raises:
+        ValueError: if one is missing or of another type.
+    """
+    if not isinstance(episodes, list) or not episodes:
+        raise ValueError("it has no list of episodes")
+    for number, each in enumerate(episodes):
+        kinds = {"task": str, "seed": int, "success": bool, "scores": dict}
+        if wrong := [name for name, kind in kinds.items() if not isinstance(each.get(name), kind)]:
+            raise ValueError(f"episode {number} has no {', '.join(wrong)}")
+        if not all(isinstance(score, int | float) and math.isfinite(score) for score in each["scores"].values()):
+            raise ValueError(f"episode {number} has the scores {each['scores']}, expected finite numbers")
+    return episodes
 
 
 def check_same_episodes(rows: Mapping[str, RowResults]) -> None:

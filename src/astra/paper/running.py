@@ -6,6 +6,7 @@ checkpoint, and the same command continues from there.
 
 import json
 import multiprocessing
+import pickle
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from astra.paper.table import (
     obstacle,
 )
 from astra.parallel.interruption import Interruption
+from astra.parallel.parent import GRACE, run_watched
 from astra.parallel.pool import one_thread_each
 from astra.screen import screen
 
@@ -152,7 +154,8 @@ def run_all(runs: Sequence[Run], workers: int) -> list[Failure]:
         while working or (waiting and not interruption.requested):
             while waiting and len(working) < workers and not interruption.requested:
                 run = waiting.popleft()
-                process = context.Process(target=run_in_process, args=(run,), name=run.name)
+                work = pickle.dumps((run_in_process, (run,)))
+                process = context.Process(target=run_watched, args=(work, GRACE), name=run.name)
                 process.start()
                 working[process] = run, progress.add_task(run.name, total=1.0)
             if interruption.requested and not stopping:

@@ -83,7 +83,6 @@ def load_policy(
     with local_files_only(not allow_downloads):
         policy = _build(config, spec, statistics, folder)
     weights = load_tensors(folder / MODEL)
-    _check_finite(weights, str(folder / MODEL))
     fill(policy, weights, str(folder / MODEL))
     return policy.to(device).eval()
 
@@ -111,8 +110,9 @@ def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     """Copy named weights into a module: all of them, or none if one does not fit.
 
     Raises:
-        ValueError: if names, shapes or types differ.
+        ValueError: if names, shapes or types differ, or a weight is NaN or infinite.
     """
+    _check_finite(weights, source)
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not expected" for name in weights.keys() - own.keys()]

@@ -7,8 +7,9 @@
 A configuration calls `check_numbers(self, ...)` when it is made. NaN and infinity are in no range.
 """
 
+import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
@@ -38,16 +39,19 @@ class Range:
         if self.low > -math.inf:
             parts.append(f"{'above' if self.above else 'at least'} {self.low:g}")
         if self.high < math.inf:
-            parts.append(f"{'below' if self.below else 'at most'} {self.high:,g}")
+            high = f"{self.high:,g}" if self.high < 1e6 else f"{self.high:.0f}"
+            parts.append(f"{'below' if self.below else 'at most'} {high}")
         return " and ".join(parts) or "a finite number"
 
 
-Count = Annotated[int, Range(1)]
+Count = Annotated[int, Range(1, 1_000_000_000)]
 """Number of things, at least 1."""
-CountOrNone = Annotated[int, Range(0)]
+CountOrNone = Annotated[int, Range(0, 1_000_000_000)]
 """Number of things of which there may be none, at least 0."""
-Seed = Annotated[int, Range(0)]
-"""Seed of random numbers, at least 0."""
+Workers = Annotated[int, Range(1, 1_000)]
+"""Number of processes at the same time."""
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+"""Seed of random numbers; NumPy takes 32 bits."""
 Positive = Annotated[float, Range(0, above=True)]
 """Number above 0."""
 NotNegative = Annotated[float, Range(0)]
@@ -78,12 +82,31 @@ def check_numbers(config: Any, prefix: str) -> None:
     Raises:
         ValueError: if a number lies outside its range; the message names the field by its place.
     """
-    for name, ranges in declared_ranges(type(config)).items():
-        value = getattr(config, name)
+    ranges = declared_ranges(type(config))
+    _check(ranges, {name: getattr(config, name) for name in ranges}, prefix)
+
+
+def check_parameters(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Check the numbers that are passed to a command against the ranges that its parameters declare.
+
+    Args:
+        function: Function whose parameters are flags.
+        arguments: Values by the name of the parameter.
+
+    Raises:
+        ValueError: if a number lies outside its range; the message names the flag.
+    """
+    hints = get_type_hints(inspect.unwrap(function), include_extras=True)
+    _check({name: tuple(_ranges(hints[name])) for name in arguments if name in hints}, arguments, "")
+
+
+def _check(declared: Mapping[str, tuple[Range, ...]], values: Mapping[str, Any], prefix: str) -> None:
+    for name, ranges in declared.items():
+        value = values[name]
         for number in value if isinstance(value, tuple) else (value,):
             if not isinstance(number, (int, float)) or isinstance(number, bool):
                 continue
-            if not any(allowed.holds(number) for allowed in ranges):
+            if ranges and not any(allowed.holds(number) for allowed in ranges):
                 flag = "--" + f"{prefix}.{name}".lstrip(".").replace("_", "-")
                 place, remedy = (f"{prefix}.{name}", f": change {flag}") if prefix else (flag, "")
                 raise ValueError(f"{place} must be {' or '.join(map(str, ranges))}, got {number}{remedy}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from astra.storage.numbers import Count, CountOrNone, Seed, check_numbers
+from astra.storage.numbers import Count, CountOrNone, Seed, Workers, check_numbers
 
 AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
 
@@ -27,7 +27,7 @@ class EvaluationConfig:
     """Names of the tasks; empty: all of each level."""
     num_envs: Count = 25
     """Number of environments in which one process acts at once."""
-    workers: Count = 1
+    workers: Workers = 1
     """Number of worker processes."""
     cluster: str | None = None
     """Ray cluster on which episodes are played instead: auto, or its address; None: this machine."""

@@ -18,7 +18,7 @@ from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
 from astra.storage.atomic import write_atomic
-from astra.storage.numbers import Count, Seed, check_numbers
+from astra.storage.numbers import Count, Seed, Workers, check_numbers
 
 AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 """Agents that are measured."""
@@ -34,7 +34,7 @@ class ControlsConfig:
     """Levels of generalization."""
     seed: Seed = 0
     """Seed of the first episode of each task; each next one is larger by one."""
-    workers: Count = os.cpu_count() or 1
+    workers: Workers = os.cpu_count() or 1
     """Number of worker processes."""
 
     def __post_init__(self) -> None:

@@ -110,6 +110,17 @@ def test_columns_of_another_type_are_refused_by_name(dataset_folder: Path, colum
         LeRobotDataset.open(dataset_folder)
 
 
+@pytest.mark.parametrize("column", ["timestamp", "episode_index", "task_index"])
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([{"a": 1}] * 24), pa.array(["1"] * 24), pa.array([[["1"]]] * 24), pa.array([0] * 24, pa.timestamp("s"))],
+)
+def test_index_columns_of_another_type_are_refused_by_name(dataset_folder: Path, column: str, values: pa.Array) -> None:
+    set_column(dataset_folder / DATA, column, values)
+    with pytest.raises(ValueError, match=rf"column '{column}': got values of type .*, expected (whole )?numbers"):
+        LeRobotDataset.open(dataset_folder)
+
+
 def test_rows_of_different_lengths_are_refused(dataset_folder: Path) -> None:
     set_column(dataset_folder / DATA, "observation.state", pa.array([[0.0] * 2, [0.0] * 4] * 12))
     with pytest.raises(ValueError, match=r"'observation\.state'.*differ in length, expected 3 values"):

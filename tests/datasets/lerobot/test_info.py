@@ -1,7 +1,9 @@
 """info.json that cannot be believed: one clear message, in bounded time and memory."""
 
+import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,23 @@ def test_dimensions_are_named_by_lists_and_by_groups() -> None:
     assert dimension_names({"shape": [2], "names": ["x", "y"]}) == ("x", "y")
     assert dimension_names({"shape": [3], "names": {"motors": ["x", "y"], "gripper": ["g"]}}) == ("x", "y", "g")
     assert dimension_names({"shape": [3], "names": ["x"]}) is None
+
+
+def test_a_change_of_the_file_after_astra_wrote_it_is_a_warning(dataset_folder: Path) -> None:
+    path = dataset_folder / "meta/info.json"
+    written = path.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LeRobotDataset.open(dataset_folder)
+    path.write_bytes(written.replace(b'"robot_type"', b'"robot_typf"'))
+    with pytest.warns(UserWarning, match=r"info.json was changed after Astra wrote it .* remove .*info.json.sha256"):
+        LeRobotDataset.open(dataset_folder)
+    (dataset_folder / "meta/info.json.sha256").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LeRobotDataset.open(dataset_folder)
+
+
+def test_the_checksum_is_that_of_sha256sum(dataset_folder: Path) -> None:
+    line = f"{hashlib.sha256((dataset_folder / 'meta/info.json').read_bytes()).hexdigest()}  info.json\n"
+    assert (dataset_folder / "meta/info.json.sha256").read_text() == line

@@ -232,6 +232,20 @@ def test_a_view_of_unknown_size_is_refused(tmp_path: Path, pictured: list[Episod
             writer.add(pictured[0])
 
 
+@pytest.mark.parametrize("column", ["placeholder", "top.crops", "front.boxes", "front.valid"])
+@pytest.mark.parametrize("value", ["text", {"a": 1}, [["text"]], 7])
+def test_prompts_of_another_type_are_refused_by_the_column(
+    tmp_path: Path, pictured: list[Episode], column: str, value: object
+) -> None:
+    folder = write(tmp_path / "data", pictured)
+    path = folder / "meta/prompts.parquet"
+    whole = pq.read_table(path)
+    values = pa.array([value] * len(whole))
+    pq.write_table(whole.set_column(whole.schema.get_field_index(column), column, values), path)
+    with pytest.raises(ValueError, match=rf"column '{column}': got values of type .*, expected .*; copy the dataset"):
+        LeRobotDataset.open(folder)
+
+
 def test_damaged_prompts_are_reported(tmp_path: Path, pictured: list[Episode]):
     folder = write(tmp_path / "data", pictured)
     path = folder / "meta/prompts.parquet"

@@ -6,22 +6,28 @@ from collections.abc import Callable, Collection, Mapping
 
 NAME = re.compile(r"(?<![\w/.$-])[a-z]\w*(?:\.[a-z]\w*)*(?!\w|/|\.\w|\()")
 """A field as Python writes it, alone or with the fields that hold it."""
+FLAG = re.compile(r"(?<![\w.-])--[a-z][\w.-]*\b")
+"""A flag, as a configuration names it that does not know which other one holds it."""
 
-_of_command: list[Callable[[], Collection[str]]] = []
-"""Lists the flags of the command that this process runs, once it has read them."""
+_of_command: list[tuple[Callable[[], Collection[str]], frozenset[str]]] = []
+"""Lists the flags of the command that this process runs, once it has read them, and has those that were typed."""
 
 
-def remember_flags(flags: Callable[[], Collection[str]]) -> None:
-    """Keep the flags of the command that runs, for the message of an error that may follow."""
-    _of_command[:] = [flags]
+def remember_flags(flags: Callable[[], Collection[str]], arguments: Collection[str]) -> None:
+    """Keep the flags of the command that runs and its arguments, for the message of an error that may follow."""
+    typed = {argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")}
+    _of_command[:] = [(flags, frozenset(typed))]
 
 
 def name_flags(message: str) -> str:
     """Return a message in which the flags of the command that runs are named as they are typed."""
-    return as_typed(message, _of_command[0]()) if _of_command else message
+    if not _of_command:
+        return message
+    flags, typed = _of_command[0]
+    return as_typed(message, flags(), typed)
 
 
-def as_typed(message: str, flags: Collection[str]) -> str:
+def as_typed(message: str, flags: Collection[str], typed: Collection[str] = ()) -> str:
     """Replace the fields that a message names by the flags that set them.
 
     Words without a dot, an underscore or a value after `=` are left alone, and so are fields that no flag or several
@@ -30,6 +36,7 @@ def as_typed(message: str, flags: Collection[str]) -> str:
     Args:
         message: message of an error.
         flags: flags of the command.
+        typed: those that were typed: of several flags that could be meant, the only one that was typed is.
     """
     fields = {flag.removeprefix("--").replace("-", "_"): flag for flag in flags}
 
@@ -37,18 +44,23 @@ def as_typed(message: str, flags: Collection[str]) -> str:
         name, after = found[0], message[found.end() : found.end() + 1]
         if "." not in name and "_" not in name and after != "=":
             return name
-        return _flag(name, fields) or name
+        return _flag(name, fields, typed) or name
 
-    return NAME.sub(replaced, message)
+    def completed(found: re.Match[str]) -> str:
+        flag = found[0]
+        return flag if flag in flags else _flag(flag[2:].replace("-", "_"), fields, typed) or flag
+
+    return FLAG.sub(completed, NAME.sub(replaced, message))
 
 
-def _flag(name: str, fields: Mapping[str, str]) -> str | None:
+def _flag(name: str, fields: Mapping[str, str], typed: Collection[str]) -> str | None:
     """Return the only flag that sets a field, or None."""
     if name in fields:
         return fields[name]
     ends = [flag for field, flag in fields.items() if field.endswith(f".{name}")]
-    if len(ends) == 1:
-        return ends[0]
+    for candidates in (ends, [flag for flag in ends if flag in typed]):
+        if len(candidates) == 1:
+            return candidates[0]
     _, dot, last = name.rpartition(".")
     return fields.get(last) if dot and not ends else None
 

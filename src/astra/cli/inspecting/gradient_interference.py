@@ -11,13 +11,14 @@ from rich.progress import track
 from rich.table import Table
 
 from astra.screen import screen
+from astra.storage.numbers import Count
 
 
 def gradient_interference(
     checkpoint: tyro.conf.Positional[Path],
     *,
     dataset: Path | None = None,
-    batches: int = 64,
+    batches: Count = 64,
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Print the gradients of behavior cloning and of contrastive dynamics learning, by part of the policy.

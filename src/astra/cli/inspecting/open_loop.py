@@ -9,14 +9,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from astra.screen import screen
+from astra.storage.numbers import Count, NotNegative
 
 
 def open_loop(
     checkpoint: tyro.conf.Positional[Path],
     *,
     dataset: Path | None = None,
-    episodes: int = 256,
-    within: float = 0.05,
+    episodes: Count = 256,
+    within: NotNegative = 0.05,
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Print the open-loop error of a policy: its first actions against those of held-out demonstrations.
@@ -39,8 +40,6 @@ def open_loop(
     from astra.policies.checkpoint import load_policy
 
     torch.set_num_threads(1)
-    if episodes < 1:
-        raise ValueError(f"--episodes must be at least 1, got {episodes}")
     policy = load_policy(checkpoint)
     split = read_split(checkpoint)
     opened = open_dataset(policy, dataset or split.dataset)

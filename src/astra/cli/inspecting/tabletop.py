@@ -3,14 +3,18 @@
 import os
 from pathlib import Path
 
+from astra.storage.numbers import CountOrNone, Seed, Workers
+
+CORES = os.cpu_count() or 1
+
 
 def tabletop(
     *,
     level: str = "",
-    seed: int = 0,
-    controls: int = 0,
+    seed: Seed = 0,
+    controls: CountOrNone = 0,
     output: Path | None = None,
-    workers: int = os.cpu_count() or 1,
+    workers: Workers = CORES,
 ) -> None:
     """Print the tabletop's tasks with an example of each prompt, or measure its expert and baselines.
 

@@ -82,9 +82,9 @@ def check_rows(
         )
         for batch in filter(len, batches):
             until = row + len(batch)
-            if not np.array_equal(_indices(batch["episode_index"]), episodes[row:until]):
+            if not np.array_equal(_indices(batch, "episode_index", path), episodes[row:until]):
                 raise ValueError(f"{path} lacks rows of its episodes or has rows of others; copy the dataset again")
-            different = _indices(batch["task_index"]) != tasks[episodes[row:until]]
+            different = _indices(batch, "task_index", path) != tasks[episodes[row:until]]
             if different.any():
                 episode = int(episodes[row + int(different.argmax())])
                 raise ValueError(
@@ -95,7 +95,8 @@ def check_rows(
             finite = np.where(np.isfinite(actions), actions, np.nan)
             low, high = np.fmin(low, np.fmin.reduce(finite)), np.fmax(high, np.fmax.reduce(finite))
             if "timestamp" in batch.schema.names:
-                times.append(batch["timestamp"].to_numpy(zero_copy_only=False).astype(np.float64))
+                seconds = layout.to_numpy(batch["timestamp"], 1, f"{path}, column 'timestamp'")
+                times.append(seconds[:, 0].astype(np.float64))
             row = until
     if row != len(episodes):
         raise ValueError(f"{files[-1]} ends after {row} of {len(episodes)} rows; copy the dataset again")
@@ -165,5 +166,8 @@ def _is_near(stored: Any, true: np.ndarray, room: np.ndarray) -> bool:
     return values.shape == true.shape and bool((np.abs(values - true) <= room).all())
 
 
-def _indices(values: pa.Array) -> np.ndarray:
-    return layout.to_numpy(values, 1, "an index column")[:, 0]
+def _indices(batch: pa.RecordBatch, column: str, path: Path) -> np.ndarray:
+    values, where = batch[column], f"{path}, column {column!r}"
+    if not pa.types.is_integer(values.type):
+        raise ValueError(f"{where}: got values of type {values.type}, expected whole numbers; copy the dataset again")
+    return layout.to_numpy(values, 1, where)[:, 0]

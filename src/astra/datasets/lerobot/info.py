@@ -8,6 +8,7 @@ from typing import Any
 
 from astra.datasets.episode import ACTION, check_fps, is_camera, object_column
 from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.info_checksum import warn_of_changes
 from astra.storage.json_file import read_json_object
 
 COPY_AGAIN = "copy the dataset again"
@@ -28,7 +29,7 @@ _FIELD = re.compile(r"\{(chunk_index|file_index)(?::0?([1-9])?d?)?\}")
 
 
 def read_info(folder: Path) -> Info:
-    """Read and check info.json.
+    """Read and check info.json; warn if it was changed after Astra wrote it.
 
     Raises:
         FileNotFoundError: if the folder is not a dataset.
@@ -51,6 +52,7 @@ def read_info(folder: Path) -> Info:
         _check_entries(info)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; correct the file, or copy the dataset again") from error
+    warn_of_changes(folder)
     return info
 
 

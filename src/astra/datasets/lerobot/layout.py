@@ -1,6 +1,7 @@
 """LeRobotDataset v3.0 on disk: where its files lie and which type each column has.
 
     meta/info.json                              version, frame rate, features, counts
+    meta/info.json.sha256                       its checksum, as `sha256sum` writes it; unknown to LeRobot
     meta/stats.json                             statistics of every feature
     meta/tasks.parquet                          task_index by instruction
     meta/episodes/chunk-000/file-000.parquet    one row per episode: instruction, rows, file, statistics
@@ -33,6 +34,7 @@ from astra.objects import CROP
 
 VERSION = "v3.0"
 INFO = "meta/info.json"
+INFO_CHECKSUM = "meta/info.json.sha256"
 STATISTICS = "meta/stats.json"
 TASKS = "meta/tasks.parquet"
 PROMPTS = "meta/prompts.parquet"

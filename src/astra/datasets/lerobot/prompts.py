@@ -25,6 +25,7 @@ from astra.datasets.lerobot.tables import ROWS_PER_BATCH, RowWriter, read_batche
 from astra.objects import Objects, Pictures, PromptPictures, placeholders
 
 TYPES = {"crops": pa.binary(), "boxes": pa.list_(pa.float32()), "valid": pa.list_(pa.bool_())}
+NAMES = pa.list_(pa.string())
 
 
 class PromptFile:
@@ -64,7 +65,7 @@ class PromptFile:
             values = {name: array.tobytes() if "crops" in name else array.ravel() for name, array in arrays.items()}
             if self._file is None:
                 types = {name: TYPES[name.rpartition(".")[2]] for name in values}
-                schema = pa.schema({"placeholder": pa.list_(pa.string()), **types})
+                schema = pa.schema({"placeholder": NAMES, **types})
                 self._file = RowWriter(self._path, schema, compression="zstd")
             self._file.add({"placeholder": names, **values})
         return self._rows[code.digest()]
@@ -80,11 +81,13 @@ def read_placeholders(folder: Path) -> list[list[str]]:
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if the file is damaged, or a prompt has no pictures.
+        ValueError: if the file is damaged, the names are no texts, or a prompt has no pictures.
     """
     path = folder / layout.PROMPTS
-    names: list[list[str]] = read_parquet(path, ["placeholder"])["placeholder"].to_pylist()
-    if not all(names):
+    column = read_parquet(path, ["placeholder"])["placeholder"]
+    _check_type(path, "placeholder", column.type, NAMES)
+    names: list[list[str]] = column.to_pylist()
+    if not all(names) or not all(map(all, names)):
         raise ValueError(f"{path} has prompts without pictures; copy the dataset again")
     return names
 
@@ -94,17 +97,22 @@ def fill_prompts(source: Path, names: Sequence[Sequence[str]], arrays: Mapping[t
 
     Raises:
         FileNotFoundError: if the file of prompts is missing.
-        ValueError: if a part does not have one entry per placeholder; the message names the prompt.
+        ValueError: if a part is of another type, or does not have one entry per placeholder; the message names the
+            part or the prompt.
     """
     prompt, first = 0, 0
     for batch in read_batches(source / layout.PROMPTS, [f"{view}.{part}" for view, part in arrays], ROWS_PER_BATCH):
+        for view, part in arrays:
+            name = f"{view}.{part}"
+            _check_type(source / layout.PROMPTS, name, batch.schema.field(name).type, TYPES[part])
         for row in range(len(batch)):
             until = first + len(names[prompt])
             for (view, part), array in arrays.items():
                 value = batch[f"{view}.{part}"][row].as_py()
-                values = (
-                    np.frombuffer(value or b"", np.uint8) if part == "crops" else np.array(value, PART_DTYPES[part])
-                )
+                if part == "crops":
+                    values = np.frombuffer(value or b"", np.uint8)
+                else:
+                    values = np.array([] if value is None or None in value else value, PART_DTYPES[part])
                 target = array[first:until]
                 if values.size != target.size or (part == "boxes" and not np.isfinite(values).all()):
                     raise ValueError(
@@ -114,6 +122,13 @@ def fill_prompts(source: Path, names: Sequence[Sequence[str]], arrays: Mapping[t
                     )
                 target[...] = values.reshape(target.shape)
             prompt, first = prompt + 1, until
+
+
+def _check_type(path: Path, column: str, kind: pa.DataType, expected: pa.DataType) -> None:
+    if kind != expected:
+        raise ValueError(
+            f"{path}, column {column!r}: got values of type {kind}, expected {expected}; copy the dataset again"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

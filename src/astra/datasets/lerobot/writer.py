@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, views_of
 from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.info_checksum import write_checksum
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
@@ -207,9 +208,10 @@ class DatasetWriter:
             raise ValueError(f"no episode was added, so {self.folder} is not written")
         if not self._prompts.count:
             self._episodes.drop_column(layout.PROMPT_INDEX)
-        pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS)
+        pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS, write_page_checksum=True)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_checksum(self._building)
 
     def _statistics(self) -> dict[str, Any]:
         """Summarize the whole dataset; vectors are read back one column at a time to save memory."""
