@@ -8,7 +8,7 @@ import torch
 
 from astra.experiments import EXPERIMENTS
 from astra.observations import check_finite_outputs
-from astra.policies.policy import Policy
+from astra.policies.astra import Astra
 from astra.profiling.clock import in_turn
 from astra.profiling.exported_step import INSTRUCTION, make_policy
 from astra.profiling.shapes import Ratio, Shape
@@ -23,7 +23,7 @@ CHECKS = 10
 """Checks per control step on the side that has them, since one is too short for the clock."""
 
 
-def small_policy() -> Policy[Any]:
+def small_policy() -> Astra:
     """Build the small policy of Push-T: corners of the T and position of the agent, discrete actions."""
     spec = TrajectorySpec(
         states={"observation.state": 2, "observation.environment_state": 16},
@@ -57,7 +57,7 @@ def check_ratios(shape: Shape, rounds: int) -> list[Ratio]:
 
 
 @torch.no_grad()
-def _ratio(policy: Policy[Any], rounds: int) -> float:
+def _ratio(policy: Astra, rounds: int) -> float:
     state = policy.start([INSTRUCTION], [0])
     observations = [example_observation(policy, seed=t) for t in range(HISTORY + STEPS)]
     for observation in observations[:HISTORY]:
