@@ -28,14 +28,16 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="hostile-"))
     started, results = time.monotonic(), []
-    for section, count in SECTIONS.items():
-        if options.only in (None, section):
-            count = max(options.count or count, (options.case or 0) + 1)
-            found = run_section(section, folder, options.seed, count, options.workers, options.case)
-            for result in found:
-                results.append(result)
-                if result.is_fault or options.verbose:
-                    print(f"{result}  [{result.seconds:.1f} s, {result.megabytes:.0f} MB]", flush=True)
+    try:
+        for section, count in SECTIONS.items():
+            if options.only in (None, section):
+                count = max(options.count or count, (options.case or 0) + 1)
+                for result in run_section(section, folder, options.seed, count, options.workers, options.case):
+                    results.append(result)
+                    if result.is_fault or options.verbose:
+                        print(f"{result}  [{result.seconds:.1f} s, {result.megabytes:.0f} MB]", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the table shows the cases so far")
     faults = sum(result.is_fault for result in results)
     print(
         f"\n{table(results)}\n\nseed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes, {faults} faults"
