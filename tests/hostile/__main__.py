@@ -5,6 +5,7 @@ Every case runs in a process of its own. What was found is printed as a table; a
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="number of cases at the same time")
     parser.add_argument("--verbose", action="store_true", help="print every case")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore Ctrl-C
     folder = Path(tempfile.mkdtemp(prefix="hostile-"))
     started, results = time.monotonic(), []
     try:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
-
 GUARD = 1_000_000
 """Upper ends from here on only guard against mistyped numbers."""
 
