@@ -47,9 +47,10 @@ def test_a_flag_that_two_places_could_mean_is_the_one_that_was_typed(typed: str)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--rollouts.seed", "-3"], "--rollouts.seed must be at least 0 and at most 4294967295, got -3"),
-        (["--training.updates", "0"], "--training.updates must be at least 1 and at most 1000000000, got 0"),
-        (["--training.batch-size", "-4"], "--training.batch-size must be at least 1 and at most"),
+        (["--rollouts.seed", "-3"], "--rollouts.seed must be at least 0, got -3"),
+        (["--rollouts.seed", "99999999999"], "--rollouts.seed must be at most 4294967295, got 99999999999"),
+        (["--training.updates", "0"], "--training.updates must be at least 1, got 0"),
+        (["--training.batch-size", "-4"], "--training.batch-size must be at least 1, got -4"),
         (["--policy.width", "wide"], "--policy.width"),
         (["--policy", "gatto"], "'--policy'"),
     ],

@@ -5,6 +5,7 @@ Every case runs in a process of its own. What was found is printed as a table; a
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -26,16 +27,19 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="number of cases at the same time")
     parser.add_argument("--verbose", action="store_true", help="print every case")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore Ctrl-C
     folder = Path(tempfile.mkdtemp(prefix="hostile-"))
     started, results = time.monotonic(), []
-    for section, count in SECTIONS.items():
-        if options.only in (None, section):
-            count = max(options.count or count, (options.case or 0) + 1)
-            found = run_section(section, folder, options.seed, count, options.workers, options.case)
-            for result in found:
-                results.append(result)
-                if result.is_fault or options.verbose:
-                    print(f"{result}  [{result.seconds:.1f} s, {result.megabytes:.0f} MB]", flush=True)
+    try:
+        for section, count in SECTIONS.items():
+            if options.only in (None, section):
+                count = max(options.count or count, (options.case or 0) + 1)
+                for result in run_section(section, folder, options.seed, count, options.workers, options.case):
+                    results.append(result)
+                    if result.is_fault or options.verbose:
+                        print(f"{result}  [{result.seconds:.1f} s, {result.megabytes:.0f} MB]", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted: the table shows the cases so far")
     faults = sum(result.is_fault for result in results)
     print(
         f"\n{table(results)}\n\nseed {options.seed}, {(time.monotonic() - started) / 60:.1f} minutes, {faults} faults"

@@ -104,8 +104,8 @@ def link_outside(random: Random, path: Path) -> None:
 
 
 def make_huge(random: Random, path: Path) -> None:
-    """Make a file 100 GB long, without taking any space on the disk."""
-    os.truncate(path, 100 * 2**30)
+    """Make a file 4 GB long, without taking any space on the disk."""
+    os.truncate(path, 4 * 2**30)
 
 
 def forbid(random: Random, path: Path) -> None:

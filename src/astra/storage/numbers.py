@@ -14,6 +14,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
+GUARD = 1_000_000
+"""Upper ends from here on only guard against mistyped numbers."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -33,14 +36,18 @@ class Range:
         high_enough = number > self.low if self.above else number >= self.low
         return high_enough and (number < self.high if self.below else number <= self.high)
 
-    def __str__(self) -> str:
-        """Return the range in words."""
+    def told(self, number: float) -> str:
+        """Return the range in words, for a number outside it.
+
+        An upper end of a million or more, which guards against mistyped numbers, is told to those only.
+        """
         parts = []
-        if self.low > -math.inf:
+        if self.low > -math.inf and not (self.high >= GUARD and number > self.high):
             parts.append(f"{'above' if self.above else 'at least'} {self.low:g}")
-        if self.high < math.inf:
-            high = f"{self.high:,g}" if self.high < 1e6 else f"{self.high:.0f}"
-            parts.append(f"{'below' if self.below else 'at most'} {high}")
+        if self.high < GUARD:
+            parts.append(f"{'below' if self.below else 'at most'} {self.high:,g}")
+        elif self.high < math.inf and number > self.high:
+            parts.append(f"at most {self.high:.0f}")
         return " and ".join(parts) or "a finite number"
 
 
@@ -109,7 +116,9 @@ def _check(declared: Mapping[str, tuple[Range, ...]], values: Mapping[str, Any],
             if ranges and not any(allowed.holds(number) for allowed in ranges):
                 flag = "--" + f"{prefix}.{name}".lstrip(".").replace("_", "-")
                 place, remedy = (f"{prefix}.{name}", f": change {flag}") if prefix else (flag, "")
-                raise ValueError(f"{place} must be {' or '.join(map(str, ranges))}, got {number}{remedy}")
+                raise ValueError(
+                    f"{place} must be {' or '.join(allowed.told(number) for allowed in ranges)}, got {number}{remedy}"
+                )
 
 
 @cache
