@@ -56,7 +56,7 @@ class ContrastiveConfig:
     """One linear layer from the pooled token to the embedding, or two with a GELU in between. A projection of two
     layers keeps more of the trunk for behavior cloning."""
     score: Literal["anchor", "alone"] = "anchor"
-    """What a candidate is scored by: its product with the anchor, as in the paper, or with one learned vector, so that
+    """Score of a candidate: its product with the anchor, as in the paper, or (alone) with one learned vector, so that
     sharing segments with the anchor does not help."""
     temperature: Positive = 1.0
     """Divisor of the dot products of embeddings; 1 is the paper's form."""
