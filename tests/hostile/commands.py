@@ -3,6 +3,7 @@
 import contextlib
 import io
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,12 @@ def run(*arguments: str) -> Ran:
     from astra.cli.main import main
 
     output, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error):
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(error),
+        warnings.catch_warnings(record=True) as warned,
+    ):
+        warnings.simplefilter("always")
         try:
             code = main(arguments)
         except SystemExit as stop:
@@ -58,7 +64,8 @@ def run(*arguments: str) -> Ran:
         except BaseException:
             code = -1
             traceback.print_exc()
-    return Ran(arguments=arguments, code=code, output=output.getvalue(), error=error.getvalue())
+    told = "".join(f"warning: {each.message}\n" for each in warned if each.category is UserWarning)
+    return Ran(arguments=arguments, code=code, output=output.getvalue(), error=told + error.getvalue())
 
 
 def must(*arguments: str) -> Ran:

@@ -1,4 +1,4 @@
-"""A small campaign: 25 datasets, 15 run folders, 4 kills and 30 command lines; `make hostile` runs the whole."""
+"""Small campaigns; `make hostile` runs the whole."""
 
 from pathlib import Path
 
@@ -6,8 +6,14 @@ import pytest
 
 from tests.hostile.campaign import run_section
 
+SMALL = [("lines", 6)]
+LARGER = [("datasets", 25), ("runs", 15), ("kills", 4), ("lines", 30)]
 
-@pytest.mark.parametrize(("section", "count"), [("datasets", 25), ("runs", 15), ("kills", 4), ("lines", 30)])
+
+@pytest.mark.parametrize(
+    ("section", "count"),
+    [*SMALL, *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in LARGER)],
+)
 def test_hostile_input_and_kills_do_no_harm(section: str, count: int, tmp_path: Path) -> None:
     results = list(run_section(section, tmp_path, seed=0, count=count, workers=1))
     assert len(results) == count

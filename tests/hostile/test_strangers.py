@@ -54,6 +54,7 @@ def check(folder: Path) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 def test_texts_of_a_stranger_do_nothing_on_the_way_from_the_dataset_to_the_report(tmp_path: Path) -> None:
     load()
     ended = in_child(check, tmp_path / "case")
