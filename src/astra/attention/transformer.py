@@ -99,7 +99,7 @@ class Transformer(nn.Module):
         prompt: SharedPrompt,
         context: Float[Tensor, "B context D"],
         queries: Float[Tensor, "B Q D"],
-        mask: Float[Tensor, "#B #H R S"],
+        mask: Float[Tensor, "#B LH R S"],
     ) -> list[Float[Tensor, "B H R S"]]:
         """Return the attention weights of every block. Source: Figure 8."""
         rows, layout = _lay_out(prompt, context, queries)
