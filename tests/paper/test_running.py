@@ -31,8 +31,10 @@ def plan_of(
     tiny_table: ModuleType, folder: Path, rows: tuple[str, ...] = ROWS, seeds: tuple[int, ...] = (0,)
 ) -> "list[Run]":
     from astra.paper.running import plan_runs
+    from astra.paper.table import Column
 
     table = tiny_table.tiny()
+    table = replace(table, columns=(*table.columns, Column(name="loss", held_out=True)))
     return plan_runs(table, "cpu", tiny_table.settings(), [table.row(row) for row in rows], seeds, folders_in(folder))
 
 

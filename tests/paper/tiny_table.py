@@ -54,12 +54,7 @@ def tiny() -> Table:
     return Table(
         name="tiny",
         title="A tiny table",
-        columns=(
-            Column(name="score", score="coverage"),
-            Column(name="success"),
-            Column(name="L9", group="L9"),
-            Column(name="loss", held_out=True),
-        ),
+        columns=(Column(name="score", score="coverage"), Column(name="success"), Column(name="L9", group="L9")),
         rows=(
             Row(name="Elsewhere", quoted=True, paper=(12.0,)),
             Row(name="Gato", attention="causal", sizes={"cpu": "gato-small"}, paper=(90.43,)),
