@@ -44,7 +44,7 @@ class Goal:
     instruction: str = ""
     """Instruction of this goal, needed for the control "swapped"; empty: known after the reset only."""
     swapped: str = ""
-    """Wrong instruction that the control "swapped" tells, such as another task's; empty: that of the task's next goal."""
+    """Wrong instruction that the control "swapped" tells, such as another task's; empty: that of the next goal."""
 
 
 @dataclass(frozen=True, kw_only=True)
