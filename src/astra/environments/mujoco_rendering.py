@@ -32,7 +32,7 @@ print("drawn")
 """Program that prints "drawn" if a kind of OpenGL works."""
 INSTALL = (
     "on Debian or Ubuntu, apt-get install libegl1 libgl1-mesa-dri, or libosmesa6; states need no OpenGL, so policies "
-    "that read no images work without it"
+    "that read no images work without it (astra evaluate with --videos 0)"
 )
 """Remedy where no OpenGL works."""
 

@@ -142,6 +142,8 @@ def test_unknown_reset_options_and_tasks_are_refused(environment: MetaWorld) -> 
         environment.reset(options={"level": "L1"})
     with pytest.raises(ValueError, match="did you mean window-open"):
         environment.reset(options={"task": "windows-open"})
+    with pytest.raises(ValueError, match="plays one task, got 'mt10', which stands for 10"):
+        environment.reset(options={"task": "mt10"})
 
 
 @needs_gl

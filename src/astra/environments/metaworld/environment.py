@@ -117,7 +117,12 @@ class MetaWorld(Environment):
         options = options or {}
         if unknown := sorted(set(options) - {"task"}):
             raise ValueError(f"Meta-World has the reset option 'task', got {unknown}")
-        (task,) = find_tasks((options.get("task", self.task),))
+        name = options.get("task", self.task)
+        task, *others = find_tasks((name,))
+        if others:
+            raise ValueError(
+                f"an episode of Meta-World plays one task, got {name!r}, which stands for {len(others) + 1}"
+            )
         if task is not self.simulator.task:
             self._release()
             self.simulator = Simulator(task)
