@@ -1,7 +1,7 @@
 """The 50 tasks of Meta-World: their instructions, their scenes, and the sets MT10 and MT50; needs no simulator.
 
-The instructions are ours, because Meta-World has none. Tasks of one scene have the same objects, so that their
-observations are alike and the instruction says what to do; elsewhere the objects give the task away.
+The instructions are ours, because Meta-World has none. Tasks of one scene have the same objects; elsewhere the objects
+give the task away.
 """
 
 import difflib
