@@ -5,8 +5,8 @@ Demonstrations:
     astra collect metaworld --tasks mt10 --episodes 1500 --output data/metaworld-mt10
 
 The policy observes the hand, the objects and the position of the goal, at the current timestep only (a window of one):
-Meta-World's experts act on that too. Nothing but the instruction tells `reach` from `pick-place`; in the other tasks the
-observation tells the task as well.
+Meta-World's experts act on that too. Nothing but the instruction tells `reach` from `pick-place`; in the other tasks
+the observation tells the task as well.
 """
 
 from dataclasses import replace
