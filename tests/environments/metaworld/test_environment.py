@@ -94,6 +94,16 @@ def test_observations_have_the_names_and_sizes_of_the_spec_and_show_the_goal(env
     assert environment.instruction == "move the gripper to the goal"
 
 
+def test_only_the_instruction_tells_reach_from_pick_place(environment: MetaWorld) -> None:
+    seen = []
+    for task in ("reach", "pick-place"):
+        environment.reset(seed=5, options={"task": task})
+        seen.append((environment.instruction, environment.full_observation))
+    (one, first), (other, second) = seen
+    assert one != other
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
 @pytest.mark.parametrize("task", ["reach", "drawer-close", "button-press-topdown"])
 def test_the_expert_succeeds_also_in_bins_and_with_noise(environment: MetaWorld, task: str) -> None:
     plain, rounded = (demonstrate(environment, task, 1, bins=bins) for bins in (0, 101))
