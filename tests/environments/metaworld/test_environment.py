@@ -47,7 +47,7 @@ def test_passes_the_checks_of_gymnasium(environment: MetaWorld) -> None:
         check_env(environment, skip_render_check=True)
 
 
-def play(environment: MetaWorld, task: str, seed: int, timesteps: int = 15) -> list[np.ndarray]:
+def play(environment: MetaWorld, task: str, seed: int, timesteps: int = 8) -> list[np.ndarray]:
     """Return Meta-World's observations of an episode with random actions."""
     random = np.random.default_rng(0)
     environment.reset(seed=seed, options={"task": task})
@@ -58,7 +58,7 @@ def play(environment: MetaWorld, task: str, seed: int, timesteps: int = 15) -> l
     return seen
 
 
-@pytest.mark.parametrize("task", ["pick-place", "drawer-close", "peg-insert-side", "basketball"])
+@pytest.mark.parametrize("task", ["pick-place", "drawer-close", "basketball"])
 def test_equal_seeds_give_equal_episodes_whatever_was_played_before(environment: MetaWorld, task: str) -> None:
     first = play(environment, task, seed=3)
     other = play(environment, task, seed=4)
