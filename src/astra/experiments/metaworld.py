@@ -2,7 +2,7 @@
 
 Demonstrations:
 
-    astra collect metaworld --tasks mt10 --episodes 1500 --output data/metaworld-mt10
+    astra collect metaworld --tasks mt10 --episodes 1000 --output data/metaworld-mt10
 
 The policy observes the hand, the objects and the position of the goal, at the current timestep only (a window of one):
 Meta-World's experts act on that too. Nothing but the instruction tells `reach` from `pick-place`; in the other tasks
