@@ -18,6 +18,9 @@ class Listed:
 
 
 SUITES = {
+    "metaworld": Listed(
+        "astra.environments.metaworld.suite:SUITE", "Meta-World: 50 tasks of a robot arm at a table; not in the paper"
+    ),
     "pusht": Listed("astra.environments.pusht.suite:SUITE", "Push-T: push a T onto a goal pose"),
     "tabletop": Listed("astra.environments.tabletop.suite:SUITE", "a lookalike of VIMA-Bench that needs no download"),
     "vima-bench": Listed("astra.environments.vima_bench.suite:SUITE", "VIMA-Bench, installed from its repository"),

@@ -4,6 +4,7 @@
 name. A suite holds data and functions of the environment's side only, never a policy or a dataset.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -42,6 +43,8 @@ class Goal:
     """Options of the environment's `reset`, such as {"task": "rotate", "level": "L1"}."""
     instruction: str = ""
     """Instruction of this goal, needed for the control "swapped"; empty: known after the reset only."""
+    swapped: str = ""
+    """Wrong instruction that the control "swapped" tells, such as another task's; empty: that of the next goal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,9 @@ class Task:
     """Name of the task, as in the environment's `task`."""
     goals: tuple[Goal, ...] = (Goal(),)
     """Goals of the task, taken in turn."""
+    group: str = ""
+    """Group of the results, such as the scene that several tasks share, in suites without levels; with levels, results
+    are grouped by them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,8 @@ class Suite:
     """Builds an environment from options. It serves every task: `reset` chooses the task."""
     tasks: Callable[[Any, str], Sequence[Task]]
     """Returns the tasks of a level from options and the level's name, which is empty where there are no levels."""
+    task_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names that stand for several tasks where tasks are chosen."""
     levels: tuple[str, ...] = ()
     """Levels of generalization at which policies are measured; empty: there are no levels."""
     training_level: str = ""
@@ -128,11 +136,12 @@ class Suite:
         Args:
             options: Options of the suite.
             levels: Chosen levels; empty: all at which policies are measured.
-            tasks: Names of the chosen tasks; empty: all tasks of each level.
+            tasks: Names of the chosen tasks or sets of tasks; empty: all tasks of each level.
 
         Raises:
             ValueError: for an unknown level or task, or a level that was named and has none of the tasks.
         """
+        tasks = tuple(name for chosen in tasks for name in self.task_sets.get(chosen, (chosen,)))
         known_levels = tuple(dict.fromkeys((*filter(None, [self.training_level]), *self.levels)))
         for level in levels:
             if level not in known_levels:
@@ -143,7 +152,9 @@ class Suite:
         where = f" at {', '.join(offered)}" if any(offered) else ""
         for name in tasks:
             if name not in known:
-                raise ValueError(f"{self.name} has no task {name!r}{where}; it has {', '.join(known)}")
+                near = difflib.get_close_matches(name, (*known, *self.task_sets), n=3)
+                meant = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+                raise ValueError(f"{self.name} has no task {name!r}{where}; {meant}")
         for level in levels:
             names = [task.name for task in offered[level]]
             if tasks and not set(tasks) & set(names):

@@ -1,5 +1,6 @@
 """Result tables for the terminal."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -33,7 +34,10 @@ def recovery_lines(summaries: Mapping[str, Summary]) -> list[str]:
 
 
 def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
-    """Return a table with one row per group and task and one column per agent, or None if there are no groups."""
+    """Return a table with one row per group and task and one column per agent, or None if there are no groups.
+
+    A group of several tasks has a further row for all of them.
+    """
     cells: dict[tuple[str, str], dict[str, list[bool]]] = {}
     for agent, episodes in results.items():
         for episode in episodes:
@@ -41,8 +45,10 @@ def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
                 cells.setdefault((episode.group, task), {}).setdefault(agent, []).append(episode.success)
     if not cells:
         return None
+    sizes = Counter(group for group, _ in cells)
+    cells = {cell: agents for cell, agents in cells.items() if cell[1] != ALL or sizes[cell[0]] > 2}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("level", "task", *results):
+    for heading in ("group", "task", *results):
         table.add_column(heading, no_wrap=heading not in results)
     for group, task in sorted(cells, key=lambda cell: (cell[0], cell[1] == ALL, cell[1])):
         rates = [wilson_interval(sum(won), len(won)) for won in cells[group, task].values()]

@@ -33,6 +33,9 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 
 
 EXPERIMENTS = {
+    "metaworld-mt10": _named(
+        "metaworld.metaworld_mt10", "not in the paper: Meta-World, MT10", "cpu", "0.7 on one core, estimated"
+    ),
     "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.4 on one core, more with cameras"),
     "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.6 on one core"),
     "pusht-blinking": _named("pusht.pusht_blinking", "history, where it must pay", "cpu", "1 on one core, estimated"),

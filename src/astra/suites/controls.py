@@ -46,7 +46,7 @@ def prompts_of(build: Callable[[], Environment], cases: Sequence[Case]) -> list[
 
 
 def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], episodes: int) -> list[Case]:
-    """Return the cases with the instruction of the task's next goal.
+    """Return the cases with the wrong instruction that a goal names, or with that of the task's next goal.
 
     Args:
         cases: The given number of episodes of each task.
@@ -54,18 +54,18 @@ def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], episodes:
         episodes: Number of episodes per task.
 
     Raises:
-        ValueError: if a task has no second goal.
+        ValueError: if a goal names none and its task has no second goal.
     """
     changed = []
     for row, (_, task) in enumerate(chosen):
-        if len(task.goals) < 2:
+        if len(task.goals) < 2 and not any(goal.swapped for goal in task.goals):
             raise ValueError(
                 f"swapped instructions need two goals, but the policy knows one goal of {task.name}: leave swapped out "
                 "of --agents, or name more goals"
             )
         for number, case in enumerate(cases[row * episodes : (row + 1) * episodes]):
-            following = task.goals[(number + 1) % len(task.goals)]
-            changed.append(replace(case, instruction=following.instruction))
+            goal, following = (task.goals[n % len(task.goals)] for n in (number, number + 1))
+            changed.append(replace(case, instruction=goal.swapped or following.instruction))
     return changed
 
 

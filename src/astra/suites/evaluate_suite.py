@@ -3,7 +3,7 @@
     policy     the policy
     no-op      does nothing
     expert     knows the goals
-    swapped    the policy with the instruction of the task's next goal
+    swapped    the policy with the instruction of the task's next goal, or of another task of the same scene
     shuffled   the policy with the prompt of another episode of the task, instruction and pictures together
     blank      the policy with its own prompt, whose pictured objects are black and have boxes of zeros
 
@@ -91,7 +91,7 @@ def cases_of(suite: Suite, chosen: Sequence[tuple[str, Task]], config: Evaluatio
         Case(
             seed=config.seed + number // len(task.goals),
             options=task.goals[number % len(task.goals)].reset,
-            group=level,
+            group=level or task.group,
             success_at_end=suite.success == "at the last step",
         )
         for level, task in chosen
@@ -103,7 +103,7 @@ def cases_again(suite: Suite, options: Any, rows: Sequence[Mapping[str, Any]]) -
     """Return the cases of episodes that were played before, from their rows in eval_info.json."""
     cases = []
     for row in rows:
-        level = row.get("group", "")
+        level = row.get("group", "") if suite.levels else ""
         (task,) = (task for task in suite.tasks(options, level) if task.name == row["task"])
         asked = row["environment_instruction"]
         goal = next((goal for goal in task.goals if goal.instruction == asked), task.goals[0])

@@ -1,0 +1,62 @@
+"""Meta-World, MT10: ten tasks of a robot arm from state vectors, one policy for all of them; not in the paper.
+
+Demonstrations:
+
+    astra collect metaworld --tasks mt10 --episodes 1000 --output data/metaworld-mt10
+
+The policy observes the hand, the objects and the position of the goal, at the current timestep only (a window of one):
+Meta-World's experts act on that too. Nothing but the instruction tells `reach` from `pick-place`; in the other tasks
+the observation tells the task as well.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from astra.experiments.experiment import Experiment
+from astra.policies.astra import AstraConfig
+from astra.policies.decoding import Decoding
+from astra.policies.sizes import astra_small
+from astra.suites.config import EvaluationConfig
+from astra.tokenizers.actions import DiscreteActionsConfig
+from astra.tokenizers.proprioception import ProprioceptionConfig
+from astra.tokenizers.states import StateConfig
+from astra.training.config import TrainingConfig
+
+
+def metaworld_mt10() -> Experiment:
+    """Astra (small) on MT10 from state vectors, with discrete actions and a training that ends by updates.
+
+    An odd number of bins has a bin whose center is 0, at which the hand rests.
+    """
+    return Experiment(
+        dataset=Path("data/metaworld-mt10"),
+        policy=small_policy(),
+        training=TrainingConfig(
+            updates=12_000,
+            batch_size=128,
+            timesteps=1,
+            learning_rate=1e-3,
+            weight_decay=0.1,
+            ema_max_decay=0.999,
+            precision="float32",
+            threads=1,
+            log_every=100,
+            validation_every=1000,
+            checkpoint_every=2000,
+        ),
+        rollouts=EvaluationConfig(episodes=5, seed=200_000, videos=0),
+    )
+
+
+def small_policy() -> AstraConfig:
+    """Return the small Astra of the runs on Meta-World."""
+    return replace(
+        astra_small(),
+        window=1,
+        chunk_size=8,
+        chunk_sample=2,
+        soft_labels=1.5,
+        states=StateConfig(proprioception=ProprioceptionConfig(frequencies=4)),
+        actions=DiscreteActionsConfig(bins=101),
+        decoding=Decoding(n_action_steps=4),
+    )
