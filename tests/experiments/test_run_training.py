@@ -119,6 +119,7 @@ def test_texts_of_every_kind_are_stored_trained_on_and_told(tmp_path: Path) -> N
     from astra.datasets import LeRobotDataset
     from astra.experiments.experiment import run_training
     from astra.policies.checkpoint import load_policy
+    from astra.policies.astra import Astra
     from astra.trajectory import Observation
 
     data = record(tmp_path / "data", (3,) * len(TEXTS), TEXTS)
@@ -128,6 +129,7 @@ def test_texts_of_every_kind_are_stored_trained_on_and_told(tmp_path: Path) -> N
     assert policy.spec.instructions == tuple(sorted(TEXTS))
     B = len(TEXTS)
     seen = Observation(states={"observation.state": torch.ones(B, 3)}, images={}, previous_action=torch.zeros(B, 2))
+    assert isinstance(policy, Astra)
     outputs = policy.predict(policy.start(TEXTS, seeds=[0] * B), seen)
     assert outputs.isfinite().all()
     same = TEXTS.index("pousse le bloc carr\u00e9")
@@ -143,6 +145,7 @@ def test_demonstrations_without_an_instruction_are_stored_and_trained_on(
 
     from astra.experiments.experiment import run_training
     from astra.policies.checkpoint import load_policy
+    from astra.policies.astra import Astra
     from astra.trajectory import Observation
 
     policy = load_policy(run_training(experiment(record(tmp_path / "data", (5, 4, 6), texts)), tmp_path / "run"))

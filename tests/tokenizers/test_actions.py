@@ -81,6 +81,7 @@ def test_tokens_equal_a_loop_over_dimensions():
     spec = spec_of((0, 1), (-1, 1), (0, 9), binary=(False, True, False))
     actions = discrete(spec, bins=5)
     values = torch.rand(2, 4, 3)
+    assert isinstance(actions.embedding, torch.nn.Embedding)
     tables = actions.embedding.weight.split([5, 2, 5])
     expected = torch.stack([table[actions.bins(values)[..., i]] for i, table in enumerate(tables)], dim=-2)
     assert torch.equal(actions(values), expected)

@@ -117,10 +117,10 @@ def test_a_chunk_that_unpacks_to_more_than_its_array_needs_is_refused_before_it_
         json.dumps({**header, "filters": None, "compressor": compressor and compressor.get_config()})
     )
     for chunk in sorted(path.glob("[0-9]*")):
-        chunk.write_bytes(right.tobytes() if compressor is None else bytes(compressor.encode(right)))
+        chunk.write_bytes(right.tobytes() if compressor is None else bytes(compressor.encode(right) or b""))
     read(store)
     large = np.zeros(5 * 2**20, np.uint8)
-    (path / "0.0").write_bytes(large.tobytes() if compressor is None else bytes(compressor.encode(large)))
+    (path / "0.0").write_bytes(large.tobytes() if compressor is None else bytes(compressor.encode(large) or b""))
     with pytest.raises(ValueError, match=r"unpacks to more than 1,280 bytes, but its array needs 160"):
         read(store)
 
