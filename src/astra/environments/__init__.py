@@ -18,6 +18,9 @@ class Listed:
 
 
 SUITES = {
+    "franka-kitchen": Listed(
+        "astra.environments.franka_kitchen.suite:SUITE", "Franka Kitchen: four of seven tasks of a robot in a kitchen"
+    ),
     "pusht": Listed("astra.environments.pusht.suite:SUITE", "Push-T: push a T onto a goal pose"),
     "tabletop": Listed("astra.environments.tabletop.suite:SUITE", "a lookalike of VIMA-Bench that needs no download"),
     "vima-bench": Listed("astra.environments.vima_bench.suite:SUITE", "VIMA-Bench, installed from its repository"),

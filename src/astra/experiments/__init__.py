@@ -33,6 +33,11 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 
 
 EXPERIMENTS = {
+    "kitchen": _named("kitchen.kitchen", "Table 5, Astra, discrete", "cpu", "1 on one core, estimated"),
+    "kitchen-continuous": _named(
+        "kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1 on one core, estimated"
+    ),
+    "kitchen-images": _named("kitchen.kitchen_images", "Table 5, from two cameras", "cpu", "not measured"),
     "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.75 on one core"),
     "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.75 on one core"),
     "pusht-expert-continuous": _named(

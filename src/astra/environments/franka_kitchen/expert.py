@@ -39,6 +39,8 @@ TRIES = 2
 """Tries of a task after which the others come first."""
 STEADY_IN_CONTACT = 0.3
 """Share of the jitter that waypoints in contact with an object get."""
+PATIENCE, NOTICEABLE = 9, 0.005
+"""Timesteps without progress after which a push is given up, and the change of the distance that counts as progress."""
 AHEAD = 3
 """Number of waypoints of a push among which the nearest one to the tip is looked for."""
 
@@ -140,9 +142,12 @@ class KitchenExpert:
         self, kitchen: FrankaKitchen, task: str, points: list[Waypoint], routine: Routine
     ) -> Iterator[Float[np.ndarray, "9"]]:
         """Press on along a line of waypoints, each joint as hard as its error asks for."""
-        near = 0
+        near, best, idle = 0, np.inf, 0
         for _ in range(LIMITS["push"]):
-            if self._well_done(kitchen, task):
+            distance = TASKS[task].distance(kitchen.simulator.positions)
+            idle = 0 if distance < best - NOTICEABLE else idle + 1
+            best = min(best, distance)
+            if distance < WELL_DONE or idle > PATIENCE:
                 return
             distances = [np.linalg.norm(point.tip - kitchen.simulator.tip()) for point in points[near : near + AHEAD]]
             near += int(np.argmin(distances))

@@ -153,11 +153,11 @@ PATHS: dict[str, Push | Pull] = {
         gain=3.0,
     ),
     "hinge cabinet": Pull(
-        pose=Pose(tip=(0.0, 0.0, -0.04), yaw=14.0, elevation=19.0),
-        back=0.14,
+        pose=Pose(tip=(0.0, 0.0, -0.04), yaw=8.0, elevation=19.0),
+        back=0.12,
         angles=np.array([0.22, 0.44, 0.66, 0.9, 1.15, 1.4, 1.55]),
         turn=0.0,
-        grip=3,
+        grip=4,
     ),
 }
 """The way of each task."""
