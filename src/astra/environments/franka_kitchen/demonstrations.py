@@ -73,7 +73,7 @@ def demonstrate(
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def rounded(action: Float[np.ndarray, "9"], bins: int) -> Float[np.ndarray, "9"]:
+def rounded(action: Float[np.ndarray, "*T 9"], bins: int) -> Float[np.ndarray, "*T 9"]:
     """Return the centers of the bins, of equal width from -1 to 1, in which the numbers lie; of 0 bins, the numbers."""
     if bins == 0:
         return action
