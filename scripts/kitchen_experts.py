@@ -40,7 +40,7 @@ AGENTS = {
 def chain(environment: FrankaKitchen, seed: int, options: KitchenDemonstrationOptions) -> dict[str, Any]:
     """Play one chain and return what was asked and when each task was done."""
     environment.options = KitchenOptions(perturbation=options.perturbation)
-    environment.reset(seed=seed)
+    _, info = environment.reset(seed=seed)
     random = np.random.default_rng([seed, 1])
     variation = Variation(jitter=options.jitter, slowest=options.slowest, shuffle=options.shuffle)
     expert, timesteps, ended = KitchenExpert(seed, variation), 0, False
@@ -63,19 +63,17 @@ def measure(path: Path) -> None:
         started = time.process_time()
         chains = [chain(environment, seed, options) for seed in SEEDS]
         won = [played for played in chains if played["scores"]["p4"]]
+        scores = {name: float(np.mean([played["scores"][name] for played in chains])) for name in chains[0]["scores"]}
+        asked = {name: [played["done"] for played in chains if name in played["asked"]] for name in TASKS}
         row = {
             "agent": agent,
             "chains": len(chains),
-            "scores": {name: float(np.mean([played["scores"][name] for played in chains])) for name in chains[0]["scores"]},
+            "scores": scores,
             "timesteps": float(np.mean([played["timesteps"] for played in won])),
             "longest": max(played["timesteps"] for played in won),
-            "tasks": {
-                name: [sum(name in played["asked"] and name in played["done"] for played in chains),
-                       sum(name in played["asked"] for played in chains)]
-                for name in TASKS
-            },
+            "tasks": {name: [sum(name in done for done in those), len(those)] for name, those in asked.items()},
             "seconds": time.process_time() - started,
-        }  # fmt: skip
+        }
         rows.append(row)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, (json.dumps(rows, indent=1) + "\n").encode())

@@ -12,6 +12,7 @@ def names() -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
+        *("kitchen", "kitchen-continuous", "kitchen-images"),
         "own-data",
         *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
         *("tabletop-contrastive", "tabletop-pretraining", "tabletop-pretrained"),
@@ -32,7 +33,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 14
+    assert len(names()) == 17
     for named in EXPERIMENTS.values():
         assert named.notes
         assert named.row

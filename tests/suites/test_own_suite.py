@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from astra.cli.main import main
+from astra.environments import SUITES
 
 TINY = [
     *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16", "--policy.chunk-size", "4"),
@@ -64,7 +65,7 @@ def test_a_policy_whose_suite_is_not_installed_needs_the_flag(folder: Path, caps
     assert main(["evaluate", "run", "--episodes", "1"]) == 2
     error = capsys.readouterr().err
     assert "belongs to the suite 'line', which is not installed" in error
-    assert "use --suite NAME with one of pusht, tabletop, vima-bench, or --suite MODULE:FUNCTION with your own" in error
+    assert f"use --suite NAME with one of {', '.join(SUITES)}, or --suite MODULE:FUNCTION with your own" in error
     assert main(["evaluate", "run", "--suite", "tabletop"]) == 2
     assert "the tabletop has the views" in capsys.readouterr().err
 

@@ -70,9 +70,7 @@ def kitchen() -> Experiment:
 def kitchen_continuous() -> Experiment:
     """Table 5, row Astra, continuous actions: 91 percent of the stages in the paper. Astra (small), from states."""
     experiment = kitchen()
-    return replace(
-        experiment, policy=replace(experiment.policy, actions=ContinuousActionsConfig(), soft_labels=0.0)
-    )
+    return replace(experiment, policy=replace(experiment.policy, actions=ContinuousActionsConfig(), soft_labels=0.0))
 
 
 def kitchen_images() -> Experiment:

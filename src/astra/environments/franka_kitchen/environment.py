@@ -231,9 +231,7 @@ class FrankaKitchen(Environment):
         return {"is_success": stages == TASKS_PER_EPISODE, "scores": scores, "done": dict(self.done)}
 
 
-def perturbed(
-    start: Float[np.ndarray, "30"], strength: float, random: np.random.Generator
-) -> Float[np.ndarray, "30"]:
+def perturbed(start: Float[np.ndarray, "30"], strength: float, random: np.random.Generator) -> Float[np.ndarray, "30"]:
     """Return another start: the arm elsewhere, the kettle moved and turned a little, and every object slightly open.
 
     Args:

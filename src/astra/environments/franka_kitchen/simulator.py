@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-
-INSTALL = "run pip install 'gymnasium-robotics==1.4.2' 'mujoco>=3.3,<3.12', or pip install '.[kitchen]' in Astra's folder"
+INSTALL = (
+    "run pip install 'gymnasium-robotics==1.4.2' 'mujoco>=3.3,<3.12', or pip install '.[kitchen]' in Astra's folder"
+)
 """How to install the simulator."""
 ROBOTICS = (1, 4)
 """Version of gymnasium-robotics with which everything was measured."""

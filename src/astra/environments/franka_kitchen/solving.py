@@ -174,10 +174,12 @@ def solve() -> dict[str, Any]:
         hinge = np.zeros(3)
         if task in HINGES:
             hinge = (np.array(simulator.data.body(HINGES[task]).xpos) - anchor) * [1, 1, 0]
-        steps = [
+        steps: list[Step] = [
             (kind, replace(pose, tip=_tip(anchor + pose.tip)), is_open) for kind, pose, is_open in path.steps(hinge)
         ]
-        error, joints = min((_joints(kinematics, steps, round_by) for round_by in (0.0, 180.0)), key=lambda found: found[0])
+        error, joints = min(
+            (_joints(kinematics, steps, round_by) for round_by in (0.0, 180.0)), key=lambda found: found[0]
+        )
         print(f"{task}: {len(steps)} waypoints, error {error:.2f}")
         stored[task] = {
             "anchor": anchor.round(4).tolist(),

@@ -40,8 +40,8 @@ def options_for(spec: TrajectorySpec) -> KitchenOptions:
             return KitchenOptions(observation="images", frame_size=sides.pop())
     raise ValueError(
         f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; Franka Kitchen offers "
-        f"{SIZES}, or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: choose "
-        "another suite by --suite"
+        f"{SIZES}, or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: "
+        "choose another suite by --suite"
     )
 
 
