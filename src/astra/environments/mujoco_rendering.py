@@ -32,9 +32,9 @@ print("drawn")
 """Program that prints "drawn" if a kind of OpenGL works."""
 INSTALL = (
     "on Debian or Ubuntu, apt-get install libegl1 libgl1-mesa-dri, or libosmesa6; states need no OpenGL, so policies "
-    "that read no images work without it"
+    "that read no images work without it (astra evaluate with --videos 0)"
 )
-"""What to do where no OpenGL works."""
+"""Remedy where no OpenGL works."""
 
 
 @dataclass(frozen=True, kw_only=True)

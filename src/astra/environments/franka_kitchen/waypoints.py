@@ -31,7 +31,7 @@ class Waypoint:
     """One waypoint of a routine."""
 
     kind: Kind
-    """What is done there, see above."""
+    """Role of the waypoint, see above."""
     joints: Float[np.ndarray, "7"]
     """Joint positions in radians."""
     tip: Float[np.ndarray, "3"]
