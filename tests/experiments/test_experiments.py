@@ -12,9 +12,18 @@ def names() -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
+<<<<<<< HEAD
         *("metaworld-mt10", "own-data"),
         *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous"),
         *("pusht-human-long", "pusht-human-19m", "pusht-blinking"),
+||||||| db992c8
+        "own-data",
+        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
+=======
+        *("kitchen", "kitchen-continuous", "kitchen-images"),
+        "own-data",
+        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
+>>>>>>> kitchen
         *("tabletop-contrastive", "tabletop-pretraining", "tabletop-pretrained"),
         *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu", "vima-bench-cpu-with-tabletop"),
     ],

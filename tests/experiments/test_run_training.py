@@ -118,8 +118,8 @@ def test_texts_of_every_kind_are_stored_trained_on_and_told(tmp_path: Path) -> N
     from astra.cli.main import main
     from astra.datasets import LeRobotDataset
     from astra.experiments.experiment import run_training
-    from astra.policies.checkpoint import load_policy
     from astra.policies.astra import Astra
+    from astra.policies.checkpoint import load_policy
     from astra.trajectory import Observation
 
     data = record(tmp_path / "data", (3,) * len(TEXTS), TEXTS)
@@ -145,7 +145,6 @@ def test_demonstrations_without_an_instruction_are_stored_and_trained_on(
 
     from astra.experiments.experiment import run_training
     from astra.policies.checkpoint import load_policy
-    from astra.policies.astra import Astra
     from astra.trajectory import Observation
 
     policy = load_policy(run_training(experiment(record(tmp_path / "data", (5, 4, 6), texts)), tmp_path / "run"))

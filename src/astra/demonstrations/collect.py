@@ -89,12 +89,14 @@ def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
         max_pictured=spec.objects.max_pictured if spec.objects else 0,
         suite=suite.name,
     )
-    with closing(_demonstrations(suite, options, goals, config)) as demonstrations, writer:
+    attempts = Counter[bool]()
+    with closing(_demonstrations(suite, options, goals, config, attempts)) as demonstrations, writer:
         episodes = (
             Episode(instruction=shown.instruction, columns=shown.columns, pictures=shown.pictures, fps=spec.fps)
             for shown in demonstrations
         )
         failure = _write_all(writer, episodes, config.episodes)
+    print(f"the expert succeeded in {attempts[True]} of {attempts.total()} attempts; only successes are kept")
     if failure is not None:
         raise failure
     return config.output
@@ -148,9 +150,9 @@ class _Attempts(Iterator[tuple[int, int]]):
 
 
 def _demonstrations(
-    suite: Suite, options: Any, goals: Sequence[tuple[str, Goal]], config: CollectConfig
+    suite: Suite, options: Any, goals: Sequence[tuple[str, Goal]], config: CollectConfig, tried: Counter[bool]
 ) -> Generator[Demonstration]:
-    """Yield successful demonstrations in the order of their attempts.
+    """Yield successful demonstrations in the order of their attempts, and count successes and failures.
 
     Raises:
         ValueError: if a task fails too often in a row.
@@ -166,7 +168,9 @@ def _demonstrations(
             if not waiting:
                 return
             goal, seed, future = waiting.popleft()
-            if (shown := future.result()) is not None:
+            shown = future.result()
+            tried[shown is not None] += 1
+            if shown is not None:
                 failures[goal] = 0
                 yield shown
                 continue

@@ -18,6 +18,9 @@ class Listed:
 
 
 SUITES = {
+    "franka-kitchen": Listed(
+        "astra.environments.franka_kitchen.suite:SUITE", "Franka Kitchen: four of seven tasks of a robot in a kitchen"
+    ),
     "metaworld": Listed(
         "astra.environments.metaworld.suite:SUITE", "Meta-World: 50 tasks of a robot arm at a table; not in the paper"
     ),

@@ -33,6 +33,11 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 
 
 EXPERIMENTS = {
+    "kitchen": _named("kitchen.kitchen", "Table 5, Astra, discrete", "cpu", "1 on one core, estimated"),
+    "kitchen-continuous": _named(
+        "kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1 on one core, estimated"
+    ),
+    "kitchen-images": _named("kitchen.kitchen_images", "Table 5, from two cameras", "cpu", "not measured"),
     "metaworld-mt10": _named(
         "metaworld.metaworld_mt10", "not in the paper: Meta-World, MT10", "cpu", "0.7 on one core, estimated"
     ),

@@ -1,0 +1,81 @@
+"""Demonstrations of the kitchen's expert: every one differs, and its arm is disturbed, which the expert corrects.
+
+The kitchen always starts in the same state. Without variation, a thousand demonstrations would be one path.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
+from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
+from astra.environments.franka_kitchen.simulator import JOINTS
+from astra.storage.numbers import CountOrNone, NotNegative, Share, WholeShare
+
+KICK_TIMESTEPS, KICK_STRENGTH = (3, 7), (0.3, 0.9)
+"""Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KitchenDemonstrationOptions(KitchenOptions):
+    """Options of Franka Kitchen's demonstrations. The recorded actions are the expert's, without any noise."""
+
+    perturbation: NotNegative = 1.0
+    """How far the start of each episode differs from the kitchen's own, which is always the same. 1: the arm by about
+    0.1 rad per joint, the kettle by up to 1.5 cm and 0.1 rad, and each door, knob and switch is slightly open."""
+    jitter: NotNegative = 0.02
+    """Standard deviation in radians of each waypoint's joints; of those in contact with an object, 0.3 of it."""
+    slowest: Share = 0.2
+    """Each way is made at a speed that is smaller than the full one by up to this share."""
+    shuffle: WholeShare = 0.15
+    """Share of the episodes in which the order of the tasks is random; the hinge cabinet stays last."""
+    noise: NotNegative = 0.2
+    """Largest standard deviation of the noise on executed actions; each demonstration draws its own from 0 to this."""
+    kicks: WholeShare = 0.005
+    """Probability per timestep that something pushes the arm aside for 3 to 6 timesteps."""
+    bins: CountOrNone = 0
+    """Number of bins per dimension to whose centers the expert's actions are rounded, as a discrete policy's are; 0:
+    they are not rounded."""
+
+
+def demonstrate(
+    environment: FrankaKitchen, reset: Mapping[str, Any], seed: int, options: KitchenDemonstrationOptions
+) -> dict[str, np.ndarray] | None:
+    """Record one episode of the expert. Equal seeds give equal episodes.
+
+    Returns:
+        Observations and `action`, first axis time; None unless the four named tasks, and no others, are done in time.
+    """
+    observation, info = environment.reset(seed=seed, options=dict(reset))
+    random = np.random.default_rng([seed, 1])
+    variation = Variation(jitter=options.jitter, slowest=options.slowest, shuffle=options.shuffle)
+    expert = KitchenExpert(seed, variation)
+    strength = options.noise * random.random()
+    kick, left = np.zeros(JOINTS), 0
+    rows: list[dict[str, np.ndarray]] = []
+    for _ in range(options.max_timesteps):
+        action = rounded(expert.act(environment), options.bins)
+        if left == 0 and random.random() < options.kicks:
+            kick = random.uniform(*KICK_STRENGTH) * random.choice([-1.0, 1.0], JOINTS)
+            left = int(random.integers(*KICK_TIMESTEPS))
+        executed = action.astype(np.float64)
+        executed[:JOINTS] += random.normal(0.0, strength, JOINTS) + (kick if left else 0.0)
+        left = max(left - 1, 0)
+        rows.append({**observation, "action": action})
+        observation, _, terminated, truncated, info = environment.step(executed.clip(-1, 1))
+        if terminated or truncated:
+            break
+    if not info["is_success"] or info["scores"]["not_named"]:
+        return None
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def rounded(action: Float[np.ndarray, "*T 9"], bins: int) -> Float[np.ndarray, "*T 9"]:
+    """Return the centers of the bins, of equal width from -1 to 1, in which the numbers lie; of 0 bins, the numbers."""
+    if bins == 0:
+        return action
+    places = np.floor((action.astype(np.float64) + 1) / 2 * bins).clip(0, bins - 1)
+    return ((places + 0.5) / bins * 2 - 1).astype(np.float32)
