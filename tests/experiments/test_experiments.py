@@ -12,18 +12,10 @@ def names() -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-<<<<<<< HEAD
+        *("kitchen", "kitchen-continuous", "kitchen-images"),
         *("metaworld-mt10", "own-data"),
         *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous"),
         *("pusht-human-long", "pusht-human-19m", "pusht-blinking"),
-||||||| db992c8
-        "own-data",
-        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
-=======
-        *("kitchen", "kitchen-continuous", "kitchen-images"),
-        "own-data",
-        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous", "pusht-human-19m"),
->>>>>>> kitchen
         *("tabletop-contrastive", "tabletop-pretraining", "tabletop-pretrained"),
         *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu", "vima-bench-cpu-with-tabletop"),
     ],
@@ -42,7 +34,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 17
+    assert len(names()) == 20
     for named in EXPERIMENTS.values():
         assert named.notes
         assert named.row
