@@ -81,7 +81,7 @@ def publish(run: Path, folder: Path) -> None:
         updates=last["update"],
         minutes=last["minutes"],
         machine="; ".join(config["machines"]),
-        timesteps=results["policy"]["max_timesteps"],
+        timesteps=results["policy"]["options"]["max_timesteps"],
         first_seed=min(results["policy"]["seeds"]),
         rows="\n".join(_row(name, found) for name, found in results.items()),
         **{name: training[name] for name in ("batch_size", "seed", "threads")},

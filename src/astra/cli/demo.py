@@ -39,7 +39,7 @@ class Size:
 
 
 WHOLE = Size(episodes=1000, updates=4000, test_episodes=100, reference_episodes=20)
-"""About 12 minutes on two free cores; enough for a policy that follows its instruction."""
+"""About 13 minutes on two free cores; enough for a policy that follows its instruction."""
 SMALL = Size(episodes=120, updates=600, test_episodes=20, reference_episodes=10)
 """About 2 minutes on two free cores; it tests the pipeline, not the policy."""
 
