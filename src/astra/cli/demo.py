@@ -1,4 +1,4 @@
-"""`astra demo`: everything from demonstrations to a report, in 12 minutes on two cores.
+"""`astra demo`: everything from demonstrations to a report, in about 13 minutes on two cores.
 
 The demonstrations push the T to one of two goals. Only the instruction says which: the policy sees the corners of the T
 and the agent, but not the goal. docs/results.md has the results.
