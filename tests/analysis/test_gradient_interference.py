@@ -102,7 +102,7 @@ def test_the_command_tells_them_and_what_it_cannot_look_at(tmp_path: Path, capsy
     assert "Update 2, 8 batches of 5" in told
     assert "alpha = 0.1" in told
     with pytest.raises(ValueError, match="at least 8"):
-        run(["gradient-interference", str(with_contrast), "--batches", "0"])
+        run(["gradient-interference", str(with_contrast), "--batches", "2"])
     (with_contrast / "config.json").rename(tmp_path / "config.json")
     with pytest.raises(FileNotFoundError, match="a policy without its run"):
         run(["gradient-interference", str(with_contrast)])

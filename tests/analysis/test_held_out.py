@@ -99,7 +99,7 @@ def test_a_report_without_its_demonstrations_says_why_and_keeps_what_was_measure
         assert main(["report", str(run), "--held-out", "1", "--dataset", str(moved)]) == 0
         assert "too few to compare" in (run / "report.html").read_text()
         assert main(["report", str(run), "--held-out", "-1"]) == 2
-        assert "--held-out -1" in capsys.readouterr().err
+        assert "--held-out must be at least 0, got -1" in capsys.readouterr().err
     finally:
         moved.rename(data)
 

@@ -35,7 +35,7 @@ def configurations() -> "Iterator[type]":
                 continue
             if inspect.isabstract(thing):
                 continue
-            of_commands = thing.__module__.split(".")[1] == "cli" and thing.__name__ != "Flag"
+            of_commands = thing.__module__.split(".")[1] == "cli" and thing.__name__ not in {"Flag", "Size"}
             if thing.__module__ == "astra.profiling.shapes" and thing.__name__ != "Shape":
                 continue  # results
             others = thing.__name__ in {"Experiment", "Decoding"} or thing.__module__ == "astra.profiling.shapes"

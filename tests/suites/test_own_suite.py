@@ -11,6 +11,7 @@ import pytest
 
 from astra.cli.main import main
 from astra.environments import SUITES
+from astra.storage.json_checksum import checked_json
 
 TINY = [
     *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16", "--policy.chunk-size", "4"),
@@ -93,7 +94,7 @@ def test_a_policy_of_another_rate_is_told_before_it_is_evaluated(folder: Path, t
     assert policy["spec"]["fps"] == 10
     shutil.copytree(folder / "run/checkpoints/last/policy", tmp_path / "policy")
     policy["spec"]["fps"] = 30.0
-    (tmp_path / "policy/config.json").write_text(json.dumps(policy))
+    (tmp_path / "policy/config.json").write_text(checked_json(policy))
     asked = ("--episodes", "1", "--videos", "0", "--max-timesteps", "2", "--output", str(tmp_path / "eval"))
     with pytest.warns(UserWarning, match="learned from 30 timesteps per second, but line has 10"):
         assert main(["evaluate", str(tmp_path / "policy"), "--suite", "line:suite", *asked]) == 0

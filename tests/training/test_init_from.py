@@ -186,7 +186,7 @@ def test_what_was_matched_new_and_dropped_is_said(
     wrist = new.get_parameter("states.images.projections.1.weight").clone()
     told = begin(old, new, tmp_path)
     assert f"cameras: matched {RIGHT}; new (random weights) {WRIST}; dropped {LEFT}" in told
-    assert "words: matched now, stop; new (random weights) please; dropped ., into" in told
+    assert "words: matched now, stop; new (random weights) please; dropped ., " in told
     assert "action dimensions: matched x, y, z, turn, grip" in told
     assert "the range of x differs (x: -1 to 1, now -3 to 1)" in told
     assert "trained at 10 timesteps per second, the data have 20" in told

@@ -46,7 +46,7 @@ def everything(checkpoint: Path) -> dict[str, object]:
     """Return the content of a checkpoint, without the seconds."""
     tensors = {str(path.relative_to(checkpoint)): load_tensors(path) for path in checkpoint.rglob("*.safetensors")}
     state = json.loads((checkpoint / "training_state" / "state.json").read_text())
-    del state["budget"]["seconds"]
+    del state["budget"]["seconds"], state["sha256"]
     flat = {f"{file}/{name}": tensor.numpy() for file, named in tensors.items() for name, tensor in named.items()}
     return {**flat, "state": state}
 

@@ -210,7 +210,7 @@ def test_bounds_fit_the_actions(tmp_path: Path, make_episode: Make) -> None:
 def test_a_full_disk_at_the_end_leaves_nothing_behind(
     tmp_path: Path, make_episode: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("astra.datasets.lerobot.writer.pq.write_table", fail)
