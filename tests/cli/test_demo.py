@@ -12,7 +12,7 @@ def test_the_demo_ends_by_its_updates_on_a_fixed_number_of_threads() -> None:
     assert Demo(small=True).training == replace(one, updates=SMALL.updates)
     assert one.max_minutes is None
     assert one.updates == WHOLE.updates
-    assert one.threads == 2
+    assert one.threads == 1
 
 
 def test_chosen_numbers_replace_those_of_either_size() -> None:

@@ -233,7 +233,8 @@ def test_a_question_is_answered_by_its_number_and_says_what_could_have_been_seen
     assert own[2].startswith("40.0 [")
     assert own[3:5] == ("at least 30", "")
     assert any(
-        "four times out of five" in note and "success " in note for note in notes_of(make_report(tiny_table.tiny(), "cpu", results))
+        "four times out of five" in note and "success " in note
+        for note in notes_of(make_report(tiny_table.tiny(), "cpu", results))
     )
 
 
