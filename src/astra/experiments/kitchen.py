@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.experiments.experiment import Experiment
+from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
 from astra.policies.decoding import Decoding
 from astra.policies.sizes import astra_small
@@ -20,7 +21,6 @@ from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.config import TrainingConfig
 
 BINS = 255
 """Bins per action dimension; an odd number has one whose center is zero."""
@@ -40,23 +40,6 @@ def small_policy() -> AstraConfig:
         states=StateConfig(proprioception=ProprioceptionConfig(frequencies=4)),
         actions=DiscreteActionsConfig(bins=BINS),
         decoding=Decoding(temperature=0.0, n_action_steps=4),
-    )
-
-
-def small_training(updates: int) -> TrainingConfig:
-    """Return a training of so many updates on one thread."""
-    return TrainingConfig(
-        updates=updates,
-        batch_size=128,
-        timesteps=1,
-        learning_rate=1e-3,
-        weight_decay=0.1,
-        ema_max_decay=0.999,
-        precision="float32",
-        threads=1,
-        log_every=100,
-        validation_every=1000,
-        checkpoint_every=2000,
     )
 
 

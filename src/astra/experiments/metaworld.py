@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.experiments.experiment import Experiment
+from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
 from astra.policies.decoding import Decoding
 from astra.policies.sizes import astra_small
@@ -20,7 +21,6 @@ from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
 from astra.tokenizers.states import StateConfig
-from astra.training.config import TrainingConfig
 
 
 def metaworld_mt10() -> Experiment:
@@ -31,19 +31,7 @@ def metaworld_mt10() -> Experiment:
     return Experiment(
         dataset=Path("data/metaworld-mt10"),
         policy=small_policy(),
-        training=TrainingConfig(
-            updates=12_000,
-            batch_size=128,
-            timesteps=1,
-            learning_rate=1e-3,
-            weight_decay=0.1,
-            ema_max_decay=0.999,
-            precision="float32",
-            threads=1,
-            log_every=100,
-            validation_every=1000,
-            checkpoint_every=2000,
-        ),
+        training=small_training(12_000),
         rollouts=EvaluationConfig(episodes=5, seed=200_000, videos=0),
     )
 

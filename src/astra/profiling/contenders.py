@@ -17,21 +17,22 @@ from astra.attention.transformer import SharedPrompt, Transformer
 from astra.profiling.shapes import Shape
 
 
-def tokens(shape: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sample prompt, state, query and action tokens."""
+def tokens(shape: Shape, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sample prompt, state, query and action tokens, equal on every device."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(shape.L,), (shape.T, shape.M), (shape.T, shape.N), (shape.T, shape.N)]
-    prompt, states, queries, actions = (torch.randn(shape.B, *size, shape.width, generator=generator) for size in sizes)
+    drawn = [torch.randn(shape.B, *size, shape.width, generator=generator).to(device) for size in sizes]
+    prompt, states, queries, actions = drawn
     return prompt, states, queries, actions
 
 
-def dense(shape: Shape) -> tuple[Tensor, Tensor, Tensor]:
+def dense(shape: Shape, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
     """Return the whole sequence, its dense mask, and which tokens are queries."""
-    prompt, states, queries, actions = tokens(shape)
+    prompt, states, queries, actions = tokens(shape, device)
     sequence = torch.cat([prompt, interleave(states, queries, actions)], dim=1)
     allowed = trajectory_mask(shape.L, shape.M, shape.N, shape.T, num_queries=shape.N)
     is_query = sequence_ids(shape.L, shape.M, shape.N, shape.T, shape.N).kind == Kind.QUERY
-    return sequence, allowed, is_query
+    return sequence, allowed.to(device), is_query.to(device)
 
 
 def prompt_mask(shape: Shape) -> Tensor:
@@ -40,15 +41,15 @@ def prompt_mask(shape: Shape) -> Tensor:
     return additive(masks.may_attend(ids, ids), torch.float32)[None, None]
 
 
-def astra_outputs(shape: Shape) -> tuple[Transformer, Callable[[], Tensor]]:
+def astra_outputs(shape: Shape, device: str = "cpu") -> tuple[Transformer, Callable[[], Tensor]]:
     """Build our trunk, and a function that computes the outputs of its queries with the split kernel."""
-    prompt, states, queries, actions = tokens(shape)
+    prompt, states, queries, actions = tokens(shape, device)
     context = interleave(states, actions)[:, : -shape.N]
     _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    shared = SharedPrompt(prompt, prompt_mask(shape), None)
-    mask = additive(allowed, torch.float32)[None, None]
+    shared = SharedPrompt(prompt, prompt_mask(shape).to(device), None)
+    mask = additive(allowed, torch.float32)[None, None].to(device)
     row_blocks = row_blocks_of(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width)
+    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width).to(device)
     return trunk, lambda: trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, row_blocks=row_blocks)
 
 
@@ -87,11 +88,11 @@ def hugging_face_gpt2(shape: Shape, *, num_positions: int, use_cache: bool, gelu
     return model
 
 
-def naive_outputs(shape: Shape) -> tuple[nn.Module, Callable[[], Tensor]]:
+def naive_outputs(shape: Shape, device: str = "cpu") -> tuple[nn.Module, Callable[[], Tensor]]:
     """Build our trunk in the dense form: every token has Q, K and V, under one dense mask."""
-    sequence, allowed, is_query = dense(shape)
+    sequence, allowed, is_query = dense(shape, device)
     mask = additive(allowed, torch.float32)[None, None]
-    trunk = DenseTransformer.like(Transformer(layers=shape.layers, heads=shape.heads, width=shape.width))
+    trunk = DenseTransformer.like(Transformer(layers=shape.layers, heads=shape.heads, width=shape.width).to(device))
     return trunk, lambda: trunk(sequence, mask)[:, is_query]
 
 

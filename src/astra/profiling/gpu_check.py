@@ -19,13 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astra.attention.kernels.row_blocks import row_blocks_of
-from astra.attention.masks import additive, split_mask
-from astra.attention.reference import DenseTransformer
-from astra.attention.segments import interleave
-from astra.attention.transformer import SharedPrompt, Transformer
 from astra.policies.sizes import astra_19m, astra_38m, astra_43m, astra_198m
-from astra.profiling.contenders import dense, prompt_mask, tokens
+from astra.profiling.contenders import astra_outputs, naive_outputs
 from astra.profiling.lower_bound import minimum_operations
 from astra.profiling.shapes import Shape
 
@@ -41,27 +36,13 @@ SMALL, LONG = Shape(T=2, B=8, layers=2), Shape(T=50, B=4, layers=2)
 """A shape of packed rows, and one of so many rows that a GPU uses FlexAttention."""
 
 
-def _pair(
-    shape: Shape, device: str
-) -> tuple[Transformer, Callable[[], Tensor], DenseTransformer, Callable[[], Tensor]]:
+def _pair(shape: Shape, device: str) -> tuple[nn.Module, Callable[[], Tensor], nn.Module, Callable[[], Tensor]]:
     """Build the fast trunk and its dense form with equal weights, and the functions of their query outputs."""
     torch.manual_seed(0)
-    trunk = Transformer(layers=shape.layers, heads=shape.heads, width=shape.width).to(device)
-    plain = DenseTransformer.like(trunk)
-    prompt, states, queries, actions = (each.to(device) for each in tokens(shape))
-    context = interleave(states, actions)[:, : -shape.N]
-    _, _, allowed = split_mask(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    shared = SharedPrompt(prompt, prompt_mask(shape).to(device), None)
-    mask = additive(allowed, torch.float32)[None, None].to(device)
-    blocks = row_blocks_of(shape.L, shape.M, shape.N, shape.T, shape.N, actions=shape.T - 1)
-    sequence, whole, is_query = dense(shape)
-    sequence, is_query = sequence.to(device), is_query.to(device)
-    whole_mask = additive(whole, torch.float32)[None, None].to(device)
-
-    def fast() -> Tensor:
-        return trunk(shared, context, queries.flatten(1, 2), mask, context_out=False, row_blocks=blocks)
-
-    return trunk, fast, plain, lambda: plain(sequence, whole_mask)[:, is_query]
+    trunk, fast = astra_outputs(shape, device)
+    torch.manual_seed(0)
+    plain, slow = naive_outputs(shape, device)
+    return trunk, fast, plain, slow
 
 
 def check_kernels(device: str, dtype: torch.dtype = torch.float32) -> str:
