@@ -162,6 +162,30 @@ class SceneRenderer:
         return view
 
 
+class SquareRenderers:
+    """Renderers of one model by the side of their square images in pixels, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._by_side: dict[int, SceneRenderer] = {}
+
+    def of(self, model: Any, side: int) -> SceneRenderer:
+        """Return the renderer of images of this side.
+
+        Raises:
+            ValueError: if no OpenGL works.
+        """
+        if side not in self._by_side:
+            self._by_side[side] = SceneRenderer(model, side, side)
+        return self._by_side[side]
+
+    def close(self) -> None:
+        """Release all contexts; the next one asked for may be of another model."""
+        for renderer in self._by_side.values():
+            renderer.close()
+        self._by_side.clear()
+
+
 _OPEN = weakref.WeakSet[SceneRenderer]()
 
 

@@ -51,8 +51,8 @@ def small_policy(reference_state: str | None = None) -> AstraConfig:
     )
 
 
-def small_training(updates: int, threads: int = 1) -> TrainingConfig:
-    """Return a training of so many updates on so many threads; 9,000 take about 20 minutes of one free core."""
+def small_training(updates: int) -> TrainingConfig:
+    """Return a training of so many updates on one thread; 9,000 take about 20 minutes of one free core."""
     return TrainingConfig(
         updates=updates,
         batch_size=128,
@@ -61,7 +61,7 @@ def small_training(updates: int, threads: int = 1) -> TrainingConfig:
         weight_decay=0.1,
         ema_max_decay=0.999,
         precision="float32",
-        threads=threads,
+        threads=1,
         log_every=100,
         validation_every=1000,
         checkpoint_every=2000,

@@ -16,7 +16,7 @@ from astra.environments.franka_kitchen.tasks import (
     choose_tasks,
     instruction_for,
 )
-from astra.environments.mujoco_rendering import Camera, SceneRenderer
+from astra.environments.mujoco_rendering import Camera, SceneRenderer, SquareRenderers
 from astra.storage.numbers import Count, NotNegative, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -113,7 +113,7 @@ class FrankaKitchen(Environment):
         self.done: dict[str, int] = {}
         """Timestep at which each task was done first."""
         self.instruction = instruction_for(self.asked)
-        self._renderers: dict[int, SceneRenderer] = {}
+        self._renderers = SquareRenderers()
         self._elapsed = 0
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}
@@ -205,15 +205,11 @@ class FrankaKitchen(Environment):
 
     def close(self) -> None:
         """Release the simulator and the renderers."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._renderers.close()
         self.simulator.close()
 
     def _renderer(self, side: int) -> SceneRenderer:
-        if side not in self._renderers:
-            self._renderers[side] = SceneRenderer(self.simulator.model, side, side)
-        return self._renderers[side]
+        return self._renderers.of(self.simulator.model, side)
 
     def _note_done(self) -> None:
         positions = self.simulator.positions

@@ -9,7 +9,7 @@ import numpy as np
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.metaworld.simulator import FPS, LIMIT, Simulator
 from astra.environments.metaworld.tasks import find_tasks
-from astra.environments.mujoco_rendering import Camera, SceneRenderer
+from astra.environments.mujoco_rendering import Camera, SceneRenderer, SquareRenderers
 from astra.storage.numbers import Pixels, Range, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -83,7 +83,7 @@ class MetaWorld(Environment):
         self.task, self.instruction = self.known[0].name, self.known[0].instruction
         self.full_observation = np.zeros(39)
         """Meta-World's own observation, which its experts read."""
-        self._renderers: dict[int, SceneRenderer] = {}
+        self._renderers = SquareRenderers()
         self._elapsed = 0
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}
@@ -173,15 +173,11 @@ class MetaWorld(Environment):
         self._release()
 
     def _release(self) -> None:
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._renderers.close()
         self.simulator.close()
 
     def _renderer(self, side: int) -> SceneRenderer:
-        if side not in self._renderers:
-            self._renderers[side] = SceneRenderer(self.simulator.raw.model, side, side)
-        return self._renderers[side]
+        return self._renderers.of(self.simulator.raw.model, side)
 
 
 def observe_vectors(full: np.ndarray) -> dict[str, np.ndarray]:
