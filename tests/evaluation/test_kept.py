@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def test_an_evaluation_comes_back_whole_and_its_text_holds_no_list_per_episode(t
     write_kept(an_evaluation(), tmp_path)
     assert read_kept(tmp_path) == an_evaluation()
     text = json.loads((tmp_path / "eval_info.json").read_text())
-    assert text.keys() == {"per_task", "overall", "agent", "lists_per_episode"}
+    assert text.keys() == {"per_task", "overall", "agent", "lists_per_episode", "sha256"}
     assert all("metrics" not in task and "intervals" in task for task in text["per_task"])
 
 
@@ -35,6 +36,21 @@ def test_the_same_evaluation_is_written_as_the_same_bytes(tmp_path: Path) -> Non
         (tmp_path / name).mkdir()
         write_kept(an_evaluation(), tmp_path / name)
     assert (tmp_path / "one" / EPISODES).read_bytes() == (tmp_path / "two" / EPISODES).read_bytes()
+
+
+def test_a_changed_number_is_refused_in_the_text_and_in_the_lists(tmp_path: Path) -> None:
+    from astra.evaluation.kept import EPISODES, read_kept, write_kept
+
+    write_kept(an_evaluation(), tmp_path)
+    text, lists = tmp_path / "eval_info.json", tmp_path / EPISODES
+    written = text.read_text(), lists.read_bytes()
+    text.write_text(written[0].replace('"low": 0.1', '"low": 0.2'))
+    with pytest.raises(ValueError, match=r"eval_info.json was changed after Astra wrote it"):
+        read_kept(tmp_path)
+    text.write_text(written[0])
+    lists.write_bytes(gzip.compress(gzip.decompress(written[1]).replace(b"false", b"true", 1)))
+    with pytest.raises(ValueError, match=r"eval_info.json was changed after Astra wrote it"):
+        read_kept(tmp_path)
 
 
 def test_an_evaluation_in_one_file_is_read_too(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--only", choices=SECTIONS, help="one section alone")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything that is random")
     parser.add_argument("--count", type=int, help="number of cases of each section")
-    parser.add_argument("--case", type=int, help="number of the only case to run, with --only")
+    parser.add_argument("--case", type=int, nargs="+", help="numbers of the only cases to run, with --only")
     parser.add_argument("--workers", type=int, default=2, help="number of cases at the same time")
     parser.add_argument("--verbose", action="store_true", help="print every case")
     options = parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> int:
     try:
         for section, count in SECTIONS.items():
             if options.only in (None, section):
-                count = max(options.count or count, (options.case or 0) + 1)
+                count = max([options.count or count, *(number + 1 for number in options.case or ())])
                 for result in run_section(section, folder, options.seed, count, options.workers, options.case):
                     results.append(result)
                     if result.is_fault or options.verbose:

@@ -1,7 +1,7 @@
 """Sections of the campaign, each a list of cases that are run one after the other."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def load() -> None:
 
 
 def run_section(
-    section: str, folder: Path, seed: int, count: int, workers: int, number: int | None = None
+    section: str, folder: Path, seed: int, count: int, workers: int, numbers: Sequence[int] | None = None
 ) -> Iterator[Result]:
     """Run a section and yield its results.
 
@@ -37,7 +37,7 @@ def run_section(
         seed: seed of everything that is random.
         count: number of cases.
         workers: number of cases at the same time.
-        number: number of the only case to run; None: all.
+        numbers: numbers of the only cases to run; None: all.
 
     Raises:
         RuntimeError: if the inputs that are damaged later cannot be made.
@@ -49,15 +49,15 @@ def run_section(
     if ready.outcome.verdict != ACCEPTED:
         raise RuntimeError(f"{section} cannot be prepared: {ready.outcome.detail}")
     cases = made.cases(prepared, seed, count)
-    first, last = (0, count) if number is None else (number, number + 1)
-    for index, ended in run_all(cases[first:last], folder / section, workers):
+    chosen = range(count) if numbers is None else numbers
+    for index, ended in run_all([cases[number] for number in chosen], folder / section, workers):
         outcome, megabytes = ended.outcome, max(0.0, ended.megabytes - idle.megabytes)
         if megabytes > MEMORY and outcome.verdict in ("accepted", "refused"):
             outcome = replace(outcome, verdict="memory", detail=f"{megabytes:.0f} MB")
         yield Result(
             section=section,
-            number=first + index,
-            name=", ".join(filter(None, [cases[first + index].name, ended.told])),
+            number=chosen[index],
+            name=", ".join(filter(None, [cases[chosen[index]].name, ended.told])),
             outcome=outcome,
             seconds=ended.seconds,
             megabytes=megabytes,

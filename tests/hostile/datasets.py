@@ -73,7 +73,7 @@ def _check(base: Path, seed: str, folder: Path) -> Outcome:
         return outcome
     if not used.accepted and (folder / "run").exists():
         return Outcome(verdict="leftover", detail=f"{folder / 'run'} stays after {used.error[-500:]}")
-    if inspected.accepted and not inspected.spoke and (found := _difference(base, data)):
+    if outcome.verdict == "accepted" and not inspected.spoke and (found := _difference(base, data)):
         if PLAIN not in base.name or _is_seen(told):
             return Outcome(verdict="difference", detail=f"{told}: {found}")
         return Outcome(verdict="accepted", detail="no format can see it")
@@ -123,7 +123,10 @@ def contents(folder: Path) -> dict[str, Any]:
 def _difference(base: Path, data: Path) -> str:
     """Return the parts in which what is read differs from what was written."""
     written = json.loads(base.with_name(f"{base.name}.json").read_text())
-    read = contents(data)
+    try:
+        read = contents(data)
+    except ValueError as error:
+        return f"accepted, and then refused: {error}"
     different = [name for name in written if written[name] != read[name]]
     return "; ".join(f"{name}: {written[name]!s:.300} became {read[name]!s:.300}" for name in different)
 

@@ -59,7 +59,7 @@ def cases(prepared: Path, seed: int, count: int) -> list[Case]:
         Case(
             name=KINDS[number % len(KINDS)],
             check=partial(_check, prepared, KINDS[number % len(KINDS)], f"{seed} kills {number}"),
-            seconds=1800.0,
+            seconds=180.0,
         )
         for number in range(count)
     ]

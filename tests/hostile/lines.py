@@ -1,4 +1,4 @@
-"""Wrong command lines: every flag of every command with values that cannot be right."""
+"""Wrong command lines: every flag of every command with values that cannot be right, or with absurd numbers."""
 
 import re
 from functools import partial
@@ -16,6 +16,13 @@ WRONG = {
     "{": ("zzz", "", "None,", "True"),
 }
 """Values that cannot be right, by the kind of value that --help shows."""
+ABSURD = ("70000", "99999999", "999999999")
+"""Numbers that are far beyond any use; each is refused, or does no harm."""
+LENGTHS = (
+    *("--training.updates", "--episodes", "--max-timesteps", "--rollouts.episodes", "--batches", "--seed"),
+    *("--training.max-minutes", "--minutes"),
+)
+"""Flags that say how much work is to be done, which may rightly be endless, and labels."""
 UNUSED_PATHS = ("train tabletop-short", "compare table1", "report")
 """Commands that end before they use a path: demonstrations without objects, a plan, a run without an evaluation."""
 SMALL = (*TINY, "--training.updates", "1", "--training.checkpoint-every", "1", "--training.validation-every", "1")
@@ -67,21 +74,29 @@ def cases(prepared: Path, seed: int, count: int) -> list[Case]:
     made = []
     for number in range(count):
         random = Random(f"{seed} lines {number}")
-        command, flag, kind = random.choice(known)
-        value = random.choice(WRONG[kind])
-        check = partial(_check, prepared, command, flag, value)
+        absurd = number % 4 == 3
+        command, flag, kind = random.choice([each for each in known if not absurd or _can_be_absurd(*each)])
+        value = random.choice(ABSURD if absurd else WRONG[kind])
+        check = partial(_check, prepared, command, flag, value, absurd)
         made.append(Case(name=f"{command} {flag}={value!r:.30}", check=check))
     return made
 
 
-def _check(prepared: Path, command: str, flag: str, value: str, folder: Path) -> Outcome:
-    """Run a wrong command line; it must be refused by a message that names the flag, or for a path its value."""
+def _can_be_absurd(command: str, flag: str, kind: str) -> bool:
+    return kind == "INT" and flag not in LENGTHS
+
+
+def _check(prepared: Path, command: str, flag: str, value: str, absurd: bool, folder: Path) -> Outcome:
+    """Run a wrong command line; it must be refused by a message that names the flag, or for a path its value.
+
+    An absurd number may also be accepted, if the command then ends in time.
+    """
     ran = run(*command.split(), *_commands(prepared)[command], f"{flag}={value}")
     told = f"exit {ran.code}, {ran.message[:800]}"
     if ran.code not in (0, 2) or "Traceback" in ran.error or (ran.code == 2 and "astra: " not in ran.error):
         return Outcome(verdict="traceback", detail=f"{told}\n{ran.error[-1500:]}")
     if ran.accepted:
-        return Outcome(verdict="difference", detail="accepted")
+        return Outcome(verdict=ACCEPTED) if absurd else Outcome(verdict="difference", detail="accepted")
     if flag not in ran.message and not (value in WRONG["PATH"] and value[:9] in ran.message):
         return Outcome(verdict="vague", detail=told)
     if left := [path.name for path in Path.cwd().iterdir()]:

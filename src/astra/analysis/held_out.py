@@ -1,6 +1,5 @@
 """Results of a run without a simulator: predicted against demonstrated actions of the episodes that it held out."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from astra.evaluation.success import bootstrap_interval
 from astra.policies.checkpoint import load_policy, policy_folder
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder, write_atomic
+from astra.storage.json_checksum import checked_json
 from astra.suites.attention import TIMESTEPS, draw_maps
 
 
@@ -66,8 +66,8 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
             "n_action_steps": policy.decoding.n_action_steps,
             "temperature": policy.decoding.temperature,
         }
-        content = json.dumps({**described, **info, "shown": shown}, indent=2, allow_nan=False)
-        write_atomic(folder / FILE_NAME, (content + "\n").encode())
+        content = checked_json({**described, **info, "shown": shown}, allow_nan=False)
+        write_atomic(folder / FILE_NAME, content.encode())
     return run / FOLDER
 
 

@@ -26,7 +26,7 @@ from astra.paper.running import (
 )
 from astra.paper.table import Scale, Settings, Table
 from astra.screen import screen
-from astra.storage.numbers import Count, Seed, check_numbers
+from astra.storage.numbers import Seed, Workers, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Compare:
     """Rows to run, by their names in the plan; empty: all rows that can be run."""
     equal: Equal = "updates"
     """Budget that is equal for all rows: updates, or training time."""
-    workers: Count = os.cpu_count() or 1
+    workers: Workers = os.cpu_count() or 1
     """Number of runs at once, each a process with one thread."""
     dry_run: bool = False
     """Print the plan and the expected hours, and run nothing."""

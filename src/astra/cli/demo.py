@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astra.cli.parse import parse
-from astra.storage.numbers import Count, Workers, check_numbers
+from astra.storage.numbers import Count, Episodes, Workers, check_numbers
 from astra.suites.config import EvaluationConfig
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ class Demo:
     """Whether to do a small part of the work, which tests the pipeline and not the policy."""
     output: Path = Path("runs/demo")
     """Run folder: a new one, or that of an interrupted demo."""
-    episodes: Count | None = None
+    episodes: Episodes | None = None
     """Number of demonstrations of the expert. None: 1,000; 120 with --small."""
     updates: Count | None = None
     """Number of updates of the training. None: 7,000; 600 with --small."""
-    test_episodes: Count | None = None
+    test_episodes: Episodes | None = None
     """Number of unseen starts, half of them for each goal. The policy plays them twice, with the instruction of the
     right goal and with that of the other goal. None: 100; 20 with --small."""
-    reference_episodes: Count | None = None
+    reference_episodes: Episodes | None = None
     """Number of these that the expert and the no-op baseline play too. None: 20; 10 with --small."""
     workers: Workers = WORKERS
     """Number of processes that collect and evaluate; from two on, the results do not depend on it."""

@@ -10,7 +10,7 @@ import tyro
 from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
 from astra.screen import screen
-from astra.storage.numbers import Count, NotNegative, check_numbers
+from astra.storage.numbers import NotNegative, Tokens, check_numbers
 from astra.suites.config import EvaluationConfig
 
 USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
@@ -31,7 +31,7 @@ class Evaluate:
     """Folder of the results; None: eval/ in the run or in the policy's folder."""
     temperature: NotNegative | None = None
     """Temperature of sampling actions, 0 takes the most likely; None: as saved with the policy."""
-    n_action_steps: Count | None = None
+    n_action_steps: Tokens | None = None
     """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from astra.cli.parse import parse
-from astra.storage.numbers import Count, check_numbers
+from astra.storage.numbers import Tokens, check_numbers
 
 TOLERANCE = 1e-4
 """Largest accepted relative error of the exported program's outputs."""
@@ -23,7 +23,7 @@ class Export:
     """Run folder, checkpoint or policy folder."""
     output: Path
     """New folder for control_step.pt2, control_step.onnx, prompts.safetensors and control_step.json."""
-    timesteps: Count | None = None
+    timesteps: Tokens | None = None
     """Length of the cache in timesteps. None: 300, or the window of a policy that has one."""
     onnx: bool = False
     """Write ONNX too; needs the extra `export`."""

@@ -17,7 +17,7 @@ from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
 from astra.policies.action_chunks import relative_to
 from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
-from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Share, Width, check_numbers
+from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Share, Tokens, Width, check_numbers
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory
 
@@ -35,7 +35,7 @@ class ContrastiveConfig:
     cdl_fraction: PositiveShare = 0.25
     """Share of each micro-batch that becomes anchors. With 1 an update costs several times one of behavior cloning;
     with less the expected gradient is the same, but noisier."""
-    negatives: Count = 4
+    negatives: Tokens = 4
     """J, the number of negatives of each anchor."""
     negatives_from: Negatives = "any_task"
     """Source of the negatives' segments; the options other than the default are harder than the paper's."""

@@ -100,6 +100,14 @@ class Windows:
         """Return the number of real timesteps of windows."""
         return self._stops[indices] - self._starts[indices]
 
+    def batch_bytes(self, size: int) -> int:
+        """Return the bytes of a batch of so many windows of the longest kind, as `batch` gathers it."""
+        T = int((self._stops - self._starts).max())
+        shown = {name: values for name, values in self._columns.items() if name not in {*self._features, ACTION}}
+        row = sum(values.nbytes // len(values) for values in [*shown.values(), *self._features.values()])
+        action = self._columns[ACTION].nbytes // len(self._columns[ACTION])
+        return size * (T * row + (T + self.chunk_size - 1) * action)
+
     def batch(self, indices: Int64[np.ndarray, " B"]) -> Trajectory:
         """Gather windows, padded with zeros to the longest of them.
 

@@ -17,7 +17,7 @@ from astra.datasets import DatasetWriter, Episode
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
-from astra.storage.numbers import Count, Seed, Workers, check_numbers
+from astra.storage.numbers import Episodes, Seed, Workers, check_numbers
 
 AHEAD = 16
 """Demonstrations per worker that are requested before the first of them is written."""
@@ -29,7 +29,7 @@ PATIENCE = 50
 class CollectConfig:
     """How many demonstrations are collected, and where they go."""
 
-    episodes: Count
+    episodes: Episodes
     """Number of successful demonstrations, over all tasks."""
     output: Path
     """Folder of the new dataset; must not exist."""

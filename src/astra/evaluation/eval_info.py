@@ -1,6 +1,5 @@
 """The file `eval_info.json`: LeRobot's layout (per_task, per_group, overall), with intervals, seeds and episodes."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.json_shape import ANY_NAME, read_json
 from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarize
 from astra.storage.atomic import write_atomic
+from astra.storage.json_checksum import checked_json
 
 FILE_NAME = "eval_info.json"
 ESTIMATE = {"value": float, "low": float, "high": float, "confidence": float}
@@ -107,8 +107,8 @@ def eval_info(
 
 
 def write_eval_info(info: Mapping[str, Any], folder: Path) -> Path:
-    """Write the file into a folder and return its path."""
-    return write_atomic(folder / FILE_NAME, (json.dumps(info, indent=2, allow_nan=False) + "\n").encode())
+    """Write the file with a checksum into a folder and return its path."""
+    return write_atomic(folder / FILE_NAME, checked_json(info, allow_nan=False).encode())
 
 
 def read_eval_info(path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def read_eval_info(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, lacks a field or has no episodes.
+        ValueError: if it is damaged, was changed, lacks a field or has no episodes.
     """
     remedy = "evaluate the policy again, with astra evaluate RUN"
     info = read_json(path, SHAPE, remedy)

@@ -4,7 +4,6 @@ runs/NAME/SEED/held_out/    predictions of each seed's policy, as of any run
 runs/NAME/held_out/         held_out.json over all seeds, with intervals over seeds and their episodes
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from astra.evaluation.held_out_info import BASELINES, FILE_NAME, FOLDER, POLICY,
 from astra.evaluation.statistics import nested_bootstrap
 from astra.evaluation.success import bootstrap_interval
 from astra.storage.atomic import write_atomic
+from astra.storage.json_checksum import checked_json
 
 PREDICTORS = (POLICY, *BASELINES)
 
@@ -34,7 +34,7 @@ def aggregate_held_out(runs: Mapping[int, Path], folder: Path) -> Path | None:
     if missing:
         raise FileNotFoundError(f"{', '.join(missing)} does not exist: write it with astra report of the folder")
     info = over_seeds({seed: read_held_out(place) for seed, place in places.items()})
-    return write_atomic(folder / FILE_NAME, (json.dumps(info, indent=2, allow_nan=False) + "\n").encode())
+    return write_atomic(folder / FILE_NAME, checked_json(info, allow_nan=False).encode())
 
 
 def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from astra.evaluation.eval_info import FILE_NAME
+from astra.storage.json_checksum import CHECKSUM, take_checksum, with_checksum
 
 EPISODES = "episodes.json.gz"
 LISTS = ("episodes", "seeds")
 LARGEST = 256 * 2**20
 """Largest file of lists that is read, in bytes when unpacked."""
+RESTORE = "restore both files"
+"""Remedy for a changed evaluation."""
 POINTER = "lists_per_episode"
 """Field of `eval_info.json` that names the compressed file."""
 
@@ -26,13 +29,14 @@ def write_kept(info: Mapping[str, Any], folder: Path) -> None:
     tasks = info.get("per_task", [])
     if any("metrics" in task for task in tasks):
         lists["metrics"] = [task["metrics"] for task in tasks]
-    rest = {name: value for name, value in info.items() if name not in LISTS}
+    rest = {name: value for name, value in info.items() if name not in (*LISTS, CHECKSUM)}
     if "per_task" in info:
         rest["per_task"] = [{name: value for name, value in task.items() if name != "metrics"} for task in tasks]
     if lists:
         rest[POINTER] = EPISODES
         text = json.dumps(lists, separators=(",", ":"), allow_nan=False)
         (folder / EPISODES).write_bytes(gzip.compress(text.encode(), mtime=0))
+    rest[CHECKSUM] = with_checksum(info)[CHECKSUM]
     (folder / FILE_NAME).write_text(_one_line_each(rest))
 
 
@@ -41,19 +45,19 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
     Raises:
         OSError: if a file is missing, or the compressed one is damaged.
-        ValueError: if a file is not valid JSON, is too large, or names another file for the lists.
+        ValueError: if a file is not valid JSON, is too large, names another file for the lists, or was changed.
         KeyError: if a list is missing.
     """
     info = json.loads((folder / FILE_NAME).read_text())
     if POINTER not in info:
-        return info
+        return take_checksum(info, folder / FILE_NAME, RESTORE)
     if (named := info.pop(POINTER)) != EPISODES:
         raise ValueError(f"{folder / FILE_NAME} names {named!r} for the {POINTER}, expected {EPISODES}")
     lists = json.loads(_unpacked(folder / EPISODES))
     if "metrics" in lists:
         metrics = lists.pop("metrics")
         info["per_task"] = [task | {"metrics": each} for task, each in zip(info["per_task"], metrics, strict=True)]
-    return info | lists
+    return take_checksum(info | lists, folder / FILE_NAME, RESTORE)
 
 
 def _unpacked(path: Path) -> bytes:

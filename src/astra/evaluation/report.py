@@ -180,7 +180,8 @@ def _pairs(run_folder: Path) -> list[dict[str, Any]]:
     """Return the descriptions of videos of two policies side by side."""
     pairs, remedy = [], "write it again, with astra report RUN --beside OTHER"
     for file in sorted((run_folder / "eval" / BESIDE).glob(f"*/{PAIRS}")):
-        for pair in read_json(inside(run_folder, file), [PAIR], remedy):
+        content = read_json(inside(run_folder, file), ({"pairs": [PAIR]}, [PAIR]), remedy)  # older ones are a list
+        for pair in content["pairs"] if isinstance(content, dict) else content:
             if not len(pair["agents"]) == len(pair["success"]) == 2 >= len(pair["strips"]):
                 raise ValueError(f"{file} cannot be used: every entry needs two agents and their results; {remedy}")
             pairs.append({**pair, "folder": file.parent})

@@ -5,7 +5,6 @@ an update over its seeds, so that a seed on a shared core moves no curve. Rows t
 have no curves against time.
 """
 
-import json
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 from astra.evaluation.pictures.plots import read_metrics
 from astra.evaluation.pictures.style import BLUE, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
 from astra.paper.report import Cell, Report
+from astra.storage.metrics_file import read_metrics_lines
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GRAY, "#d55e00", "#56b4e9", "#000000")
 MEASURES = ("loss", "action_accuracy")
@@ -129,7 +129,7 @@ def read_curve(folder: Path, source: str, measure: str, axis: str) -> Curve | No
 
 def minutes_per_update(folder: Path) -> float:
     """Return the minutes of an update of a row: the median over its seeds."""
-    ends = [json.loads(path.read_text().splitlines()[-1]) for path in folder.glob("[0-9]*/metrics.jsonl")]
+    ends = [read_metrics_lines(path)[-1] for path in folder.glob("[0-9]*/metrics.jsonl")]
     return median(end["minutes"] / end["update"] for end in ends)
 
 

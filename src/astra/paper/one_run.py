@@ -5,7 +5,6 @@ results/TABLE-SCALE/ROW/SEED/         config.json, metrics.jsonl, eval_info.json
                                       where the table asks for it; written at the end, all or nothing
 """
 
-import json
 import os
 import re
 import sys
@@ -22,7 +21,7 @@ from astra.analysis.first_action import first_action_losses
 from astra.analysis.split import read_split
 from astra.datasets import LeRobotDataset
 from astra.environments.suite import suite_of
-from astra.evaluation.eval_info import FILE_NAME
+from astra.evaluation.eval_info import FILE_NAME, read_eval_info
 from astra.evaluation.kept import write_kept
 from astra.experiments.experiment import Experiment, run_training
 from astra.paper.row_results import HELD_OUT
@@ -30,6 +29,7 @@ from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder, write_atomic
 from astra.storage.config_json import from_json, to_json
+from astra.storage.json_checksum import checked_json
 from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
@@ -92,7 +92,7 @@ class Run:
         """
         path = self.results / "config.json"
         try:
-            kept = json.loads(path.read_text())
+            kept = read_config(self.results)
             parts = {
                 "policy": self.experiment.policy,
                 "training": self.experiment.training,
@@ -139,7 +139,7 @@ def measure_held_out(run: Run, policy: Policy[Any]) -> None:
     episodes = episodes[:: -(-len(episodes) // HELD_OUT_EPISODES)]
     losses = first_action_losses(policy, dataset, episodes, run.experiment.training.timesteps)
     content = {"episodes": list(episodes), "first_action_loss": losses.tolist()}
-    write_atomic(run.folder / HELD_OUT, (json.dumps(content) + "\n").encode())
+    write_atomic(run.folder / HELD_OUT, checked_json(content).encode())
 
 
 def keep_results(run: Run) -> None:
@@ -148,14 +148,14 @@ def keep_results(run: Run) -> None:
         config = read_config(run.folder)
         config |= {"evaluation": to_json(run.evaluation), "data": run.data}
         config["spec"]["instructions"] = len(config["spec"]["instructions"])
-        (partial / "config.json").write_text(json.dumps(strip_folders(config), indent=2) + "\n")
+        (partial / "config.json").write_text(checked_json(strip_folders(config)))
         (partial / "metrics.jsonl").write_text((run.folder / "metrics.jsonl").read_text())
         if run.held_out:
             (partial / HELD_OUT).write_text((run.folder / HELD_OUT).read_text())
         for path in sorted((run.folder / "eval").rglob(FILE_NAME)):
             target = partial / path.parent.relative_to(run.folder / "eval")
             target.mkdir(exist_ok=True)
-            write_kept(strip_folders(json.loads(path.read_text())), target)
+            write_kept(strip_folders(read_eval_info(path)), target)
 
 
 def strip_folders(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """A table filled with results: every number with its interval, its difference to another row, and the paper's."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from astra.evaluation.success import Estimate, wilson_interval
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
+from astra.training.run_folder import read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ def read_training(folder: Path) -> Training | None:
         minutes.append(lines[-1]["minutes"])
         losses[int(path.parent.name)] = validated.get("validation/loss", math.nan)
         accuracies.append(validated.get("validation/action_accuracy", math.nan))
-        machines += json.loads(path.with_name("config.json").read_text()).get("machines", [])
+        machines += read_config(path.parent).get("machines", [])
     if not minutes:
         return None
     return Training(

@@ -1,6 +1,5 @@
 """Evaluations of the finished runs of a row, read from results/."""
 
-import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.evaluation.eval_info import FILE_NAME
-from astra.evaluation.kept import read_kept
+from astra.evaluation.kept import RESTORE, read_kept
 from astra.paper.table import Column
+from astra.storage.json_checksum import read_checked_json
 
 HELD_OUT = "held_out.json"
 """File with the loss of the first action in each held-out episode of a run."""
@@ -67,7 +67,7 @@ def read_row(folder: Path) -> RowResults | None:
         try:
             episodes[int(run.name)] = _checked(read_kept(run)["episodes"])
             if (losses := run / HELD_OUT).exists():
-                held_out[int(run.name)] = json.loads(losses.read_text())["first_action_loss"]
+                held_out[int(run.name)] = read_checked_json(losses, "JSON", RESTORE)["first_action_loss"]
         except (
             OSError,
             EOFError,

@@ -30,7 +30,7 @@ from astra.policies.policy import AttentionMaps, Losses
 from astra.policies.readout import act_by_dimension, outputs_before_dimensions
 from astra.policies.sequence import SequenceConfig, SequencePolicy
 from astra.policies.sequence_rollout import SequenceState, initial_state, observe, reset_envs
-from astra.storage.numbers import Count
+from astra.storage.numbers import Tokens
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
 
@@ -42,9 +42,9 @@ class AstraConfig(SequenceConfig):
     """Whether tokens attend to their whole segment; False for causal attention. Source: Table 4."""
     action_queries: bool = True
     """Whether action queries predict actions; False decodes them dimension by dimension. Source: Table 4."""
-    chunk_size: Count = 1
+    chunk_size: Tokens = 1
     """C, actions predicted at each timestep. Deviation: the paper predicts one."""
-    chunk_sample: Count | None = None
+    chunk_sample: Tokens | None = None
     """Number of actions of the chunk, drawn for each update, whose queries are trained; None trains all. Queries are
     independent of each other, so the expected gradient is the same and an update costs less."""
     reference_state: str | None = None

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from astra.storage.numbers import Count, NotNegative, check_numbers
+from astra.storage.numbers import NotNegative, Tokens, check_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Decoding:
 
     temperature: NotNegative = 0.0
     """Sampling temperature of the action bins; 0 takes the most likely bin."""
-    n_action_steps: Count = 1
+    n_action_steps: Tokens = 1
     """Actions of a chunk that are executed before the next chunk is predicted; at most the chunk size."""
 
     def __post_init__(self) -> None:

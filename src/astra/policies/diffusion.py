@@ -33,7 +33,7 @@ from astra.policies.noise.ddpm import DDPM
 from astra.policies.policy import Losses
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sequence_rollout import OneActionPolicy, SequenceState, append, batched, observe
-from astra.storage.numbers import Count
+from astra.storage.numbers import Tokens
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 
@@ -42,9 +42,9 @@ from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec
 class DiffusionConfig(SequenceConfig):
     """Size and options of a Diffusion: D3PM for discrete actions, DDPM for continuous ones."""
 
-    denoising_steps: Count = 100
+    denoising_steps: Tokens = 100
     """K, steps from an action to pure noise in training."""
-    decoding_steps: Count | None = None
+    decoding_steps: Tokens | None = None
     """Denoising steps of a sampled action, one pass each; None for all K."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
     """Denoising of continuous actions: with new noise at each step, or without."""

@@ -19,7 +19,7 @@ parameters that the paper prints, which are VIMA's.
 from dataclasses import dataclass
 
 from astra.policies.cross_attention import CrossAttentionConfig, CrossAttentionPolicy
-from astra.storage.numbers import Count, Layers
+from astra.storage.numbers import Layers, Tokens
 from astra.trajectory import Statistics, TrajectorySpec
 
 
@@ -27,7 +27,7 @@ from astra.trajectory import Statistics, TrajectorySpec
 class FlamingoConfig(CrossAttentionConfig):
     """Size and options of a Flamingo."""
 
-    latents: Count = 4
+    latents: Tokens = 4
     """Tokens of a state after the resampler."""
     resampler_layers: Layers = 1
     """Layers of the resampler; it is an encoder and not part of the trunk."""

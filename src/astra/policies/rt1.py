@@ -25,7 +25,7 @@ from astra.policies.action_heads import build_head, one_action_loss
 from astra.policies.decoding import Decoding, reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy, PolicyConfig
 from astra.policies.rt1_transformer import RT1Transformer
-from astra.storage.numbers import Count, Layers, NotNegative, Pixels, Positive, Share, Width, check_numbers
+from astra.storage.numbers import Layers, NotNegative, Pixels, Positive, Share, Tokens, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
@@ -39,15 +39,15 @@ class RT1Config(PolicyConfig):
 
     layers: Layers = 8
     """Number of transformer blocks."""
-    heads: Count = 8
+    heads: Tokens = 8
     """Number of attention heads."""
     head_width: Width = 128
     """Width of a head, independent of the width of a token."""
     width: Width = 512
     """D, width of a token."""
-    history: Count = 6
+    history: Tokens = 6
     """Frames to which an action attends, the current one included."""
-    frame_tokens: Count = 8
+    frame_tokens: Tokens = 8
     """Image tokens per frame and camera."""
     width_coefficient: Positive = 1.2
     """Channels of the EfficientNet, relative to B0; B3 has 1.2."""

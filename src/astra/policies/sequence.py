@@ -31,7 +31,7 @@ from astra.policies.action_chunks import reference_of, relative_to, within_bound
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
 from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, TrajectoryEncoder
-from astra.storage.numbers import Count, Layers, NotNegative, Share, WholeShare, Width, check_numbers
+from astra.storage.numbers import Layers, NotNegative, Share, Tokens, WholeShare, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.merged import MergedTokens
@@ -46,7 +46,7 @@ class SequenceConfig(PolicyConfig):
 
     layers: Layers = 4
     """Number of transformer blocks."""
-    heads: Count = 4
+    heads: Tokens = 4
     """H, number of attention heads."""
     width: Width = 192
     """D, width of a token."""
@@ -54,7 +54,7 @@ class SequenceConfig(PolicyConfig):
     """Learned table of 1,024 positions (the paper's parameter counts); or biases of ages in timesteps (for windows and
     long episodes), shared by all layers and 0 at first (relative), or in each layer and falling with age at first
     (recency)."""
-    window: Count | None = None
+    window: Tokens | None = None
     """W, timesteps to which a token attends, its own included; None for the whole history."""
     drop_past_actions: WholeShare = 0.0
     """Probability that the past actions of a training window are hidden; when the policy acts, it reads them. 0: always

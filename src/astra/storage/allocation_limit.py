@@ -1,4 +1,4 @@
-"""Limit of the numbers that tensors may hold while something is built from a file of a stranger."""
+"""Limit of the numbers that tensors may hold while something is built from a file of a stranger, or from flags."""
 
 import math
 from typing import Any
@@ -13,10 +13,11 @@ class AllocationLimit(TorchDispatchMode):
     Sizes are checked before memory is taken.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Set the limit."""
+    def __init__(self, limit: int, problem: str = "it needs far more numbers than the file holds") -> None:
+        """Set the limit, and the message of the error."""
         super().__init__()
         self.left = limit
+        self.problem = problem
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation, if its result fits.
@@ -30,7 +31,7 @@ class AllocationLimit(TorchDispatchMode):
             sizes += [value for value in args if isinstance(value, int)]
             self.left -= max(sizes, default=0)
             if self.left < 0:
-                raise ValueError("it needs far more numbers than the file holds")
+                raise ValueError(self.problem)
         return func(*args, **(kwargs or {}))
 
 

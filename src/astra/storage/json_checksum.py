@@ -16,10 +16,19 @@ CHECKSUM = "sha256"
 """Key of the checksum, the last entry of the object."""
 
 
-def checked_json(content: Mapping[str, Any]) -> str:
-    """Return the text of a JSON file with the checksum of its content."""
+def checked_json(content: Mapping[str, Any], *, allow_nan: bool = True) -> str:
+    """Return the text of a JSON file with the checksum of its content.
+
+    Raises:
+        ValueError: if a number is NaN or infinite and `allow_nan` is not set.
+    """
+    return json.dumps(with_checksum(content), indent=2, allow_nan=allow_nan) + "\n"
+
+
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with the checksum of its content as last entry."""
     plain = {name: value for name, value in content.items() if name != CHECKSUM}
-    return json.dumps({**plain, CHECKSUM: _checksum(plain)}, indent=2) + "\n"
+    return {**plain, CHECKSUM: _checksum(plain)}
 
 
 def take_checksum(content: dict[str, Any], path: Path, advice: str) -> dict[str, Any]:

@@ -22,9 +22,7 @@ def read_json(path: Path, what: str, advice: str, max_bytes: int = MAX_BYTES) ->
         FileNotFoundError: if it is missing.
         ValueError: if it is a folder, a pipe or a device, too large, not JSON, or nested too deeply.
     """
-    check_regular(path, advice)
-    if (size := path.stat().st_size) > max_bytes:
-        raise ValueError(f"{path} has {size:,} bytes, expected at most {max_bytes:,}: {advice}")
+    check_size(path, advice, max_bytes)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # of JSON, UTF-8, digits or nesting
@@ -42,6 +40,18 @@ def read_json_object(path: Path, what: str, advice: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} is not valid {what}, got {reprlib.repr(value)}, expected an object: {advice}")
     return value
+
+
+def check_size(path: Path, advice: str, max_bytes: int) -> None:
+    """Check that a path is a file of at most so many bytes.
+
+    Raises:
+        FileNotFoundError: if it is missing.
+        ValueError: if it is a folder, a pipe or a device, or larger.
+    """
+    check_regular(path, advice)
+    if (size := path.stat().st_size) > max_bytes:
+        raise ValueError(f"{path} has {size:,} bytes, expected at most {max_bytes:,}: {advice}")
 
 
 def check_regular(path: Path, advice: str) -> None:

@@ -55,8 +55,16 @@ Count = Annotated[int, Range(1, 1_000_000_000)]
 """Number of things, at least 1."""
 CountOrNone = Annotated[int, Range(0, 1_000_000_000)]
 """Number of things of which there may be none, at least 0."""
+Episodes = Annotated[int, Range(1, 1_000_000)]
+"""Number of episodes that are played or recorded."""
 Workers = Annotated[int, Range(1, 1_000)]
-"""Number of processes at the same time."""
+"""Number of processes or threads at the same time."""
+Tokens = Annotated[int, Range(1, 10_000)]
+"""Number of tokens, actions, timesteps or steps, for each of which a policy takes memory."""
+Frequencies = Annotated[int, Range(0, 64)]
+"""Number of Fourier frequencies, of which there may be none; each doubles the one before."""
+BinsOrNone = Annotated[int, Range(0, 100_000)]
+"""Number of bins; 0: none."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 """Seed of random numbers; NumPy takes 32 bits."""
 Positive = Annotated[float, Range(0, above=True)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from astra.storage.numbers import Count, CountOrNone, Seed, Workers, check_numbers
+from astra.storage.numbers import Count, CountOrNone, Episodes, Seed, Workers, check_numbers
 
 AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
 
@@ -12,7 +12,7 @@ AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
 class EvaluationConfig:
     """Episodes, agents and processes of an evaluation."""
 
-    episodes: Count = 100
+    episodes: Episodes = 100
     """Number of episodes per task and level; the goals of a task take turns. Source: section 4.3, 100 trials per
     task."""
     seed: Seed = 100_000

@@ -18,7 +18,7 @@ from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
 from astra.storage.atomic import write_atomic
-from astra.storage.numbers import Count, Seed, Workers, check_numbers
+from astra.storage.numbers import Episodes, Seed, Workers, check_numbers
 
 AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 """Agents that are measured."""
@@ -28,7 +28,7 @@ AGENTS: tuple[str, ...] = ("expert", "expert in bins", "prompt-blind", "no-op")
 class ControlsConfig:
     """Episodes and processes of the measurement."""
 
-    episodes: Count = 100
+    episodes: Episodes = 100
     """Number of episodes per task, level and agent."""
     levels: tuple[str, ...] = ("L1", "L2", "L3", "L4")
     """Levels of generalization."""

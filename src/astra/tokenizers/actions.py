@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
-from astra.storage.numbers import CountOrNone, check_numbers
+from astra.storage.numbers import Frequencies, check_numbers
 from astra.tokenizers.bin_values import ValueEmbedding
 from astra.trajectory import TAIL, ActionSpec, Statistics, TrajectorySpec
 
@@ -34,12 +34,12 @@ class DiscreteActionsConfig:
     """Bounds of the bins: those of the data; or quantiles, between which 99.8 % of the values lie, so that a few
     outliers do not widen every bin. Values beyond go to the outermost bins. Binary and periodic dimensions keep the
     bounds of the data. Deviation: the paper does not say."""
-    head_frequencies: CountOrNone = 0
+    head_frequencies: Frequencies = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
     learn; 0: every bin is learned separately."""
     head_scaled: bool = False
     """Whether these features are divided by sqrt(2 F), so that heads start near the uniform distribution."""
-    token_frequencies: CountOrNone = 0
+    token_frequencies: Frequencies = 0
     """Fourier frequencies of a bin's position, from which an MLP makes the tokens of past actions, so that neighboring
     bins have similar tokens; 0: every bin has an embedding of its own."""
 

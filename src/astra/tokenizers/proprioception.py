@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from astra.storage.numbers import CountOrNone, check_numbers
+from astra.storage.numbers import Frequencies, check_numbers
 from astra.trajectory import VectorStatistics
 
 
@@ -15,7 +15,7 @@ from astra.trajectory import VectorStatistics
 class ProprioceptionConfig:
     """How a state vector becomes one token."""
 
-    frequencies: CountOrNone = 0
+    frequencies: Frequencies = 0
     """Fourier frequencies per dimension, which sharpen small differences; 0: only the normalized values."""
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
-from astra.storage.numbers import Count, NotNegative, Positive, Seed, Share, check_numbers
+from astra.storage.numbers import Count, NotNegative, Positive, Seed, Share, Workers, check_numbers
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
@@ -57,7 +57,7 @@ class TrainingConfig:
     and words; what is new keeps random weights. None: random weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of activations; auto: bfloat16 if the GPU supports it, else float32."""
-    threads: Count | None = None
+    threads: Workers | None = None
     """Number of CPU threads. None: PyTorch's default."""
     seed: Seed = 0
     """Seed of weights, data order and dropout."""

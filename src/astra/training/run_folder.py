@@ -21,7 +21,8 @@ from typing import Any
 
 from astra.policies.checkpoint import check_format
 from astra.storage.atomic import atomic_folder, sync, write_atomic
-from astra.storage.json_checksum import checked_json, read_checked_json
+from astra.storage.json_checksum import checked_json, read_checked_json, take_checksum
+from astra.storage.json_file import read_json
 from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version, machine
 from astra.training.budget import Budget
@@ -166,7 +167,7 @@ class RunFolder:
         folder = self.checkpoints / f"{update:06d}"
         with atomic_folder(folder) as partial:
             if score is not None:
-                (partial / SCORE).write_text(json.dumps(score) + "\n")
+                (partial / SCORE).write_text(checked_json({"score": score}))
             yield partial
         by_age = self._by_age()
         best = max(by_age, key=_score)
@@ -232,9 +233,19 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def _score(checkpoint: Path) -> float:
-    """Return the score of a checkpoint; minus infinity if it has none."""
+    """Return the score of a checkpoint; minus infinity if it has none.
+
+    Raises:
+        ValueError: if its file is damaged.
+    """
     path = checkpoint / SCORE
-    return float(json.loads(path.read_text())) if path.exists() else -math.inf
+    if not path.exists():
+        return -math.inf
+    content = read_json(path, "JSON of a score", advice := "remove it")
+    score = take_checksum(content, path, advice).get("score") if isinstance(content, dict) else content  # older: alone
+    if type(score) not in (int, float):
+        raise ValueError(f"{path} has the score {score!r}, expected a number: {advice}")
+    return float(score)
 
 
 def _write(config: Path, content: Mapping[str, Any]) -> None:

@@ -1,11 +1,10 @@
 """Output of a run: a progress bar, metrics.jsonl, and an optional experiment tracker.
 
-A line of metrics.jsonl is one JSON object: `update`, `minutes` (of training), and metrics named `train/loss`,
-`validation/loss`, `evaluation/...`. When a run resumes, the lines after its checkpoint are removed, because these
-updates are repeated.
+A line of metrics.jsonl is one JSON object: `update`, `minutes` (of training), metrics named `train/loss`,
+`validation/loss`, `evaluation/...`, and a checksum. When a run resumes, the lines after its checkpoint are removed,
+because these updates are repeated.
 """
 
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
-from astra.storage.metrics_file import read_metrics_lines
+from astra.storage.metrics_file import metrics_line, read_metrics_lines
 from astra.training.budget import Budget
 from astra.training.config import Tracker
 
@@ -66,8 +65,7 @@ class RunLog:
         )
         self._task = self._progress.add_task("training", total=1.0, summary="")
         self._printed, self._estimated = -float("inf"), False
-        if accelerator.is_main_process:
-            self._drop_later_lines()
+        self._lines = self._drop_later_lines() if accelerator.is_main_process else 0
         _start_tracker(accelerator, folder, config, budget.update)
 
     def __enter__(self) -> "RunLog":
@@ -103,8 +101,9 @@ class RunLog:
             return
         named = {f"{kind}/{name}": value for name, value in values.items()}
         line = {"update": self.budget.update, "minutes": round(self.budget.seconds / 60, 4), **named}
+        self._lines += 1
         with self._metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(metrics_line(line, self._lines))
         self.accelerator.log(named, step=self.budget.update)
         if kind == "train":
             self._show(values.get("loss", math.nan), values["timesteps_per_second"])
@@ -121,11 +120,14 @@ class RunLog:
             self._printed = time.monotonic()
             self.print(f"{summary}  ({self.budget.share():.0%})")
 
-    def _drop_later_lines(self) -> None:
+    def _drop_later_lines(self) -> int:
+        """Remove the lines after the current update, and return the number of those that stay."""
         if not self._metrics.exists():
-            return
-        lines = [row for row in read_metrics_lines(self._metrics) if row["update"] <= self.budget.update]
-        write_atomic(self._metrics, "".join(json.dumps(row) + "\n" for row in lines).encode())
+            return 0
+        rows = [row for row in read_metrics_lines(self._metrics) if row["update"] <= self.budget.update]
+        lines = [metrics_line(row, number) for number, row in enumerate(rows, start=1)]
+        write_atomic(self._metrics, "".join(lines).encode())
+        return len(lines)
 
 
 def about(seconds: float) -> str:

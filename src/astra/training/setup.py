@@ -28,6 +28,7 @@ from astra.training.ema import EMA
 from astra.training.init_from import initialize_from
 from astra.training.objective import Objective
 from astra.training.optimizer import build_optimizer
+from astra.training.room import check_batch, policy_limit
 from astra.training.run_folder import RunFolder
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
@@ -79,12 +80,14 @@ def build_state(
     """Build everything that a run trains and counts, as it is before the first update.
 
     Raises:
-        ValueError: if no action varies, an instruction is too long, the batch cannot be split over processes and
-            micro-batches, or it has too few episodes to contrast.
+        ValueError: if no action varies, an instruction is too long, weights or batches do not fit into memory, the
+            batch cannot be split over processes and micro-batches, or it has too few episodes to contrast.
     """
     check_actions_vary(windows.spec.actions, statistics, policy_config.reference_state)
     set_seed(config.seed)
-    policy = policy_config.build(windows.spec, statistics).to(accelerator.device)
+    with policy_limit():
+        policy = policy_config.build(windows.spec, statistics)
+    policy = policy.to(accelerator.device)
     policy.check_instructions(windows.spec.instructions)
     if is_main_process():
         for text in policy.data_warnings(windows.target_actions(policy_config.reference_state)):
@@ -212,4 +215,5 @@ def _batch_size_per_process(config: TrainingConfig, accelerator: Accelerator, wi
             f"{parts} micro-batches each (--training.gradient-accumulation-steps): choose at least {processes * parts}"
             + (f", and a multiple of {processes}" if processes > 1 else "")
         )
+    check_batch(config, windows, share)
     return share

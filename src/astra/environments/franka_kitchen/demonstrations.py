@@ -13,7 +13,7 @@ from jaxtyping import Float
 from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
 from astra.environments.franka_kitchen.simulator import JOINTS
-from astra.storage.numbers import CountOrNone, NotNegative, Share, WholeShare
+from astra.storage.numbers import BinsOrNone, NotNegative, Share, WholeShare
 
 KICK_TIMESTEPS, KICK_STRENGTH = (3, 7), (0.3, 0.9)
 """Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
@@ -36,7 +36,7 @@ class KitchenDemonstrationOptions(KitchenOptions):
     """Largest standard deviation of the noise on executed actions; each demonstration draws its own from 0 to this."""
     kicks: WholeShare = 0.005
     """Probability per timestep that something pushes the arm aside for 3 to 6 timesteps."""
-    bins: CountOrNone = 0
+    bins: BinsOrNone = 0
     """Number of bins per dimension to whose centers the expert's actions are rounded, as a discrete policy's are; 0:
     they are not rounded."""
 

@@ -18,7 +18,7 @@ from astra.environments.metaworld.environment import (
 )
 from astra.environments.metaworld.tasks import MT10, MT50, SETS, TASKS, find_tasks, other_instruction
 from astra.environments.suite import Demonstration, Goal, Suite, Task
-from astra.storage.numbers import CountOrNone, NotNegative
+from astra.storage.numbers import BinsOrNone, NotNegative
 from astra.trajectory import TrajectorySpec
 
 
@@ -29,7 +29,7 @@ class MetaWorldDemonstrationOptions(MetaWorldOptions):
     noise: NotNegative = 0.4
     """Largest strength of the noise on executed actions, as a share of the largest action; each demonstration draws its
     own from 0 to this. The recorded action is the expert's, without the noise."""
-    bins: CountOrNone = 0
+    bins: BinsOrNone = 0
     """Number of bins per dimension to whose centers the expert's actions are rounded, as a discrete policy's are; 0:
     they are not rounded."""
 

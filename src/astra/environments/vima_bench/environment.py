@@ -19,7 +19,7 @@ from astra.environments.object_views import object_views
 from astra.environments.poses import ACTIONS, ActionForm, check_action, normalize_quaternions, to_quaternions, to_se2
 from astra.environments.vima_bench.package import quiet, temporary_files_in, vima_bench
 from astra.objects import CROP, ObjectSpec, Pictures
-from astra.storage.numbers import Count, check_numbers
+from astra.storage.numbers import Tokens, check_numbers
 from astra.trajectory import TrajectorySpec
 
 Level = Literal["train", "L1", "L2", "L3", "L4"]
@@ -68,7 +68,7 @@ class VimaBenchConfig:
     """Level of generalization: train, L1 placement, L2 combination, L3 novel object, L4 novel task."""
     actions: ActionForm = "se2"
     """Representation of actions: six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
-    max_objects: Count = 8
+    max_objects: Tokens = 8
     """Maximum number of objects in an observation; no task was seen with more than 8."""
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from astra.environments.poses import ACTIONS, ActionForm
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.environments.vima_bench import expert
 from astra.environments.vima_bench.environment import VIEWS, VimaBench, VimaBenchConfig, tasks_of
-from astra.storage.numbers import Count, check_numbers
+from astra.storage.numbers import Tokens, check_numbers
 from astra.trajectory import TrajectorySpec
 
 
@@ -18,7 +18,7 @@ class VimaBenchOptions:
 
     actions: ActionForm = "se2"
     """Form of the actions: six numbers in SE(2), or VIMA-Bench's twelve with quaternions."""
-    max_objects: Count = 8
+    max_objects: Tokens = 8
     """Rows for objects in an observation; no task was seen with more than 8."""
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from astra.storage.numbers import Count, check_numbers
+from astra.storage.numbers import Tokens, check_numbers
 from astra.tokenizers.language.text_encoders import FrozenTextEncoder, PretrainedTextTokenizer
 from astra.tokenizers.language.words import WordTokenizer
 from astra.trajectory import Statistics, TrajectorySpec
@@ -16,7 +16,7 @@ class LanguageConfig:
 
     pretrained: str | None = None
     """Folder or Hugging Face name of a frozen T5, CLIP or MiniLM; None: a trained embedding of the dataset's words."""
-    max_tokens: Count = 32
+    max_tokens: Tokens = 32
     """Maximum prompt length in words or word pieces, without pictures; longer prompts raise an error."""
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.objects import Objects, ObjectSpec
-from astra.storage.numbers import CountOrNone, check_numbers
+from astra.storage.numbers import Frequencies, check_numbers
 from astra.tokenizers.proprioception import fourier_features
 from astra.tokenizers.vision.crop_encoders import CropEncoder, build_crop_encoder, distinct_rows
 from astra.tokenizers.word_norm import word_norm
@@ -30,7 +30,7 @@ class ObjectConfig:
 
     encoder: CropEncoder = "small"
     """Network that encodes crops: `vit` as in the paper, 29,538,816 parameters, or `small` for CPUs, 108,384."""
-    frequencies: CountOrNone = 6
+    frequencies: Frequencies = 6
     """Fourier frequencies per number of a box, which sharpen small differences of position; 0: none, as in VIMA."""
 
     def __post_init__(self) -> None:
