@@ -184,3 +184,15 @@ def test_metrics_that_a_kill_cut_short_are_shown_and_other_damage_is_named(run: 
     (folder / "metrics.jsonl").write_text('{"update": 1, "train/loss": 2.0}\n{"upd\n{"update": 3, "train/loss": 2.0}\n')
     with pytest.raises(ValueError, match=r"metrics.jsonl is damaged at line 2"):
         write_report(folder)
+
+
+def test_curves_that_end_before_the_newest_checkpoint_are_told(run: Path, tmp_path: Path) -> None:
+    folder = copied(run, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "training": {"log_every": 1}}))
+    (folder / "checkpoints/000002").mkdir(parents=True)
+    write_report(folder)
+    for left in ('{"update": 1, "train/loss": 2.0}\n', "", None):
+        (folder / "metrics.jsonl").unlink() if left is None else (folder / "metrics.jsonl").write_text(left)
+        with pytest.warns(UserWarning, match=r"ends at update [01], but the run wrote lines up to update 2"):
+            write_report(folder)

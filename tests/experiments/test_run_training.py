@@ -36,7 +36,7 @@ def experiment(dataset: Path, **policy: Any) -> "Experiment":
     training = TrainingConfig(
         updates=4, batch_size=8, timesteps=1, log_every=1, validation_every=4, checkpoint_every=4, validation_windows=8
     )
-    config = AstraConfig(layers=1, width=16, heads=2, **policy)
+    config = AstraConfig(**{"layers": 1, "width": 16, "heads": 2, **policy})
     return Experiment(dataset=dataset, policy=config, training=training, validation=0.2)
 
 
@@ -150,3 +150,75 @@ def test_demonstrations_without_an_instruction_are_stored_and_trained_on(
     policy = load_policy(run_training(experiment(record(tmp_path / "data", (5, 4, 6), texts)), tmp_path / "run"))
     seen = Observation(states={"observation.state": torch.zeros(1, 3)}, images={}, previous_action=torch.zeros(1, 2))
     assert policy.act(policy.start([""], seeds=[0]), seen)[0].isfinite().all()
+
+
+def test_one_rare_instruction_that_is_too_long_is_refused_before_the_first_update(tmp_path: Path) -> None:
+    from astra.experiments.experiment import run_training
+
+    data = record(tmp_path / "data", (5,) * 6, ("go",) * 5 + (" ".join(["very"] * 40) + " far",))
+    with pytest.raises(ValueError, match=r"very very .* has 41 tokens.* --policy.language.max-tokens 41"):
+        run_training(experiment(data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wide_and_a_high_camera_keep_their_frames_and_are_trained_on(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from astra.datasets import DatasetWriter, Episode, LeRobotDataset
+    from astra.experiments.experiment import run_training
+
+    random, recorded = np.random.default_rng(0), {}
+    with DatasetWriter(tmp_path / "data", fps=10.0) as writer:
+        for index in range(3):
+            columns: dict[str, np.ndarray] = {"action": random.uniform(-1, 1, (5, 2)).astype(np.float32)}
+            for name, size in (("wide", (10, 24)), ("high", (30, 8))):
+                columns[f"observation.images.{name}"] = random.integers(0, 256, (5, *size, 3), dtype=np.uint8)
+            recorded[index] = columns
+            writer.add(Episode(instruction="go", columns=columns, fps=10.0))
+    dataset = LeRobotDataset.open(tmp_path / "data")
+    for index, columns in recorded.items():
+        for name, values in columns.items():
+            assert np.array_equal(dataset.episode(index).columns[name], values), name
+    chosen = experiment(tmp_path / "data")
+    images = replace(chosen.policy.states.images, encoder="small", image_size=32)
+    policy = replace(chosen.policy, states=replace(chosen.policy.states, images=images))
+    run_training(replace(chosen, policy=policy), tmp_path / "run")
+    assert all(np.isfinite(losses(tmp_path / "run")))
+
+
+@pytest.mark.parametrize(
+    ("training", "policy", "message"),
+    [
+        (
+            {"batch_size": 99_999_999},
+            {},
+            r"batch_size=99999999 is far more than the \d+ windows.*--training.batch-size",
+        ),
+        ({"batch_size": 4096}, {"chunk_size": 10_000}, r"takes [\d.]+ GB .* this machine has .*--policy.chunk-size"),
+        ({}, {"layers": 1000, "width": 100_000}, r"weights do not fit into the .* GB of this machine.*--policy.layers"),
+    ],
+)
+def test_sizes_that_no_machine_and_no_data_can_hold_are_refused_by_their_flags(
+    tmp_path: Path, training: dict[str, int], policy: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from astra.experiments.experiment import run_training
+    from astra.training import room
+
+    if training:
+        monkeypatch.setattr(room, "memory", lambda: 2**28)
+    chosen = experiment(record(tmp_path / "data", (5, 4, 5)), **policy)
+    with pytest.raises(ValueError, match=message):
+        run_training(replace(chosen, training=replace(chosen.training, **training)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_may_hold_each_window_of_small_data_several_times(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from astra.experiments.experiment import run_training
+
+    chosen = experiment(record(tmp_path / "data", (2, 3)))
+    run_training(replace(chosen, training=replace(chosen.training, batch_size=256, updates=1)), tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 1

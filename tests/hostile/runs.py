@@ -74,6 +74,8 @@ def _check_run(prepared: Path, seed: str, folder: Path) -> Outcome:
     if outcome.verdict not in ("accepted", "refused"):
         return outcome
     for name, found in read.items():
+        if name == "results" and found and not (copy / "eval" / "eval_info.json").exists():
+            record[name][1] = None  # an evaluation may be removed
         if found and found != record[name] and "metadata" not in told:
             return Outcome(verdict="difference", detail=f"{name}: {_first_difference(record[name], found)}")
     return outcome

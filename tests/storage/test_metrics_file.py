@@ -2,12 +2,13 @@
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from astra.storage.metrics_file import metrics_line, read_metrics_lines
+from astra.storage.metrics_file import metrics_line, read_metrics_lines, warn_of_missing_lines
 
 ROWS = [{"update": number, "minutes": 0.5 * number, "train/loss": 2.0**-number} for number in range(1, 6)]
 OLDER = [json.dumps(row) for row in ROWS]
@@ -94,3 +95,18 @@ def test_a_pipe_a_link_to_a_device_and_a_huge_file_are_refused(path: Path) -> No
     path.symlink_to("/dev/zero")
     with pytest.raises(ValueError, match="not a regular file"):
         read_metrics_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("kept", "update", "every", "warned"),
+    [(5, 5, 1, False), (4, 5, 1, True), (0, 5, 1, True), (4, 5, 2, False), (5, 7, 5, False), (3, 7, 5, True)],
+)
+def test_lines_that_are_missing_at_the_end_are_told(kept: int, update: int, every: int, warned: bool) -> None:
+    told = pytest.warns(UserWarning, match=r"metrics.jsonl ends at update \d, .* some are missing")
+    with told if warned else nullcontext():
+        warn_of_missing_lines(ROWS[:kept], Path("metrics.jsonl"), update, every)
+
+
+@pytest.mark.parametrize("every", [None, 0, "1", True])
+def test_nothing_is_told_where_the_configuration_does_not_say_when_lines_are_written(every: object) -> None:
+    warn_of_missing_lines([], Path("metrics.jsonl"), 5, every)

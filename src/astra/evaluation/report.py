@@ -15,12 +15,13 @@ from astra.evaluation.held_out_info import BASELINES, POLICY, read_held_out
 from astra.evaluation.held_out_info import FILE_NAME as HELD_OUT_FILE
 from astra.evaluation.held_out_info import FOLDER as HELD_OUT
 from astra.evaluation.json_shape import read_json
-from astra.evaluation.pictures.plots import learning_curves, read_metrics, result_bars
+from astra.evaluation.pictures.plots import Curves, curves_of, learning_curves, result_bars
 from astra.evaluation.pictures.style import png
 from astra.evaluation.seeds import seed_runs
 from astra.evaluation.success import Estimate
 from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
+from astra.storage.metrics_file import read_metrics_lines, warn_of_missing_lines
 
 EACH = 2
 """Number of successes, and of failures, of the policy that are shown as videos; other agents have one video."""
@@ -71,8 +72,7 @@ def write_report(run_folder: Path) -> Path:
     example = next(iter(seeds.values()), run_folder)
     config_file = inside(run_folder, example / "config.json")
     config = read_json(config_file, {}, "copy the run's own config.json") if config_file.exists() else {}
-    metrics_files = [inside(run_folder, run / "metrics.jsonl") for run in seeds.values() or [run_folder]]
-    curves = [found for file in metrics_files if file.exists() and (found := read_metrics(file))]
+    curves = [found for run in seeds.values() or [run_folder] if (found := _curves(run_folder, run, config))]
     infos = _evaluations(run_folder, run_folder)
     held_out_file = inside(run_folder, f"{HELD_OUT}/{HELD_OUT_FILE}")
     held_out = read_held_out(held_out_file) if held_out_file.exists() else None
@@ -122,6 +122,17 @@ def inside(run_folder: Path, path: Path | str) -> Path:
             f"into the run folder, or remove the link or the entry that names it"
         )
     return found
+
+
+def _curves(run_folder: Path, run: Path, config: Mapping[str, Any]) -> Curves:
+    """Return the learning curves of a run, with a warning if lines are missing up to its newest checkpoint."""
+    file = inside(run_folder, run / "metrics.jsonl")
+    rows = read_metrics_lines(file) if file.exists() else []
+    training = config.get("training")
+    every = training.get("log_every") if isinstance(training, dict) else None
+    reached = [int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal()]
+    warn_of_missing_lines(rows, file, max(reached, default=0), every)
+    return curves_of(rows)
 
 
 def _evaluations(run_folder: Path, run: Path) -> dict[str, tuple[Path, dict[str, Any]]]:

@@ -8,7 +8,7 @@ are read unchecked.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,26 @@ def read_metrics_lines(path: Path) -> list[dict[str, Any]]:
             )
         rows.append(row)
     return rows
+
+
+def warn_of_missing_lines(rows: Sequence[Mapping[str, Any]], path: Path, update: int, every: Any) -> None:
+    """Warn if a run that has reached an update has no line of it, as after a file was cut short between two lines.
+
+    Args:
+        rows: Lines of the file.
+        path: The file.
+        update: Update that the run has surely reached, such as that of its newest checkpoint.
+        every: Updates between lines by the run's configuration; nothing is checked if it is no number.
+    """
+    if type(every) is not int or every < 1:
+        return
+    last = max((row["update"] for row in rows), default=0)
+    if last < (expected := update // every * every):
+        warnings.warn(
+            f"{path} ends at update {last}, but the run wrote lines up to update {expected}: some are missing, and "
+            f"curves show what is left",
+            stacklevel=2,
+        )
 
 
 def _checksum(row: Mapping[str, Any], number: int) -> str:

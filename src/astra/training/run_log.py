@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
-from astra.storage.metrics_file import metrics_line, read_metrics_lines
+from astra.storage.metrics_file import metrics_line, read_metrics_lines, warn_of_missing_lines
 from astra.training.budget import Budget
 from astra.training.config import Tracker
 
@@ -65,7 +65,8 @@ class RunLog:
         )
         self._task = self._progress.add_task("training", total=1.0, summary="")
         self._printed, self._estimated = -float("inf"), False
-        self._lines = self._drop_later_lines() if accelerator.is_main_process else 0
+        every = config["training"]["log_every"]
+        self._lines = self._drop_later_lines(every) if accelerator.is_main_process else 0
         _start_tracker(accelerator, folder, config, budget.update)
 
     def __enter__(self) -> "RunLog":
@@ -120,11 +121,13 @@ class RunLog:
             self._printed = time.monotonic()
             self.print(f"{summary}  ({self.budget.share():.0%})")
 
-    def _drop_later_lines(self) -> int:
+    def _drop_later_lines(self, every: int) -> int:
         """Remove the lines after the current update, and return the number of those that stay."""
-        if not self._metrics.exists():
+        found = read_metrics_lines(self._metrics) if self._metrics.exists() else []
+        rows = [row for row in found if row["update"] <= self.budget.update]
+        warn_of_missing_lines(rows, self._metrics, self.budget.update, every)
+        if not found:
             return 0
-        rows = [row for row in read_metrics_lines(self._metrics) if row["update"] <= self.budget.update]
         lines = [metrics_line(row, number) for number, row in enumerate(rows, start=1)]
         write_atomic(self._metrics, "".join(lines).encode())
         return len(lines)

@@ -167,8 +167,8 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None) -> UInt8[np.n
                 if image.mode not in MODES or _bits_per_channel(image, data) > 8:
                     raise WrongFrameError(
                         f"got a frame of more than 8 bits per channel (mode {image.mode!r}), such as a depth image: "
-                        "Astra reads 8 bits per channel; leave the column out, or convert it first, with a range of "
-                        "your choice scaled to 0 to 255"
+                        "Astra reads 8 bits per channel. Leave the column out, with --observations and the names of "
+                        "the others, or scale a range of your choice, such as 0.2 to 2 m, to 0 to 255 before"
                     )
                 return np.asarray(image.convert("RGB"))
     except WrongFrameError:

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,16 +31,22 @@ MANY = 60
 
 
 def read_metrics(path: Path) -> Curves:
-    """Read the points of `metrics.jsonl`; values that are not finite are skipped.
-
-    If an update appears twice, because a run was resumed before it, the later line counts.
+    """Read the points of `metrics.jsonl`; see `curves_of`.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if a line is damaged.
     """
+    return curves_of(read_metrics_lines(path))
+
+
+def curves_of(rows: Sequence[Mapping[str, Any]]) -> Curves:
+    """Return the points in the lines of a run; values that are not finite are skipped.
+
+    If an update appears twice, because a run was resumed before it, the later line counts.
+    """
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in read_metrics_lines(path):
+    for row in rows:
         for key, value in row.items():
             source, _, measure = key.rpartition("/")
             if source and isinstance(value, int | float) and math.isfinite(value):
