@@ -181,6 +181,16 @@ def test_a_best_checkpoint_needs_rollouts_with_that_metric(linear: ModuleType, t
         run(linear, tmp_path / "run", evaluate=scripted([1.0]), evaluate_every=1, keep_best="rewards")
 
 
+def test_the_checkpoint_with_the_lowest_held_out_loss_is_kept(linear: ModuleType, tmp_path: Path) -> None:
+    run(linear, tmp_path / "run", updates=12, learning_rate=2.0, validation_every=1, keep_best="loss")
+    losses = {
+        line["update"]: line["validation/loss"] for line in metrics(tmp_path / "run") if "validation/loss" in line
+    }
+    lowest = min(losses, key=losses.__getitem__)
+    assert lowest < 12, "training diverges at this learning rate, so the last checkpoint is not the best"
+    assert int((tmp_path / "run/checkpoints/best").resolve().name) == lowest
+
+
 def test_config_json_describes_the_run(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())

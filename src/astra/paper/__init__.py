@@ -2,11 +2,19 @@
 
 from astra.lazy_function import LazyFunction
 
-TABLES = {
-    name: LazyFunction(f"{__name__}.{name}", name)
-    for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
-} | {
-    f"history-{name}": LazyFunction(f"{__name__}.history", f"history_{name}")
-    for name in ("loss", "pusht", "blinking", "tabletop")
-}
+TABLES = (
+    {
+        name: LazyFunction(f"{__name__}.{name}", name)
+        for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
+    }
+    | {
+        f"history-{name}": LazyFunction(f"{__name__}.history", f"history_{name}")
+        for name in ("loss", "pusht", "blinking", "tabletop")
+    }
+    | {
+        f"mask-{name}": LazyFunction(f"{__name__}.mask", f"mask_{name.replace('-', '_')}")
+        for name in ("patches", "objects", "objects-deep", "history")
+    }
+    | {f"contrast-{name}": LazyFunction(f"{__name__}.contrast", f"contrast_{name}") for name in ("limited", "dynamics")}
+)
 """Tables by their name on the command line; the module of a table is imported when the table is made."""

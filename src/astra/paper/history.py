@@ -144,7 +144,7 @@ def history_tabletop() -> Table:
             astra(name="window 1", policy_changes={"window": 1}),
             astra(name="whole history"),
         ),
-        settings={"cpu": _tabletop},
+        settings={"cpu": tabletop_with_slips},
         refused="it is a test of small policies",
         reference="window-1",
         questions=(
@@ -164,7 +164,8 @@ def history_tabletop() -> Table:
     )
 
 
-def _tabletop() -> Settings:
+def tabletop_with_slips() -> Settings:
+    """Return the settings of the tables on tasks of several steps."""
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
         demonstrations=Demonstrations(

@@ -34,7 +34,7 @@ from astra.storage.lock import hold_lock
 from astra.storage.provenance import code_version
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import evaluate_suite
-from astra.training.run_folder import read_config
+from astra.training.run_folder import best_checkpoint, read_config
 
 HELD_OUT_EPISODES = 400
 """Largest number of held-out episodes in which it is measured."""
@@ -119,7 +119,7 @@ def run_once(run: Run) -> None:
         described = {"table": run.table, "row": run.row}
         run_training(run.experiment, run.folder, resume=True, description=described)
         torch.set_num_threads(1)
-        policy = load_policy(run.folder)
+        policy = load_policy(best_checkpoint(run.folder))
         provenance: dict[str, Any] = {"code_version": code_version(), "table": run.table, "row": run.row}
         provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
         suite = suite_of(policy.spec)

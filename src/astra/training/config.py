@@ -9,6 +9,9 @@ from astra.storage.numbers import Count, NotNegative, Positive, Seed, Share, Wor
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
+HELD_OUT_LOSS = "loss"
+"""Value of `TrainingConfig.keep_best` that chooses by the loss on held-out windows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -74,8 +77,9 @@ class TrainingConfig:
     keep_checkpoints: Count = 2
     """Number of newest checkpoints that are kept."""
     keep_best: str | None = None
-    """Metric of the rollouts, such as reward: the checkpoint in which it was highest so far is saved and kept too, as
-    checkpoints/best. Needs `evaluate_every`. None: only the newest are kept."""
+    """What chooses the checkpoint that is kept beside the newest ones, as checkpoints/best: `loss`, the lowest loss on
+    the held-out windows, or a metric of the rollouts, such as reward, at its highest; that one needs `evaluate_every`.
+    None: only the newest are kept."""
     tracker: Tracker = "none"
     """Experiment tracker that gets the metrics too, besides metrics.jsonl."""
 
@@ -86,8 +90,8 @@ class TrainingConfig:
             ValueError: if a value is out of range; the message names the field.
         """
         check_numbers(self, "training")
-        if self.keep_best is not None and self.evaluate_every is None:
+        if self.keep_best not in (None, HELD_OUT_LOSS) and self.evaluate_every is None:
             raise ValueError(
                 f"training.keep_best={self.keep_best} chooses a checkpoint by rollouts, and there are none: set "
-                "training.evaluate_every, or leave training.keep_best out"
+                f"training.evaluate_every, or choose by the held-out windows with training.keep_best={HELD_OUT_LOSS}"
             )

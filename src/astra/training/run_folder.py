@@ -4,7 +4,7 @@
     runs/NAME/metrics.jsonl             see run_log
     runs/NAME/checkpoints/000500/       see run_state
     runs/NAME/checkpoints/last          link to the newest checkpoint
-    runs/NAME/checkpoints/best          link to the checkpoint with the best rollouts, if the run keeps it
+    runs/NAME/checkpoints/best          link to the best checkpoint, by rollouts or held-out loss, if the run keeps it
     runs/NAME/checkpoints/000500/score.json    what the best is chosen by
     runs/NAME/.lock                     held by the process that works on the run
 
@@ -34,6 +34,12 @@ LENGTHS = ("updates", "max_minutes")
 """Fields of the training that may change when a run is extended."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
 """Names that may lie in a folder in which a run starts, besides hidden files and logs of the shell."""
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint that a run keeps as its best, or the run's folder, whose policy is the newest."""
+    best = folder / "checkpoints" / "best"
+    return best if best.exists() else folder
 
 
 def check_run_folder(folder: Path) -> None:
@@ -162,7 +168,7 @@ class RunFolder:
 
         Args:
             update: updates done.
-            score: result of this checkpoint's rollouts, by which the best checkpoint is kept; of equal ones the first.
+            score: what the best checkpoint is chosen by, larger is better; of equal ones the first is kept.
         """
         folder = self.checkpoints / f"{update:06d}"
         with atomic_folder(folder) as partial:

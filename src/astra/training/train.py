@@ -24,7 +24,7 @@ from astra.parallel.interruption import Interruption
 from astra.parallel.processes import in_main
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
-from astra.training.config import TrainingConfig
+from astra.training.config import HELD_OUT_LOSS, TrainingConfig
 from astra.training.objective import MetricMeans
 from astra.training.optimizer import learning_rate_factor
 from astra.training.run_folder import RunFolder, check_run_folder
@@ -152,13 +152,15 @@ def train(
             intervals = config.validation_every, config.evaluate_every, config.checkpoint_every
             if stop or any(map(budget.is_due, intervals)):
                 learner.gather()
-            if budget.is_due(config.validation_every):
-                log.write("validation", _validate(accelerator, state, validation_windows, config))
             score = None
+            if budget.is_due(config.validation_every):
+                validated = _validate(accelerator, state, validation_windows, config)
+                log.write("validation", validated)
+                score = -validated["loss"] if config.keep_best == HELD_OUT_LOSS else None
             if evaluate is not None and budget.is_due(config.evaluate_every):
                 measured = evaluate(state.ema.policy)
                 log.write("evaluation", measured)
-                score = _score(measured, config.keep_best)
+                score = _score(measured, config.keep_best) if config.keep_best != HELD_OUT_LOSS else score
             if budget.is_due(config.checkpoint_every) or stop or in_main(partial(_is_best, folder, score)):
                 in_main(partial(_save, state, folder, score))
             if stop and not budget.finished:

@@ -1,4 +1,4 @@
-"""The tables on history run from their demonstrations to an answer, here with few demonstrations and updates."""
+"""The tables on claims run from their demonstrations to an answer, here with few demonstrations and updates."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,15 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.simulator]
 
 
-@pytest.mark.parametrize("name", ["history-loss", "history-pusht", "history-blinking", "history-tabletop"])
-def test_a_table_on_history_runs_and_answers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+NAMES = (
+    *("history-loss", "history-pusht", "history-blinking", "history-tabletop"),
+    *("mask-patches", "mask-objects", "mask-objects-deep", "mask-history"),
+    *("contrast-limited", "contrast-dynamics"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
     from astra.paper import TABLES
@@ -21,9 +28,19 @@ def test_a_table_on_history_runs_and_answers(name: str, tmp_path: Path, monkeypa
 
     monkeypatch.setattr("astra.paper.history.BLINKING_DEMONSTRATIONS", 6)
     monkeypatch.setattr("astra.paper.history.TABLETOP_DEMONSTRATIONS", 24)
+    monkeypatch.setattr("astra.paper.mask.FRAMES_DEMONSTRATIONS", 12)
+    monkeypatch.setattr("astra.paper.mask.CROWDED_DEMONSTRATIONS", 12)
+    monkeypatch.setattr("astra.paper.contrast.DEMONSTRATIONS", 24)
     table = TABLES[name]()
     settings = table.settings_at("cpu")
-    small = replace(settings.training, updates=2, batch_size=8, gradient_accumulation_steps=1, validation_windows=8)
+    small = replace(
+        settings.training,
+        updates=2,
+        batch_size=16,
+        gradient_accumulation_steps=1,
+        validation_windows=8,
+        validation_every=1,
+    )
     few = replace(settings.evaluation, episodes=2, num_envs=2)
     options = {**settings.options, "max_timesteps": 9} if settings.suite == "pusht" else settings.options
     settings = replace(settings, training=small, evaluation=few, options=options, validation=0.2)
