@@ -12,7 +12,7 @@ def names() -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        *("kitchen", "kitchen-continuous", "kitchen-images"),
+        *("kitchen", "kitchen-continuous", "kitchen-images", "kitchen-43m", "kitchen-43m-continuous"),
         *("metaworld-mt10", "own-data"),
         *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous"),
         *("pusht-human-long", "pusht-human-19m", "pusht-blinking"),
@@ -34,7 +34,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 20
+    assert len(names()) == 22
     for named in EXPERIMENTS.values():
         assert named.notes
         assert named.row

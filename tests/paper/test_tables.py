@@ -74,7 +74,8 @@ def test_what_helps_one_row_is_given_to_all() -> None:
         assert policy.states.objects == settings.shared.states.objects
         assert policy.states.proprioception == settings.shared.states.proprioception
         trunk: Any = settings.trunks.get(row.sizes[scale], {})
-        assert getattr(policy, "chunk_size", 1) == trunk.get("chunk_size", 1)
+        own = row.policy_changes if row.added else {}
+        assert getattr(policy, "chunk_size", 1) == own.get("chunk_size", trunk.get("chunk_size", 1))
         assert getattr(policy, "reference_state", None) == trunk.get("reference_state")
 
 
@@ -90,6 +91,45 @@ def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -
             assert policy.positions == "relative"
             assert policy.window is not None
             assert policy.window <= settings.training.timesteps
+
+
+def test_rows_of_table_5_on_history_differ_from_their_baseline_in_their_history_alone() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import policy_of, training_of
+
+    table = TABLES["table5"]()
+    settings = table.settings_at("cpu")
+    base = table.row("astra-history-of-1")
+    histories = [row for row in table.rows if table.baseline_of(row) is base]
+    assert [row.policy_changes["window"] for row in histories] == [4, 16, 16]
+    for row in histories:
+        policy: Any = policy_of(row, "cpu", settings)
+        assert replace(policy, window=1, drop_past_actions=0.0) == policy_of(base, "cpu", settings)
+        training = training_of(row, settings, 0)
+        assert training == training_of(base, settings, 0)
+        assert policy.window <= training.timesteps
+        assert training.timesteps * training.batch_size == settings.training.batch_size
+
+
+def test_a_control_is_measured_in_the_runs_of_its_row_and_not_run_by_itself() -> None:
+    from astra.paper import TABLES
+    from astra.paper.running import Folders, plan_runs, select_rows
+
+    table = TABLES["table5"]()
+    settings = table.settings_at("cpu")
+    controls = [row for row in table.rows if row.agent != "policy"]
+    assert {row.agent for row in controls} == {"expert", "no-op", "shuffled", "no-history"}
+    rows, obstacles = select_rows(table, "cpu", ())
+    assert set(obstacles) == {row.key for row in controls}
+    runs = {run.row: run for run in plan_runs(table, "cpu", settings, rows, [0], Folders())}
+    for row in controls:
+        assert row.agent in runs[row.runs_of].evaluation.agents
+        baseline = table.baseline_of(row)
+        assert baseline is not None
+        assert baseline.key == row.runs_of
+    assert runs["gato-discrete"].evaluation.agents == ("policy",)
+    with pytest.raises(ValueError, match="the row no-op cannot be run: it is measured in the runs of astra-discrete"):
+        select_rows(table, "cpu", ["no-op"])
 
 
 def test_rows_of_the_tables_on_history_differ_in_their_history_alone() -> None:
@@ -153,6 +193,10 @@ def test_a_row_changes_the_length_of_windows_only_where_their_last_timestep_coun
     every = replace(settings, training=replace(settings.training, last_timestep_only=False))
     with pytest.raises(ValueError, match="changes timesteps of the training"):
         training_of(longer, every, 0)
+    fewer = replace(longer, training_changes={"timesteps": 4, "batch_size": settings.training.batch_size // 4})
+    assert training_of(fewer, every, 0).timesteps == 4
+    with pytest.raises(ValueError, match="changes batch_size of the training"):
+        training_of(fewer, settings, 0)
 
 
 def test_the_settings_of_every_row_come_back_from_its_results() -> None:
@@ -177,11 +221,12 @@ def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
     from astra.paper import TABLES
     from astra.paper.table import trunk_size
 
-    for name in ("table1", "table4", "table6"):
+    for name in ("table1", "table4", "table5", "table6"):
         table = TABLES[name]()
         sizes = {row.key: size for row in table.rows if (size := trunk_size(table, row, "cpu")) is not None}
         assert len(sizes) >= 2
-        assert all(abs(size / sizes["astra"] - 1) < 0.05 for size in sizes.values()), sizes
+        astra = sizes["astra-discrete" if name == "table5" else "astra"]
+        assert all(abs(size / astra - 1) < 0.05 for size in sizes.values()), sizes
 
 
 def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:

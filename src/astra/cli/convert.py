@@ -93,9 +93,71 @@ def lerobot(
     return output
 
 
+def d4rl_kitchen(source: tyro.conf.Positional[Path], destination: tyro.conf.Positional[Path]) -> Path:
+    """Convert human demonstrations of Franka Kitchen in a D4RL file.
+
+    Each instruction names the tasks that the states show as done.
+
+    Args:
+        source: HDF5 file, such as kitchen_microwave_kettle_light_slider-v0.hdf5.
+        destination: Folder of the new dataset.
+    """
+    from astra.demonstrations.convert_kitchen import convert_d4rl_kitchen
+
+    converted = convert_d4rl_kitchen(source, destination)
+    print(converted)
+    return converted.folder
+
+
+def minari(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    instruction: str | None = None,
+    fps: float | None = None,
+) -> Path:
+    """Convert a Minari dataset whose observations are vectors.
+
+    In Franka Kitchen each instruction names the tasks that the states show as done.
+
+    Args:
+        source: Folder of the dataset, such as ~/.minari/datasets/D4RL/kitchen/complete-v2.
+        destination: Folder of the new dataset.
+        instruction: Instruction of all episodes; for Franka Kitchen leave it out.
+        fps: Timesteps per second; for Franka Kitchen leave it out.
+
+    Raises:
+        ValueError: if instruction and rate are missing, or given where they are known.
+    """
+    from astra.datasets import DatasetWriter
+    from astra.datasets.importers.minari import open_minari, read_minari
+    from astra.demonstrations.convert_kitchen import convert_minari_kitchen, is_kitchen
+
+    dataset = open_minari(source)
+    if is_kitchen(dataset):
+        if instruction is not None or fps is not None:
+            raise ValueError(
+                "episodes of Franka Kitchen tell their instruction and rate: leave --instruction and --fps out"
+            )
+        converted = convert_minari_kitchen(dataset, destination)
+        print(converted)
+        return converted.folder
+    if instruction is None or fps is None:
+        raise ValueError(
+            f"{source} was recorded in {dataset.environment or 'an unknown environment'} and holds neither an "
+            "instruction nor a rate: add --instruction TEXT and --fps NUMBER"
+        )
+    with DatasetWriter(destination, fps=fps) as writer:
+        for episode in read_minari(source, instruction=instruction, fps=fps):
+            writer.add(episode)
+    return destination
+
+
 FORMATS: dict[str, Callable[..., Path]] = {
+    "d4rl-kitchen": d4rl_kitchen,
     "diffusion-policy-zarr": diffusion_policy_zarr,
     "lerobot": lerobot,
+    "minari": minari,
     "pusht-zarr": pusht_zarr,
 }
 

@@ -38,6 +38,10 @@ EXPERIMENTS = {
         "kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1 on one core, estimated"
     ),
     "kitchen-images": _named("kitchen.kitchen_images", "Table 5, from two cameras", "cpu", "not measured"),
+    "kitchen-43m": _named("kitchen.kitchen_43m", "Table 5, Astra, discrete", "paper", "not measured"),
+    "kitchen-43m-continuous": _named(
+        "kitchen.kitchen_43m_continuous", "Table 5, Astra, continuous", "paper", "not measured"
+    ),
     "metaworld-mt10": _named(
         "metaworld.metaworld_mt10", "not in the paper: Meta-World, MT10", "cpu", "0.7 on one core, estimated"
     ),

@@ -94,7 +94,8 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
     Raises:
         ValueError: if there is no finished run with metrics.
     """
-    rows = [row for row in report.table.rows if list(report.folder_of(row).glob("[0-9]*/metrics.jsonl"))]
+    trained = [row for row in report.table.rows if not row.runs_of]
+    rows = [row for row in trained if list(report.folder_of(row).glob("[0-9]*/metrics.jsonl"))]
     if not rows:
         raise ValueError(f"{report.folder} holds no finished run, so there is nothing to draw")
     shown = ("update", "minutes") if len(report.machines) < 2 else ("update",)

@@ -99,6 +99,8 @@ class Report:
         mine, theirs = trained[row.key], trained[baseline.key] if baseline else None
         if mine is None or theirs is None or baseline is None or row.own_loss or baseline.own_loss:
             return None
+        if row.policy_changes.get("actions") != baseline.policy_changes.get("actions"):  # nats, or a squared distance
+            return None
         both = [seed for seed in mine.losses if seed in theirs.losses]
         if len(both) < 2:
             return None
@@ -121,10 +123,11 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
         ValueError: if a file is damaged, or runs were evaluated on different episodes.
     """
     folders = {row.key: folder_of_runs(table, row, folder) for row in table.rows}
-    found = {key: results for key, each in folders.items() if (results := read_row(each)) is not None}
+    rows = {row.key: read_row(folders[row.key], row.agent) for row in table.rows}
+    found = {key: results for key, results in rows.items() if results is not None}
     check_same_episodes(found)
     cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)
-    trainings = tuple(read_training(folders[row.key]) for row in table.rows)
+    trainings = tuple(None if row.runs_of else read_training(folders[row.key]) for row in table.rows)
     return Report(table=table, scale=scale, folder=folder, cells=cells, trainings=trainings)
 
 

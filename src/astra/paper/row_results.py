@@ -56,17 +56,20 @@ class RowResults:
         return [each for each in self.episodes[seed] if not column.group or each.get("group") == column.group]
 
 
-def read_row(folder: Path) -> RowResults | None:
-    """Read the finished runs of a row; None: there are none.
+def read_row(folder: Path, agent: str = "policy") -> RowResults | None:
+    """Read what the finished runs in a row's folder measured of one agent; None: nothing.
 
     Raises:
         ValueError: if a file is damaged.
     """
     episodes, held_out = {}, {}
     for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
+        measured = run if agent == "policy" else run / agent
+        if not measured.exists():
+            continue
         try:
-            episodes[int(run.name)] = _checked(read_kept(run)["episodes"])
-            if (losses := run / HELD_OUT).exists():
+            episodes[int(run.name)] = _checked(read_kept(measured)["episodes"])
+            if agent == "policy" and (losses := run / HELD_OUT).exists():
                 held_out[int(run.name)] = read_checked_json(losses, "JSON", RESTORE)["first_action_loss"]
         except (
             OSError,
@@ -78,7 +81,7 @@ def read_row(folder: Path) -> RowResults | None:
             RecursionError,
             zlib.error,
         ) as error:
-            raise ValueError(f"{run / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
+            raise ValueError(f"{measured / FILE_NAME} is damaged ({error!r}): remove {run} to run it again") from error
     return RowResults(folder=folder, episodes=episodes, held_out=held_out) if episodes else None
 
 

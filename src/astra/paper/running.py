@@ -111,7 +111,7 @@ def plan_runs(
             row=row.key,
             seed=seed,
             experiment=experiment_of(row, scale, budgets[row.key], seed, folders.data),
-            evaluation=settings.evaluation,
+            evaluation=replace(settings.evaluation, agents=(*settings.evaluation.agents, *table.agents_in(row))),
             options=settings.options,
             held_out=any(column.held_out for column in table.columns),
             folder=folder_of_runs(table, row, folders.runs / name) / str(seed),

@@ -15,7 +15,8 @@ from astra.experiments.experiment import Experiment
 from astra.policies.policy import PolicyConfig
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES, trunk_parameters
-from astra.suites.config import EvaluationConfig
+from astra.suites.config import AgentName, EvaluationConfig
+from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.tokenizers.states import StateConfig
 from astra.training.config import TrainingConfig
 
@@ -90,8 +91,9 @@ class Row:
     policy_changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the policy configuration that define the row, such as {"action_queries": False}."""
     training_changes: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the training that define the row: only `contrastive` and `augmentation`; and `timesteps` where losses
-    count the last timestep of a window, so that all rows learn from equally many."""
+    """Fields of the training that define the row: only `contrastive` and `augmentation`; and the length of windows, as
+    long as all rows learn from equally many timesteps: `timesteps` where losses count the last one of a window, else
+    `timesteps` and `batch_size` with the same product."""
     paper: tuple[float | None, ...] = ()
     """Numbers in the paper, in the order of the columns."""
     quoted: bool = False
@@ -107,6 +109,10 @@ class Row:
     """Whether its loss has another unit than that of the other rows, as diffusion's has; losses then do not compare."""
     same_runs_as: str = ""
     """TABLE/ROW whose runs count for this row too, because the settings are equal; empty: own runs."""
+    agent: AgentName = "policy"
+    """Agent that the row shows: the policy, or a control that is measured beside the policy of `runs_of`."""
+    runs_of: str = ""
+    """Key of the row in whose runs another agent than the policy is measured; such a row has no runs of its own."""
 
     @property
     def key(self) -> str:
@@ -201,6 +207,10 @@ class Table:
         """Whether the cost of rows was measured, so that equal time is given as a number of updates."""
         return any(row.cost != 1 for row in self.rows)
 
+    def agents_in(self, row: Row) -> tuple[AgentName, ...]:
+        """Return the agents that a row's runs measure beside those of the settings: those of the rows that need it."""
+        return tuple(dict.fromkeys(other.agent for other in self.rows if other.runs_of == row.key))
+
     def baseline_of(self, row: Row) -> Row | None:
         """Return the row that is subtracted from this one; None for the reference itself, and for the first row."""
         if row.baseline is not None:
@@ -235,13 +245,15 @@ def folder_of_runs(table: Table, row: Row, folder: Path) -> Path:
     other, _, key = row.same_runs_as.partition("/")
     if other:
         name = name.replace(table.name, other, 1)
-    return folder.with_name(name) / (key or row.key)
+    return folder.with_name(name) / (key or row.runs_of or row.key)
 
 
 def obstacle(row: Row, scale: Scale) -> str:
     """Return the reason why a row cannot be run at a scale; empty: it can."""
     if row.quoted:
         return "quoted from other papers"
+    if row.runs_of:
+        return f"is measured in the runs of {row.runs_of}"
     if scale not in row.sizes:
         return f"has no {scale}-scale size"
     if all(size.name != row.sizes[scale] for size in SIZES):
@@ -281,7 +293,8 @@ def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
     if scale not in table.settings or obstacle(row, scale):
         return None
     policy: Any = policy_of(row, scale, table.settings[scale]())
-    return trunk_parameters(replace(policy, states=StateConfig()))  # visual encoders are not part of the trunk
+    # Visual encoders and the tokenizer of actions are not part of the trunk.
+    return trunk_parameters(replace(policy, states=StateConfig(), actions=DiscreteActionsConfig()))
 
 
 def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
@@ -290,10 +303,15 @@ def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
     Raises:
         ValueError: if the row changes the budget.
     """
-    allowed = OBJECTIVES | ({"timesteps"} if settings.training.last_timestep_only else set())
+    shared, changed = settings.training, replace(settings.training, seed=seed, **row.training_changes)
+    allowed = OBJECTIVES
+    if shared.last_timestep_only:
+        allowed |= {"timesteps"}
+    elif changed.timesteps * changed.batch_size == shared.timesteps * shared.batch_size:
+        allowed |= {"timesteps", "batch_size"}
     if more := sorted(row.training_changes.keys() - allowed):
         raise ValueError(f"the row {row.key} changes {', '.join(more)} of the training, which all rows share")
-    return replace(settings.training, seed=seed, **row.training_changes)
+    return changed
 
 
 def experiment_of(row: Row, scale: Scale, settings: Settings, seed: int, data: Path) -> Experiment:

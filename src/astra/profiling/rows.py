@@ -21,6 +21,7 @@ from astra.training.train import split_batch
 from astra.trajectory import Trajectory
 
 REFERENCE = "astra"
+"""Row to which others are relative in tables that have no reference."""
 
 
 def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
@@ -34,7 +35,7 @@ def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
     with one_thread():
         sides = {row.key: _update(row, settings, data) for row in rows}
         seconds = in_turn(sides, rounds, label=f"updates of {table.name}")
-    return {key: median_ratio(taken, seconds[REFERENCE]) for key, taken in seconds.items()}
+    return {key: median_ratio(taken, seconds[table.reference or REFERENCE]) for key, taken in seconds.items()}
 
 
 def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
@@ -48,7 +49,11 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
         frame_size=experiment.policy.frame_size,
     )
     windows = Windows(
-        dataset, timesteps=training.timesteps, stride=experiment.stride, ending=training.last_timestep_only
+        dataset,
+        timesteps=training.timesteps,
+        chunk_size=experiment.policy.chunk_size,
+        stride=experiment.stride,
+        ending=training.last_timestep_only,
     )
     torch.manual_seed(0)
     policy = experiment.policy.build(windows.spec, compute_statistics(dataset))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from astra.storage.numbers import Count, CountOrNone, Episodes, Seed, Workers, check_numbers
 
-AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank"]
+AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank", "no-history"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class EvaluationConfig:
     agents: tuple[AgentName, ...] = ("policy", "no-op")
     """Agents to measure: policy; no-op, which does nothing; expert; and controls, as far as the suite has them.
     swapped is the policy with the instruction of another goal, shuffled the policy with another episode's prompt, blank
-    the policy with blank pictures in its prompt."""
+    the policy with blank pictures in its prompt, no-history the policy that attends to the present timestep only."""
     levels: tuple[str, ...] = ()
     """Levels of generalization, in suites that have levels; empty: all that have the tasks."""
     tasks: tuple[str, ...] = ()

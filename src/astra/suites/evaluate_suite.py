@@ -6,11 +6,13 @@
     swapped    the policy with the instruction of the task's next goal, or of another task of the same scene
     shuffled   the policy with the prompt of another episode of the task, instruction and pictures together
     blank      the policy with its own prompt, whose pictured objects are black and have boxes of zeros
+    no-history the policy with its own prompt, which attends to the present timestep only
 
-All agents play the same seeds. What the policy scores above `swapped` or `shuffled` comes from its prompt, and above
-`blank` from the pictures in it.
+All agents play the same seeds. What the policy scores above `swapped` or `shuffled` comes from its prompt, above
+`blank` from the pictures in it, and above `no-history` from the timesteps before.
 """
 
+import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -143,11 +145,27 @@ def _levels(suite: Suite, config: EvaluationConfig) -> tuple[str, ...]:
 def _agent(name: str, suite: Suite, policy: Policy[Any]) -> Agent | Policy[Any]:
     if name == "no-op":
         return NoOp()
+    if name == "no-history":
+        return without_history(policy)
     if name != "expert":
         return policy
     if suite.make_expert is None:
         raise ValueError(f"{suite.name} has no expert: leave it out of --agents")
     return ExpertAgent(suite.make_expert)
+
+
+def without_history(policy: Policy[Any]) -> Policy[Any]:
+    """Return the policy with the same weights that attends to the present timestep only.
+
+    Raises:
+        ValueError: if the policy has no window of timesteps.
+    """
+    config: Any = policy.config
+    if not hasattr(config, "window"):
+        raise ValueError(f"{type(policy).__name__} has no window of timesteps to cut: leave no-history out of --agents")
+    cut = copy.copy(policy)
+    cut.config = replace(config, window=1)
+    return cut
 
 
 def _controls(
