@@ -9,9 +9,10 @@
     videos/CAMERA/chunk-000/file-000.mp4        frames of cameras that are stored as video, many episodes per file
 
 Vectors are fixed-size lists (scalars if their length is 1), images are struct{bytes, path}. The crops of all
-objects in a view are one image, side by side; their boxes are one vector. Two things are unknown to LeRobot:
+objects in a view are one image, side by side; their boxes are one vector. Three things are unknown to LeRobot:
 
     meta/prompts.parquet                        one row per distinct prompt with pictures; see prompts.py
+    meta/videos.sha256                          checksums of the videos, as `sha256sum` writes them
     prompt_index                                column of the episodes; -1 for a prompt without pictures
 
 Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.

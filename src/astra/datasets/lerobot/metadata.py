@@ -24,6 +24,7 @@ from astra.datasets.lerobot.info import (
 )
 from astra.datasets.lerobot.prompts import read_placeholders
 from astra.datasets.lerobot.version_2.lines import TASKS, read_episode_lines, read_task_lines
+from astra.datasets.lerobot.video.checksums import read_video_checksums
 from astra.datasets.lerobot.video.column import VideoColumn
 from astra.objects import ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, Modality, TrajectorySpec
@@ -133,7 +134,7 @@ def _video_column(
 ) -> VideoColumn:
     names, lengths = episodes.videos[column].files, episodes.lengths
     files = list(dict.fromkeys(name for name, length in zip(names, lengths.tolist(), strict=True) if length))
-    places = {name: place for place, name in enumerate(files)}
+    places, recorded = {name: place for place, name in enumerate(files)}, read_video_checksums(folder)
     return VideoColumn(
         column=column,
         size=size,
@@ -143,6 +144,7 @@ def _video_column(
         starts=episodes.videos[column].starts,
         ends=np.cumsum(lengths, dtype=np.int64),
         timestamps=timestamps,
+        checksums={folder / name: recorded[name] for name in files if name in recorded},
     )
 
 

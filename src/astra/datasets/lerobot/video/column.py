@@ -4,8 +4,8 @@ The frame of a timestep is the one whose time in the file is its timestamp, coun
 episode begins, as LeRobot reads it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,16 @@ from astra.datasets.lerobot.video.index import VideoIndex, read_index
 
 TOLERANCE = 0.1
 """Largest difference between a timestep and its frame, as a share of the time between two timesteps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Frames that follow each other at a constant rate in a video file."""
+
+    path: Path
+    """The file."""
+    start: float
+    """Time of the first of them in the file, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +48,8 @@ class VideoColumn:
     """Row after the last one of each episode."""
     timestamps: Float64[np.ndarray, " rows"] | None
     """Time of each row in its episode in seconds; None: the timesteps follow each other at `fps`."""
+    checksums: Mapping[Path, str] = field(default_factory=dict)
+    """SHA-256 of those files for which it is recorded."""
 
     def read(self, first: int, until: int) -> Iterator[tuple[int, UInt8[np.ndarray, "height width 3"]]]:
         """Decode some rows, file by file and in the order of their times in it, and yield each with its frame.
@@ -53,6 +65,15 @@ class VideoColumn:
             chosen = rows[self.file_of_episode[episodes] == file]
             yield from self._read_file(self.files[file], chosen)
 
+    def stretch(self, first: int, until: int) -> Stretch | None:
+        """Return where the frames of some rows of an episode lie; None if they do not follow each other at `fps`."""
+        rows = np.arange(first, until)
+        times = self._times(rows)
+        if not (np.abs(times - times[0] - (rows - first) / self.fps) * self.fps <= TOLERANCE).all():
+            return None
+        episode, _ = self._place(first)
+        return Stretch(path=self.files[int(self.file_of_episode[episode])], start=float(times[0]))
+
     def name(self, row: int) -> str:
         """Return column, episode and timestep of a row, for messages."""
         episode, timestep = self._place(row)
@@ -61,7 +82,7 @@ class VideoColumn:
     def _read_file(self, path: Path, rows: Int64[np.ndarray, " rows"]) -> Iterator[tuple[int, np.ndarray]]:
         where = f"column {self.column!r}, episode {self._place(int(rows[0]))[0]}"
         try:
-            index = read_index(path, self.size)
+            index = read_index(path, self.size, self.checksums.get(path))
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{where}: {error}") from error
         except ValueError as error:

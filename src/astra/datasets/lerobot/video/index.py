@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float64, Int64
 
 from astra.datasets.lerobot.info import COPY_AGAIN
+from astra.datasets.lerobot.video.checksums import check_video
 from astra.storage.json_file import check_regular
 
 FORMATS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi"}
@@ -72,20 +73,27 @@ def opened_video(path: Path, size: tuple[int, int]) -> Iterator[tuple[InputConta
         raise ValueError(f"{path} is not a complete video (truncated?): {error}; {COPY_AGAIN}") from error
 
 
-def read_index(path: Path, size: tuple[int, int]) -> VideoIndex:
+def read_index(path: Path, size: tuple[int, int], expected: str | None = None) -> VideoIndex:
     """Return the index of a file; those read last stay in memory.
+
+    Args:
+        path: The file.
+        size: Height and width of its frames.
+        expected: Checksum that it must have; None: any.
 
     Raises:
         FileNotFoundError: if the file is missing.
-        ValueError: if it is damaged, no video, or of another size.
+        ValueError: if it is damaged, no video, or of another size or checksum.
     """
     check_regular(path, f"a video of the dataset; {COPY_AGAIN}")
     facts = path.stat()
-    return _read_index(path, size, (facts.st_size, facts.st_mtime_ns, facts.st_ino))
+    return _read_index(path, size, expected, (facts.st_size, facts.st_mtime_ns, facts.st_ino))
 
 
 @lru_cache(INDICES_IN_MEMORY)
-def _read_index(path: Path, size: tuple[int, int], state: tuple[int, ...]) -> VideoIndex:
+def _read_index(path: Path, size: tuple[int, int], expected: str | None, state: tuple[int, ...]) -> VideoIndex:
+    if expected is not None:
+        check_video(path, expected)
     with opened_video(path, size) as (container, stream):
         packets = [
             (packet.pts, packet.dts if packet.dts is not None else packet.pts, packet.is_keyframe)
