@@ -18,6 +18,7 @@ def diffusion_policy_zarr(
     instruction: str,
     fps: float = 10.0,
     columns: dict[str, str] | None = None,
+    video: bool = False,
 ) -> Path:
     """Convert a replay buffer of diffusion-policy.
 
@@ -27,11 +28,12 @@ def diffusion_policy_zarr(
         instruction: Instruction of all episodes.
         fps: Timesteps per second.
         columns: Column of each array, such as `state observation.state action action img observation.image`.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
     """
     from astra.datasets import DatasetWriter, read_diffusion_policy_zarr
 
     chosen = columns or {"state": "observation.state", "action": "action"}
-    with DatasetWriter(destination, fps=fps) as writer:
+    with DatasetWriter(destination, fps=fps, video=video) as writer:
         for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
             writer.add(episode)
     return destination
@@ -75,20 +77,24 @@ def lerobot(
     *,
     output: Path,
     observations: tuple[str, ...] = (),
+    video: bool | None = None,
 ) -> Path:
-    """Merge datasets that were collected in parts.
+    """Merge datasets that were collected in parts, or write one of version 2.0 or 2.1 as version 3.0.
 
     Args:
-        sources: Datasets (LeRobotDataset v3.0) with equal columns and actions. The numbers of bins and the suite are
-            those of the first.
+        sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0) with equal columns and actions. The numbers of bins and
+            the suite are those of the first.
         output: Folder of the new dataset.
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
+        video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
     """
     from astra.datasets.lerobot.info import read_info
     from astra.datasets.merging import merge
 
     total = sum(read_info(source)["total_episodes"] for source in sources)
-    for _ in track(merge(sources, output, observations or None), description="episodes", total=total, transient=True):
+    for _ in track(
+        merge(sources, output, observations or None, video), description="episodes", total=total, transient=True
+    ):
         pass
     return output
 

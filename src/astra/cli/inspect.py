@@ -107,17 +107,14 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
             what differs from what was cached.
     """
     from astra.datasets import LeRobotDataset, describe
-    from astra.datasets.lerobot.metadata import read_metadata, readable_and_video_columns
+    from astra.datasets.lerobot.metadata import read_metadata
     from astra.datasets.lerobot.verification import verify
 
-    readable, videos = readable_and_video_columns(folder)
-    columns = readable if videos else None
-    verified = verify(folder, read_metadata(folder, columns).data_files) if full else []
-    opened = LeRobotDataset.open(folder, columns, decode=False)
+    verified = verify(folder, read_metadata(folder, None).files) if full else []
+    opened = LeRobotDataset.open(folder, decode=False)
     if full and opened.recorded is not None:
         opened.recorded.check()
-    facts = describe(opened)
-    _print_facts([*verified, *facts, *((column, "video, which cannot be read yet") for column in videos)])
+    _print_facts([*verified, *describe(opened)])
 
 
 def checkpoint(path: tyro.conf.Positional[Path]) -> None:

@@ -12,6 +12,7 @@ from astra.datasets.episode import ACTION, Episode
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
+from astra.datasets.lerobot.video.column import Stretch
 from astra.datasets.lerobot.writer import DatasetWriter
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -23,7 +24,9 @@ WRITTEN = {
 """Entries of info.json that describe the episodes at hand, which the writer writes anew."""
 
 
-def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] | None = None) -> Iterator[Episode]:
+def merge(
+    sources: Sequence[Path], destination: Path, columns: Collection[str] | None = None, video: bool | None = None
+) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each once it is written.
 
     If the sources recommend different action bins, those of the first are kept, and so is the suite of the first.
@@ -34,6 +37,8 @@ def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] |
         sources: Datasets to merge.
         destination: Folder of the new dataset.
         columns: Observations to keep, as for `LeRobotDataset.open`; None: all.
+        video: Whether cameras are stored as video; None: as in the first source. Videos of the sources are copied, so
+            that no frame changes.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -62,6 +67,8 @@ def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] |
         )
     _warn_of_columns(sources, infos, datasets)
     views = first.objects.views if first.objects else None
+    if video is None:
+        video = bool(datasets[0].recorded and datasets[0].recorded.videos)
     max_pictured = max(dataset.spec.objects.max_pictured if dataset.spec.objects else 0 for dataset in datasets)
     with DatasetWriter(
         destination,
@@ -73,12 +80,21 @@ def merge(sources: Sequence[Path], destination: Path, columns: Collection[str] |
         suite=first.suite,
         features=_features(infos, datasets[0].column_names),
         more_info=_more_info(infos),
+        video=video,
     ) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):
                 episode = dataset.episode(index)
-                writer.add(episode)
+                writer.add(episode, _copies(dataset, index) if video else {})
                 yield episode
+
+
+def _copies(dataset: LeRobotDataset, index: int) -> Mapping[str, Stretch]:
+    """Return the video files that hold an episode, by camera."""
+    videos = dataset.recorded.videos if dataset.recorded else {}
+    first, until = int(dataset.starts[index]), int(dataset.ends[index])
+    found = {column: video.stretch(first, until) for column, video in videos.items()}
+    return {column: stretch for column, stretch in found.items() if stretch is not None}
 
 
 def _declares_bounds(info: Info) -> bool:
@@ -111,7 +127,7 @@ def _different_names(info: Info, other: Info, columns: Collection[str]) -> list[
         differing.append(f"robot_type ({types[0]} and {types[1]})")
     for column in columns:
         one, two = (dimension_names(of["features"][column]) for of in (info, other) if column in of["features"])
-        if None not in (one, two) and one != two and info["features"][column]["dtype"] != "image":
+        if None not in (one, two) and one != two and info["features"][column]["dtype"] not in layout.FRAMES:
             differing.append(f"the names of {column} ({', '.join(one or ())} and {', '.join(two or ())})")
     return differing
 
@@ -144,7 +160,7 @@ def _features(infos: Sequence[Info], columns: Collection[str]) -> Mapping[str, l
     features = {}
     for column in columns:
         known = [info["features"][column] for info in infos]
-        if not layout.is_image(column):
+        if not layout.is_image(column) or all(feature["dtype"] == "video" for feature in known):
             features[column] = next((feature for feature in known if feature.get("names")), known[0])
     return features
 

@@ -26,7 +26,7 @@ class Experiment:
     """Configuration of a run; every field is an option of `astra train`."""
 
     dataset: Path
-    """Folder of the demonstrations, in the format LeRobotDataset v3.0."""
+    """Folder of the demonstrations, a LeRobotDataset."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: Share = 0.05

@@ -1,6 +1,6 @@
 """Your own demonstrations, with a small policy to start from.
 
-astra convert FORMAT SOURCE data/own              # unless it is a LeRobotDataset v3.0 already
+astra convert FORMAT SOURCE data/own              # unless it is a LeRobotDataset already
 astra train own-data --dataset data/own
 astra report runs/own-data                        # predicted against demonstrated actions of held-out episodes
 

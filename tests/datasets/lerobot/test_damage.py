@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from astra.datasets import LeRobotDataset
-from astra.datasets.lerobot.metadata import readable_and_video_columns
 
 DATA = "data/chunk-000/file-000.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
@@ -65,20 +64,17 @@ def test_what_lies_where_a_dataset_is_expected_is_reported(tmp_path: Path) -> No
         LeRobotDataset.open(tmp_path / "run")
 
 
-def test_another_version_is_refused(dataset_folder: Path) -> None:
-    edit_info(dataset_folder, lambda info: info.update(codebase_version="v2.1"))
-    with pytest.raises(ValueError, match=r"LeRobotDataset v2\.1, expected v3\.0"):
+@pytest.mark.parametrize("version", ["v1.6", "3.0", None, ["v3.0"]])
+def test_versions_that_cannot_be_read_are_refused(dataset_folder: Path, version: Any) -> None:
+    edit_info(dataset_folder, lambda info: info.update(codebase_version=version))
+    with pytest.raises(ValueError, match=r"of the version .*, expected v2\.0, v2\.1 or v3\.0"):
         LeRobotDataset.open(dataset_folder)
 
 
-def test_video_columns_can_be_left_out_but_not_read(dataset_folder: Path) -> None:
-    edit_info(dataset_folder, lambda info: info["features"]["observation.image"].update(dtype="video"))
-    with pytest.raises(ValueError, match=r"observation\.image as video, which cannot be read yet"):
-        LeRobotDataset.open(dataset_folder)
-    assert LeRobotDataset.open(dataset_folder, columns={"observation.state"}).spec.images == {}
-    readable, videos = readable_and_video_columns(dataset_folder)
-    assert videos == ["observation.image"]
-    assert LeRobotDataset.open(dataset_folder, readable).spec.images == {}
+def test_a_newer_version_is_read_with_a_warning(dataset_folder: Path) -> None:
+    edit_info(dataset_folder, lambda info: info.update(codebase_version="v3.1"))
+    with pytest.warns(UserWarning, match=r"is a LeRobotDataset v3\.1, newer than v3\.0: it is read as if"):
+        assert len(LeRobotDataset.open(dataset_folder)) == 4
 
 
 def test_an_unknown_column_is_reported_with_the_known_ones(dataset_folder: Path) -> None:

@@ -92,7 +92,7 @@ def test_files_that_hold_no_object_are_refused(tmp_path: Path) -> None:
 
 
 def test_paths_of_data_files_are_formatted_like_lerobot() -> None:
-    info = {"data_path": "data/chunk-{chunk_index:03d}/file-{file_index}.parquet"}
+    info = {"codebase_version": "v3.0", "data_path": "data/chunk-{chunk_index:03d}/file-{file_index}.parquet"}
     assert data_file(info, 2, 11) == "data/chunk-002/file-11.parquet"
 
 

@@ -22,6 +22,7 @@ from astra.datasets.lerobot.frames import decode_frames, frame_sizes, place_of, 
 from astra.datasets.lerobot.metadata import Metadata
 from astra.datasets.lerobot.prompts import StoredPrompts, fill_prompts
 from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, read_batches
+from astra.datasets.lerobot.video.column import VideoColumn
 from astra.frames import cached_size
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
@@ -41,16 +42,16 @@ class DatasetCache:
 
     dataset: Path
     """Folder of the dataset."""
-    data_files: tuple[Path, ...]
-    """Its data files."""
+    files: tuple[Path, ...]
+    """Its data files and videos."""
     key: str
     """Key of its state."""
 
     @classmethod
-    def of(cls, dataset: Path, data_files: Sequence[Path]) -> "DatasetCache":
+    def of(cls, dataset: Path, files: Sequence[Path]) -> "DatasetCache":
         """Find the cache of a dataset as it is now."""
-        key = fingerprint(dataset, data_files, CACHE_FORMAT)
-        return cls(dataset=dataset, data_files=tuple(data_files), key=key)
+        key = fingerprint(dataset, files, CACHE_FORMAT)
+        return cls(dataset=dataset, files=tuple(files), key=key)
 
     @property
     def folder(self) -> Path:
@@ -71,8 +72,8 @@ class DatasetCache:
             fill(arrays)
             sources = self.folder / SOURCES
             if not sources.exists():
-                write_atomic(sources, json.dumps(checksums(self.dataset, self.data_files)).encode())
-            if fingerprint(self.dataset, self.data_files, CACHE_FORMAT) != self.key:
+                write_atomic(sources, json.dumps(checksums(self.dataset, self.files)).encode())
+            if fingerprint(self.dataset, self.files, CACHE_FORMAT) != self.key:
                 raise ValueError(f"{self.dataset} was changed while it was read: wait until it is complete, try again")
 
         return cached_arrays(self.key, self.dataset, forms, checked_fill)
@@ -104,7 +105,10 @@ def cached_columns(
     forms = {names[column]: _form(column, rows, metadata.spec, frame_size) for column in names}
 
     def fill(arrays: Mapping[str, np.ndarray]) -> None:
-        fill_columns(metadata, {column: arrays[name] for column, name in names.items() if name in arrays})
+        missing = {column: arrays[name] for column, name in names.items() if name in arrays}
+        if stored := {column: array for column, array in missing.items() if column not in metadata.videos}:
+            fill_columns(metadata, stored)
+        fill_videos({metadata.videos[column]: array for column, array in missing.items() if column not in stored})
 
     arrays = cache.arrays(forms, fill)
     return {column: arrays[name] for column, name in names.items()}
@@ -164,6 +168,25 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
                 progress.advance(shown, len(batch))
     if row != rows:
         raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again")
+
+
+def fill_videos(arrays: Mapping[VideoColumn, np.ndarray]) -> None:
+    """Decode every frame of videos once, in order, and fill their arrays with the frames in the arrays' size.
+
+    Raises:
+        FileNotFoundError: if a video is missing.
+        ValueError: if a video is damaged, or lacks the frame of a timestep; the message names the file, the column,
+            the episode and the timestep.
+    """
+    console = screen(stderr=True)
+    with Progress(console=console, transient=True, disable=not arrays or not console.is_terminal) as progress:
+        tasks = {
+            video: progress.add_task(f"decoding {video.column} once", total=len(arrays[video])) for video in arrays
+        }
+        for video, array in arrays.items():
+            for row, frame in video.read(0, len(array)):
+                array[row] = resize_frame(frame, array.shape[1:3])
+                progress.advance(tasks[video])
 
 
 def _fill(

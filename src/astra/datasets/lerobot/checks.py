@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,17 @@ RATE_TOLERANCE = 0.05
 STATISTICS_TOLERANCE = 1e-3
 """Largest difference between stored and true bounds of a dimension, as a share of its range."""
 
-Bounds = tuple[Float64[np.ndarray, " N"], Float64[np.ndarray, " N"]]
-"""Minimum and maximum of each dimension."""
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Bounds of the actions and times of all rows."""
+
+    low: Float64[np.ndarray, " N"]
+    """Minimum of each dimension of the actions."""
+    high: Float64[np.ndarray, " N"]
+    """Maximum of each dimension of the actions."""
+    timestamps: Float64[np.ndarray, " rows"] | None
+    """Time of each row in its episode, in seconds; None if it is not recorded."""
 
 
 def check_values(
@@ -54,8 +64,8 @@ def check_rows(
     fps: float,
     features: Mapping[str, layout.Feature],
     described: Collection[str],
-) -> Bounds:
-    """Check order, instruction and time of all rows, and return the bounds of the actions.
+) -> Rows:
+    """Check order, instruction and time of all rows, and return the bounds of the actions and the times.
 
     Args:
         files: Data files in the order of the rows.
@@ -100,10 +110,11 @@ def check_rows(
             row = until
     if row != len(episodes):
         raise ValueError(f"{files[-1]} ends after {row} of {len(episodes)} rows; copy the dataset again")
-    if sum(map(len, times)) == len(episodes):
-        check_times(np.concatenate(times), ends, fps)
+    timestamps = np.concatenate(times) if sum(map(len, times)) == len(episodes) else None
+    if timestamps is not None:
+        check_times(timestamps, ends, fps)
     known = np.isfinite(low)
-    return np.where(known, low, 0.0), np.where(known, high, 0.0)
+    return Rows(low=np.where(known, low, 0.0), high=np.where(known, high, 0.0), timestamps=timestamps)
 
 
 def check_times(times: Float64[np.ndarray, " rows"], ends: Int64[np.ndarray, " episodes"], fps: float) -> None:

@@ -1,4 +1,4 @@
-"""LeRobotDataset v3.0, opened for training: its spec, its episodes and memory-mapped columns."""
+"""LeRobotDataset, v3.0 or v2.x, opened for training: its spec, its episodes and memory-mapped columns."""
 
 import warnings
 from collections.abc import Collection, Mapping
@@ -78,9 +78,11 @@ class LeRobotDataset:
         """
         folder = Path(folder)
         metadata = read_metadata(folder, columns, reads)
-        cache = DatasetCache.of(folder, metadata.data_files)
+        cache = DatasetCache.of(folder, metadata.files)
         sizes = frame_sizes(metadata.spec, metadata.columns)
-        recorded = RecordedFrames(files=metadata.data_files, sizes=sizes, episode_ends=metadata.ends)
+        recorded = RecordedFrames(
+            files=metadata.data_files, sizes=sizes, episode_ends=metadata.ends, videos=metadata.videos
+        )
         if not decode:
             recorded.read(sizes, 0, 1)
         values = cached_columns(cache, metadata, frame_size, decode)

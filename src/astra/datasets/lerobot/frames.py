@@ -1,7 +1,7 @@
 """Frames of a dataset: decoded from its data files, as they were recorded or resized for the cache."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.progress import Progress
 from astra.datasets.episode import object_column
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, count_rows, read_batches, read_rows
+from astra.datasets.lerobot.video.column import VideoColumn
 from astra.frames import resize
 from astra.objects import CROP
 from astra.screen import screen
@@ -76,43 +77,58 @@ class RecordedFrames:
     """Height and width of the stored images of each column."""
     episode_ends: np.ndarray
     """Row after the last one of each episode, the empty ones included."""
+    videos: Mapping[str, VideoColumn] = field(default_factory=dict)
+    """Those columns that are stored as video."""
 
     def read(self, columns: Collection[str], first: int, until: int) -> dict[str, np.ndarray]:
         """Decode some rows of columns: frames uint8 (rows, height, width, 3), crops uint8 (rows, O, 32, 32, 3).
 
         Raises:
-            FileNotFoundError: if a data file is missing.
-            ValueError: if an image is damaged, or of another size or depth; the message names it.
+            FileNotFoundError: if a file is missing.
+            ValueError: if a frame is damaged, or of another size or depth; the message names it.
         """
-        found: dict[str, list[np.ndarray]] = {column: [] for column in columns}
-        for path, (start, end) in zip(self.files, self._rows, strict=True):
+        stored = [column for column in columns if column not in self.videos]
+        found: dict[str, list[np.ndarray]] = {column: [] for column in stored}
+        for path, (start, end) in zip(self.files, self._rows, strict=True) if stored else ():
             low, high = max(first, start), min(until, end)
             row = low
-            for batch in read_rows(path, list(columns), low - start, high - start) if columns and low < high else ():
-                for column in columns:
+            for batch in read_rows(path, stored, low - start, high - start) if low < high else ():
+                for column in stored:
                     found[column] += self._decoded(column, batch, path, row)
                 row += len(batch)
-        return {column: np.stack(frames) for column, frames in found.items()}
+        read = {column: np.stack(frames) for column, frames in found.items()}
+        return {
+            column: read[column] if column in read else self._read_video(column, first, until) for column in columns
+        }
 
     def check(self) -> None:
         """Decode every frame and crop once, and keep none of them.
 
         Raises:
-            FileNotFoundError: if a data file is missing.
-            ValueError: if an image is damaged, or of another size or depth; the message names it.
+            FileNotFoundError: if a file is missing.
+            ValueError: if a frame is damaged, or of another size or depth; the message names it.
         """
-        if not self.sizes:
-            return
+        stored, rows = [column for column in self.sizes if column not in self.videos], int(self.episode_ends[-1])
         console, row = screen(stderr=True), 0
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            shown = progress.add_task("checking every frame", total=int(self.episode_ends[-1]))
-            for path in self.files:
-                for batch in read_batches(path, list(self.sizes), FRAMES_PER_BATCH):
-                    for column in self.sizes:
+            for video in self.videos.values():
+                shown = progress.add_task(f"checking every frame of {video.column}", total=rows)
+                for _ in video.read(0, rows):
+                    progress.advance(shown)
+            shown = progress.add_task("checking every image", total=rows, visible=bool(stored))
+            for path in self.files if stored else ():
+                for batch in read_batches(path, stored, FRAMES_PER_BATCH):
+                    for column in stored:
                         for _ in self._decoded(column, batch, path, row):
                             pass
                     row += len(batch)
                     progress.advance(shown, len(batch))
+
+    def _read_video(self, column: str, first: int, until: int) -> UInt8[np.ndarray, "rows _ _ 3"]:
+        frames = np.empty((until - first, *self.sizes[column], 3), np.uint8)
+        for row, frame in self.videos[column].read(first, until):
+            frames[row - first] = frame
+        return frames
 
     def _decoded(self, column: str, batch: pa.RecordBatch, path: Path, row: int) -> Iterator[UInt8[np.ndarray, "..."]]:
         """Decode a column of a batch whose first row is `row`."""

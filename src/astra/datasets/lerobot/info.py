@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,23 @@ LARGEST_VECTOR = 2**20
 """Largest number of values of a state vector or an action in one timestep."""
 LARGEST_FRAME = 2**26
 """Largest number of pixels of a frame."""
+LARGEST_LINES = 2**28
+"""Largest file of JSON lines, in bytes."""
 LARGEST_PROMPT = 1024
 """Largest number of objects pictured in one prompt."""
+
+_VIDEO_KEY = "video_key"
+_DEPTH = "video.is_depth_map"
 
 Info = dict[str, Any]
 """Checked content of info.json."""
 
+FIELDS = {"v2.0": ("episode_chunk", "episode_index"), "v2.1": ("episode_chunk", "episode_index")}
+"""Numbers in the paths of data and videos, by version; in v3.0 they are `chunk_index` and `file_index`."""
+
 _REQUIRED = {"features", "fps", "data_path", "total_frames", "total_episodes", "total_tasks"}
 _COLUMN = re.compile(r"[^/\\\x00-\x1f]{1,200}")
-_FIELD = re.compile(r"\{(chunk_index|file_index)(?::0?([1-9])?d?)?\}")
+_FIELD = re.compile(r"\{(\w+)(?::0?([1-9])?[ds]?)?\}")
 
 
 def read_info(folder: Path) -> Info:
@@ -40,12 +49,7 @@ def read_info(folder: Path) -> Info:
     if not path.exists():
         raise FileNotFoundError(_explain_missing(folder))
     info = read_meta(path)
-    version = info.get("codebase_version")
-    if version != layout.VERSION:
-        raise ValueError(
-            f"{folder} is a LeRobotDataset {version}, expected {layout.VERSION}; convert it with LeRobot's own "
-            "converter"
-        )
+    _check_version(folder, info.get("codebase_version"))
     if missing := _REQUIRED - info.keys():
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}; copy the dataset again")
     try:
@@ -66,10 +70,35 @@ def read_meta(path: Path) -> dict[str, Any]:
     return read_json_object(path, "JSON", COPY_AGAIN)
 
 
+def is_version_2(info: Info) -> bool:
+    """Whether a dataset is of version 2.0 or 2.1: one file per episode, and JSON lines in `meta/`."""
+    return info["codebase_version"] in FIELDS
+
+
 def data_file(info: Info, chunk: int, file: int) -> str:
-    """Return the path of a data file inside its dataset."""
-    numbers = {"chunk_index": chunk, "file_index": file}
-    return _FIELD.sub(lambda field: f"{numbers[field[1]]:0{field[2] or 1}d}", info["data_path"])
+    """Return the path inside its dataset of a data file, or in version 2 of the data of an episode."""
+    return _fill(info, info["data_path"], chunk, file, "")
+
+
+def video_file(info: Info, column: str, chunk: int, file: int) -> str:
+    """Return the path inside its dataset of a video file, or in version 2 of the video of an episode.
+
+    Raises:
+        ValueError: if info.json does not say where videos lie.
+    """
+    if info.get("video_path") is None:
+        raise ValueError(f"{layout.INFO} has no video_path, but {column} is stored as video; {COPY_AGAIN}")
+    return _fill(info, info["video_path"], chunk, file, column)
+
+
+def _fill(info: Info, path: str, chunk: int, file: int, column: str) -> str:
+    names = _numbers(info)
+    values = {names[0]: chunk, names[1]: file}
+    return _FIELD.sub(lambda f: column if f[1] == _VIDEO_KEY else f"{values[f[1]]:0{f[2] or 1}d}", path)
+
+
+def _numbers(info: Info) -> tuple[str, str]:
+    return FIELDS.get(info["codebase_version"], ("chunk_index", "file_index"))
 
 
 def height_width(feature: layout.Feature) -> tuple[int, int]:
@@ -113,7 +142,24 @@ def _explain_missing(folder: Path) -> str:
         return f"{folder} does not exist: create it with astra collect or astra convert, or give another --dataset"
     if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
         return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
-    return f"{folder} is not a LeRobotDataset v3.0: it has no {layout.INFO}"
+    return f"{folder} is not a LeRobotDataset: it has no {layout.INFO}"
+
+
+def _check_version(folder: Path, version: Any) -> None:
+    """Check that a version can be read; warn of one that is newer than those known."""
+    if version in (layout.VERSION, *FIELDS):
+        return
+    numbers = re.fullmatch(r"v(\d{1,3})\.(\d{1,3})", version) if isinstance(version, str) else None
+    if numbers is None or int(numbers[1]) < 3:
+        raise ValueError(
+            f"{folder} is a LeRobotDataset of the version {_shown(version)}, expected {', '.join(FIELDS)} or "
+            f"{layout.VERSION}: convert it with LeRobot's own converter"
+        )
+    warnings.warn(
+        f"{folder} is a LeRobotDataset {version}, newer than {layout.VERSION}: it is read as if it were "
+        f"{layout.VERSION}",
+        stacklevel=3,
+    )
 
 
 def _check_entries(info: Info) -> None:
@@ -121,7 +167,11 @@ def _check_entries(info: Info) -> None:
     for name in ("total_frames", "total_episodes", "total_tasks"):
         if not _is_int(info[name], 0, 2**53):
             raise ValueError(f"{name} is {_shown(info[name])}, expected a whole number of at least 0")
-    _check_data_path(info["data_path"])
+    _check_path("data_path", info["data_path"], _numbers(info), layout.DATA)
+    if info.get("video_path") is not None:
+        _check_path("video_path", info["video_path"], (*_numbers(info), _VIDEO_KEY), layout.VIDEOS)
+    if not _is_int(info.get("chunks_size", 1000), 1, 2**53):
+        raise ValueError(f"chunks_size is {_shown(info['chunks_size'])}, expected a whole number of at least 1")
     features = info["features"]
     if not isinstance(features, dict):
         raise ValueError(f"features is {_shown(features)}, expected an object with one entry per column")
@@ -134,12 +184,13 @@ def _check_entries(info: Info) -> None:
     _check_own(own)
 
 
-def _check_data_path(path: Any) -> None:
-    fixed = _FIELD.sub("0", path) if isinstance(path, str) else "{"
+def _check_path(name: str, path: Any, fields: Sequence[str], example: str) -> None:
+    text = path if isinstance(path, str) else "{"
+    fixed = _FIELD.sub(lambda field: "0" if field[1] in fields else field[0], text)
     if "{" in fixed or "}" in fixed or not _is_inside(fixed):
         raise ValueError(
-            f"data_path is {_shown(path)}, expected a path inside the dataset with no other fields than chunk_index "
-            f"and file_index, such as {layout.DATA}"
+            f"{name} is {_shown(path)}, expected a path inside the dataset with no other fields than "
+            f"{', '.join(fields)}, such as {example}"
         )
 
 
@@ -156,7 +207,7 @@ def _check_feature(column: str, feature: Any) -> None:
     shape = feature.get("shape")
     if not isinstance(shape, list) or not all(_is_int(size, 1, 2**40) for size in shape):
         raise ValueError(f"{where} has the shape {_shown(shape)}, expected a list of positive whole numbers")
-    is_frame = feature["dtype"] in ("image", "video")
+    is_frame = feature["dtype"] in layout.FRAMES
     largest = LARGEST_FRAME * 4 if is_frame else LARGEST_VECTOR
     if math.prod(shape) > largest:
         raise ValueError(f"{where} has the shape {shape}, expected at most {largest:,} values per timestep")
@@ -174,13 +225,8 @@ def check_readable(folder: Path, features: Mapping[str, layout.Feature]) -> None
     """Check that the columns to read hold numbers or images, in a form that Astra reads.
 
     Raises:
-        ValueError: if one holds videos, text or anything else; the message names it.
+        ValueError: if one holds depth, text or anything else; the message names it.
     """
-    if videos := [column for column, feature in features.items() if feature["dtype"] == "video"]:
-        raise ValueError(
-            f"{folder} stores {', '.join(videos)} as video, which cannot be read yet (image columns can): list the "
-            "columns to read with --observations, or train with --policy.states.reads vectors"
-        )
     for column, feature in features.items():
         if problem := _problem(column, feature):
             raise ValueError(
@@ -192,12 +238,16 @@ def check_readable(folder: Path, features: Mapping[str, layout.Feature]) -> None
 def _problem(column: str, feature: layout.Feature) -> str | None:
     dtype, found = feature["dtype"], object_column(column)
     shows_frames = is_camera(column) or (found is not None and found[1] == "crops")
-    if dtype == "image":
-        if shows_frames:
-            return None
-        return "holds images, which Astra reads from observation.image and observation.images.CAMERA only"
+    if dtype in layout.FRAMES:
+        if not shows_frames:
+            return "holds frames, which Astra reads from observation.image and observation.images.CAMERA only"
+        if dtype == "video" and found:
+            return "holds crops of objects as video, which Astra reads from images only"
+        if any(isinstance(feature.get(key), dict) and feature[key].get(_DEPTH) for key in ("info", "video_info")):
+            return "holds depth, and Astra reads colors"
+        return None
     if shows_frames:
-        return f"is named as a camera, but its dtype is {dtype!r} instead of image"
+        return f"is named as a camera, but its dtype is {dtype!r} instead of {' or '.join(layout.FRAMES)}"
     if not re.fullmatch(r"bool|u?int\d+|float\d+", dtype):
         return f"holds {dtype!r}, neither numbers nor images"
     return None

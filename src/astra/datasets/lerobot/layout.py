@@ -6,11 +6,13 @@
     meta/tasks.parquet                          task_index by instruction
     meta/episodes/chunk-000/file-000.parquet    one row per episode: instruction, rows, file, statistics
     data/chunk-000/file-000.parquet             one row per timestep, many episodes per file
+    videos/CAMERA/chunk-000/file-000.mp4        frames of cameras that are stored as video, many episodes per file
 
 Vectors are fixed-size lists (scalars if their length is 1), images are struct{bytes, path}. The crops of all
-objects in a view are one image, side by side; their boxes are one vector. Two things are unknown to LeRobot:
+objects in a view are one image, side by side; their boxes are one vector. Three things are unknown to LeRobot:
 
     meta/prompts.parquet                        one row per distinct prompt with pictures; see prompts.py
+    meta/videos.sha256                          checksums of the videos, as `sha256sum` writes them
     prompt_index                                column of the episodes; -1 for a prompt without pictures
 
 Source: https://github.com/huggingface/lerobot, version 0.4.4, lerobot/datasets.
@@ -43,6 +45,9 @@ EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 OWN_KEY = "astra"
 """Entry of info.json with the bounds and kinds of the action dimensions and the sizes of views; LeRobot ignores it."""
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEOS = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+FRAMES = ("image", "video")
+"""Values of dtype of a column of frames."""
 
 INDEX_COLUMNS = {
     "timestamp": pa.float32(),

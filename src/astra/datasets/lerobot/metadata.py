@@ -1,22 +1,31 @@
-"""Metadata of a LeRobotDataset v3.0, read from `meta/` and checked."""
+"""Metadata of a LeRobotDataset, v3.0 or v2.x, read from `meta/` and checked."""
 
 import math
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS, is_camera, object_column, views_of
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.checks import Bounds, check_rows
-from astra.datasets.lerobot.info import check_readable, data_file, dimension_names, height_width, own_entries, read_info
+from astra.datasets.lerobot.checks import Rows, check_rows
+from astra.datasets.lerobot.episodes import Episodes, read_episodes, read_tasks
+from astra.datasets.lerobot.info import (
+    Info,
+    check_readable,
+    dimension_names,
+    height_width,
+    is_version_2,
+    own_entries,
+    read_info,
+)
 from astra.datasets.lerobot.prompts import read_placeholders
-from astra.datasets.lerobot.tables import read_parquet
+from astra.datasets.lerobot.version_2.lines import TASKS, read_episode_lines, read_task_lines
+from astra.datasets.lerobot.video.checksums import read_video_checksums
+from astra.datasets.lerobot.video.column import VideoColumn
 from astra.objects import ObjectSpec, placeholders
 from astra.trajectory import ActionSpec, Modality, TrajectorySpec
 
@@ -44,12 +53,19 @@ class Metadata:
     """Placeholder of each pictured object, by prompt."""
     data_files: tuple[Path, ...]
     """Data files in the order of the rows."""
+    videos: Mapping[str, VideoColumn]
+    """Columns to read that are stored as video."""
     spec: TrajectorySpec
     """Contents of the trajectories."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Data files and videos."""
+        return (*self.data_files, *(path for video in self.videos.values() for path in video.files))
+
 
 def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collection[Modality] | None = None) -> Metadata:
-    """Read and check `meta/`.
+    """Read and check `meta/`, and order, instruction and time of all rows.
 
     Args:
         folder: The dataset.
@@ -64,51 +80,72 @@ def read_metadata(folder: Path, columns: Collection[str] | None, reads: Collecti
     info = read_info(folder)
     wanted = _choose(folder, info["features"], columns)
     features = _read(folder, wanted, reads)
-    episodes = _read_episodes(folder)
-    lengths = episodes["length"]
+    videos = [column for column, feature in features.items() if feature["dtype"] == "video"]
+    if is_version_2(info):
+        episodes, tasks = read_episode_lines(folder, info, videos), read_task_lines(folder)
+    else:
+        episodes, tasks = read_episodes(folder, info, videos), read_tasks(folder)
     _check_lengths(folder, info, episodes)
-    instructions, tasks = _instructions(folder, info, episodes["tasks"])
+    instructions, numbers = _instructions(folder, info, episodes, tasks)
     prompts, pictured = None, ()
     if _may_picture(folder, info, episodes):
         prompts, pictured = _prompts(folder, episodes, instructions)
-    real = np.flatnonzero(lengths).tolist()
-    places = dict.fromkeys((int(episodes["data/chunk_index"][i]), int(episodes["data/file_index"][i])) for i in real)
-    files = tuple(folder / data_file(info, chunk, file) for chunk, file in places)
+    real = np.flatnonzero(episodes.lengths).tolist()
+    files = tuple(folder / path for path in dict.fromkeys(episodes.data_files[i] for i in real))
+    in_files = {column: feature for column, feature in features.items() if column not in videos}
     try:
-        bounds = check_rows(files, lengths, tasks, float(info["fps"]), features, info["features"])
+        rows = check_rows(files, episodes.lengths, numbers, float(info["fps"]), in_files, info["features"])
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
     plain = {column: feature for column, feature in features.items() if not object_column(column)}
+    images = {column: height_width(feature) for column, feature in plain.items() if feature["dtype"] in layout.FRAMES}
     spec = TrajectorySpec(
-        states={c: math.prod(f["shape"]) for c, f in plain.items() if c != ACTION and f["dtype"] != "image"},
-        images={column: height_width(feature) for column, feature in plain.items() if feature["dtype"] == "image"},
-        actions=_action_spec(folder, info, bounds),
+        states={c: math.prod(f["shape"]) for c, f in plain.items() if c != ACTION and c not in images},
+        images=images,
+        actions=_action_spec(folder, info, rows),
         objects=_object_spec(folder, info, views_of(wanted), features, max(map(len, pictured), default=0)),
         instructions=tuple(sorted({instructions[i] for i in real})),
         fps=float(info["fps"]),
         suite=own_entries(info).get("suite", ""),
     )
+    ends = np.cumsum(episodes.lengths, dtype=np.int64)
     return Metadata(
         columns=tuple(features),
-        ends=np.cumsum(lengths, dtype=np.int64),
+        ends=ends,
         instructions=instructions,
         prompts=prompts,
         pictured=pictured,
         data_files=files,
+        videos={
+            column: _video_column(folder, column, episodes, images[column], float(info["fps"]), rows.timestamps)
+            for column in videos
+        },
         spec=spec,
     )
 
 
-def readable_and_video_columns(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the columns that can be read, and those stored as video, which cannot be read yet.
-
-    Raises:
-        FileNotFoundError: if the folder is not a dataset.
-        ValueError: if its metadata is damaged or of another version.
-    """
-    features = _choose(folder, read_info(folder)["features"], None)
-    videos = [column for column, feature in features.items() if feature["dtype"] == "video"]
-    return [column for column in features if column not in videos], videos
+def _video_column(
+    folder: Path,
+    column: str,
+    episodes: Episodes,
+    size: tuple[int, int],
+    fps: float,
+    timestamps: Float64[np.ndarray, " rows"] | None,
+) -> VideoColumn:
+    names, lengths = episodes.videos[column].files, episodes.lengths
+    files = list(dict.fromkeys(name for name, length in zip(names, lengths.tolist(), strict=True) if length))
+    places, recorded = {name: place for place, name in enumerate(files)}, read_video_checksums(folder)
+    return VideoColumn(
+        column=column,
+        size=size,
+        fps=fps,
+        files=tuple(folder / name for name in files),
+        file_of_episode=np.array([places.get(name, -1) for name in names], dtype=np.int64),
+        starts=episodes.videos[column].starts,
+        ends=np.cumsum(lengths, dtype=np.int64),
+        timestamps=timestamps,
+        checksums={folder / name: recorded[name] for name in files if name in recorded},
+    )
 
 
 def _choose(
@@ -133,7 +170,7 @@ def _read(
 def _modality(column: str, feature: layout.Feature) -> Modality:
     if object_column(column):
         return "objects"
-    return "images" if is_camera(column) or feature["dtype"] in ("image", "video") else "vectors"
+    return "images" if is_camera(column) or feature["dtype"] in layout.FRAMES else "vectors"
 
 
 def _parts(column: str) -> list[str]:
@@ -143,20 +180,19 @@ def _parts(column: str) -> list[str]:
 
 
 def _prompts(
-    folder: Path, episodes: dict[str, Any], instructions: tuple[str, ...]
+    folder: Path, episodes: Episodes, instructions: tuple[str, ...]
 ) -> tuple[Int64[np.ndarray, " episodes"] | None, tuple[tuple[str, ...], ...]]:
     """Return each episode's prompt with pictures, and by prompt the placeholder of each object."""
     wanted = {index for index, instruction in enumerate(instructions) if placeholders(instruction)}
     if not wanted:
         return None, ()
-    if layout.PROMPT_INDEX not in episodes:
+    if episodes.prompts is None:
         raise ValueError(
             f"{folder}: the instruction {instructions[min(wanted)]!r} has placeholders, but the episodes have no "
             f"{layout.PROMPT_INDEX} in {layout.EPISODES}, so their pictures cannot be found; write the dataset again"
         )
     names = read_placeholders(folder)
-    prompts = np.asarray(episodes[layout.PROMPT_INDEX], dtype=np.int64)
-    for index, (prompt, instruction) in enumerate(zip(prompts.tolist(), instructions, strict=True)):
+    for index, (prompt, instruction) in enumerate(zip(episodes.prompts.tolist(), instructions, strict=True)):
         if index not in wanted and prompt == -1:
             continue
         found = tuple(dict.fromkeys(names[prompt])) if 0 <= prompt < len(names) else None
@@ -166,12 +202,12 @@ def _prompts(
                 f"{', '.join(placeholders(instruction)) or 'nothing'}, but prompt {prompt} of {len(names)} has "
                 f"{', '.join(found or ()) or 'none'}; copy the whole dataset again"
             )
-    return prompts, tuple(map(tuple, names))
+    return episodes.prompts, tuple(map(tuple, names))
 
 
 def _object_spec(
     folder: Path,
-    info: dict[str, Any],
+    info: Info,
     wanted: tuple[str, ...],
     features: dict[str, layout.Feature],
     max_pictured: int,
@@ -196,52 +232,16 @@ def _object_spec(
     )
 
 
-def _read_episodes(folder: Path) -> dict[str, Any]:
-    """Read the rows of all episodes: texts as lists, and everything else as whole numbers."""
-    paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
-    if not paths:
-        raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the whole dataset again")
-    columns = ["episode_index", "tasks", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
-    tables = [read_parquet(path, columns, [layout.PROMPT_INDEX]) for path in paths]
-    episodes: dict[str, Any] = {}
-    for column in tables[0].column_names:
-        parts = [table[column] for table in tables if column in table.column_names]
-        fits = _is_texts if column == "tasks" else pa.types.is_integer
-        if len(parts) < len(tables) or not all(fits(part.type) and part.null_count == 0 for part in parts):
-            raise ValueError(
-                f"{folder}: the column {column!r} of {layout.EPISODES} has missing values, or not "
-                f"{'lists of texts' if column == 'tasks' else 'whole numbers'}; copy the dataset again"
-            )
-        if column == "tasks":
-            episodes[column] = [texts for part in parts for texts in part.to_pylist()]
-        else:
-            episodes[column] = np.concatenate([part.to_numpy() for part in parts]).astype(np.int64)
-    return episodes
-
-
-def _is_texts(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return is_list and (pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
-
-
-def _check_lengths(folder: Path, info: dict[str, Any], episodes: dict[str, Any]) -> None:
-    number = len(episodes["length"])
-    if not np.array_equal(episodes["episode_index"], np.arange(number)) or number != info["total_episodes"]:
+def _check_lengths(folder: Path, info: Info, episodes: Episodes) -> None:
+    lengths, number = episodes.lengths, len(episodes.lengths)
+    if not np.array_equal(episodes.indices, np.arange(number)) or number != info["total_episodes"]:
         raise ValueError(
-            f"{folder}: {layout.INFO} says {info['total_episodes']} episodes, but {layout.EPISODES} and its "
+            f"{folder}: {layout.INFO} says {info['total_episodes']} episodes, but {episodes.source} and its "
             f"siblings have {number}; copy the whole dataset again"
         )
-    lengths = episodes["length"]
-    for name, least in (("length", 0), ("data/chunk_index", 0), ("data/file_index", 0), (layout.PROMPT_INDEX, -1)):
-        if name in episodes and (wrong := np.flatnonzero(episodes[name] < least)).size:
-            raise ValueError(
-                f"{folder}: episode {wrong[0]} has {name} {episodes[name][wrong[0]]}, expected at least {least}; "
-                "correct it, or copy the dataset again"
-            )
     ends = np.cumsum(lengths)
-    if number and (
-        not np.array_equal(episodes["dataset_from_index"], ends - lengths) or ends[-1] != info["total_frames"]
-    ):
+    gaps = episodes.first_rows is not None and not np.array_equal(episodes.first_rows, ends - lengths)
+    if number and (gaps or ends[-1] != info["total_frames"]):
         raise ValueError(
             f"{folder}: the episodes' lengths add up to {ends[-1]} rows, but {layout.INFO} says "
             f"{info['total_frames']}, or they leave gaps; copy the whole dataset again"
@@ -256,47 +256,36 @@ def _check_lengths(folder: Path, info: dict[str, Any], episodes: dict[str, Any])
 
 
 def _instructions(
-    folder: Path, info: dict[str, Any], tasks: list[list[str]]
+    folder: Path, info: Info, episodes: Episodes, indices: Mapping[str, int]
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " episodes"]]:
     """Return the instruction of each episode and its index in the table of instructions."""
-    path = folder / layout.TASKS
-    table = read_parquet(path)
-    names = [name for name in table.column_names if name != "task_index"]
-    texts = [
-        name for name in names if pa.types.is_string(table[name].type) or pa.types.is_large_string(table[name].type)
-    ]
-    if "task_index" not in table.column_names or not pa.types.is_integer(table["task_index"].type) or not texts:
-        raise ValueError(f"{path} has the columns {', '.join(table.column_names)}, expected task_index and the texts")
-    text = next((name for name in ("__index_level_0__", "task") if name in texts), texts[0])
-    if len(table) != info["total_tasks"]:
+    source = TASKS if is_version_2(info) else layout.TASKS
+    if len(indices) != info["total_tasks"]:
         raise ValueError(
-            f"{folder}: {layout.TASKS} has {len(table)} instructions, but {layout.INFO} says {info['total_tasks']}; "
+            f"{folder}: {source} has {len(indices)} instructions, but {layout.INFO} says {info['total_tasks']}; "
             "copy the whole dataset again"
         )
-    indices = dict(zip(table[text].to_pylist(), table["task_index"].to_pylist(), strict=True))
-    if len(indices) != len(table) or len(set(indices.values())) != len(table) or None in {*indices, *indices.values()}:
-        raise ValueError(f"{path} has an instruction or an index twice, or misses one; copy the dataset again")
-    for index, instructions in enumerate(tasks):
+    for index, instructions in enumerate(episodes.tasks):
         if len(instructions) != 1:
             raise ValueError(f"{folder}: episode {index} has the instructions {instructions}, expected exactly one")
         if instructions[0] not in indices:
             raise ValueError(
-                f"{folder}: {layout.EPISODES} says that the instruction of episode {index} is "
-                f"{_shortened(instructions[0])}, which {layout.TASKS} does not have; correct one of them"
+                f"{folder}: {episodes.source} says that the instruction of episode {index} is "
+                f"{_shortened(instructions[0])}, which {source} does not have; correct one of them"
             )
         if len(instructions[0]) > LONGEST_INSTRUCTION:
             raise ValueError(
                 f"{folder}: the instruction of episode {index}, {_shortened(instructions[0])}, has "
                 f"{len(instructions[0]):,} characters, expected at most {LONGEST_INSTRUCTION:,}; shorten it"
             )
-    chosen = tuple(instructions[0] for instructions in tasks)
+    chosen = tuple(instructions[0] for instructions in episodes.tasks)
     _warn_of_empty(folder, chosen)
     return chosen, np.array([indices[instruction] for instruction in chosen], dtype=np.int64)
 
 
-def _may_picture(folder: Path, info: dict[str, Any], episodes: dict[str, Any]) -> bool:
+def _may_picture(folder: Path, info: Info, episodes: Episodes) -> bool:
     """Whether prompts may have pictures; if not, braces in instructions are text."""
-    files = layout.PROMPT_INDEX in episodes or (folder / layout.PROMPTS).exists()
+    files = episodes.prompts is not None or (folder / layout.PROMPTS).exists()
     return files or own_entries(info).get("max_pictured", 0) > 0
 
 
@@ -314,16 +303,16 @@ def _shortened(text: str | None) -> str:
     return repr(text) if text is None or len(text) <= 80 else f"{text[:77]!r}..."
 
 
-def _action_spec(folder: Path, info: dict[str, Any], bounds: Bounds) -> ActionSpec:
+def _action_spec(folder: Path, info: Info, rows: Rows) -> ActionSpec:
     """Describe the actions; bounds that were not declared are those of the data, widened by a margin."""
     feature, own = info["features"][ACTION], own_entries(info)
     low, high = own.get("action_low"), own.get("action_high")
     if low is None or high is None:
-        margin = np.maximum(WIDENING * (bounds[1] - bounds[0]), 1e-4 * np.maximum(1.0, np.abs(bounds[1])))
-        low, high = (bounds[0] - margin).tolist(), (bounds[1] + margin).tolist()
+        margin = np.maximum(WIDENING * (rows.high - rows.low), 1e-4 * np.maximum(1.0, np.abs(rows.high)))
+        low, high = (rows.low - margin).tolist(), (rows.high + margin).tolist()
     try:
         return ActionSpec(
-            names=dimension_names(feature) or tuple(f"action_{index}" for index in range(len(bounds[0]))),
+            names=dimension_names(feature) or tuple(f"action_{index}" for index in range(len(rows.low))),
             low=tuple(low),
             high=tuple(high),
             binary=tuple(own.get("action_binary", ())),

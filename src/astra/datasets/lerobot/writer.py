@@ -11,12 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, views_of
+from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, is_camera, views_of
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info_checksum import write_checksum
 from astra.datasets.lerobot.prompts import PromptFile
 from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
+from astra.datasets.lerobot.video import encoding
+from astra.datasets.lerobot.video.checksums import write_video_checksums
+from astra.datasets.lerobot.video.column import Stretch
+from astra.datasets.lerobot.video.encoding import VideoFiles, video_feature
 from astra.parallel.interruption import held_back
 from astra.storage.atomic import Unfinished
 from astra.trajectory import ActionSpec
@@ -45,6 +49,8 @@ class DatasetWriter:
         suite: Name of the benchmark suite in which policies are measured; empty if unknown.
         features: Features of another dataset whose names of dimensions and unknown entries are kept, by column.
         more_info: Entries of info.json that neither Astra nor LeRobot's format knows.
+        video: Whether cameras are stored as video (H.264), which takes far less space and loses a little of the colors,
+            instead of as images. Crops of objects are images in any case.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -63,6 +69,7 @@ class DatasetWriter:
         suite: str = "",
         features: Mapping[str, layout.Feature] | None = None,
         more_info: Mapping[str, Any] | None = None,
+        video: bool = False,
     ) -> None:
         check_fps(fps)
         self.folder = Path(folder)
@@ -83,6 +90,8 @@ class DatasetWriter:
         self._features: dict[str, layout.Feature] = {}
         self._tasks: dict[str, int] = {}
         self._episodes = RowWriter(self._building / layout.EPISODES)
+        self._video = video
+        self._videos: dict[str, VideoFiles] = {}
         self._pixels: dict[str, np.ndarray] = {}
         self._num_rows = 0
 
@@ -104,7 +113,7 @@ class DatasetWriter:
         """
         with held_back():
             try:
-                for file in (self._data_files, self._prompts, self._episodes):
+                for file in (self._data_files, self._prompts, self._episodes, *self._videos.values()):
                     file.close()
                 if kind is None:
                     self._write_metadata()
@@ -115,8 +124,12 @@ class DatasetWriter:
             else:
                 self._unfinished.finish() if kind is None else self._unfinished.remove()
 
-    def add(self, episode: Episode) -> None:
+    def add(self, episode: Episode, copies: Mapping[str, Stretch] | None = None) -> None:
         """Append one episode.
+
+        Args:
+            episode: The episode.
+            copies: Cameras whose frames are taken over with their video files instead of being encoded again.
 
         Raises:
             ValueError: if it cannot be stored or does not match the episodes before; the message names the episode and
@@ -130,9 +143,12 @@ class DatasetWriter:
         self._check_same_columns(stored, episode.fps, index)
         task = self._tasks.setdefault(episode.instruction, len(self._tasks))
         rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
-        columns = {column: layout.to_arrow(column, stored[column]) for column in self._features}
+        columns = {
+            column: layout.to_arrow(column, stored[column]) for column in self._features if not self._is_video(column)
+        }
         indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
         chunk, file = self._data_files.append(pa.table({**columns, **indices}))
+        places = self._encode(stored, copies or {})
         summaries = {column: self._summarize(column, stored[column]) for column in self._features}
         summaries |= {column: summarize(values[:, None]) for column, values in rows.items()}
         self._episodes.add(
@@ -147,6 +163,7 @@ class DatasetWriter:
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
                 layout.PROMPT_INDEX: self._prompts.add(episode),
+                **places,
                 **{
                     f"stats/{column}/{statistic}": value
                     for column, summary in summaries.items()
@@ -155,6 +172,25 @@ class DatasetWriter:
             }
         )
         self._num_rows += len(episode)
+
+    def _video_feature(self, column: str, values: np.ndarray) -> layout.Feature:
+        """Describe a video; copied ones have the codec of the dataset from which they come."""
+        known = self._known_features.get(column, {})
+        feature = video_feature(values.shape[1], values.shape[2], self.fps)
+        return {**feature, "info": known["info"]} if isinstance(known.get("info"), dict) else feature
+
+    def _is_video(self, column: str) -> bool:
+        return self._video and is_camera(column)
+
+    def _encode(self, stored: Mapping[str, np.ndarray], copies: Mapping[str, Stretch]) -> dict[str, Any]:
+        """Append the frames of an episode to the videos and return where they lie."""
+        places = {}
+        for column in filter(self._is_video, self._features):
+            if column not in self._videos:
+                self._videos[column] = VideoFiles(self._building, column, self.fps)
+            video, frames = self._videos[column], stored[column]
+            places |= video.copy(copies[column], len(frames)) if column in copies else video.append(frames)
+        return places
 
     def _check_views(self, episode: Episode, index: int) -> None:
         pictured = [view for shown in episode.pictures.values() for view in shown]
@@ -172,7 +208,12 @@ class DatasetWriter:
         if fps != self.fps:
             raise ValueError(f"episode {index} has {fps} timesteps per second, but the dataset {self.fps}")
         names = {ACTION: self._actions.names} if self._actions else {}
-        features = {column: layout.feature_of(column, values, names.get(column)) for column, values in stored.items()}
+        features = {
+            column: self._video_feature(column, values)
+            if self._is_video(column)
+            else layout.feature_of(column, values, names.get(column))
+            for column, values in stored.items()
+        }
         if not self._features:
             self._check_actions(features[ACTION])
             self._features = features
@@ -208,6 +249,8 @@ class DatasetWriter:
             raise ValueError(f"no episode was added, so {self.folder} is not written")
         if not self._prompts.count:
             self._episodes.drop_column(layout.PROMPT_INDEX)
+        if self._videos:
+            write_video_checksums(self._building, [path for video in self._videos.values() for path in video.paths])
         pq.write_table(layout.tasks_table(self._tasks), self._building / layout.TASKS, write_page_checksum=True)
         for name, content in ((layout.STATISTICS, self._statistics()), (layout.INFO, self._info())):
             (self._building / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -238,11 +281,11 @@ class DatasetWriter:
             "total_tasks": len(self._tasks),
             "chunks_size": FILES_PER_CHUNK,
             "data_files_size_in_mb": MEGABYTES_PER_FILE,
-            "video_files_size_in_mb": 200,
+            "video_files_size_in_mb": encoding.MEGABYTES_PER_FILE,
             "fps": int(self.fps) if float(self.fps).is_integer() else self.fps,
             "splits": {"train": f"0:{len(self._episodes)}"},
             "data_path": layout.DATA,
-            "video_path": None,
+            "video_path": layout.VIDEOS if self._videos else None,
             "features": {**{column: self._described(column) for column in self._features}, **layout.index_features()},
         }
         info = {**self._more_info, **info}
