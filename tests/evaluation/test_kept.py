@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,13 @@ def test_lists_are_read_from_the_folder_of_the_evaluation_only(tmp_path: Path) -
     file.write_text(json.dumps(json.loads(file.read_text()) | {POINTER: f"../other/{EPISODES}"}))
     with pytest.raises(ValueError, match=r"names '\.\./other"):
         read_kept(tmp_path / "one")
+
+
+@pytest.mark.parametrize("name", ["eval_info.json", "episodes.json.gz"])
+def test_files_of_any_size_are_not_loaded(tmp_path: Path, name: str) -> None:
+    from astra.evaluation.kept import read_kept, write_kept
+
+    write_kept(an_evaluation(), tmp_path)
+    os.truncate(tmp_path / name, 4 * 2**30)
+    with pytest.raises(ValueError, match=rf"{name} has 4,294,967,296 bytes, expected at most"):
+        read_kept(tmp_path)

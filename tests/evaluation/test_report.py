@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -196,3 +197,11 @@ def test_curves_that_end_before_the_newest_checkpoint_are_told(run: Path, tmp_pa
         (folder / "metrics.jsonl").unlink() if left is None else (folder / "metrics.jsonl").write_text(left)
         with pytest.warns(UserWarning, match=r"ends at update [01], but the run wrote lines up to update 2"):
             write_report(folder)
+
+
+@pytest.mark.parametrize("name", ["eval/mask.png", "eval/videos/eval_episode_0.mp4"])
+def test_a_picture_or_video_of_any_size_is_not_loaded(run: Path, tmp_path: Path, name: str) -> None:
+    folder = copied(run, tmp_path)
+    os.truncate(folder / name, 4 * 2**30)
+    with pytest.raises(ValueError, match=rf"{Path(name).name} has 4,294,967,296 bytes, expected at most 67,108,864"):
+        write_report(folder)

@@ -12,6 +12,7 @@ from typing import Any
 
 from astra.evaluation.eval_info import FILE_NAME
 from astra.storage.json_checksum import CHECKSUM, take_checksum, with_checksum
+from astra.storage.json_file import check_size, read_json_object
 
 EPISODES = "episodes.json.gz"
 LISTS = ("episodes", "seeds")
@@ -48,7 +49,7 @@ def read_kept(folder: Path) -> dict[str, Any]:
         ValueError: if a file is not valid JSON, is too large, names another file for the lists, or was changed.
         KeyError: if a list is missing.
     """
-    info = json.loads((folder / FILE_NAME).read_text())
+    info = read_json_object(folder / FILE_NAME, "JSON", RESTORE)
     if POINTER not in info:
         return take_checksum(info, folder / FILE_NAME, RESTORE)
     if (named := info.pop(POINTER)) != EPISODES:
@@ -61,6 +62,7 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
 
 def _unpacked(path: Path) -> bytes:
+    check_size(path, RESTORE, LARGEST)
     with gzip.open(path) as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:

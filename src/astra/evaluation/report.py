@@ -21,6 +21,7 @@ from astra.evaluation.seeds import seed_runs
 from astra.evaluation.success import Estimate
 from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
+from astra.storage.json_file import check_size
 from astra.storage.metrics_file import read_metrics_lines, warn_of_missing_lines
 
 EACH = 2
@@ -42,6 +43,8 @@ PAIR = {
 """Shape of an entry of that file."""
 KINDS = {".png": "image/png", ".mp4": "video/mp4"}
 """Files that a report embeds."""
+LARGEST = 64 * 2**20
+"""Largest file that a report embeds, in bytes."""
 TOKENS = (
     "Rows attend to columns. p: prompt, s: state, q: action query, a: action. In s₂,₁ the first number is the token "
     "within its part and the second the timestep, both counted from 1; only the last token of each part is labeled."
@@ -208,6 +211,7 @@ def _data_uri(run_folder: Path, path: Path) -> str:
     found = inside(run_folder, path)
     if found.suffix not in KINDS:
         raise ValueError(f"{path} is named in a result of {run_folder}, expected a video (.mp4) or a picture (.png)")
+    check_size(found, "remove it, or evaluate again", LARGEST)
     return f"data:{KINDS[found.suffix]};base64,{base64.b64encode(found.read_bytes()).decode()}"
 
 

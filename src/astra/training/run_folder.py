@@ -249,7 +249,7 @@ def _score(checkpoint: Path) -> float:
         return -math.inf
     content = read_json(path, "JSON of a score", advice := "remove it")
     score = take_checksum(content, path, advice).get("score") if isinstance(content, dict) else content  # older: alone
-    if type(score) not in (int, float):
+    if not isinstance(score, int | float) or isinstance(score, bool):
         raise ValueError(f"{path} has the score {score!r}, expected a number: {advice}")
     return float(score)
 
