@@ -11,7 +11,7 @@ COMMANDS = [
     *(["train", name] for name in ("own-data", "pusht-human-19m", "tabletop-contrastive", "pusht-human-continuous")),
     *(["train", "own-data", "--policy", name] for name in ("gato", "vima", "rt1", "diffusion")),
     *(["collect", name] for name in ("pusht", "tabletop")),
-    *(["convert", name] for name in ("lerobot", "pusht-zarr", "diffusion-policy-zarr")),
+    *(["convert", name] for name in ("lerobot", "pusht-zarr", "diffusion-policy-zarr", "d4rl-kitchen", "minari")),
     *(["inspect", name] for name in ("mask", "params", "dataset", "checkpoint", "open-loop", "tabletop")),
     ["inspect", "gradient-interference"],
     ["compare", "table1"],

@@ -36,6 +36,20 @@ def test_a_film_strip_shows_first_and_last_timestep() -> None:
     assert labels == ["t = 0", "t = 4", "t = 8", "t = 12", "t = 16", "t = 20"]
 
 
+def test_a_film_strip_names_what_was_done_when() -> None:
+    figure = film_strip(clip(21), num_frames=5, title="tidy", done={"door": 7, "kettle": 13, "light": 13, "later": 99})
+    labels = [axes.get_title() for axes in figure.axes if axes.images]
+    assert labels == ["t = 0", "t = 7, door", "t = 10", "t = 13, kettle, light", "t = 20"]
+    many = film_strip(clip(9), num_frames=2, done={str(timestep): timestep for timestep in range(3, 6)})
+    assert [axes.get_title() for axes in many.axes if axes.images] == [
+        "t = 0",
+        "t = 3, 3",
+        "t = 4, 4",
+        "t = 5, 5",
+        "t = 8",
+    ]
+
+
 def test_a_short_episode_gives_a_short_strip() -> None:
     assert sum(bool(axes.images) for axes in film_strip(clip(3)).axes) == 3
 

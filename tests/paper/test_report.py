@@ -285,3 +285,28 @@ def test_recovery_counts_the_episodes_with_a_miss_of_all_seeds(tiny_table: Modul
     assert cells["gato"].ours is not None
     assert (cells["gato"].ours.value, cells["gato"].episodes, cells["gato"].difference) == (50, 6, None)
     assert cells["astra"].ours is None
+
+
+def test_a_control_shows_what_the_runs_of_another_row_measured(tiny_table: ModuleType, results: Path) -> None:
+    from astra.paper.rendering import parts_of
+    from astra.paper.report import make_report
+    from astra.paper.table import Row
+
+    for seed in range(2):  # the third run did not measure it
+        tiny_table.write_results(results / "astra" / str(seed), "no-op", seed, [False] * 9 + [True])
+        shutil.move(results / "astra" / str(seed) / "no-op" / str(seed), results / "astra" / str(seed) / "moved")
+        shutil.rmtree(results / "astra" / str(seed) / "no-op")
+        shutil.move(results / "astra" / str(seed) / "moved", results / "astra" / str(seed) / "no-op")
+    table = tiny_table.tiny()
+    table = replace(table, rows=(*table.rows, Row(name="No-op", agent="no-op", runs_of="astra")))
+    report = make_report(table, "cpu", results)
+    cells = {(cell.row.key, cell.column.name): cell for row in report.cells for cell in row}
+    shown = cells["no-op", "success"]
+    assert shown.ours is not None
+    assert shown.difference is not None
+    assert (shown.ours.value, shown.seeds, shown.paired) == (10, (0, 1), 2)
+    assert shown.difference.value == pytest.approx(-70)
+    assert report.trainings[-1] is None
+    ours, _, training, *_ = parts_of(report)
+    assert ours.rows[-1][0] == "No-op"
+    assert "No-op" not in {row[0] for row in training.rows}

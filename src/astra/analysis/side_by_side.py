@@ -139,7 +139,7 @@ def _keep(
     for label, result in zip(labels, (ours, theirs), strict=True):
         title = f"{label}, {'solved' if result.success else 'not solved'}: {result.instruction} (seed {result.seed})"
         strip = folder / f"{name}_{len(strips)}.png"
-        strips.append(write_figure(film_strip(result.frames, title=title), strip).name)
+        strips.append(write_figure(film_strip(result.frames, title=title, done=result.done), strip).name)
     return {
         "level": row.get("group", ""),
         "task": row["task"],

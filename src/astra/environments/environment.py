@@ -22,7 +22,8 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
     Equal seeds give equal episodes: `reset(seed=s)` starts the same episode for the same s, bit for bit.
 
     `step` always reports `info["is_success"]`. `info["scores"]` is a dict of further measures of this timestep, larger
-    is better, such as {"coverage": 0.4}; an evaluation takes their maximum over the episode.
+    is better, such as {"coverage": 0.4}; an evaluation takes their maximum over the episode. `info["done"]`, which is
+    optional, has the timestep at which each part of the task was done first, such as {"microwave": 35}.
 
     The instruction may change inside an episode, as in chains of tasks. Then the agent starts again with an empty
     history, while the world goes on.

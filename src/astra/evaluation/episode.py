@@ -67,6 +67,9 @@ class EpisodeResult:
     frames: tuple[UInt8[np.ndarray, "_ _ 3"], ...] = ()
     """Frames of the world at the reset and after each action, T + 1 in all, below the prompt if that has pictures;
     empty if the case does not ask for them."""
+    done: Mapping[str, int] = field(default_factory=dict)
+    """Timestep at which each part of the task was done first, `done` in the environment's info; empty: it does not say
+    or nothing was done."""
     missed: bool | None = None
     """Whether an action missed and the episode went on, `is_miss` in the environment's info; None: it does not say."""
 
@@ -111,6 +114,7 @@ class RolloutEnv:
         self._told, self._asked = [self.instruction], [self.environment.instruction]
         self._success, self._scores = False, dict[str, float]()
         self._missed: bool | None = None
+        self._done: Mapping[str, int] = {}
         self._actions, self._rewards, self._frames = list[np.ndarray](), list[float](), list[np.ndarray]()
         self._record(info)
 
@@ -177,12 +181,14 @@ class RolloutEnv:
             actions=np.stack(self._actions),
             fps=self.environment.spec_of_trajectories.fps,
             frames=self._below_prompt(),
+            done=self._done,
             missed=self._missed,
         )
 
     def _record(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
+        self._done = info.get("done", self._done)
         if "is_miss" in info:
             self._missed = bool(self._missed or info["is_miss"])
         if self.case.record:

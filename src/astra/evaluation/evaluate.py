@@ -105,6 +105,7 @@ def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Playe
     if result.frames:
         video = f"videos/eval_episode_{number}.mp4"
         write_video(result.frames, folder / video, result.fps)
-        strip = film_strip(result.frames, title=f"{result.instruction} ({name}, seed {result.seed})")
+        title = f"{result.instruction} ({name}, seed {result.seed})"
+        strip = film_strip(result.frames, title=title, done=result.done)
         write_figure(strip, folder / f"film_strip_{number}.png")
     return number, dataclasses.replace(result, frames=()), video

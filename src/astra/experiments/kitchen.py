@@ -12,11 +12,12 @@ action chunk of the next eight actions, of which four are executed.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.experiments import pusht
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
 from astra.policies.decoding import Decoding
-from astra.policies.sizes import astra_43m, astra_small
+from astra.policies.sizes import astra_43m
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.proprioception import ProprioceptionConfig
@@ -32,14 +33,9 @@ ROLLOUTS = EvaluationConfig(episodes=50, seed=200_000, videos=0)
 
 
 def small_policy() -> AstraConfig:
-    """Return the small Astra with discrete actions."""
+    """Return the small Astra with discrete actions: Push-T's, with other bins and without sampling."""
     return replace(
-        astra_small(),
-        window=1,
-        chunk_size=8,
-        chunk_sample=2,
-        dropout=0.1,
-        soft_labels=1.5,
+        pusht.small_policy(),
         states=StateConfig(proprioception=ProprioceptionConfig(frequencies=4)),
         actions=DiscreteActionsConfig(bins=BINS),
         decoding=Decoding(temperature=0.0, n_action_steps=4),

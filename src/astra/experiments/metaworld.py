@@ -12,15 +12,12 @@ the observation tells the task as well.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.experiments import kitchen
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
-from astra.policies.decoding import Decoding
-from astra.policies.sizes import astra_small
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
-from astra.tokenizers.proprioception import ProprioceptionConfig
-from astra.tokenizers.states import StateConfig
 
 
 def metaworld_mt10() -> Experiment:
@@ -37,14 +34,5 @@ def metaworld_mt10() -> Experiment:
 
 
 def small_policy() -> AstraConfig:
-    """Return the small Astra of the runs on Meta-World."""
-    return replace(
-        astra_small(),
-        window=1,
-        chunk_size=8,
-        chunk_sample=2,
-        soft_labels=1.5,
-        states=StateConfig(proprioception=ProprioceptionConfig(frequencies=4)),
-        actions=DiscreteActionsConfig(bins=101),
-        decoding=Decoding(n_action_steps=4),
-    )
+    """Return the small Astra of the runs on Meta-World: the kitchen's with other bins, and without dropout."""
+    return replace(kitchen.small_policy(), dropout=0.0, actions=DiscreteActionsConfig(bins=101))

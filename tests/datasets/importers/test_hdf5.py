@@ -148,12 +148,10 @@ def test_a_dataset_of_minari_is_read_without_the_last_observation(tmp_path: Path
         "action": (3, 2),
     }
     assert (columns["observation.hand"] == 1).all()
-    alone = minari(tmp_path / "alone", **{"observations/hand": None, "observations/door": None, "observations": OBSERVED})
+    one = {"observations/hand": None, "observations/door": None, "observations": np.zeros((3, 4))}
+    alone = minari(tmp_path / "alone", **one)
     with pytest.raises(ValueError, match="'observation' has 3 rows, expected 4"):
         list(read_minari(alone, instruction="", fps=1.0))
-
-
-OBSERVED = np.zeros((3, 4))
 
 
 @pytest.mark.parametrize(

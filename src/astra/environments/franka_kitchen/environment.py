@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import gymnasium
 import numpy as np
 from jaxtyping import Float
 
@@ -17,6 +16,7 @@ from astra.environments.franka_kitchen.tasks import (
     instruction_for,
 )
 from astra.environments.mujoco_rendering import Camera, SceneRenderer, SquareRenderers
+from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Count, NotNegative, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -51,6 +51,9 @@ ACTIONS = ActionSpec(
     high=(1.0,) * 9,
 )
 """Velocities of the joints and fingers; 1 moves the target by 0.16 rad (or m) per timestep."""
+EXPECTED = (
+    "an action of Franka Kitchen is nine finite numbers from -1 to 1 (velocities of seven joints and two fingers)"
+)
 FPS = 1 / TIMESTEP
 """Timesteps per second."""
 BOUND = 10.0
@@ -125,13 +128,8 @@ class FrankaKitchen(Environment):
             instructions=(self.instruction,),
             fps=FPS,
         )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(ACTIONS),), np.float32)
-        self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
-            {
-                **{name: gymnasium.spaces.Box(-BOUND, BOUND, (SIZES[name],), np.float32) for name in names},
-                **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in images.items()},
-            }
-        )
+        self.action_space = unit_action_space(self.spec_of_trajectories)
+        self.observation_space = observation_space(self.spec_of_trajectories, BOUND)
         if images:
             self._renderer(side)
 
@@ -162,14 +160,9 @@ class FrankaKitchen(Environment):
         Raises:
             ValueError: if the action is not nine finite numbers from -1 to 1.
         """
-        numbers = np.asarray(action, np.float64)
-        if numbers.shape != (len(ACTIONS),) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1 + 1e-6:
-            raise ValueError(
-                "an action of Franka Kitchen is nine finite numbers from -1 to 1 (velocities of seven joints and two "
-                f"fingers), got {action!r}"
-            )
+        numbers = unit_action(action, len(ACTIONS), EXPECTED)
         before = self._stages()
-        self.simulator.step(numbers.clip(-1, 1))
+        self.simulator.step(numbers)
         self._elapsed += 1
         self._note_done()
         info = self._info()

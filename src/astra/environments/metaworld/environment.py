@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import gymnasium
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.environments.metaworld.simulator import FPS, LIMIT, Simulator
 from astra.environments.metaworld.tasks import find_tasks
 from astra.environments.mujoco_rendering import Camera, SceneRenderer, SquareRenderers
+from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Pixels, Range, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -25,6 +25,7 @@ CAMERAS = {
 """The two cameras by column name: the table from a corner, nearer than Meta-World's own, and the view from the hand."""
 ACTIONS = ActionSpec(names=("x", "y", "z", "gripper"), low=(-1.0,) * 4, high=(1.0,) * 4)
 """Displacement of the hand (1 is one centimeter) and effort of the fingers (1 closes, -1 opens)."""
+EXPECTED = "an action of Meta-World is four finite numbers from -1 to 1 (x, y, z, gripper)"
 BOUND = 10.0
 """Largest absolute value of an observed number; an object that fell off the table is clipped to it."""
 Kind = Literal["state", "images"]
@@ -95,13 +96,8 @@ class MetaWorld(Environment):
             instructions=tuple(sorted(task.instruction for task in self.known)),
             fps=FPS,
         )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
-            {
-                **{name: gymnasium.spaces.Box(-BOUND, BOUND, (SIZES[name],), np.float32) for name in names},
-                **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in images.items()},
-            }
-        )
+        self.action_space = unit_action_space(self.spec_of_trajectories)
+        self.observation_space = observation_space(self.spec_of_trajectories, BOUND)
         if images:
             self._renderer(side)
 
@@ -137,12 +133,8 @@ class MetaWorld(Environment):
         Raises:
             ValueError: if the action is not four finite numbers from -1 to 1.
         """
-        numbers = np.asarray(action, np.float64)
-        if numbers.shape != (4,) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1 + 1e-6:
-            raise ValueError(
-                f"an action of Meta-World is four finite numbers from -1 to 1 (x, y, z, gripper), got {action!r}"
-            )
-        self.full_observation, reward, success = self.simulator.step(numbers.clip(-1, 1))
+        numbers = unit_action(action, len(ACTIONS), EXPECTED)
+        self.full_observation, reward, success = self.simulator.step(numbers)
         self._elapsed += 1
         info = {"is_success": success, "scores": {"reward": float(np.clip(reward / 10, 0, 1))}}
         return self.observe(), reward, success, self._elapsed >= self.max_timesteps and not success, info

@@ -3,9 +3,10 @@
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import av
@@ -58,15 +59,24 @@ def read_video(path: Path) -> list[Frame]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def film_strip(frames: Sequence[Frame], num_frames: int = 10, title: str = "") -> Figure:
-    """Draw `num_frames` frames at even intervals, each with its timestep, including the first and the last.
+def film_strip(
+    frames: Sequence[Frame], num_frames: int = 10, title: str = "", done: Mapping[str, int] = MappingProxyType({})
+) -> Figure:
+    """Draw `num_frames` frames, each with its timestep, including the first and the last.
+
+    Args:
+        frames: Frames of an episode, the first at timestep 0.
+        num_frames: Number of frames to show.
+        title: Title, such as the instruction.
+        done: Timestep at which each part of the task was done, which is shown with its name (more than `num_frames`
+            frames if need be); the others lie at even intervals.
 
     Raises:
         ValueError: if there are no frames, or num_frames is below 1.
     """
     if not frames or num_frames < 1:
         raise ValueError(f"a film strip needs at least one frame, got num_frames={num_frames} of {len(frames)} frames")
-    timesteps = np.unique(np.linspace(0, len(frames) - 1, num_frames).round().astype(int))
+    timesteps = _timesteps(len(frames), num_frames, {timestep for timestep in done.values() if timestep < len(frames)})
     columns = min(len(timesteps), FRAMES_PER_ROW)
     rows = math.ceil(len(timesteps) / columns)
     height, width = frames[0].shape[:2]
@@ -83,5 +93,16 @@ def film_strip(frames: Sequence[Frame], num_frames: int = 10, title: str = "") -
         axes.set_axis_off()
     for axes, timestep in zip(grid.flat, timesteps, strict=False):
         axes.imshow(frames[timestep], interpolation="antialiased")
-        axes.set_title(f"t = {timestep}", fontsize=8, color="#444444", y=-0.11 * width / height, pad=0)
+        names = [name for name, when in done.items() if when == timestep]
+        label = plain(", ".join([f"t = {timestep}", *names]))
+        axes.set_title(label, fontsize=8, color="#444444", y=-0.11 * width / height, pad=0)
     return figure
+
+
+def _timesteps(total: int, number: int, wanted: set[int]) -> list[int]:
+    """Return the timesteps of a film strip: the wanted ones, and of even ones those that are farthest from them."""
+    even = np.unique(np.linspace(0, total - 1, number).round().astype(int)).tolist()
+    chosen = {even[0], even[-1], *wanted} if wanted else set(even)
+    while len(chosen) < min(number, total) and (left := [timestep for timestep in even if timestep not in chosen]):
+        chosen.add(max(left, key=lambda timestep: min(abs(timestep - other) for other in chosen)))
+    return sorted(chosen)
