@@ -18,6 +18,9 @@ class Listed:
 
 
 SUITES = {
+    "calvin": Listed(
+        "astra.environments.calvin.suite:SUITE", "CALVIN: chains of five instructions for a robot arm at a table"
+    ),
     "franka-kitchen": Listed(
         "astra.environments.franka_kitchen.suite:SUITE", "Franka Kitchen: four of seven tasks of a robot in a kitchen"
     ),

@@ -1,0 +1,1 @@
+"""CALVIN: a robot arm at a table follows chains of five instructions, in four scenes."""

@@ -1,0 +1,266 @@
+"""The environment of CALVIN: chains of instructions in one of four scenes, from states or two cameras."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from astra.environments.calvin.clones import find_clones
+from astra.environments.calvin.oracle import make_oracle
+from astra.environments.calvin.prefix import situation
+from astra.environments.calvin.sampling import LENGTH, LIST, read_chains
+from astra.environments.calvin.scene import BLOCKS, rotation_columns
+from astra.environments.calvin.simulator import FPS, Simulator
+from astra.environments.calvin.starts import protocol_start
+from astra.environments.calvin.tasks import TASKS, initial_worlds
+from astra.environments.environment import Environment, EnvironmentObservation
+from astra.storage.numbers import Count, Pixels, check_numbers
+from astra.trajectory import ActionSpec, TrajectorySpec
+
+ROBOT, SCENE = "observation.state", "observation.environment_state"
+"""Column names of the state vectors: the robot; fixtures and blocks."""
+SIZES = {ROBOT: 18, SCENE: 6 + 9 * len(BLOCKS)}
+"""Length of each state vector."""
+CAMERAS = {"observation.images.static": "static", "observation.images.gripper": "gripper"}
+"""The two cameras by column name."""
+ACTIONS = ActionSpec(
+    names=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
+    low=(-1.0,) * 7,
+    high=(1.0,) * 7,
+    binary=(False,) * 6 + (True,),
+)
+"""Steps of the gripper's target (1 is 2 cm or 0.05 rad), and the gripper: 1 opens, -1 closes."""
+BOUND = 10.0
+"""Largest absolute value of an observed number."""
+Scene = Literal["A", "B", "C", "D"]
+Kind = Literal["state", "images"]
+"""Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+Episodes = Literal["chains", "tasks"]
+"""What is played: chains of five instructions, or one instruction."""
+Sentences = Literal["validation", "training"]
+"""Which sentences are told: the one per task for validation, or one of the 7 to 20 per task for training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalvinOptions:
+    """Options of CALVIN."""
+
+    calvin: str = ""
+    """Folder of the clones of calvin_env and calvin; empty: the environment variable CALVIN_ROOT names it."""
+    scene: Scene = "D"
+    """Letter of the scene. The protocol measures in D."""
+    play: Episodes = "chains"
+    """What is played: the protocol's chains of five instructions, or the 34 tasks one by one."""
+    sentences: Sentences = "validation"
+    """Sentences that are told: the protocol's one per task, which is in no demonstration, or those of training."""
+    observation: Kind = "state"
+    """Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+    static_size: Pixels = 64
+    """Side in pixels of the static camera's frames, if any; the reference's is 200."""
+    gripper_size: Pixels = 64
+    """Side in pixels of the gripper camera's frames, if any; the reference's is 84."""
+    steps_per_instruction: Count = 360
+    """Timesteps after which an instruction has failed. Source: the protocol."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if a number is out of range.
+        """
+        check_numbers(self, "")
+
+
+class Calvin(Environment):
+    """Chains of instructions, each of which begins where the one before was done.
+
+    `reset` takes the option `chain`, the number of one of the protocol's 1,000 chains, which begins in the protocol's
+    state; or the option `task`, for one instruction in a situation that the seed draws. The episode ends when an
+    instruction is not done in time, or all are done, which is its success. `scores` has `1` to `5`, whether that many
+    instructions were done in a row, and `length`, their number; with one instruction there are none.
+
+    An error of the simulator ends the episode; what was done before counts.
+
+    Raises:
+        ValueError: if the clones or a package are missing, or the process has another environment.
+    """
+
+    task: str
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(FPS)}  # noqa: RUF012
+    render_mode = "rgb_array"
+    video_size = 200
+    """Height and width of video frames, in pixels."""
+
+    def __init__(self, options: CalvinOptions) -> None:
+        self.options = options
+        clones = find_clones(options.calvin)
+        training = options.sentences == "training"
+        annotations = clones.yaml(annotations="new_playtable" if training else "new_playtable_validation")
+        self.sentences: dict[str, tuple[str, ...]] = {name: tuple(annotations[name]) for name in TASKS}
+        """Sentences that may be told, by task."""
+        self.oracle = make_oracle(clones.yaml(tasks=True)["tasks"])
+        """Check of every task."""
+        self.simulator = Simulator(clones, options.scene)
+        self.task = "chain" if options.play == "chains" else next(iter(TASKS))
+        self.names: tuple[str, ...] = ("open_drawer",)
+        """Tasks of the episode in turn."""
+        self.done = 0
+        """Number of instructions that were done."""
+        self.told: tuple[str, ...] = (self.sentences["open_drawer"][0],)
+        """The sentence of each task."""
+        self.instruction = self.told[0]
+        self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
+        self._elapsed = 0
+        sides = {"static": options.static_size, "gripper": options.gripper_size}
+        images = {name: (sides[camera],) * 2 for name, camera in CAMERAS.items()}
+        self.spec_of_trajectories = TrajectorySpec(
+            states={name: SIZES[name] for name in SIZES if name == ROBOT or options.observation == "state"},
+            actions=ACTIONS,
+            images=images if options.observation == "images" else {},
+            instructions=tuple(sorted({sentence for told in self.sentences.values() for sentence in told})),
+            fps=FPS,
+        )
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(ACTIONS),), np.float32)
+        spec = self.spec_of_trajectories
+        self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
+            {
+                **{name: gymnasium.spaces.Box(-BOUND, BOUND, (size,), np.float32) for name, size in spec.states.items()},
+                **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in spec.images.items()},
+            }
+        )
+
+    @property
+    def present(self) -> str:
+        """Name of the present task."""
+        return self.names[min(self.done, len(self.names) - 1)]
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[EnvironmentObservation, dict[str, Any]]:
+        """Start an episode. Equal seeds and options give bitwise equal episodes.
+
+        Raises:
+            ValueError: for an unknown option, chain or task.
+        """
+        super(Environment, self).reset(seed=seed)
+        chosen = self._chosen(options or {})
+        if isinstance(chosen, int):
+            number, self.names = read_chains()[chosen]
+            self.simulator.reset(protocol_start(initial_worlds()[number]))
+            self.task = "chain"
+        else:
+            situation(self.simulator, self.oracle, chosen, self.np_random)
+            self.names, self.task = (chosen,), chosen
+        self.told = tuple(str(self.np_random.choice(self.sentences[name])) for name in self.names)
+        self.done = 0
+        self._begin()
+        return self.observe(), self._info()
+
+    def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
+        """Move the gripper for one timestep. The reward is 1 when an instruction is done.
+
+        Raises:
+            ValueError: if the action is not seven finite numbers from -1 to 1.
+        """
+        numbers = np.asarray(action, np.float64)
+        if numbers.shape != (len(ACTIONS),) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1 + 1e-6:
+            raise ValueError(
+                "an action of CALVIN is seven finite numbers from -1 to 1 (steps in x, y, z, roll, pitch, yaw, and the "
+                f"gripper), got {action!r}"
+            )
+        numbers = numbers.clip(-1, 1)
+        numbers[6] = 1.0 if numbers[6] > 0 else -1.0
+        self._elapsed += 1
+        try:
+            self.simulator.step(numbers)
+            done = self.oracle[self.present](self._start, self.simulator.snapshot())
+            observation = self.observe()
+        except (AssertionError, ArithmeticError, RuntimeError) as error:
+            warnings.warn(f"CALVIN's simulator failed in {self.task}: {error!r}; what was done counts", stacklevel=2)
+            return self._last, 0.0, False, True, self._info()
+        if done:
+            self.done += 1
+            if self.done < len(self.names):
+                self._begin()
+        finished = self.done == len(self.names)
+        late = self._elapsed >= self.options.steps_per_instruction and not done
+        self._last = observation
+        return observation, float(done), finished or late, False, self._info()
+
+    def observe(self) -> EnvironmentObservation:
+        """Return the current observation."""
+        vectors = {ROBOT: self._robot_vector(), SCENE: self._scene_vector()}
+        observation = {
+            name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
+        }
+        for name, (side, _) in self.spec_of_trajectories.images.items():
+            observation[name] = self.simulator.render(CAMERAS[name], side)
+        self._last = observation
+        return observation
+
+    def frame(self) -> np.ndarray:
+        """Render the static camera at the reference's size: uint8, height x width x 3."""
+        return self.simulator.render("static", self.video_size)
+
+    def render(self) -> np.ndarray:
+        """Render the same image as `frame`."""
+        return self.frame()
+
+    def no_op_action(self) -> np.ndarray:
+        """Return the action that keeps the target and the fingers as they are."""
+        action = np.zeros(len(ACTIONS), np.float32)
+        action[6] = self.simulator.robot.gripper_action
+        return action
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.simulator.close()
+
+    def _chosen(self, options: Mapping[str, Any]) -> int | str:
+        """Return the number of a chain, or the name of a task; without an option, the seed draws it.
+
+        Raises:
+            ValueError: for an unknown option, chain or task.
+        """
+        if set(options) - {"chain", "task"} or len(options) > 1:
+            raise ValueError(f"CALVIN has the reset options 'chain' or 'task', got {sorted(options)}")
+        chain, task = options.get("chain"), options.get("task")
+        if chain is None and task is None:
+            if self.options.play == "chains":
+                return int(self.np_random.integers(LIST))
+            return str(self.np_random.choice(list(TASKS)))
+        if task is not None and task not in TASKS:
+            raise ValueError(f"CALVIN has no task {task!r}; it has {', '.join(TASKS)}")
+        if chain is not None and (not isinstance(chain, int) or not 0 <= chain < LIST):
+            raise ValueError(f"CALVIN's protocol has the chains 0 to {LIST - 1}, got {chain!r}")
+        return task if chain is None else chain
+
+    def _begin(self) -> None:
+        """Start the next instruction; the world stays as it is."""
+        self.instruction = self.told[self.done]
+        self._start = self.simulator.snapshot()
+        self._elapsed = 0
+
+    def _info(self) -> dict[str, Any]:
+        scores = {str(number): float(self.done >= number) for number in range(1, len(self.names) + 1)}
+        info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
+        return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
+
+    def _robot_vector(self) -> np.ndarray:
+        """Return position, two columns of the rotation, opening, seven joints and the last gripper action."""
+        state = self.simulator.proprioception
+        return np.concatenate([state[:3], rotation_columns(self.simulator.gripper_quaternion), state[6:]])
+
+    def _scene_vector(self) -> np.ndarray:
+        """Return door, drawer, button, switch, bulb and LED, and each block's position and two columns of rotation."""
+        state = self.simulator.state
+        blocks = [
+            part
+            for color in BLOCKS
+            for part in (state.blocks[color][:3], rotation_columns(self.simulator.block_quaternion(color)))
+        ]
+        fixtures = [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led]
+        return np.concatenate([fixtures, *blocks])

@@ -1,0 +1,147 @@
+"""Motions of the expert's hand: straight ways of the gripper's target, in steps that relative actions can express."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.environments.calvin.simulator import STEP, TURN, Simulator
+from astra.storage.numbers import NotNegative, Share, check_numbers
+
+Steps = Iterator[Float[np.ndarray, "7"]]
+"""Actions of a motion, one per timestep."""
+STRIDE, SWING = 0.015, 0.045
+"""Longest step of the target in meters, and largest turn in radians, per timestep."""
+DOWN = np.pi
+"""Roll of the gripper that points down."""
+FORWARD = np.pi / 2
+"""Yaw at which the fingers open along the table's long side."""
+LOW, HIGH = 0.56, 0.66
+"""Heights at which the hand travels over the table, and over the cabinet with its handles."""
+CABINET = -0.07
+"""Where the cabinet begins, in y."""
+CLOSED, OPEN = -1.0, 1.0
+"""Gripper actions."""
+GRIP, RELEASE = 7, 5
+"""Timesteps that closing and opening take."""
+PATIENCE = 8
+"""Timesteps that the hand waits for the arm to arrive where its target is."""
+JITTER_IN_CONTACT = 0.15
+"""Share of the jitter that waypoints at an object get."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """How one demonstration differs from the next; zeros: the expert always does the same."""
+
+    jitter: NotNegative = 0.0
+    """Standard deviation in meters of each waypoint on the way; of those at an object, 0.15 of it."""
+    slowest: Share = 0.0
+    """Each way is made at a speed that is smaller than the full one by up to this share."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "")
+
+
+class Hand:
+    """The gripper as the expert moves it.
+
+    Args:
+        simulator: Simulator whose exact state is read.
+        variation: How much the motions vary.
+        random: Generator of the variation.
+    """
+
+    def __init__(self, simulator: Simulator, variation: Variation, random: np.random.Generator) -> None:
+        self.simulator = simulator
+        self.gripper = float(simulator.robot.gripper_action)
+        """The gripper action of every step until it is changed."""
+        self._variation = variation
+        self._random = random
+
+    @property
+    def position(self) -> Float[np.ndarray, "3"]:
+        """Position between the finger tips."""
+        return self.simulator.proprioception[:3]
+
+    def to(
+        self,
+        position: Float[np.ndarray, "3"],
+        *,
+        yaw: float = FORWARD,
+        pitch: float = 0.0,
+        free: bool = False,
+        arrived: float = 0.008,
+        speed: float = 1.0,
+    ) -> Steps:
+        """Move on a straight line until the arm is there, or waits for longer than an obstacle should last.
+
+        Args:
+            position: Where to, in meters.
+            yaw: Turn about the vertical axis, in radians.
+            pitch: Lean about the finger axis, in radians.
+            free: Whether the way is far from objects, so that it may vary more.
+            arrived: Largest distance in meters at which the arm counts as there.
+            speed: Share of the full speed.
+        """
+        spread = self._variation.jitter * (1.0 if free else JITTER_IN_CONTACT)
+        goal = np.asarray(position) + spread * self._random.normal(size=3) * (1.0, 1.0, 0.6)
+        speed *= 1.0 - self._variation.slowest * self._random.random()
+        angles = np.array([DOWN, pitch, yaw])
+        waited = 0
+        while waited < PATIENCE:
+            place, turn = self.simulator.target
+            way, left = goal - place, angles - turn
+            far = float(np.linalg.norm(way))
+            if far < 1e-4 and np.abs(left).max() < 1e-3:
+                waited += 1
+                if np.linalg.norm(goal - self.position) < arrived:
+                    return
+            if far > STRIDE * speed:
+                way = way * (STRIDE * speed / far)
+            yield np.array([*(way / STEP), *(left.clip(-SWING, SWING) / TURN), self.gripper])
+
+    def travel(self, position: Float[np.ndarray, "3"], *, yaw: float = FORWARD, pitch: float = 0.0) -> Steps:
+        """Rise, and move over obstacles to above a position."""
+        here = self.position
+        crossing = max(here[1], position[1]) > CABINET
+        height = max(HIGH if crossing else LOW, float(position[2]))
+        if here[2] < height - 0.02:
+            _, turn = self.simulator.target
+            over = np.array([here[0], here[1], height])
+            yield from self.to(over, yaw=float(turn[2]), pitch=float(turn[1]), arrived=0.03)
+        yield from self.to(np.array([position[0], position[1], height]), yaw=yaw, pitch=pitch, free=True, arrived=0.02)
+
+    def close(self) -> Steps:
+        """Close the fingers."""
+        self.gripper = CLOSED
+        yield from self.stay(GRIP)
+
+    def open(self) -> Steps:
+        """Open the fingers."""
+        self.gripper = OPEN
+        yield from self.stay(RELEASE)
+
+    def stay(self, timesteps: int) -> Steps:
+        """Let timesteps pass."""
+        for _ in range(timesteps):
+            yield np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, self.gripper])
+
+    def let_go(self) -> Steps:
+        """Open the fingers if they are closed, and rise away from what they were at."""
+        switch = self.simulator.box("switch_link")
+        here = self.position
+        if (np.abs(here - switch.mean(0)) < (0.09, 0.09, 0.12)).all():
+            yield from self.to(here - (0.0, 0.07, 0.0), arrived=0.03)
+        if self.gripper == CLOSED:
+            yield from self.open()
+        here = self.position
+        if here[2] < LOW:
+            _, turn = self.simulator.target
+            yield from self.to(np.array([here[0], here[1], LOW]), yaw=float(turn[2]), pitch=float(turn[1]), arrived=0.03)

@@ -1,0 +1,198 @@
+"""The expert and the blocks: grasp, lift, turn, push, place, stack."""
+
+from collections.abc import Generator
+
+import numpy as np
+from jaxtyping import Float
+
+from astra.environments.calvin.fixtures import push_door
+from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, Hand, Steps
+from astra.environments.calvin.scene import Block, rotation_columns
+
+WIDTH = 0.04
+"""Width and height of every block in meters."""
+GRASP_HEIGHT = 0.004
+"""Height of the finger tips' middle above a block's middle in a grasp."""
+WIDEST = 0.06
+"""Longest block that the fingers can hold lengthwise."""
+CLEAR = 0.062
+"""Distance from a block's middle to the door at which the fingers pass beside the door."""
+
+
+def block_yaw(block: Block) -> float:
+    """Return the direction of a block's long axis, in radians."""
+    columns = rotation_columns(block.quaternion)
+    axis = columns[:2] if abs(columns[2]) < 0.7 else columns[3:5]
+    return float(np.arctan2(axis[1], axis[0]))
+
+
+def grasp_yaw(hand: Hand, color: str, near: float = FORWARD) -> float:
+    """Return the yaw of the hand at which the fingers hold a block, the one nearest to a wanted yaw."""
+    yaw = block_yaw(hand.simulator.snapshot().blocks[color])
+    quarter = np.pi / 2 if hand.simulator.block_lengths[color] < WIDEST else np.pi
+    return yaw + quarter * round((near - yaw) / quarter)
+
+
+def held(hand: Hand) -> str:
+    """Return the color of the block between the fingers; empty: there is none."""
+    now = hand.simulator.snapshot()
+    distances = {
+        color: float(np.linalg.norm(block.position - hand.position))
+        for color, block in now.blocks.items()
+        if now.robot in block.touches
+    }
+    nearest = min(distances, key=lambda color: distances[color], default="")
+    return nearest if distances and distances[nearest] < 0.05 and hand.gripper == CLOSED else ""
+
+
+def grasp(hand: Hand, color: str, near: float = FORWARD) -> Steps:
+    """Go to a block from above and close the fingers around it; the sliding door is pushed away if it is in the way."""
+    yield from hand.let_go()
+    place = hand.simulator.snapshot().blocks[color].position
+    if place[1] > CABINET + 0.05:
+        yield from clear(hand, place)
+    yaw = grasp_yaw(hand, color, near)
+    place = hand.simulator.snapshot().blocks[color].position + (0.0, 0.0, GRASP_HEIGHT)
+    yield from hand.travel(place + (0.0, 0.0, 0.08), yaw=yaw)
+    yield from hand.to(place + (0.0, 0.0, 0.04), yaw=yaw, arrived=0.02)
+    yield from hand.to(place, yaw=yaw, speed=0.7)
+    yield from hand.close()
+
+
+def clear(hand: Hand, place: Float[np.ndarray, "3"]) -> Steps:
+    """Push the sliding door away from a place in the cabinet."""
+    door = hand.simulator.box("slide_link")
+    if place[0] < door[:, 0].mean() and door[0, 0] - place[0] < CLEAR:
+        yield from push_door(hand, door[0, 0] - place[0] - CLEAR - 0.01)
+        yield from hand.let_go()
+    elif place[0] >= door[:, 0].mean() and place[0] - door[1, 0] < CLEAR:
+        yield from push_door(hand, CLEAR + 0.01 - (place[0] - door[1, 0]))
+        yield from hand.let_go()
+
+
+def lift(hand: Hand, color: str) -> Steps:
+    """Lift a block."""
+    yield from grasp(hand, color)
+    here = hand.simulator.target[0]
+    yaw = float(hand.simulator.target[1][2])
+    yield from hand.to(np.array([here[0], here[1], max(LOW, here[2] + 0.1)]), yaw=yaw)
+
+
+def rotate(hand: Hand, color: str, by: float) -> Steps:
+    """Turn a block on the table by an angle in radians; positive is counterclockwise, to the left."""
+    yield from grasp(hand, color, FORWARD - by / 2)
+    place, turn = hand.simulator.target
+    yield from hand.to(place, yaw=float(turn[2]) + by, arrived=0.02)
+
+
+def push(hand: Hand, color: str, by: float) -> Steps:
+    """Push a block along the table; a positive distance in meters is to the right."""
+    yield from hand.let_go()
+    hand.gripper = CLOSED
+    sign = 1.0 if by > 0 else -1.0
+    place = hand.simulator.snapshot().blocks[color].position
+    gap = 0.025 + _reach(hand, color, np.array([1.0, 0.0]))
+    start = place - (sign * gap, 0.0, 0.0)
+    yield from hand.travel(start + (0.0, 0.0, 0.08))
+    yield from hand.to(start)
+    yield from hand.to(place + (by, 0.0, 0.0), arrived=0.02)
+
+
+def push_into_drawer(hand: Hand) -> Steps:
+    """Push a block over the table's edge, so that it falls into the drawer."""
+    now = hand.simulator.snapshot()
+    on_table = {color: block for color, block in now.blocks.items() if (now.table, -1) in block.contacts}
+    color = min(on_table or now.blocks, key=lambda name: now.blocks[name].position[1])
+    yield from hand.let_go()
+    hand.gripper = CLOSED
+    place = now.blocks[color].position
+    start = place + (0.0, 0.03 + _reach(hand, color, np.array([0.0, 1.0])), 0.0)
+    yield from hand.travel(start + (0.0, 0.0, 0.08), yaw=0.0)
+    yield from hand.to(start, yaw=0.0)
+    yield from hand.to(np.array([place[0], -0.16, start[2]]), yaw=0.0, arrived=0.02)
+    yield from hand.to(np.array([place[0], -0.10, start[2] + 0.02]), yaw=0.0, arrived=0.02)
+    yield from hand.stay(8)
+
+
+def place_in_slider(hand: Hand) -> Steps:
+    """Put the held block into the open side of the cabinet."""
+    color = yield from _take(hand)
+    plank, door = hand.simulator.box("plank_link"), hand.simulator.box("slide_link")
+    left, right = door[0, 0] - plank[0, 0], plank[1, 0] - door[1, 0]
+    low, high = (plank[0, 0], door[0, 0]) if left > right else (door[1, 0], plank[1, 0])
+    others = [block.position for name, block in hand.simulator.snapshot().blocks.items() if name != color]
+    taken = [other[0] for other in others if other[1] > 0.03 and low < other[0] < high]
+    choices = np.linspace(low + 0.055, high - 0.055, 7) if high - low > 0.11 else np.array([(low + high) / 2])
+    middle = (low + high) / 2
+    x = max(choices, key=lambda at: min([abs(at - other) for other in taken], default=0.0) - 0.1 * abs(at - middle))
+    goal = np.array([x, 0.085, plank[1, 2] + WIDTH / 2 + GRASP_HEIGHT + 0.006])
+    yield from hand.travel(goal)
+    yield from hand.to(goal)
+    yield from hand.open()
+    yield from hand.to(goal + (0.0, 0.0, 0.15))
+
+
+def place_in_drawer(hand: Hand) -> Steps:
+    """Put the held block into the open drawer."""
+    yield from _take(hand)
+    drawer, table = hand.simulator.box("drawer_link"), hand.simulator.box("base_link")
+    front = drawer[0, 1] + 0.09
+    goal = np.array([drawer[:, 0].mean(), (front + table[0, 1]) / 2, 0.38])
+    yield from hand.travel(goal)
+    yield from hand.to(goal)
+    yield from hand.open()
+    yield from hand.to(goal + (0.0, 0.0, 0.15))
+
+
+def stack(hand: Hand) -> Steps:
+    """Put the held block onto another one."""
+    color = yield from _take(hand)
+    now = hand.simulator.snapshot()
+    others = {name: block for name, block in now.blocks.items() if name != color}
+    on_table = [name for name, block in others.items() if block.position[1] < CABINET and block.position[2] > 0.44]
+    below = min(on_table or list(others), key=lambda name: float(np.linalg.norm(others[name].position - hand.position)))
+    yaw = block_yaw(others[below])
+    yaw = yaw + np.pi / 2 * round((FORWARD - yaw) / (np.pi / 2))
+    offset = now.blocks[color].position - hand.position
+    goal = others[below].position + (0.0, 0.0, WIDTH + 0.004) - offset
+    yield from hand.travel(goal, yaw=yaw)
+    yield from hand.to(goal + (0.0, 0.0, 0.03), yaw=yaw)
+    yield from hand.to(goal, yaw=yaw, speed=0.5)
+    yield from hand.open()
+    yield from hand.to(goal + (0.0, 0.0, 0.1), yaw=yaw, speed=0.5)
+
+
+def unstack(hand: Hand) -> Steps:
+    """Drag the upper block off the lower one, so that it does not tumble."""
+    now = hand.simulator.snapshot()
+    bodies = {block.body for block in now.blocks.values()}
+    upper = max(
+        (name for name, block in now.blocks.items() if block.touches & bodies),
+        key=lambda name: now.blocks[name].position[2],
+        default="",
+    )
+    if not upper:
+        yield from hand.stay(1)
+        return
+    yield from grasp(hand, upper)
+    place, turn = hand.simulator.target
+    away = 0.09 if place[0] < 0.15 else -0.09
+    yield from hand.to(place + (away, 0.0, 0.003), yaw=float(turn[2]))
+
+
+def _take(hand: Hand) -> Generator[Float[np.ndarray, "7"], None, str]:
+    """Return the color of the held block; one that was lost is grasped again."""
+    color = held(hand)
+    if not color:
+        now = hand.simulator.snapshot()
+        color = min(now.blocks, key=lambda name: float(np.linalg.norm(now.blocks[name].position - hand.position)))
+        yield from lift(hand, color)
+    return color
+
+
+def _reach(hand: Hand, color: str, direction: Float[np.ndarray, "2"]) -> float:
+    """Return how far a block reaches from its middle in a direction, in meters."""
+    yaw = block_yaw(hand.simulator.snapshot().blocks[color])
+    along = abs(float(direction @ (np.cos(yaw), np.sin(yaw))))
+    across = abs(float(direction @ (-np.sin(yaw), np.cos(yaw))))
+    return hand.simulator.block_lengths[color] / 2 * along + WIDTH / 2 * across

@@ -1,0 +1,92 @@
+"""The state of a scene by name: doors, button, switch, lights and blocks, in the same order in all scenes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+SCENES = ("A", "B", "C", "D")
+"""The four scenes; they differ in the places of doors, drawer, button and switch, in textures and in the blocks."""
+BLOCKS = ("red", "blue", "pink")
+"""The three blocks by color, in the order of every state vector. Their sizes differ by scene."""
+TRAINING_SCENES = {"D": ("D",), "ABC": ("A", "B", "C"), "ABCD": SCENES}
+"""Scenes of the demonstrations in the three settings of the benchmark, all of which are measured in D."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneState:
+    """State of a scene, in meters and radians."""
+
+    slider: float = 0.0
+    """Position of the sliding door, from 0 at the right to about 0.28 at the left."""
+    drawer: float = 0.0
+    """Position of the drawer, from 0 (closed) to 0.22 (open)."""
+    button: float = 0.0
+    """Position of the button, from 0 to 0.02 (pressed)."""
+    switch: float = 0.0
+    """Position of the switch, from 0 (off, down) to 0.088 (on, up)."""
+    lightbulb: bool = False
+    """Whether the light bulb, which follows the switch, is on."""
+    led: bool = False
+    """Whether the LED, which the button toggles, is on."""
+    blocks: Mapping[str, Float[np.ndarray, "6"]]
+    """Position and Euler angles of each block, by color."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A block at one moment."""
+
+    position: Float[np.ndarray, "3"]
+    quaternion: Float[np.ndarray, "4"]
+    """Orientation as x, y, z, w."""
+    velocity: Float[np.ndarray, "6"]
+    """Linear and angular velocity."""
+    body: int
+    """Number of its body."""
+    contacts: frozenset[tuple[int, int]]
+    """Body and link of everything that it touches."""
+
+    @property
+    def touches(self) -> frozenset[int]:
+        """Bodies that it touches."""
+        return frozenset(body for body, _ in self.contacts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What decides about the success of tasks, at one moment."""
+
+    slider: float
+    drawer: float
+    lightbulb: bool
+    led: bool
+    blocks: dict[str, Block]
+    """Blocks by color."""
+    robot_touches: frozenset[int]
+    """Bodies that the robot touches."""
+    robot: int
+    """Number of the robot's body."""
+    table: int
+    """Number of the table's body."""
+    links: dict[str, int]
+    """Number of each link of the table, such as `drawer_link`."""
+
+
+def rotation_columns(quaternion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "6"]:
+    """Return the first two columns of the rotation matrix of a quaternion (x, y, z, w).
+
+    Six numbers without a jump, unlike Euler angles and quaternions.
+    """
+    x, y, z, w = quaternion
+    return np.array(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y + z * w),
+            2 * (x * z - y * w),
+            2 * (x * y - z * w),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z + x * w),
+        ]
+    )

@@ -1,0 +1,92 @@
+"""CALVIN as a suite: the protocol's chains of five instructions, and the 34 tasks one by one."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from astra.environments.calvin import demonstrations
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
+from astra.environments.calvin.environment import ACTIONS, CAMERAS, ROBOT, SIZES, Calvin, CalvinOptions
+from astra.environments.calvin.expert import CalvinExpert
+from astra.environments.calvin.sampling import LIST
+from astra.environments.calvin.tasks import TASKS
+from astra.environments.suite import Demonstration, Goal, Suite, Task
+from astra.trajectory import TrajectorySpec
+
+
+def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
+    """Return the task `chain`, whose goals are the protocol's 1,000 chains in turn, or the 34 tasks.
+
+    In demonstrations each scene is a goal of every task.
+    """
+    del level
+    if isinstance(options, CalvinDemonstrationOptions):
+        return tuple(
+            Task(name=name, goals=tuple(Goal(reset={"task": name, "scene": scene}) for scene in options.scenes))
+            for name in TASKS
+        )
+    group = f"scene {options.scene}"
+    if options.play == "chains":
+        goals = tuple(Goal(reset={"chain": number}) for number in range(LIST))
+        return (Task(name="chain", group=group, goals=goals),)
+    return tuple(Task(name=name, group=group, goals=(Goal(reset={"task": name}),)) for name in TASKS)
+
+
+def options_for(spec: TrajectorySpec) -> CalvinOptions:
+    """Return options with a policy's observations.
+
+    Raises:
+        ValueError: if CALVIN does not have the policy's observations or actions.
+    """
+    states, images = dict(spec.states), dict(spec.images)
+    if len(spec.actions) == len(ACTIONS) and spec.objects is None:
+        if not images and states == SIZES:
+            return CalvinOptions()
+        square = {CAMERAS[name]: size[0] for name, size in images.items() if name in CAMERAS and size[0] == size[1]}
+        if states == {ROBOT: SIZES[ROBOT]} and len(square) == len(images) == len(CAMERAS):
+            return CalvinOptions(
+                observation="images", static_size=square["static"], gripper_size=square["gripper"]
+            )
+    raise ValueError(
+        f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; CALVIN offers {SIZES}, "
+        f"or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: choose another "
+        "suite by --suite"
+    )
+
+
+def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
+    """Record one demonstration, with variation and disturbances; images are rendered in a second play of it."""
+    task, here = reset["task"], replace(options, scene=reset["scene"])
+    recorded = demonstrations.demonstrate(_environment(replace(here, observation="state")), task, seed, here)
+    if recorded is None:
+        return None
+    environment = _environment(here)
+    columns = demonstrations.columns_of(environment, task, seed, recorded)
+    return Demonstration(instruction=environment.instruction, columns=columns)
+
+
+_kept: list[tuple[CalvinOptions, Calvin]] = []
+
+
+def _environment(options: CalvinDemonstrationOptions) -> Calvin:
+    """Return the one environment that a process can have; it is made anew if the scene or the observation changes."""
+    plain = CalvinOptions(**{field.name: getattr(options, field.name) for field in fields(CalvinOptions)})
+    if not _kept or _kept[0][0] != plain:
+        while _kept:
+            _kept.pop()[1].close()
+        _kept.append((plain, Calvin(plain)))
+    return _kept[0][1]
+
+
+SUITE = Suite(
+    name="calvin",
+    options=CalvinOptions,
+    options_for=options_for,
+    build=Calvin,
+    tasks=tasks,
+    max_envs=1,
+    make_expert=CalvinExpert,
+    demonstrate=demonstrate,
+    demonstration_options=CalvinDemonstrationOptions,
+    equal_shares=True,
+)
