@@ -123,6 +123,14 @@ def test_moments_that_do_not_fit_their_weight_are_refused(
         state.load(tmp_path)
 
 
+def test_moments_of_an_unknown_weight_are_refused_by_their_file(state: RunState, tmp_path: Path) -> None:
+    state.save(tmp_path)
+    path = tmp_path / "training_state" / "optimizer.safetensors"
+    save_file({**load_file(path), "added": torch.ones(1)}, path)
+    with pytest.raises(ValueError, match=r"optimizer.safetensors has optimizer moments of 'added', not a weight"):
+        state.load(tmp_path)
+
+
 def test_weights_in_training_are_not_replaced_by_their_averages(state: RunState, tmp_path: Path) -> None:
     state.save(tmp_path)
     path = tmp_path / "training_state" / "weights.safetensors"

@@ -134,7 +134,8 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer, pat
         parameter, _, key = name.rpartition(".")
         if parameter not in indices:
             raise ValueError(
-                f"got optimizer moments of {parameter!r}, not a weight in training: resume the run that wrote them"
+                f"{path} has optimizer moments of {parameter or name!r}, not a weight in training: resume from another "
+                f"checkpoint, or the run that wrote them"
             )
         shape = () if key == "step" else tuple(weights[parameter].shape)
         if tuple(tensor.shape) != shape or not tensor.is_floating_point() or not tensor.isfinite().all():
