@@ -1,6 +1,7 @@
 """Measure how much demonstrations of Franka Kitchen differ: how near each state comes to those of other episodes.
 
-    python scripts/kitchen_spread.py data/kitchen results/franka-kitchen/spread.json docs/images/franka-kitchen/spread.png
+    python scripts/kitchen_spread.py data/kitchen results/franka-kitchen/spread.json \
+        docs/images/franka-kitchen/spread.png
 
 The distance is that of the seven joints of the arm, in radians, among the first 100 episodes. If the expert always took
 the same path, it would be near zero. The picture shows the distances, and the paths of two joints.

@@ -34,7 +34,7 @@ _Recorded = tuple[Float[np.ndarray, "T 30"], Float[np.ndarray, "T 9"]]
 
 @dataclass(kw_only=True)
 class Converted:
-    """What a conversion kept."""
+    """Dataset that a conversion wrote, and what its episodes show."""
 
     folder: Path
     """Folder of the new dataset."""
