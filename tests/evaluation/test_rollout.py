@@ -111,6 +111,18 @@ def test_an_agent_with_another_instruction_keeps_it_through_a_chain(world: Modul
     assert not result.success
 
 
+def test_an_agent_may_get_another_instruction_for_each_of_a_chain(world: ModuleType) -> None:
+    case = Case(seed=0, options={"chain": (2.0, -2.0, 2.0)}, instruction={"right": "right", "left": "right"})
+    policy = world.Walker(history=40)
+    (result,) = rollout(policy, world.Chain, [case])
+    assert result.environment_instruction == "right, then left"
+    assert result.instruction == "right, then right"
+    assert result.scores == {"solved": 1}
+    # Its history is empty after the change, as with the right instruction.
+    previous = torch.cat([observation.previous_action for observation in policy.shown])[:, 0]
+    assert (previous.numpy() == 0).sum() == 2
+
+
 def test_an_expert_is_made_anew_for_each_instruction(world: ModuleType) -> None:
     made: list[int] = []
 

@@ -23,8 +23,9 @@ class Case:
     """Seed of the environment's reset and of the agent's sampling."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the environment's reset, such as {"goal": (256, 256, 0.785)}."""
-    instruction: str | None = None
-    """Instruction for the agent instead of the environment's, for the whole episode; None: the environment's."""
+    instruction: str | Mapping[str, str] | None = None
+    """Instruction for the agent instead of the environment's: one for the whole episode, or one for each that the
+    environment may have; None: the environment's."""
     pictures: Pictures | None = None
     """Pictures for the agent instead of the environment's. None: the environment's, or none if `instruction` is
     given."""
@@ -107,7 +108,7 @@ class RolloutEnv:
         """Reset the environment for a case."""
         self.index, self.case = index, case
         self.observation, info = self.environment.reset(seed=case.seed, options=dict(case.options))
-        self.instruction = self.environment.instruction if case.instruction is None else case.instruction
+        self.instruction = self._for_agent()
         own = self.environment.prompt_pictures if case.instruction is None else {}
         self.pictures = own if case.pictures is None else case.pictures
         self.executed, self.playing, self.timesteps_since_reset = np.zeros_like(self._low), True, 0
@@ -147,15 +148,16 @@ class RolloutEnv:
     def next_instruction(self) -> bool:
         """Take over a new instruction of the environment and return whether the agent must be reset for it.
 
-        An agent that gets another instruction than the environment's keeps it.
+        An agent that gets one instruction for the whole episode keeps it.
         """
         if self.environment.instruction == self._asked[-1]:
             return False
         self._asked.append(self.environment.instruction)
-        if self.case.instruction is not None:
+        if isinstance(self.case.instruction, str):
             return False
-        self.instruction = self.environment.instruction
-        self.pictures = self.environment.prompt_pictures if self.case.pictures is None else self.case.pictures
+        self.instruction = self._for_agent()
+        own = self.environment.prompt_pictures if self.case.instruction is None else {}
+        self.pictures = own if self.case.pictures is None else self.case.pictures
         self._told.append(self.instruction)
         self.executed, self.timesteps_since_reset = np.zeros_like(self._low), 0
         return True
@@ -184,6 +186,13 @@ class RolloutEnv:
             done=self._done,
             missed=self._missed,
         )
+
+    def _for_agent(self) -> str:
+        """Return the agent's instruction for the present one of the environment."""
+        own, given = self.environment.instruction, self.case.instruction
+        if given is None:
+            return own
+        return given if isinstance(given, str) else given[own]
 
     def _record(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():

@@ -89,10 +89,9 @@ def find_clones(given: str = "") -> Clones:
     for name, found in {"calvin_env": environment, "calvin": language}.items():
         if found is None:
             submodule = " (an empty submodule is filled by git submodule update --init calvin_env)"
-            raise ValueError(
-                f"{root} has no clone of {name}{submodule if name == 'calvin_env' else ''}: {INSTALL}"
-            )
-    assert environment is not None and language is not None
+            raise ValueError(f"{root} has no clone of {name}{submodule if name == 'calvin_env' else ''}: {INSTALL}")
+    assert environment is not None
+    assert language is not None
     names = sorted({path for pattern in ENVIRONMENT_FILES for path in environment.glob(pattern)})
     _check(environment, names, ENVIRONMENT_SUM, ENVIRONMENT_REVISION)
     _check(language, [language / name for name in LANGUAGE_FILES], LANGUAGE_SUM, LANGUAGE_REVISION)

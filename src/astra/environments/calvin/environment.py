@@ -8,10 +8,10 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from astra.environments.calvin.clones import find_clones
+from astra.environments.calvin.clones import Clones, find_clones
 from astra.environments.calvin.oracle import make_oracle
 from astra.environments.calvin.prefix import situation
-from astra.environments.calvin.sampling import LENGTH, LIST, read_chains
+from astra.environments.calvin.sampling import LENGTH, read_chains
 from astra.environments.calvin.scene import BLOCKS, rotation_columns
 from astra.environments.calvin.simulator import FPS, Simulator
 from astra.environments.calvin.starts import protocol_start
@@ -77,10 +77,11 @@ class CalvinOptions:
 class Calvin(Environment):
     """Chains of instructions, each of which begins where the one before was done.
 
-    `reset` takes the option `chain`, the number of one of the protocol's 1,000 chains, which begins in the protocol's
-    state; or the option `task`, for one instruction in a situation that the seed draws. The episode ends when an
-    instruction is not done in time, or all are done, which is its success. `scores` has `1` to `5`, whether that many
-    instructions were done in a row, and `length`, their number; with one instruction there are none.
+    A chain is one of the protocol's 1,000: the last three digits of the seed are its number, so that episodes with the
+    seeds 100,000 to 100,099 are the first hundred. It begins in the protocol's state. The option `task` of `reset` asks
+    for one instruction, in a situation that the seed draws. The episode ends when an instruction is not done in time,
+    or all are done, which is its success. `scores` has `1 in a row` to `5 in a row`, whether that many instructions
+    were done, and `length`, their number; with one instruction there are none.
 
     An error of the simulator ends the episode; what was done before counts.
 
@@ -97,9 +98,7 @@ class Calvin(Environment):
     def __init__(self, options: CalvinOptions) -> None:
         self.options = options
         clones = find_clones(options.calvin)
-        training = options.sentences == "training"
-        annotations = clones.yaml(annotations="new_playtable" if training else "new_playtable_validation")
-        self.sentences: dict[str, tuple[str, ...]] = {name: tuple(annotations[name]) for name in TASKS}
+        self.sentences = sentences(clones, options.sentences)
         """Sentences that may be told, by task."""
         self.oracle = make_oracle(clones.yaml(tasks=True)["tasks"])
         """Check of every task."""
@@ -127,7 +126,9 @@ class Calvin(Environment):
         spec = self.spec_of_trajectories
         self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
             {
-                **{name: gymnasium.spaces.Box(-BOUND, BOUND, (size,), np.float32) for name, size in spec.states.items()},
+                **{
+                    name: gymnasium.spaces.Box(-BOUND, BOUND, (size,), np.float32) for name, size in spec.states.items()
+                },
                 **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in spec.images.items()},
             }
         )
@@ -146,14 +147,15 @@ class Calvin(Environment):
             ValueError: for an unknown option, chain or task.
         """
         super(Environment, self).reset(seed=seed)
-        chosen = self._chosen(options or {})
-        if isinstance(chosen, int):
-            number, self.names = read_chains()[chosen]
-            self.simulator.reset(protocol_start(initial_worlds()[number]))
-            self.task = "chain"
+        if task := self._chosen(options or {}):
+            situation(self.simulator, self.oracle, task, self.np_random)
+            self.names, self.task = (task,), task
         else:
-            situation(self.simulator, self.oracle, chosen, self.np_random)
-            self.names, self.task = (chosen,), chosen
+            chains = read_chains()
+            number = int(self.np_random.integers(len(chains))) if seed is None else seed % len(chains)
+            world, self.names = chains[number]
+            self.simulator.reset(protocol_start(initial_worlds()[world]))
+            self.task = "chain"
         self.told = tuple(str(self.np_random.choice(self.sentences[name])) for name in self.names)
         self.done = 0
         self._begin()
@@ -178,7 +180,7 @@ class Calvin(Environment):
             self.simulator.step(numbers)
             done = self.oracle[self.present](self._start, self.simulator.snapshot())
             observation = self.observe()
-        except (AssertionError, ArithmeticError, RuntimeError) as error:
+        except self.simulator.failures as error:
             warnings.warn(f"CALVIN's simulator failed in {self.task}: {error!r}; what was done counts", stacklevel=2)
             return self._last, 0.0, False, True, self._info()
         if done:
@@ -219,24 +221,19 @@ class Calvin(Environment):
         """End the simulation."""
         self.simulator.close()
 
-    def _chosen(self, options: Mapping[str, Any]) -> int | str:
-        """Return the number of a chain, or the name of a task; without an option, the seed draws it.
+    def _chosen(self, options: Mapping[str, Any]) -> str:
+        """Return the name of the task that is asked for; empty: a chain.
 
         Raises:
-            ValueError: for an unknown option, chain or task.
+            ValueError: for an unknown option or task.
         """
-        if set(options) - {"chain", "task"} or len(options) > 1:
-            raise ValueError(f"CALVIN has the reset options 'chain' or 'task', got {sorted(options)}")
-        chain, task = options.get("chain"), options.get("task")
-        if chain is None and task is None:
-            if self.options.play == "chains":
-                return int(self.np_random.integers(LIST))
-            return str(self.np_random.choice(list(TASKS)))
-        if task is not None and task not in TASKS:
+        if unknown := sorted(set(options) - {"task"}):
+            raise ValueError(f"CALVIN has the reset option 'task', got {unknown}")
+        drawn = str(self.np_random.choice(list(TASKS))) if self.options.play == "tasks" else ""
+        task = str(options.get("task", drawn))
+        if task and task not in TASKS:
             raise ValueError(f"CALVIN has no task {task!r}; it has {', '.join(TASKS)}")
-        if chain is not None and (not isinstance(chain, int) or not 0 <= chain < LIST):
-            raise ValueError(f"CALVIN's protocol has the chains 0 to {LIST - 1}, got {chain!r}")
-        return task if chain is None else chain
+        return task
 
     def _begin(self) -> None:
         """Start the next instruction; the world stays as it is."""
@@ -245,7 +242,7 @@ class Calvin(Environment):
         self._elapsed = 0
 
     def _info(self) -> dict[str, Any]:
-        scores = {str(number): float(self.done >= number) for number in range(1, len(self.names) + 1)}
+        scores = {f"{number} in a row": float(self.done >= number) for number in range(1, len(self.names) + 1)}
         info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
         return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
 
@@ -264,3 +261,9 @@ class Calvin(Environment):
         ]
         fixtures = [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led]
         return np.concatenate([fixtures, *blocks])
+
+
+def sentences(clones: Clones, kind: Sentences) -> dict[str, tuple[str, ...]]:
+    """Return the sentences of each task: one for validation, or those of training."""
+    annotations = clones.yaml(annotations="new_playtable" if kind == "training" else "new_playtable_validation")
+    return {name: tuple(annotations[name]) for name in TASKS}

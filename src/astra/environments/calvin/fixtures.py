@@ -1,8 +1,8 @@
-"""The expert at the table's fixtures: sliding door, drawer, switch and button, found by the boxes around their links."""
+"""The expert at the fixtures: sliding door, drawer, switch and button, found by the boxes around their links."""
 
 import numpy as np
 
-from astra.environments.calvin.hand import CLOSED, Hand, Steps
+from astra.environments.calvin.hand import CLOSED, Hand, Steps, shifted
 
 DOOR_DEPTH, DOOR_HEIGHT = 0.06, 0.095
 """Where the hand pushes the door's handle: behind the front of its box, and above its lower edge, in meters."""
@@ -10,6 +10,8 @@ BESIDE = 0.055
 """Distance of the hand from the middle of the handle, at its side."""
 HOOK, HOOK_HEIGHT = 0.04, 0.08
 """Where the hand goes down behind the drawer's bar: behind the front of its box, and above its lower edge."""
+LEAN = 0.5
+"""Lean of the hand in radians with which it reaches over the switch."""
 SLOPE = np.array([0.0, 0.5, 0.866])
 """Direction in which the switch moves up."""
 
@@ -23,7 +25,7 @@ def push_door(hand: Hand, by: float) -> Steps:
     hand.gripper = CLOSED
     yield from hand.travel(start)
     yield from hand.to(start)
-    yield from hand.to(start - (by, 0.0, 0.0), arrived=0.02)
+    yield from hand.to(shifted(start, x=-by), arrived=0.02)
 
 
 def move_slider_left(hand: Hand) -> Steps:
@@ -44,7 +46,7 @@ def open_drawer(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     yield from hand.travel(start)
     yield from hand.to(start)
-    yield from hand.to(start - (0.0, 0.25 - hand.simulator.state.drawer, 0.0), arrived=0.02)
+    yield from hand.to(shifted(start, y=-(0.25 - hand.simulator.state.drawer)), arrived=0.02)
 
 
 def close_drawer(hand: Hand) -> Steps:
@@ -55,19 +57,18 @@ def close_drawer(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     yield from hand.travel(start)
     yield from hand.to(start)
-    yield from hand.to(start + (0.0, 0.05 + hand.simulator.state.drawer, 0.0), arrived=0.02)
+    yield from hand.to(shifted(start, y=0.05 + hand.simulator.state.drawer), arrived=0.02)
 
 
 def turn_on_lightbulb(hand: Hand) -> Steps:
-    """Push the switch up its slope from below."""
+    """Push the switch up its slope from the front."""
     box = hand.simulator.box("switch_link")
-    start = np.array([box[:, 0].mean(), box[0, 1] - 0.03, box[0, 2] + 0.02])
+    start = np.array([box[:, 0].mean(), box[0, 1] - 0.035, box[0, 2] + 0.02])
     yield from hand.let_go()
     hand.gripper = CLOSED
-    yield from hand.travel(start - (0.0, 0.03, 0.0))
-    yield from hand.to(start - (0.0, 0.03, 0.0))
-    yield from hand.to(start)
-    yield from hand.to(start + 0.12 * SLOPE, arrived=0.02)
+    yield from hand.travel(np.array([start[0], -0.12, start[2]]))
+    yield from hand.to(start, arrived=0.015)
+    yield from hand.to(shifted(start, y=0.09, z=0.06), lean=0.3, arrived=0.02)
 
 
 def turn_off_lightbulb(hand: Hand) -> Steps:
@@ -76,9 +77,9 @@ def turn_off_lightbulb(hand: Hand) -> Steps:
     start = np.array([box[:, 0].mean(), box[0, 1] + 0.05, box[1, 2] - 0.025])
     yield from hand.let_go()
     hand.gripper = CLOSED
-    yield from hand.travel(start)
-    yield from hand.to(start)
-    yield from hand.to(start - 0.12 * SLOPE, arrived=0.02)
+    yield from hand.travel(start, lean=LEAN)
+    yield from hand.to(start, lean=LEAN)
+    yield from hand.to(start - 0.12 * SLOPE, lean=LEAN / 2, arrived=0.02)
 
 
 def press_button(hand: Hand) -> Steps:
@@ -89,5 +90,5 @@ def press_button(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     yield from hand.travel(top)
     yield from hand.to(top)
-    yield from hand.to(top - (0.0, 0.0, 0.06), arrived=0.005)
+    yield from hand.to(shifted(top, z=-0.06), arrived=0.005)
     yield from hand.to(top)

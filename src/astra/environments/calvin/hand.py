@@ -15,6 +15,8 @@ STRIDE, SWING = 0.015, 0.045
 """Longest step of the target in meters, and largest turn in radians, per timestep."""
 DOWN = np.pi
 """Roll of the gripper that points down."""
+BASE = np.array([-0.34, -0.46])
+"""Place of the robot's base."""
 FORWARD = np.pi / 2
 """Yaw at which the fingers open along the table's long side."""
 LOW, HIGH = 0.56, 0.66
@@ -75,7 +77,7 @@ class Hand:
         position: Float[np.ndarray, "3"],
         *,
         yaw: float = FORWARD,
-        pitch: float = 0.0,
+        lean: float = 0.0,
         free: bool = False,
         arrived: float = 0.008,
         speed: float = 1.0,
@@ -85,7 +87,7 @@ class Hand:
         Args:
             position: Where to, in meters.
             yaw: Turn about the vertical axis, in radians.
-            pitch: Lean about the finger axis, in radians.
+            lean: Angle in radians by which the fingers point away from the robot's base, to reach farther.
             free: Whether the way is far from objects, so that it may vary more.
             arrived: Largest distance in meters at which the arm counts as there.
             speed: Share of the full speed.
@@ -93,7 +95,7 @@ class Hand:
         spread = self._variation.jitter * (1.0 if free else JITTER_IN_CONTACT)
         goal = np.asarray(position) + spread * self._random.normal(size=3) * (1.0, 1.0, 0.6)
         speed *= 1.0 - self._variation.slowest * self._random.random()
-        angles = np.array([DOWN, pitch, yaw])
+        angles = leaning(goal, yaw, lean)
         waited = 0
         while waited < PATIENCE:
             place, turn = self.simulator.target
@@ -107,16 +109,16 @@ class Hand:
                 way = way * (STRIDE * speed / far)
             yield np.array([*(way / STEP), *(left.clip(-SWING, SWING) / TURN), self.gripper])
 
-    def travel(self, position: Float[np.ndarray, "3"], *, yaw: float = FORWARD, pitch: float = 0.0) -> Steps:
+    def travel(self, position: Float[np.ndarray, "3"], *, yaw: float = FORWARD, lean: float = 0.0) -> Steps:
         """Rise, and move over obstacles to above a position."""
         here = self.position
         crossing = max(here[1], position[1]) > CABINET
         height = max(HIGH if crossing else LOW, float(position[2]))
         if here[2] < height - 0.02:
-            _, turn = self.simulator.target
             over = np.array([here[0], here[1], height])
-            yield from self.to(over, yaw=float(turn[2]), pitch=float(turn[1]), arrived=0.03)
-        yield from self.to(np.array([position[0], position[1], height]), yaw=yaw, pitch=pitch, free=True, arrived=0.02)
+            yield from self.to(over, yaw=float(self.simulator.target[1][2]), arrived=0.03)
+        over = np.array([position[0], position[1], height])
+        yield from self.to(over, yaw=yaw, lean=lean, free=True, arrived=0.02)
 
     def close(self) -> Steps:
         """Close the fingers."""
@@ -138,10 +140,23 @@ class Hand:
         switch = self.simulator.box("switch_link")
         here = self.position
         if (np.abs(here - switch.mean(0)) < (0.09, 0.09, 0.12)).all():
-            yield from self.to(here - (0.0, 0.07, 0.0), arrived=0.03)
+            yield from self.to(shifted(here, y=-0.07), arrived=0.03)
         if self.gripper == CLOSED:
             yield from self.open()
         here = self.position
         if here[2] < LOW:
-            _, turn = self.simulator.target
-            yield from self.to(np.array([here[0], here[1], LOW]), yaw=float(turn[2]), pitch=float(turn[1]), arrived=0.03)
+            over = np.array([here[0], here[1], LOW])
+            yield from self.to(over, yaw=float(self.simulator.target[1][2]), arrived=0.03)
+
+
+def shifted(position: Float[np.ndarray, "3"], x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Float[np.ndarray, "3"]:
+    """Return a position moved along the axes, in meters."""
+    return position + np.array([x, y, z])
+
+
+def leaning(position: Float[np.ndarray, "3"], yaw: float, lean: float) -> Float[np.ndarray, "3"]:
+    """Return the Euler angles of a hand that points down, but for an angle away from the robot's base."""
+    away = np.asarray(position)[:2] - BASE
+    away = away / np.linalg.norm(away)
+    ahead, aside = away @ (np.cos(yaw), np.sin(yaw)), away @ (-np.sin(yaw), np.cos(yaw))
+    return np.array([DOWN + lean * aside, -lean * ahead, yaw])

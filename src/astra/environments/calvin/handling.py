@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.calvin.fixtures import push_door
-from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, Hand, Steps
+from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, Hand, Steps, shifted
 from astra.environments.calvin.scene import Block, rotation_columns
 
 WIDTH = 0.04
@@ -52,9 +52,9 @@ def grasp(hand: Hand, color: str, near: float = FORWARD) -> Steps:
     if place[1] > CABINET + 0.05:
         yield from clear(hand, place)
     yaw = grasp_yaw(hand, color, near)
-    place = hand.simulator.snapshot().blocks[color].position + (0.0, 0.0, GRASP_HEIGHT)
-    yield from hand.travel(place + (0.0, 0.0, 0.08), yaw=yaw)
-    yield from hand.to(place + (0.0, 0.0, 0.04), yaw=yaw, arrived=0.02)
+    place = shifted(hand.simulator.snapshot().blocks[color].position, z=GRASP_HEIGHT)
+    yield from hand.travel(shifted(place, z=0.08), yaw=yaw)
+    yield from hand.to(shifted(place, z=0.04), yaw=yaw, arrived=0.02)
     yield from hand.to(place, yaw=yaw, speed=0.7)
     yield from hand.close()
 
@@ -92,10 +92,10 @@ def push(hand: Hand, color: str, by: float) -> Steps:
     sign = 1.0 if by > 0 else -1.0
     place = hand.simulator.snapshot().blocks[color].position
     gap = 0.025 + _reach(hand, color, np.array([1.0, 0.0]))
-    start = place - (sign * gap, 0.0, 0.0)
-    yield from hand.travel(start + (0.0, 0.0, 0.08))
+    start = shifted(place, x=-sign * gap)
+    yield from hand.travel(shifted(start, z=0.08))
     yield from hand.to(start)
-    yield from hand.to(place + (by, 0.0, 0.0), arrived=0.02)
+    yield from hand.to(shifted(place, x=by), arrived=0.02)
 
 
 def push_into_drawer(hand: Hand) -> Steps:
@@ -106,8 +106,8 @@ def push_into_drawer(hand: Hand) -> Steps:
     yield from hand.let_go()
     hand.gripper = CLOSED
     place = now.blocks[color].position
-    start = place + (0.0, 0.03 + _reach(hand, color, np.array([0.0, 1.0])), 0.0)
-    yield from hand.travel(start + (0.0, 0.0, 0.08), yaw=0.0)
+    start = shifted(place, y=0.03 + _reach(hand, color, np.array([0.0, 1.0])))
+    yield from hand.travel(shifted(start, z=0.08), yaw=0.0)
     yield from hand.to(start, yaw=0.0)
     yield from hand.to(np.array([place[0], -0.16, start[2]]), yaw=0.0, arrived=0.02)
     yield from hand.to(np.array([place[0], -0.10, start[2] + 0.02]), yaw=0.0, arrived=0.02)
@@ -129,7 +129,7 @@ def place_in_slider(hand: Hand) -> Steps:
     yield from hand.travel(goal)
     yield from hand.to(goal)
     yield from hand.open()
-    yield from hand.to(goal + (0.0, 0.0, 0.15))
+    yield from hand.to(shifted(goal, z=0.15))
 
 
 def place_in_drawer(hand: Hand) -> Steps:
@@ -141,7 +141,7 @@ def place_in_drawer(hand: Hand) -> Steps:
     yield from hand.travel(goal)
     yield from hand.to(goal)
     yield from hand.open()
-    yield from hand.to(goal + (0.0, 0.0, 0.15))
+    yield from hand.to(shifted(goal, z=0.15))
 
 
 def stack(hand: Hand) -> Steps:
@@ -154,12 +154,12 @@ def stack(hand: Hand) -> Steps:
     yaw = block_yaw(others[below])
     yaw = yaw + np.pi / 2 * round((FORWARD - yaw) / (np.pi / 2))
     offset = now.blocks[color].position - hand.position
-    goal = others[below].position + (0.0, 0.0, WIDTH + 0.004) - offset
+    goal = shifted(others[below].position, z=WIDTH + 0.004) - offset
     yield from hand.travel(goal, yaw=yaw)
-    yield from hand.to(goal + (0.0, 0.0, 0.03), yaw=yaw)
+    yield from hand.to(shifted(goal, z=0.03), yaw=yaw)
     yield from hand.to(goal, yaw=yaw, speed=0.5)
     yield from hand.open()
-    yield from hand.to(goal + (0.0, 0.0, 0.1), yaw=yaw, speed=0.5)
+    yield from hand.to(shifted(goal, z=0.1), yaw=yaw, speed=0.5)
 
 
 def unstack(hand: Hand) -> Steps:
@@ -177,7 +177,7 @@ def unstack(hand: Hand) -> Steps:
     yield from grasp(hand, upper)
     place, turn = hand.simulator.target
     away = 0.09 if place[0] < 0.15 else -0.09
-    yield from hand.to(place + (away, 0.0, 0.003), yaw=float(turn[2]))
+    yield from hand.to(shifted(place, x=away, z=0.003), yaw=float(turn[2]))
 
 
 def _take(hand: Hand) -> Generator[Float[np.ndarray, "7"], None, str]:

@@ -33,6 +33,11 @@ IN_USE = (
     "the other environment, or start another process (--workers 2)"
 )
 """Message for a second environment."""
+OTHER = (
+    "this process runs another simulation of pybullet, such as VIMA-Bench's; CALVIN's has to be the first one: "
+    "close it, or start another process"
+)
+"""Message for a process in which pybullet is in use."""
 
 
 class Simulator:
@@ -53,12 +58,19 @@ class Simulator:
         if Simulator._alive is not None:
             raise ValueError(IN_USE)
         base = simulator_class(clones)
-        self.scene_letter = scene
+        if importlib.import_module("pybullet").isConnected(0):
+            raise ValueError(OTHER)
         with quiet():
             self._raw: Any = _quiet_kind(base)(**_configuration(clones, scene))
             self._client: Any = self._raw.p
             self.robot, self.scene = self._raw.robot, self._raw.scene
         Simulator._alive = self
+        self.failures: tuple[type[Exception], ...] = (
+            importlib.import_module("pybullet").error,
+            AssertionError,
+            ArithmeticError,
+        )
+        """Errors by which a step may fail."""
         self._load()
         self.surfaces: dict[str, np.ndarray] = {
             name: np.array([list(corner) for corner in corners]) for name, corners in self.scene.surfaces.items()

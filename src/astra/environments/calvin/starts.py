@@ -25,12 +25,17 @@ APART = 0.1
 """Smallest distance of blocks in varied starts, in meters."""
 
 
+def fnv1(text: str) -> int:
+    """Return the hash FNV-1 with 32 bits of a text in UTF-16, started at 0."""
+    number = 0
+    for byte in text.encode("utf-16-le"):
+        number = (number * 0x01000193) % 2**32 ^ byte
+    return number
+
+
 def placement_seed(world: World) -> int:
-    """Return the seed of the blocks' places: FNV-1 with 32 bits, started at 0, of the values as UTF-16 text."""
-    seed = 0
-    for byte in str(dict(world).values()).encode("utf-16-le"):
-        seed = (seed * 0x01000193) % 2**32 ^ byte
-    return seed
+    """Return the reference's seed of the blocks' places: the hash of the world's values as Python prints them."""
+    return fnv1(str(dict(world).values()))
 
 
 def protocol_start(world: World) -> SceneState:

@@ -5,19 +5,20 @@ from dataclasses import fields, replace
 from typing import Any
 
 from astra.environments.calvin import demonstrations
+from astra.environments.calvin.clones import find_clones
 from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
-from astra.environments.calvin.environment import ACTIONS, CAMERAS, ROBOT, SIZES, Calvin, CalvinOptions
+from astra.environments.calvin.environment import ACTIONS, CAMERAS, ROBOT, SIZES, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
-from astra.environments.calvin.sampling import LIST
-from astra.environments.calvin.tasks import TASKS
+from astra.environments.calvin.tasks import TASKS, other_task
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 
 
 def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
-    """Return the task `chain`, whose goals are the protocol's 1,000 chains in turn, or the 34 tasks.
+    """Return the task `chain`, or the 34 tasks; in demonstrations each scene is a goal of every task.
 
-    In demonstrations each scene is a goal of every task.
+    Raises:
+        ValueError: if the clones are missing.
     """
     del level
     if isinstance(options, CalvinDemonstrationOptions):
@@ -25,11 +26,12 @@ def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
             Task(name=name, goals=tuple(Goal(reset={"task": name, "scene": scene}) for scene in options.scenes))
             for name in TASKS
         )
+    told = sentences(find_clones(options.calvin), options.sentences)
+    wrong = {sentence: told[other_task(name)][0] for name in TASKS for sentence in told[name]}
     group = f"scene {options.scene}"
     if options.play == "chains":
-        goals = tuple(Goal(reset={"chain": number}) for number in range(LIST))
-        return (Task(name="chain", group=group, goals=goals),)
-    return tuple(Task(name=name, group=group, goals=(Goal(reset={"task": name}),)) for name in TASKS)
+        return (Task(name="chain", group=group, goals=(Goal(swapped=wrong),)),)
+    return tuple(Task(name=name, group=group, goals=(Goal(reset={"task": name}, swapped=wrong),)) for name in TASKS)
 
 
 def options_for(spec: TrajectorySpec) -> CalvinOptions:
@@ -44,9 +46,7 @@ def options_for(spec: TrajectorySpec) -> CalvinOptions:
             return CalvinOptions()
         square = {CAMERAS[name]: size[0] for name, size in images.items() if name in CAMERAS and size[0] == size[1]}
         if states == {ROBOT: SIZES[ROBOT]} and len(square) == len(images) == len(CAMERAS):
-            return CalvinOptions(
-                observation="images", static_size=square["static"], gripper_size=square["gripper"]
-            )
+            return CalvinOptions(observation="images", static_size=square["static"], gripper_size=square["gripper"])
     raise ValueError(
         f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; CALVIN offers {SIZES}, "
         f"or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: choose another "
@@ -84,6 +84,7 @@ SUITE = Suite(
     options_for=options_for,
     build=Calvin,
     tasks=tasks,
+    controls=("swapped",),
     max_envs=1,
     make_expert=CalvinExpert,
     demonstrate=demonstrate,

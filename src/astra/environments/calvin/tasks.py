@@ -7,6 +7,7 @@ Source: calvin, evaluation/multistep_sequences.py.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations, product
 from typing import Any
 
@@ -103,7 +104,8 @@ def other_task(name: str) -> str:
     return names[(names.index(name) + len(names) // 2) % len(names)]
 
 
-def initial_worlds() -> list[World]:
+@cache
+def initial_worlds() -> tuple[World, ...]:
     """Return the 192 worlds in which chains begin: one or two blocks on the table, at most one on each shelf side."""
     values = {
         "led": (0, 1),
@@ -116,7 +118,8 @@ def initial_worlds() -> list[World]:
     worlds = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
     places = [[world[f"{color}_block"] for color in BLOCKS] for world in worlds]
     counts = [[where.count(place) for place in ("table", *SIDES)] for where in places]
-    return [world for world, (table, *sides) in zip(worlds, counts, strict=True) if table in (1, 2) and max(sides) < 2]
+    kept = zip(worlds, counts, strict=True)
+    return tuple(world for world, (table, *sides) in kept if table in (1, 2) and max(sides) < 2)
 
 
 def chain_is_valid(world: World, names: tuple[str, ...]) -> bool:
