@@ -82,16 +82,17 @@ def lerobot(
     """Merge datasets that were collected in parts, or write one of version 2.0 or 2.1 as version 3.0.
 
     Args:
-        sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0) with equal columns and actions. The numbers of bins and
-            the suite are those of the first.
+        sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0; folders or ids of the Hugging Face Hub) with equal columns
+            and actions. The numbers of bins and the suite are those of the first.
         output: Folder of the new dataset.
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
     """
     from astra.datasets.lerobot.info import read_info
     from astra.datasets.merging import merge
+    from astra.storage.hub import local_folder
 
-    total = sum(read_info(source)["total_episodes"] for source in sources)
+    total = sum(read_info(local_folder(source))["total_episodes"] for source in sources)
     for _ in track(
         merge(sources, output, observations or None, video), description="episodes", total=total, transient=True
     ):
