@@ -100,10 +100,40 @@ def lerobot(
     return output
 
 
+def rlds(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    fps: float,
+    split: str = "train",
+    instruction: str | None = None,
+    columns: dict[str, str] | None = None,
+    video: bool = False,
+) -> Path:
+    """Convert an RLDS dataset, such as those of Open X-Embodiment; needs no TensorFlow.
+
+    Args:
+        source: Folder of a version of the dataset, such as bridge_dataset/1.0.0, or one of its files.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second, which the format does not record.
+        split: Split to read.
+        instruction: Instruction of all episodes. None: their own.
+        columns: Column of each key, such as `steps/action action steps/observation/state observation.state`. None: all
+            cameras and numbers of the observations.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+    """
+    from astra.datasets.importers.rlds.importer import open_rlds
+    from astra.demonstrations.importing import write_recordings
+
+    recordings = open_rlds(source, fps=fps, split=split, instruction=instruction, columns=columns)
+    return write_recordings(recordings, destination, fps=fps, video=video)
+
+
 FORMATS: dict[str, Callable[..., Path]] = {
     "diffusion-policy-zarr": diffusion_policy_zarr,
     "lerobot": lerobot,
     "pusht-zarr": pusht_zarr,
+    "rlds": rlds,
 }
 
 
