@@ -1,12 +1,17 @@
 """Datasets with cameras as LeRobot records them, from `astra inspect` to the report, by their folder alone."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from astra.cli.main import main
 from tests.datasets.lerobot.recordings import write_version_2, write_version_3
+from tests.storage.fake_hub import COMMIT, REPOSITORY, serving
+from tests.storage.test_hub import environment
 
 TINY = [
     *("--policy.layers", "1", "--policy.heads", "1", "--policy.width", "16", "--policy.chunk-size", "4"),
@@ -28,3 +33,28 @@ def test_a_dataset_with_videos_is_inspected_trained_on_and_reported(
     page = (run / "report.html").read_text()
     assert "mean action" in page
     assert page.count("data:image/") >= 1
+
+
+@pytest.mark.slow
+def test_a_dataset_of_the_hub_is_trained_on_by_its_id_and_pinned_in_the_run(tmp_path: Path) -> None:
+    write_version_3(tmp_path / "source", lengths=(7, 5, 9, 6))
+    run = tmp_path / "run"
+    with serving(tmp_path / "source") as hub:
+        started = environment(tmp_path, hub)
+        for command in (
+            ["train", "own-data", "--dataset", REPOSITORY, "--output", str(run), *TINY],
+            ["train", "--output", str(run), "--resume", "--training.updates", "3"],
+            ["inspect", "open-loop", str(run)],
+        ):
+            hub.requests.clear()
+            done = subprocess.run(
+                [sys.executable, "-m", "astra", *command],
+                env=started,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert bool(hub.requests) == (command[1] == "own-data")
+    assert json.loads((run / "config.json").read_text())["description"]["dataset"] == f"{REPOSITORY}@{COMMIT}"

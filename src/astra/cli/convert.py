@@ -82,16 +82,17 @@ def lerobot(
     """Merge datasets that were collected in parts, or write one of version 2.0 or 2.1 as version 3.0.
 
     Args:
-        sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0) with equal columns and actions. The numbers of bins and
-            the suite are those of the first.
+        sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0; folders or ids of the Hugging Face Hub) with equal columns
+            and actions. The numbers of bins and the suite are those of the first.
         output: Folder of the new dataset.
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
     """
     from astra.datasets.lerobot.info import read_info
     from astra.datasets.merging import merge
+    from astra.storage.hub import local_folder
 
-    total = sum(read_info(source)["total_episodes"] for source in sources)
+    total = sum(read_info(local_folder(source))["total_episodes"] for source in sources)
     for _ in track(
         merge(sources, output, observations or None, video), description="episodes", total=total, transient=True
     ):
@@ -159,12 +160,42 @@ def minari(
     return destination
 
 
+def rlds(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    fps: float,
+    split: str = "train",
+    instruction: str | None = None,
+    columns: dict[str, str] | None = None,
+    video: bool = False,
+) -> Path:
+    """Convert an RLDS dataset, such as those of Open X-Embodiment; needs no TensorFlow.
+
+    Args:
+        source: Folder of a version of the dataset, such as bridge_dataset/1.0.0, or one of its files.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second, which the format does not record.
+        split: Split to read.
+        instruction: Instruction of all episodes. None: their own.
+        columns: Column of each key, such as `steps/action action steps/observation/state observation.state`. None: all
+            cameras and numbers of the observations.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+    """
+    from astra.datasets.importers.rlds.importer import open_rlds
+    from astra.demonstrations.importing import write_recordings
+
+    recordings = open_rlds(source, fps=fps, split=split, instruction=instruction, columns=columns)
+    return write_recordings(recordings, destination, fps=fps, video=video)
+
+
 FORMATS: dict[str, Callable[..., Path]] = {
     "d4rl-kitchen": d4rl_kitchen,
     "diffusion-policy-zarr": diffusion_policy_zarr,
     "lerobot": lerobot,
     "minari": minari,
     "pusht-zarr": pusht_zarr,
+    "rlds": rlds,
 }
 
 

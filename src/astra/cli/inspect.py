@@ -102,14 +102,16 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
     """Print what a dataset holds.
 
     Args:
-        folder: folder of the dataset.
+        folder: folder of the dataset, or its id on the Hugging Face Hub.
         full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
             what differs from what was cached.
     """
     from astra.datasets import LeRobotDataset, describe
     from astra.datasets.lerobot.metadata import read_metadata
     from astra.datasets.lerobot.verification import verify
+    from astra.storage.hub import local_folder
 
+    folder = local_folder(folder)
     verified = verify(folder, read_metadata(folder, None).files) if full else []
     opened = LeRobotDataset.open(folder, decode=False)
     if full and opened.recorded is not None:

@@ -14,6 +14,7 @@ from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
 from astra.datasets.lerobot.video.column import Stretch
 from astra.datasets.lerobot.writer import DatasetWriter
+from astra.storage.hub import local_folder
 from astra.trajectory import ActionSpec, TrajectorySpec
 
 WRITTEN = {
@@ -34,7 +35,7 @@ def merge(
     unknown entries of info.json are kept.
 
     Args:
-        sources: Datasets to merge.
+        sources: Datasets to merge, folders or ids of the Hugging Face Hub.
         destination: Folder of the new dataset.
         columns: Observations to keep, as for `LeRobotDataset.open`; None: all.
         video: Whether cameras are stored as video; None: as in the first source. Videos of the sources are copied, so
@@ -44,6 +45,7 @@ def merge(
         FileExistsError: if the destination exists.
         ValueError: if the sources do not have the same columns, names, actions, views, frame rate and type of robot.
     """
+    sources = [local_folder(source) for source in sources]
     datasets = [LeRobotDataset.open(source, columns, decode=False) for source in sources]
     infos = [read_info(source) for source in sources]
     declared = [dataset.spec.actions for dataset, info in zip(datasets, infos, strict=True) if _declares_bounds(info)]

@@ -13,6 +13,7 @@ from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
+from astra.storage.hub import pinned
 from astra.storage.numbers import Count, Share, check_numbers
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
@@ -26,7 +27,8 @@ class Experiment:
     """Configuration of a run; every field is an option of `astra train`."""
 
     dataset: Path
-    """Folder of the demonstrations, a LeRobotDataset."""
+    """Demonstrations: the folder of a LeRobotDataset, or the id of one on the Hugging Face Hub, OWNER/NAME or
+    OWNER/NAME@REVISION. The run records the commit."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: Share = 0.05
@@ -76,6 +78,7 @@ def run_training(
         ValueError: if they are damaged, or do not fit the policy or the run folder, or no suite fits the rollouts.
     """
     check_run_folder(run_folder)
+    experiment = replace(experiment, dataset=main_first(lambda: pinned(experiment.dataset)))
     policy: PolicyConfig = experiment.policy
     columns, reads = experiment.observations or None, policy.states.reads
     dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads, frame_size=policy.frame_size))

@@ -14,6 +14,7 @@ from astra.datasets.lerobot.checks import warn_of_statistics
 from astra.datasets.lerobot.frames import RecordedFrames, frame_sizes
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
+from astra.storage.hub import local_folder
 from astra.trajectory import Modality, TrajectorySpec
 
 
@@ -61,7 +62,7 @@ class LeRobotDataset:
         from the spec.
 
         Args:
-            folder: The dataset.
+            folder: The dataset: a folder, or the id of one on the Hugging Face Hub, such as `lerobot/pusht`.
             columns: Observations to read, such as {"observation.state"}, or `observation.objects.VIEW` for all columns
                 of a view; None: all. Actions are always read.
             reads: Modalities to read beside state vectors: images, objects or both; None: both. State vectors are
@@ -76,7 +77,7 @@ class LeRobotDataset:
             ValueError: if a file is truncated, has another version, contradicts another file, or holds NaN or infinite
                 values; the message names the episode and the column.
         """
-        folder = Path(folder)
+        folder = local_folder(folder)
         metadata = read_metadata(folder, columns, reads)
         cache = DatasetCache.of(folder, metadata.files)
         sizes = frame_sizes(metadata.spec, metadata.columns)

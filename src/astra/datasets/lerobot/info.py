@@ -139,7 +139,10 @@ def own_entries(info: Info) -> Mapping[str, Any]:
 
 def _explain_missing(folder: Path) -> str:
     if not folder.exists():
-        return f"{folder} does not exist: create it with astra collect or astra convert, or give another --dataset"
+        return (
+            f"{folder} does not exist: create it with astra collect or astra convert, or give another folder, or the "
+            "id of a dataset on the Hugging Face Hub, OWNER/NAME"
+        )
     if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
         return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
     return f"{folder} is not a LeRobotDataset: it has no {layout.INFO}"

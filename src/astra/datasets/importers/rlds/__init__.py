@@ -1,0 +1,1 @@
+"""RLDS: episodes of TensorFlow Datasets in TFRecord files, read without TensorFlow."""

@@ -1,0 +1,43 @@
+"""Write recordings of another format as a dataset, and show what became of each key and each episode."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.progress import track
+
+from astra.datasets import DatasetWriter, Episode
+from astra.datasets.importers.recordings import Recordings
+from astra.screen import screen
+
+
+def write_recordings(recordings: Recordings, destination: Path, *, fps: float, video: bool = False) -> Path:
+    """Write all episodes and return the folder of the dataset; episodes without timesteps are left out.
+
+    Args:
+        recordings: The opened recordings.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second.
+        video: Whether cameras are stored as video.
+
+    Raises:
+        FileExistsError: if the destination exists.
+        ValueError: if a recording is damaged; the message names it. Nothing is left then.
+    """
+    console = screen()
+    console.print(f"{recordings.source}: {recordings.total:,} episodes", highlight=False, markup=False)
+    for key, column in recordings.columns.items():
+        console.print(f"  {key} -> {column}", highlight=False, markup=False)
+    for key, reason in recordings.dropped.items():
+        console.print(f"  {key}: left out ({reason})", highlight=False, markup=False)
+    kept, empty = 0, 0
+    with DatasetWriter(destination, fps=fps, video=video) as writer:
+        episodes: Iterator[Episode] = recordings.read()
+        for episode in track(episodes, description="episodes", total=recordings.total, transient=True):
+            if len(episode):
+                writer.add(episode)
+                kept += 1
+            else:
+                empty += 1
+    left_out = f"; {empty:,} without timesteps left out" if empty else ""
+    console.print(f"kept {kept:,} of {kept + empty:,} episodes{left_out}", highlight=False, markup=False)
+    return destination
