@@ -44,7 +44,7 @@ class Layout:
     one_more: bool = False
     """Whether observations have one timestep more than actions."""
     advice: str = ""
-    """What to do if there are no observations."""
+    """Remedy if there are no observations."""
 
 
 ROBOMIMIC = Layout(
