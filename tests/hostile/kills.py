@@ -78,9 +78,7 @@ def _check(prepared: Path, kind: str, seed: str, folder: Path) -> Outcome:
             return fault
     if kind == "collect" and killed.code in (130, 143) and (folder / "out").exists():
         shutil.rmtree(folder / "out")  # the episodes that were complete, looked at above
-    if kind in ("train", "compare", "convert zarr", "convert lerobot", "collect") and not (
-        kind.startswith(("convert", "collect")) and killed.code == 0
-    ):
+    if kind in ("train", "compare") or not (folder / "out").exists():  # a whole dataset may be there at a late kill
         repeated = run_and_kill(arguments, folder, None, before=_before(kind))
         if repeated.code or "Traceback" in repeated.log:
             return Outcome(verdict="lost", detail=f"the repeat: exit {repeated.code}, {repeated.log[-1200:]}")

@@ -22,6 +22,7 @@ from astra.evaluation.rollout import rollout
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
 from astra.storage.atomic import atomic_folder, write_atomic
+from astra.storage.json_checksum import checked_json
 from astra.suites.evaluate_suite import cases_again, options_again
 
 GAP = 8

@@ -189,13 +189,94 @@ def rlds(
     return write_recordings(recordings, destination, fps=fps, video=video)
 
 
+def robomimic(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    fps: float = 20.0,
+    instruction: str | None = None,
+    columns: dict[str, str] | None = None,
+    video: bool = False,
+) -> Path:
+    """Convert HDF5 recordings of robomimic or LIBERO.
+
+    Args:
+        source: An HDF5 file, or a folder of them, such as one per task of LIBERO.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second, which the files do not record reliably.
+        instruction: Instruction of all episodes. None: their own, where they have one.
+        columns: Column of each key, such as `actions action`. None: all cameras and vectors of the observations.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+    """
+    from astra.datasets.importers.hdf5.importer import ROBOMIMIC, open_hdf5
+    from astra.demonstrations.importing import write_recordings
+
+    recordings = open_hdf5(source, ROBOMIMIC, fps=fps, instruction=instruction, columns=columns)
+    return write_recordings(recordings, destination, fps=fps, video=video)
+
+
+def aloha(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    fps: float = 50.0,
+    instruction: str | None = None,
+    columns: dict[str, str] | None = None,
+    video: bool = False,
+) -> Path:
+    """Convert HDF5 recordings of ALOHA or ACT, one episode per file.
+
+    Args:
+        source: A folder of episode_*.hdf5, or one of its files.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second, which the files do not record reliably.
+        instruction: Instruction of all episodes. None: their own, where they have one.
+        columns: Column of each key, such as `action action`. None: all cameras and vectors of the observations.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+    """
+    from astra.datasets.importers.hdf5.importer import ALOHA, open_hdf5
+    from astra.demonstrations.importing import write_recordings
+
+    recordings = open_hdf5(source, ALOHA, fps=fps, instruction=instruction, columns=columns)
+    return write_recordings(recordings, destination, fps=fps, video=video)
+
+
+def maniskill(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    fps: float = 20.0,
+    instruction: str | None = None,
+    columns: dict[str, str] | None = None,
+    video: bool = False,
+) -> Path:
+    """Convert HDF5 trajectories of ManiSkill, replayed with observations.
+
+    Args:
+        source: A trajectory file (.h5), or a folder of them.
+        destination: Folder of the new dataset.
+        fps: Timesteps per second, which the files do not record reliably.
+        instruction: Instruction of all episodes. None: their own, where they have one.
+        columns: Column of each key, such as `actions action`. None: all cameras and vectors of the observations.
+        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+    """
+    from astra.datasets.importers.hdf5.importer import MANISKILL, open_hdf5
+    from astra.demonstrations.importing import write_recordings
+
+    recordings = open_hdf5(source, MANISKILL, fps=fps, instruction=instruction, columns=columns)
+    return write_recordings(recordings, destination, fps=fps, video=video)
+
+
 FORMATS: dict[str, Callable[..., Path]] = {
+    "aloha": aloha,
     "d4rl-kitchen": d4rl_kitchen,
     "diffusion-policy-zarr": diffusion_policy_zarr,
     "lerobot": lerobot,
+    "maniskill": maniskill,
     "minari": minari,
     "pusht-zarr": pusht_zarr,
     "rlds": rlds,
+    "robomimic": robomimic,
 }
 
 

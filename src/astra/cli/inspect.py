@@ -1,6 +1,7 @@
 """`astra inspect THING ...`: print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned."""
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -99,19 +100,27 @@ def params(*, format: Format = "text") -> None:
 
 
 def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
-    """Print what a dataset holds.
+    """Print what a dataset holds, or which format recordings have and how to train on them.
 
     Args:
-        folder: folder of the dataset, or its id on the Hugging Face Hub.
+        folder: folder of the dataset, or its id on the Hugging Face Hub; or recordings in another format.
         full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
             what differs from what was cached.
     """
     from astra.datasets import LeRobotDataset, describe
+    from astra.datasets.importers.recognition import recognize_format
+    from astra.datasets.lerobot.layout import INFO
     from astra.datasets.lerobot.metadata import read_metadata
     from astra.datasets.lerobot.verification import verify
     from astra.storage.hub import local_folder
 
     folder = local_folder(folder)
+    if folder.exists() and not (folder / INFO).exists() and (found := recognize_format(folder)) is not None:
+        source = shlex.quote(str(found.source))
+        print(f"{folder} is a {found.what}. To convert it and to train on it:")
+        print(f"astra convert {found.convert} {source} data/mine {found.options}".strip())
+        print("astra train own-data --dataset data/mine")
+        return
     verified = verify(folder, read_metadata(folder, None).files) if full else []
     opened = LeRobotDataset.open(folder, decode=False)
     if full and opened.recorded is not None:

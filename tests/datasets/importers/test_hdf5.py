@@ -1,5 +1,6 @@
-"""D4RL's and Minari's files, written here, whole and damaged."""
+"""HDF5 recordings of robomimic, LIBERO, ALOHA and ManiSkill, written here by h5py in their layouts."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,187 +8,182 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from astra.datasets.importers.d4rl import read_d4rl
-from astra.datasets.importers.minari import open_minari, read_minari
+from astra.cli.main import main
+from astra.datasets import LeRobotDataset
+from astra.datasets.importers.hdf5.importer import ALOHA, MANISKILL, ROBOMIMIC, open_hdf5, recognize
+from tests.datasets.lerobot.recordings import pictures
 
-h5py = pytest.importorskip("h5py")
-T = 6
+h5py: Any = pytest.importorskip("h5py", reason="needs the extra `hdf5`")
+LENGTHS = (4, 3, 5)
 
 
-def d4rl(path: Path, **changes: Any) -> Path:
-    """Write two episodes of two and four timesteps; a change replaces an array, None leaves it out."""
-    arrays: dict[str, Any] = {
-        "observations": np.arange(T * 3, dtype=np.float32).reshape(T, 3),
-        "actions": np.linspace(-1, 1, T * 2, dtype=np.float32).reshape(T, 2),
-        "rewards": np.zeros(T),
-        "terminals": np.arange(T) == 1,
-    }
+def vectors(seed: int, timesteps: int, size: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(timesteps, size)).astype(np.float32)
+
+
+def write_robomimic(path: Path, instruction: str | None = None) -> None:
     with h5py.File(path, "w") as file:
-        for name, values in (arrays | changes).items():
-            if callable(values):
-                values(file)
-            elif values is not None:
-                file[name] = values
-    return path
+        data = file.create_group("data")
+        if instruction is not None:
+            data.attrs["problem_info"] = json.dumps({"language_instruction": [instruction]})
+        for number, length in enumerate(LENGTHS):
+            demo = data.create_group(f"demo_{number * 5}")
+            demo["actions"] = vectors(number, length, 7).astype(np.float64)
+            demo["states"] = vectors(number, length, 30)
+            demo["obs/robot0_eef_pos"] = vectors(number + 9, length, 3)
+            demo["obs/agentview_image"] = pictures(length, (16, 16), number)
+            demo["obs/agentview_depth"] = np.zeros((length, 16, 16, 1), np.float32)
+            demo["next_obs/robot0_eef_pos"] = vectors(number, length, 3)
 
 
-def minari(folder: Path, metadata: dict[str, Any] | None = None, **changes: Any) -> Path:
-    """Write a dataset of two episodes, whose observations are a group of two vectors."""
-    (folder / "data").mkdir(parents=True)
-    spec = json.dumps({"id": "Door-v1"})
-    description = {"total_episodes": 2, "data_format": "hdf5", "env_spec": spec} | (metadata or {})
-    (folder / "data" / "metadata.json").write_text(json.dumps(description))
-    with h5py.File(folder / "data" / "main_data.hdf5", "w") as file:
-        for number, length in enumerate((2, 3)):
-            arrays: dict[str, Any] = {
-                "observations/hand": np.full((length + 1, 3), number, np.float64),
-                "observations/door": np.ones((length + 1, 1)),
-                "actions": np.full((length, 2), 0.5, np.float32),
-            }
-            for name, values in (arrays | changes).items():
-                if values is not None:
-                    file[f"episode_{number}/{name}"] = values
-    return folder
+def write_aloha(folder: Path, packed: bool = False) -> None:
+    folder.mkdir()
+    for number, length in enumerate(LENGTHS):
+        with h5py.File(folder / f"episode_{number}.hdf5", "w") as file:
+            file["action"] = vectors(number, length, 14)
+            file["observations/qpos"] = vectors(number + 9, length, 14)
+            file["observations/qvel"] = vectors(number + 18, length, 14)
+            frames = pictures(length, (16, 16), number)
+            if packed:
+                files = [io.BytesIO() for _ in frames]
+                for frame, into in zip(frames, files, strict=True):
+                    Image.fromarray(frame).save(into, "PNG")
+                longest = max(len(into.getvalue()) for into in files)
+                rows = [np.frombuffer(into.getvalue().ljust(longest, b"\0"), np.uint8) for into in files]
+                frames = np.stack(rows)
+            file["observations/images/cam_high"] = frames
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("mark", ["terminals", "timeouts"])
-def test_a_file_of_d4rl_is_split_where_an_episode_ends(tmp_path: Path, mark: str, compressed: bool) -> None:
-    ends = np.arange(T) == 1
-    path = d4rl(tmp_path / "a.hdf5", **{"terminals": None, mark: ends})
-    if compressed:
-        with h5py.File(path, "a") as file:
-            values = file["observations"][()]
-            del file["observations"]
-            file.create_dataset("observations", data=values, chunks=(4, 2), compression="gzip")
-    episodes = list(read_d4rl(path))
-    assert [len(actions) for _, actions in episodes] == [2, 4]
-    assert np.array_equal(np.concatenate([seen for seen, _ in episodes]), np.arange(T * 3).reshape(T, 3))
+def write_maniskill(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for number, length in enumerate(LENGTHS):
+            trajectory = file.create_group(f"traj_{number}")
+            trajectory["actions"] = vectors(number, length, 8)
+            trajectory["success"] = np.zeros(length, bool)
+            trajectory["obs/agent/qvel"] = vectors(number + 9, length + 1, 9)
+            trajectory["obs/sensor_data/base_camera/rgb"] = pictures(length + 1, (16, 16), number)
+            trajectory["obs/sensor_data/base_camera/depth"] = np.zeros((length + 1, 16, 16, 1), np.int16)
 
 
-def external(file: Any) -> None:
-    file["observations"] = h5py.ExternalLink("/etc/other.hdf5", "observations")
+def check(folder: Path, expected: Callable[[int, int], dict[str, np.ndarray]], instruction: str) -> None:
+    dataset = LeRobotDataset.open(folder)
+    assert dataset.lengths.tolist() == list(LENGTHS)
+    for number, length in enumerate(LENGTHS):
+        episode = dataset.episode(number)
+        columns = expected(number, length)
+        assert episode.instruction == instruction
+        assert episode.columns.keys() == columns.keys()
+        for column, values in columns.items():
+            assert np.array_equal(episode.columns[column], values), column
 
 
-def soft(file: Any) -> None:
-    file["observations"] = h5py.SoftLink("/actions")
-
-
-def raw_elsewhere(file: Any) -> None:
-    file.create_dataset("observations", (T, 3), "f4", external=[("/etc/hostname", 0, T * 12)])
-
-
-def unwritten(file: Any) -> None:
-    file.create_dataset("observations", (T, 3), "f4", chunks=(2, 3))[:2] = 1.0
-
-
-def enormous(file: Any) -> None:
-    file.create_dataset("observations", (10**12, 3), "f4", chunks=(10**6, 3))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"observations": None}, "has no 'observations'; it holds actions, rewards, terminals"),
-        ({"actions": None}, "has no 'actions'"),
-        ({"terminals": None}, "has neither terminals nor timeouts"),
-        ({"actions": np.zeros((T - 1, 2))}, "'actions': 5"),
-        ({"terminals": np.zeros(T + 1, bool)}, "'terminals': 7"),
-        ({"terminals": np.zeros((T, 1), bool)}, "one row per timestep"),
-        ({"observations": np.full((T, 3), np.nan)}, "'observations': NaN or infinite value at row 0"),
-        ({"actions": np.where(np.arange(T * 2) == 9, np.inf, 0).reshape(T, 2)}, "'actions': NaN or infinite .* row 4"),
-        ({"observations": np.zeros(T)}, r"has the shape \(6,\), expected \(timesteps, numbers\)"),
-        ({"observations": np.array([b"a"] * T)}, "expected an array of plain numbers"),
-        ({"observations": np.zeros((T, 3), complex)}, "expected an array of plain numbers"),
-        ({"observations": np.zeros((T, 2), [("a", "f4"), ("b", "i4")])}, "expected an array of plain numbers"),
-        ({"observations": ["text"] * T}, "the type object"),
-        ({"observations": None, "observations/deeper": np.zeros((T, 3))}, "is a group, expected an array"),
-        ({"observations": external}, "is a link to another place"),
-        ({"observations": soft}, "is a link to another place"),
-        ({"observations": raw_elsewhere}, "lies in another file"),
-        ({"observations": unwritten}, "was not written completely"),
-        ({"observations": enormous}, "expected at most 2,147,483,648"),
-    ],
-)
-def test_a_hostile_or_damaged_file_is_one_message(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        list(read_d4rl(d4rl(tmp_path / "a.hdf5", **changes)))
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
-    path = d4rl(tmp_path / "a.hdf5")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"a\.hdf5 is not a valid HDF5 file \(truncated\?\)"):
-        list(read_d4rl(path))
-
-
-def test_a_damaged_chunk_is_refused(tmp_path: Path) -> None:
-    path = d4rl(tmp_path / "a.hdf5", observations=None)
-    with h5py.File(path, "a") as file:
-        made = file.create_dataset("observations", data=np.random.default_rng(0).random((T, 3)), compression="gzip")
-        place = made.id.get_chunk_info(0).byte_offset
-    content = bytearray(path.read_bytes())
-    content[place : place + 8] = b"\xff" * 8
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="'observations' is damaged"):
-        list(read_d4rl(path))
-
-
-def test_a_dataset_of_minari_is_read_without_the_last_observation(tmp_path: Path) -> None:
-    folder = minari(tmp_path / "door")
-    assert open_minari(folder).environment == "Door-v1"
-    episodes = list(read_minari(folder, instruction="open the door", fps=20.0))
-    assert [len(episode) for episode in episodes] == [2, 3]
-    columns = episodes[1].columns
-    assert {name: values.shape for name, values in columns.items()} == {
-        "observation.hand": (3, 3),
-        "observation.door": (3, 1),
-        "action": (3, 2),
+def test_robomimic_and_libero_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_robomimic(tmp_path / "demo.hdf5", "open the drawer")
+    assert main(["convert", "robomimic", str(tmp_path / "demo.hdf5"), str(tmp_path / "data")]) == 0
+    said = capsys.readouterr().out
+    assert "obs/agentview_image -> observation.images.agentview_image" in said
+    assert "obs/agentview_depth: left out" in said
+    assert "kept 3 of 3 episodes" in said
+    columns = {
+        "action": lambda n, t: vectors(n, t, 7),
+        "observation.robot0_eef_pos": lambda n, t: vectors(n + 9, t, 3),
+        "observation.images.agentview_image": lambda n, t: pictures(t, (16, 16), n),
     }
-    assert (columns["observation.hand"] == 1).all()
-    one = {"observations/hand": None, "observations/door": None, "observations": np.zeros((3, 4))}
-    alone = minari(tmp_path / "alone", **one)
-    with pytest.raises(ValueError, match="'observation' has 3 rows, expected 4"):
-        list(read_minari(alone, instruction="", fps=1.0))
+    check(tmp_path / "data", lambda n, t: {name: make(n, t) for name, make in columns.items()}, "open the drawer")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_aloha_comes_back_with_plain_and_with_packed_images(tmp_path: Path, packed: bool) -> None:
+    write_aloha(tmp_path / "recorded", packed)
+    command = ["convert", "aloha", str(tmp_path / "recorded"), str(tmp_path / "data")]
+    assert main(command) == 2
+    assert main([*command, "--instruction", "hand it over"]) == 0
+    columns = {
+        "action": lambda n, t: vectors(n, t, 14),
+        "observation.state": lambda n, t: vectors(n + 9, t, 14),
+        "observation.qvel": lambda n, t: vectors(n + 18, t, 14),
+        "observation.images.cam_high": lambda n, t: pictures(t, (16, 16), n),
+    }
+    check(tmp_path / "data", lambda n, t: {name: make(n, t) for name, make in columns.items()}, "hand it over")
+
+
+def test_maniskill_comes_back_without_the_observation_after_the_last_action(tmp_path: Path) -> None:
+    write_maniskill(tmp_path / "trajectory.h5")
+    command = ["convert", "maniskill", str(tmp_path / "trajectory.h5"), str(tmp_path / "data"), "--instruction", "pick"]
+    assert main(command) == 0
+    columns = {
+        "action": lambda n, t: vectors(n, t, 8),
+        "observation.agent.qvel": lambda n, t: vectors(n + 9, t + 1, 9)[:t],
+        "observation.images.base_camera": lambda n, t: pictures(t + 1, (16, 16), n)[:t],
+    }
+    check(tmp_path / "data", lambda n, t: {name: make(n, t) for name, make in columns.items()}, "pick")
+
+
+def test_a_file_is_recognized_by_its_groups(tmp_path: Path) -> None:
+    write_robomimic(tmp_path / "a.hdf5")
+    write_maniskill(tmp_path / "b.h5")
+    write_aloha(tmp_path / "c")
+    assert recognize(tmp_path / "a.hdf5") is ROBOMIMIC
+    assert recognize(tmp_path / "b.h5") is MANISKILL
+    assert recognize(tmp_path / "c/episode_0.hdf5") is ALOHA
+
+
+def change(path: Path, action: Callable[[Any], None]) -> None:
+    with h5py.File(path, "r+") as file:
+        action(file)
+
+
+def link_elsewhere(file: Any) -> None:
+    del file["data/demo_5/obs/robot0_eef_pos"]
+    file["data/demo_5/obs/robot0_eef_pos"] = h5py.ExternalLink("/etc/other.h5", "/x")
+
+
+def shorten(file: Any) -> None:
+    del file["data/demo_5/obs/robot0_eef_pos"]
+    file["data/demo_5/obs/robot0_eef_pos"] = vectors(0, 2, 3)
+
+
+def spell(file: Any) -> None:
+    del file["data/demo_5/obs/robot0_eef_pos"]
+    file["data/demo_5/obs/robot0_eef_pos"] = [b"one", b"two", b"six"]
+
+
+def drop(file: Any) -> None:
+    del file["data/demo_5/actions"]
 
 
 @pytest.mark.parametrize(
-    ("metadata", "changes", "message"),
+    ("action", "message"),
     [
-        ({"data_format": "arrow"}, {}, "stored as 'arrow', expected 'hdf5'"),
-        ({"total_episodes": 0}, {}, "total_episodes is 0"),
-        ({"total_episodes": "2"}, {}, "total_episodes is '2'"),
-        ({"total_episodes": 3}, {}, "has no 'episode_2'"),
-        ({"env_spec": "{"}, {}, "env_spec cannot be read"),
-        ({"env_spec": "[1]"}, {}, "env_spec cannot be read"),
-        ({}, {"actions": None}, "episode_0 has no 'actions'"),
-        ({}, {"observations/door": np.full((3, 1), np.nan)}, "'door': NaN or infinite"),
-        ({}, {"observations/door": np.zeros((9, 1))}, "'door' has 9 rows, expected 3: one more than actions"),
-        ({}, {"observations/door": np.zeros((3, 8, 8, 3), np.uint8)}, r"expected \(timesteps, numbers\)"),
-        ({}, {"actions": [b"a", b"b"]}, "expected an array of plain numbers"),
+        (link_elsewhere, "is a link to another file, '/etc/other.h5', which is not followed"),
+        (shorten, "obs/robot0_eef_pos: got 2 timesteps, expected 3"),
+        (spell, "expected arrays of numbers"),
+        (drop, "data/demo_5 has no actions; it has"),
     ],
 )
-def test_a_damaged_dataset_of_minari_is_one_message(
-    tmp_path: Path, metadata: dict[str, Any], changes: dict[str, Any], message: str
+def test_what_cannot_be_read_is_named_and_nothing_is_left(
+    tmp_path: Path, action: Callable[[Any], None], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        list(read_minari(minari(tmp_path / "door", metadata, **changes), instruction="", fps=1.0))
+    write_robomimic(tmp_path / "demo.hdf5", "go")
+    change(tmp_path / "demo.hdf5", action)
+    assert main(["convert", "robomimic", str(tmp_path / "demo.hdf5"), str(tmp_path / "data")]) == 2
+    assert message in (said := capsys.readouterr().err)
+    assert "data/demo_5" in said
+    assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("read", [read_d4rl, open_minari])
-def test_a_missing_source_is_named(tmp_path: Path, read: Callable[[Path], Any]) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        list(read(tmp_path / "nowhere"))
-    (tmp_path / "metadata.json").write_text("[]")
-    with pytest.raises(ValueError, match="metadata"):
-        open_minari(tmp_path)
-
-
-def test_without_h5py_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = d4rl(tmp_path / "a.hdf5")
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs h5py: pip install '\.\[hdf5\]'"):
-        list(read_d4rl(path))
+def test_files_without_the_expected_groups_are_refused(tmp_path: Path) -> None:
+    write_maniskill(tmp_path / "b.h5")
+    with pytest.raises(ValueError, match=r"has no episode data/demo_0, so it is no file of robomimic"):
+        open_hdf5(tmp_path / "b.h5", ROBOMIMIC, fps=20)
+    (tmp_path / "c.hdf5").write_bytes(b"no HDF5")
+    with pytest.raises(ValueError, match=r"c\.hdf5 is not a complete HDF5 file"):
+        open_hdf5(tmp_path / "c.hdf5", ROBOMIMIC, fps=20)
+    with pytest.raises(FileNotFoundError, match="neither an HDF5 file nor a folder"):
+        open_hdf5(tmp_path / "none", ALOHA, fps=50)
+    write_robomimic(tmp_path / "a.hdf5", "go")
+    change(tmp_path / "a.hdf5", lambda file: file["data/demo_0"].pop("obs"))
+    with pytest.raises(ValueError, match=r"has no observations that are read: extract them by robomimic's"):
+        open_hdf5(tmp_path / "a.hdf5", ROBOMIMIC, fps=20)

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def feature(values: object) -> bytes:
     return field(3, field(1, b"".join(varint(int(value)) for value in array.reshape(-1))))
 
 
-def example(features: dict[str, object]) -> bytes:
+def example(features: dict[str, Any]) -> bytes:
     entries = [field(1, field(1, key.encode()) + field(2, feature(values))) for key, values in features.items()]
     return field(1, b"".join(entries))
 
@@ -46,7 +47,7 @@ def framed(data: bytes) -> bytes:
     return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))
 
 
-def episode(seed: int, timesteps: int) -> dict[str, object]:
+def episode(seed: int, timesteps: int) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     frames = random.integers(0, 256, (timesteps, 8, 12, 3), dtype=np.uint8)
     return {

@@ -1,0 +1,1 @@
+"""Recordings in HDF5 files: robomimic and LIBERO, ALOHA and ACT, ManiSkill."""

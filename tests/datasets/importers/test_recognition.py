@@ -1,0 +1,33 @@
+"""Formats are recognized by what lies there."""
+
+from pathlib import Path
+
+import pytest
+
+from astra.cli.main import main
+from tests.datasets.importers.test_hdf5 import write_aloha, write_maniskill, write_robomimic
+
+
+def test_each_format_is_named_with_the_command_that_converts_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("robots/1.0.0", "buffer.zarr/meta/episode_ends", "lift"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "robots/1.0.0/robots-val.tfrecord-00000-of-00001").write_bytes(b"")
+    (tmp_path / "buffer.zarr/meta/episode_ends/.zarray").write_text("{}")
+    write_robomimic(tmp_path / "lift/image.hdf5")
+    write_maniskill(tmp_path / "trajectory.h5")
+    write_aloha(tmp_path / "aloha")
+    for name, expected in {
+        "robots": "astra convert rlds robots/1.0.0 data/mine --fps FPS --split val",
+        "buffer.zarr": "astra convert diffusion-policy-zarr buffer.zarr data/mine --instruction TEXT --fps FPS",
+        "lift": "astra convert robomimic lift data/mine",
+        "trajectory.h5": "astra convert maniskill trajectory.h5 data/mine --instruction TEXT",
+        "aloha": "astra convert aloha aloha data/mine --instruction TEXT",
+    }.items():
+        assert main(["inspect", "dataset", str(tmp_path / name)]) == 0
+        said = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
+        assert said[1:] == [expected, "astra train own-data --dataset data/mine"]
+    (tmp_path / "empty").mkdir()
+    assert main(["inspect", "dataset", str(tmp_path / "empty")]) == 2
+    assert "is not a LeRobotDataset" in capsys.readouterr().err
