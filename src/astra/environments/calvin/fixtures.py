@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from astra.environments.calvin.hand import CLOSED, Hand, Steps, shifted
+from astra.environments.calvin.hand import CLOSED, Hand, Steps, outward, shifted
 
 DOOR_DEPTH, DOOR_HEIGHT = 0.06, 0.095
 """Where the hand pushes the door's handle: behind the front of its box, and above its lower edge, in meters."""
@@ -68,7 +68,7 @@ def turn_on_lightbulb(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     yield from hand.travel(np.array([start[0], -0.12, start[2]]))
     yield from hand.to(start, arrived=0.015)
-    yield from hand.to(shifted(start, y=0.09, z=0.06), lean=0.3, arrived=0.02)
+    yield from hand.to(shifted(start, y=0.09, z=0.06), lean=outward(start, 0.3), arrived=0.02)
 
 
 def turn_off_lightbulb(hand: Hand) -> Steps:
@@ -77,9 +77,9 @@ def turn_off_lightbulb(hand: Hand) -> Steps:
     start = np.array([box[:, 0].mean(), box[0, 1] + 0.05, box[1, 2] - 0.025])
     yield from hand.let_go()
     hand.gripper = CLOSED
-    yield from hand.travel(start, lean=LEAN)
-    yield from hand.to(start, lean=LEAN)
-    yield from hand.to(start - 0.12 * SLOPE, lean=LEAN / 2, arrived=0.02)
+    yield from hand.travel(start, lean=outward(start, LEAN))
+    yield from hand.to(start, lean=outward(start, LEAN))
+    yield from hand.to(start - 0.12 * SLOPE, lean=outward(start, LEAN / 2), arrived=0.02)
 
 
 def press_button(hand: Hand) -> Steps:

@@ -11,6 +11,12 @@ from astra.storage.numbers import NotNegative, Share, check_numbers
 
 Steps = Iterator[Float[np.ndarray, "7"]]
 """Actions of a motion, one per timestep."""
+Lean = tuple[float, float]
+"""Angles in radians by which the fingers point along x and y instead of down."""
+UPRIGHT: Lean = (0.0, 0.0)
+"""No lean."""
+HOLDING = 0.01
+"""Opening of closed fingers in meters beyond which they hold something."""
 STRIDE, SWING = 0.015, 0.045
 """Longest step of the target in meters, and largest turn in radians, per timestep."""
 DOWN = np.pi
@@ -77,7 +83,7 @@ class Hand:
         position: Float[np.ndarray, "3"],
         *,
         yaw: float = FORWARD,
-        lean: float = 0.0,
+        lean: Lean = UPRIGHT,
         free: bool = False,
         arrived: float = 0.008,
         speed: float = 1.0,
@@ -87,7 +93,7 @@ class Hand:
         Args:
             position: Where to, in meters.
             yaw: Turn about the vertical axis, in radians.
-            lean: Angle in radians by which the fingers point away from the robot's base, to reach farther.
+            lean: Angles in radians by which the fingers point along x and y instead of down.
             free: Whether the way is far from objects, so that it may vary more.
             arrived: Largest distance in meters at which the arm counts as there.
             speed: Share of the full speed.
@@ -95,7 +101,7 @@ class Hand:
         spread = self._variation.jitter * (1.0 if free else JITTER_IN_CONTACT)
         goal = np.asarray(position) + spread * self._random.normal(size=3) * (1.0, 1.0, 0.6)
         speed *= 1.0 - self._variation.slowest * self._random.random()
-        angles = leaning(goal, yaw, lean)
+        angles = euler_of(yaw, lean)
         waited = 0
         while waited < PATIENCE:
             place, turn = self.simulator.target
@@ -109,14 +115,14 @@ class Hand:
                 way = way * (STRIDE * speed / far)
             yield np.array([*(way / STEP), *(left.clip(-SWING, SWING) / TURN), self.gripper])
 
-    def travel(self, position: Float[np.ndarray, "3"], *, yaw: float = FORWARD, lean: float = 0.0) -> Steps:
+    def travel(self, position: Float[np.ndarray, "3"], *, yaw: float = FORWARD, lean: Lean = UPRIGHT) -> Steps:
         """Rise, and move over obstacles to above a position."""
         here = self.position
         crossing = max(here[1], position[1]) > CABINET
         height = max(HIGH if crossing else LOW, float(position[2]))
         if here[2] < height - 0.02:
             over = np.array([here[0], here[1], height])
-            yield from self.to(over, yaw=float(self.simulator.target[1][2]), arrived=0.03)
+            yield from self.to(over, yaw=self.yaw, lean=self.lean, arrived=0.03)
         over = np.array([position[0], position[1], height])
         yield from self.to(over, yaw=yaw, lean=lean, free=True, arrived=0.02)
 
@@ -136,17 +142,28 @@ class Hand:
             yield np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, self.gripper])
 
     def let_go(self) -> Steps:
-        """Open the fingers if they are closed, and rise away from what they were at."""
-        switch = self.simulator.box("switch_link")
-        here = self.position
+        """Release what is held, and rise away from what the hand was at."""
+        switch, here = self.simulator.box("switch_link"), self.position
         if (np.abs(here - switch.mean(0)) < (0.09, 0.09, 0.12)).all():
             yield from self.to(shifted(here, y=-0.07), arrived=0.03)
-        if self.gripper == CLOSED:
+        if self.gripper == CLOSED and self.simulator.proprioception[6] > HOLDING:
             yield from self.open()
         here = self.position
         if here[2] < LOW:
             over = np.array([here[0], here[1], LOW])
-            yield from self.to(over, yaw=float(self.simulator.target[1][2]), arrived=0.03)
+            yield from self.to(over, yaw=self.yaw, lean=self.lean, arrived=0.03)
+
+    @property
+    def yaw(self) -> float:
+        """Yaw of the target, in radians."""
+        return float(self.simulator.target[1][2])
+
+    @property
+    def lean(self) -> Lean:
+        """Lean of the target along x and y, in radians."""
+        roll, pitch, yaw = self.simulator.target[1]
+        aside, ahead = roll - DOWN, -pitch
+        return (ahead * np.cos(yaw) - aside * np.sin(yaw), ahead * np.sin(yaw) + aside * np.cos(yaw))
 
 
 def shifted(position: Float[np.ndarray, "3"], x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Float[np.ndarray, "3"]:
@@ -154,9 +171,14 @@ def shifted(position: Float[np.ndarray, "3"], x: float = 0.0, y: float = 0.0, z:
     return position + np.array([x, y, z])
 
 
-def leaning(position: Float[np.ndarray, "3"], yaw: float, lean: float) -> Float[np.ndarray, "3"]:
-    """Return the Euler angles of a hand that points down, but for an angle away from the robot's base."""
-    away = np.asarray(position)[:2] - BASE
-    away = away / np.linalg.norm(away)
-    ahead, aside = away @ (np.cos(yaw), np.sin(yaw)), away @ (-np.sin(yaw), np.cos(yaw))
-    return np.array([DOWN + lean * aside, -lean * ahead, yaw])
+def euler_of(yaw: float, lean: Lean) -> Float[np.ndarray, "3"]:
+    """Return the Euler angles of a hand that points down but for its lean."""
+    ahead, aside = np.cos(yaw) * lean[0] + np.sin(yaw) * lean[1], np.cos(yaw) * lean[1] - np.sin(yaw) * lean[0]
+    return np.array([DOWN + aside, -ahead, yaw])
+
+
+def outward(position: Float[np.ndarray, "3"], angle: float) -> Lean:
+    """Return the lean away from the robot's base at a position, with which the hand reaches farther."""
+    away = position[:2] - BASE
+    x, y = angle * away / np.linalg.norm(away)
+    return float(x), float(y)

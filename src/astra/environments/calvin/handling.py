@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.calvin.fixtures import push_door
-from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, Hand, Steps, shifted
+from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, OPEN, UPRIGHT, Hand, Steps, shifted
 from astra.environments.calvin.scene import Block, rotation_columns
 
 WIDTH = 0.04
@@ -15,8 +15,10 @@ GRASP_HEIGHT = 0.004
 """Height of the finger tips' middle above a block's middle in a grasp."""
 WIDEST = 0.06
 """Longest block that the fingers can hold lengthwise."""
-CLEAR = 0.062
-"""Distance from a block's middle to the door at which the fingers pass beside the door."""
+CLEAR = 0.125
+"""Distance from a block's middle to the door at which the hand passes beside the door."""
+IN_CABINET, CABINET_LEAN = 0.0, 0.3
+"""Where the cabinet's inside begins in y, and the lean there, which keeps the wrist off the cabinet's upper edge."""
 
 
 def block_yaw(block: Block) -> float:
@@ -49,40 +51,53 @@ def grasp(hand: Hand, color: str, near: float = FORWARD) -> Steps:
     """Go to a block from above and close the fingers around it; the sliding door is pushed away if it is in the way."""
     yield from hand.let_go()
     place = hand.simulator.snapshot().blocks[color].position
-    if place[1] > CABINET + 0.05:
+    lean = UPRIGHT
+    if place[1] > IN_CABINET:
         yield from clear(hand, place)
+        lean = (_aside(hand, place), CABINET_LEAN)
+    hand.gripper = OPEN
     yaw = grasp_yaw(hand, color, near)
     place = shifted(hand.simulator.snapshot().blocks[color].position, z=GRASP_HEIGHT)
-    yield from hand.travel(shifted(place, z=0.08), yaw=yaw)
-    yield from hand.to(shifted(place, z=0.04), yaw=yaw, arrived=0.02)
-    yield from hand.to(place, yaw=yaw, speed=0.7)
+    yield from hand.travel(shifted(place, z=0.08), yaw=yaw, lean=lean)
+    yield from hand.to(shifted(place, z=0.04), yaw=yaw, lean=lean, arrived=0.02)
+    yield from hand.to(place, yaw=yaw, lean=lean, speed=0.7)
     yield from hand.close()
 
 
 def clear(hand: Hand, place: Float[np.ndarray, "3"]) -> Steps:
-    """Push the sliding door away from a place in the cabinet."""
+    """Push the sliding door away from a place in the cabinet, as far as it goes."""
+    gap, at_left = _gap(hand, place)
+    end = hand.simulator.door_left if not at_left else 0.0
+    if gap < CLEAR and abs(end - hand.simulator.state.slider) > 0.01:
+        yield from push_door(hand, (gap - CLEAR - 0.01) if at_left else (CLEAR + 0.01 - gap))
+        yield from hand.let_go()
+
+
+def _gap(hand: Hand, place: Float[np.ndarray, "3"]) -> tuple[float, bool]:
+    """Return the distance from a place in the cabinet to the sliding door, and whether the place is at its left."""
     door = hand.simulator.box("slide_link")
-    if place[0] < door[:, 0].mean() and door[0, 0] - place[0] < CLEAR:
-        yield from push_door(hand, door[0, 0] - place[0] - CLEAR - 0.01)
-        yield from hand.let_go()
-    elif place[0] >= door[:, 0].mean() and place[0] - door[1, 0] < CLEAR:
-        yield from push_door(hand, CLEAR + 0.01 - (place[0] - door[1, 0]))
-        yield from hand.let_go()
+    at_left = bool(place[0] < door[:, 0].mean())
+    return float(door[0, 0] - place[0] if at_left else place[0] - door[1, 0]), at_left
+
+
+def _aside(hand: Hand, place: Float[np.ndarray, "3"]) -> float:
+    """Return the lean with which the hand keeps off a door that is close to a place."""
+    gap, at_left = _gap(hand, place)
+    angle = float(np.clip((CLEAR - gap) / 0.1, 0.0, 0.4))
+    return angle if at_left else -angle
 
 
 def lift(hand: Hand, color: str) -> Steps:
     """Lift a block."""
     yield from grasp(hand, color)
-    here = hand.simulator.target[0]
-    yaw = float(hand.simulator.target[1][2])
-    yield from hand.to(np.array([here[0], here[1], max(LOW, here[2] + 0.1)]), yaw=yaw)
+    here, yaw, lean = hand.simulator.target[0], hand.yaw, hand.lean
+    yield from hand.to(np.array([here[0], here[1], max(LOW, here[2] + 0.1)]), yaw=yaw, lean=lean)
 
 
 def rotate(hand: Hand, color: str, by: float) -> Steps:
     """Turn a block on the table by an angle in radians; positive is counterclockwise, to the left."""
     yield from grasp(hand, color, FORWARD - by / 2)
-    place, turn = hand.simulator.target
-    yield from hand.to(place, yaw=float(turn[2]) + by, arrived=0.02)
+    yield from hand.to(hand.simulator.target[0], yaw=hand.yaw + by, arrived=0.02)
 
 
 def push(hand: Hand, color: str, by: float) -> Steps:
@@ -125,11 +140,11 @@ def place_in_slider(hand: Hand) -> Steps:
     choices = np.linspace(low + 0.055, high - 0.055, 7) if high - low > 0.11 else np.array([(low + high) / 2])
     middle = (low + high) / 2
     x = max(choices, key=lambda at: min([abs(at - other) for other in taken], default=0.0) - 0.1 * abs(at - middle))
-    goal = np.array([x, 0.085, plank[1, 2] + WIDTH / 2 + GRASP_HEIGHT + 0.006])
-    yield from hand.travel(goal)
-    yield from hand.to(goal)
+    goal, lean = np.array([x, 0.08, plank[1, 2] + WIDTH / 2 + GRASP_HEIGHT + 0.008]), hand.lean
+    yield from hand.travel(goal, lean=lean)
+    yield from hand.to(goal, lean=lean)
     yield from hand.open()
-    yield from hand.to(shifted(goal, z=0.15))
+    yield from hand.to(shifted(goal, z=0.15), lean=lean)
 
 
 def place_in_drawer(hand: Hand) -> Steps:
@@ -137,9 +152,9 @@ def place_in_drawer(hand: Hand) -> Steps:
     yield from _take(hand)
     drawer, table = hand.simulator.box("drawer_link"), hand.simulator.box("base_link")
     front = drawer[0, 1] + 0.09
-    goal = np.array([drawer[:, 0].mean(), (front + table[0, 1]) / 2, 0.38])
-    yield from hand.travel(goal)
-    yield from hand.to(goal)
+    goal, lean = np.array([drawer[:, 0].mean(), (front + table[0, 1]) / 2, 0.38]), hand.lean
+    yield from hand.travel(goal, lean=lean)
+    yield from hand.to(goal, lean=lean)
     yield from hand.open()
     yield from hand.to(shifted(goal, z=0.15))
 
@@ -155,11 +170,12 @@ def stack(hand: Hand) -> Steps:
     yaw = yaw + np.pi / 2 * round((FORWARD - yaw) / (np.pi / 2))
     offset = now.blocks[color].position - hand.position
     goal = shifted(others[below].position, z=WIDTH + 0.004) - offset
-    yield from hand.travel(goal, yaw=yaw)
-    yield from hand.to(shifted(goal, z=0.03), yaw=yaw)
-    yield from hand.to(goal, yaw=yaw, speed=0.5)
+    lean = hand.lean
+    yield from hand.travel(goal, yaw=yaw, lean=lean)
+    yield from hand.to(shifted(goal, z=0.03), yaw=yaw, lean=lean)
+    yield from hand.to(goal, yaw=yaw, lean=lean, speed=0.5)
     yield from hand.open()
-    yield from hand.to(shifted(goal, z=0.1), yaw=yaw, speed=0.5)
+    yield from hand.to(shifted(goal, z=0.1), yaw=yaw, lean=lean, speed=0.5)
 
 
 def unstack(hand: Hand) -> Steps:
@@ -175,9 +191,9 @@ def unstack(hand: Hand) -> Steps:
         yield from hand.stay(1)
         return
     yield from grasp(hand, upper)
-    place, turn = hand.simulator.target
+    place = hand.simulator.target[0]
     away = 0.09 if place[0] < 0.15 else -0.09
-    yield from hand.to(shifted(place, x=away, z=0.003), yaw=float(turn[2]))
+    yield from hand.to(shifted(place, x=away, z=0.003), yaw=hand.yaw)
 
 
 def _take(hand: Hand) -> Generator[Float[np.ndarray, "7"], None, str]:
