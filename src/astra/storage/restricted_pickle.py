@@ -11,7 +11,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -74,12 +74,13 @@ class _Type:
             or any(type(flag) not in (bool, int) for flag in rest)
         ):
             raise pickle.UnpicklingError(f"it has arrays of the type {code!r}, expected numbers, text or objects")
-        self.code, self.order = code, "="
+        self.code = code
+        self.order: Literal["<", ">", "|", "="] = "="
 
     def __setstate__(self, state: Any) -> None:
         version, order, *rest = state
         plain = rest[:3] == [None, None, None]
-        if type(version) is not int or order not in ("<", ">", "|", "=") or not plain:
+        if not isinstance(version, int) or order not in ("<", ">", "|", "=") or not plain:
             raise pickle.UnpicklingError(f"it has arrays with the type {state!r}, expected numbers, text or objects")
         self.order = order
 
@@ -108,7 +109,7 @@ class _Array:
         if not isinstance(self.type, _Type):
             raise pickle.UnpicklingError("it has an array without a type")
         dtype, size, order = self.type.dtype(), math.prod(shape), "F" if self.fortran else "C"
-        if dtype == object:
+        if dtype.hasobject:
             if not isinstance(self.data, list) or len(self.data) != size:
                 raise pickle.UnpicklingError(f"an array of {size} objects does not have as many")
             objects = np.empty(size, object)

@@ -77,7 +77,7 @@ class TrainingConfig:
     keep_checkpoints: Count = 2
     """Number of newest checkpoints that are kept."""
     keep_best: str | None = None
-    """What chooses the checkpoint that is kept beside the newest ones, as checkpoints/best: `loss`, the lowest loss on
+    """Measure of the checkpoint that is kept beside the newest ones, as checkpoints/best: `loss`, the lowest loss on
     the held-out windows, or a metric of the rollouts, such as reward, at its highest; that one needs `evaluate_every`.
     None: only the newest are kept."""
     tracker: Tracker = "none"

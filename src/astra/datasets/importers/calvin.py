@@ -91,7 +91,7 @@ def _annotations(contents: Any, path: Path) -> tuple[list[str], list[str], list[
         spans = [(int(start), int(end)) for start, end in contents["info"]["indx"]]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ValueError(
-            f"{path} has no annotations that can be used ({error!r}); expected language/ann, language/task and info/indx"
+            f"{path} has no annotations that can be used ({error!r}): expected language/ann, language/task, info/indx"
         ) from error
     if not len(sentences) == len(tasks) == len(spans) > 0:
         raise ValueError(f"{path} has {len(sentences)} sentences, {len(tasks)} tasks and {len(spans)} spans")

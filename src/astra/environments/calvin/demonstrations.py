@@ -24,7 +24,7 @@ class CalvinDemonstrationOptions(CalvinOptions):
     scenes: tuple[Scene, ...] = ("D",)
     """Scenes of the demonstrations, taken in turn; `A B C` is the benchmark's setting ABC."""
     play: Episodes = "tasks"
-    """What is played: the 34 tasks one by one, or the protocol's chains of five instructions."""
+    """Episodes: the 34 tasks one by one, or the protocol's chains of five instructions."""
     sentences: Sentences = "training"
     """Sentences that are told: those of training, or the protocol's one per task."""
     longest: Count = 180

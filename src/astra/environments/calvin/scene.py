@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What decides about the success of tasks, at one moment."""
+    """State that decides about the success of tasks, at one moment."""
 
     slider: float
     drawer: float
