@@ -91,7 +91,7 @@ def _annotations(contents: Any, path: Path) -> tuple[list[str], list[str], list[
         spans = [(int(start), int(end)) for start, end in contents["info"]["indx"]]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ValueError(
-            f"{path} has no annotations that can be used ({error!r}); expected language/ann, language/task and info/indx"
+            f"{path} has no usable annotations ({error!r}); expected language/ann, language/task and info/indx"
         ) from error
     if not len(sentences) == len(tasks) == len(spans) > 0:
         raise ValueError(f"{path} has {len(sentences)} sentences, {len(tasks)} tasks and {len(spans)} spans")
@@ -112,7 +112,6 @@ def _scenes(path: Path) -> dict[str, tuple[int, int]]:
         }
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name the timesteps of each scene: {error!r}") from error
-    return found
 
 
 def _digits(folder: Path) -> int:
