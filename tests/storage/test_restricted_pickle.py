@@ -43,7 +43,7 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("protocol", (3, 4, 5))
+@pytest.mark.parametrize("protocol", [3, 4, 5])
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype.str}-{array.shape}")
 def test_arrays_come_back_as_they_were(array: np.ndarray, protocol: int) -> None:
     found = load(pickle.dumps(array, protocol))
@@ -51,9 +51,7 @@ def test_arrays_come_back_as_they_were(array: np.ndarray, protocol: int) -> None
     assert found.tolist() == array.tolist()
 
 
-@pytest.mark.parametrize(
-    "item", [1, 2.5, "a", b"a", None, True, [1, (2, {3}), {"a": frozenset({4})}], np.float32(2)]
-)
+@pytest.mark.parametrize("item", [1, 2.5, "a", b"a", None, True, [1, (2, {3}), {"a": frozenset({4})}], np.float32(2)])
 def test_builtin_values_and_containers_come_back(item: Any) -> None:
     assert load(pickle.dumps(item, 4)) == item
 

@@ -107,9 +107,8 @@ def _scenes(path: Path) -> dict[str, tuple[int, int]]:
         return {}
     contents = load_npy_object(path)
     try:
-        found = {
-            str(name).removeprefix("calvin_scene_"): (int(span[0]), int(span[1])) for name, span in contents.items()
-        }
+        spans = {str(name).removeprefix("calvin_scene_"): span for name, span in contents.items()}
+        return {letter: (int(span[0]), int(span[1])) for letter, span in spans.items()}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name the timesteps of each scene: {error!r}") from error
 
@@ -133,9 +132,7 @@ def _timestep(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
                     raise ValueError(f"its array {name} has {member.file_size:,} bytes, expected at most {LARGEST:,}")
                 found[name] = np.load(io.BytesIO(file.read(member)), allow_pickle=False)
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{path} does not exist, though the annotations name it: copy the whole split"
-        ) from error
+        raise FileNotFoundError(f"{path} does not exist, but annotations name it: copy the whole split") from error
     except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be used: {error}; copy it again") from error
     for name, array in found.items():
