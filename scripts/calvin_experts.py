@@ -1,8 +1,10 @@
 """Measure CALVIN's expert: each task in each scene, and the protocol's chains; compare the oracle with the reference's.
 
-    python scripts/calvin_experts.py tasks results/calvin/expert-tasks.json --calvin CLONES [--seeds 50] [--scenes A B C D]
-    python scripts/calvin_experts.py chains results/calvin/expert-chains.json --calvin CLONES [--chains 1000]
-    python scripts/calvin_experts.py oracle results/calvin/oracle.json --calvin CLONES [--episodes 200]
+    python scripts/calvin_experts.py tasks results/calvin/expert-tasks.json [--seeds 50] [--scenes D A B C]
+    python scripts/calvin_experts.py chains results/calvin/expert-chains.json [--chains 1000]
+    python scripts/calvin_experts.py oracle results/calvin/oracle.json [--episodes 200]
+
+CALVIN_ROOT, or --calvin, names the user's clones.
 
 Every row is written as soon as it is known; rows that the file has are not measured again. A Markdown table is printed
 at the end.
@@ -87,9 +89,8 @@ def oracle(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
     The expert acts under noise that grows with the number of the episode, so that it fails too.
     """
     environment = Calvin(CalvinOptions(calvin=arguments.calvin, play="tasks"))
-    reference = importlib.import_module("calvin_env.envs.tasks").Tasks(
-        find_clones(arguments.calvin).yaml(tasks=True)["tasks"]
-    )
+    definitions = find_clones(arguments.calvin).yaml(tasks=True)["tasks"]
+    reference = importlib.import_module("calvin_env.envs.tasks").Tasks(definitions)
     names = list(TASKS)
     for number in range(len(rows), arguments.episodes):
         task = names[number % len(names)]
