@@ -11,6 +11,32 @@ from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 
 
+def calvin(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    images: bool = False,
+    static_size: int = 64,
+    gripper_size: int = 64,
+    scene: str = "",
+) -> Path:
+    """Convert the annotated parts of CALVIN's own dataset.
+
+    Args:
+        source: Folder of a split, such as task_D_D/training.
+        destination: Folder of the new dataset.
+        images: Keep the two cameras instead of the states of fixtures and blocks.
+        static_size: Side in pixels to which frames of the static camera are resized.
+        gripper_size: Side in pixels to which frames of the gripper camera are resized.
+        scene: Letter of the scene, where the dataset does not say it.
+    """
+    from astra.demonstrations.convert_calvin import convert_calvin
+
+    return convert_calvin(
+        source, destination, images=images, static_size=static_size, gripper_size=gripper_size, scene=scene
+    )
+
+
 def diffusion_policy_zarr(
     source: tyro.conf.Positional[Path],
     destination: tyro.conf.Positional[Path],
@@ -269,6 +295,7 @@ def maniskill(
 
 FORMATS: dict[str, Callable[..., Path]] = {
     "aloha": aloha,
+    "calvin": calvin,
     "d4rl-kitchen": d4rl_kitchen,
     "diffusion-policy-zarr": diffusion_policy_zarr,
     "lerobot": lerobot,

@@ -33,6 +33,11 @@ def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
 
 
 EXPERIMENTS = {
+    "calvin-d": _named("calvin.calvin_d", "Table 3, D to D, from states", "cpu", "not measured"),
+    "calvin-abc": _named("calvin.calvin_abc", "Table 3, ABC to D, from states", "cpu", "not measured"),
+    "calvin-d-images": _named("calvin.calvin_d_images", "Table 3, D to D, two cameras", "cpu", "not measured"),
+    "calvin-abc-images": _named("calvin.calvin_abc_images", "Table 3, ABC to D, two cameras", "cpu", "not measured"),
+    "calvin-abc-38m": _named("calvin.calvin_abc_38m", "Table 3, Astra", "paper", "not measured"),
     "kitchen": _named("kitchen.kitchen", "Table 5, Astra, discrete", "cpu", "1 on one core, estimated"),
     "kitchen-continuous": _named(
         "kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1 on one core, estimated"

@@ -207,7 +207,7 @@ def _detectable(report: Report) -> list[str]:
         sizes = [row[place].detectable for row in report.cells]
         known = sorted(size for size in sizes if size is not None)
         if known:
-            digits = 3 if column.held_out else 0
+            digits = column.digits if column.digits > 1 else 0
             ends = dict.fromkeys(f"{size:.{digits}f}" for size in (known[0], known[-1]))
             columns.append(f"{column.name} {' to '.join(ends)}")
     if not columns:

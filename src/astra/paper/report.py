@@ -178,17 +178,17 @@ def _recovery(empty: Cell, mine: RowResults) -> Cell:
     if not (recovered := mine.recovered(empty.column)):
         return empty
     ours = wilson_interval(sum(recovered), len(recovered))
-    return replace(empty, ours=_in_percent(ours), seeds=mine.seeds, episodes=len(recovered))
+    return replace(empty, ours=_scaled(ours, empty.column.scale), seeds=mine.seeds, episodes=len(recovered))
 
 
 def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:
     if column.held_out:
         return row_mean(values, tasks, share=False)
-    return _in_percent(row_mean(values / 100, tasks, share=column.score == "success"))
+    return _scaled(row_mean(values / column.scale, tasks, share=column.score == "success"), column.scale)
 
 
-def _in_percent(estimate: Estimate) -> Estimate:
-    return replace(estimate, value=100 * estimate.value, low=100 * estimate.low, high=100 * estimate.high)
+def _scaled(estimate: Estimate, scale: float) -> Estimate:
+    return replace(estimate, value=scale * estimate.value, low=scale * estimate.low, high=scale * estimate.high)
 
 
 def read_training(folder: Path) -> Training | None:

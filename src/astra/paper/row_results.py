@@ -39,7 +39,7 @@ class RowResults:
         """Return the numbers of a column in its unit, one line per seed; no episodes: the suite lacks the group."""
         if column.held_out:
             return np.array([self.held_out.get(seed, ()) for seed in seeds], np.float64).reshape(len(seeds), -1)
-        lines = [[100 * _number(episode, column) for episode in self._of(column, seed)] for seed in seeds]
+        lines = [[column.scale * _number(episode, column) for episode in self._of(column, seed)] for seed in seeds]
         return np.array(lines, np.float64).reshape(len(seeds), -1)
 
     def tasks(self, column: Column) -> list[str]:

@@ -36,7 +36,7 @@ RECOVERY = "recovery"
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """Column of a table: one number of every row, in percent."""
+    """Column of a table: one number of every row, in percent unless its scale says otherwise."""
 
     name: str
     group: str = ""
@@ -44,13 +44,15 @@ class Column:
     score: str = "success"
     """Score that is averaged over episodes: success, or one of the environment's scores; or RECOVERY, the share of
     episodes with a miss that succeeded."""
+    scale: float = 100.0
+    """Factor by which the score is multiplied; 1 where it is no share, such as a number of tasks."""
     held_out: bool = False
     """Whether the number is the loss of the first action on held-out demonstrations instead, in nats."""
 
     @property
     def digits(self) -> int:
         """Number of decimals that are shown."""
-        return 3 if self.held_out else 1
+        return 3 if self.held_out else 2 if self.scale == 1 else 1
 
 
 @dataclass(frozen=True, kw_only=True)

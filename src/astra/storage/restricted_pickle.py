@@ -11,7 +11,7 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,18 +21,18 @@ PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf][1248]|[SU][0-9]{1,6}|O8?|b1")
 """Types of numbers and text, and of objects, in a description of an array."""
 
 
-def load_restricted(file: IO[bytes], where: str) -> Any:
+def load_restricted(contents: bytes, where: str) -> Any:
     """Return the object of a pickle.
 
     Args:
-        file: The pickle.
+        contents: The pickle.
         where: Name of the file, for messages.
 
     Raises:
         ValueError: if it names anything but NumPy's arrays, types and scalars, or is damaged.
     """
     try:
-        return _built(_Unpickler(file).load(), {}, 0)
+        return _built(_Unpickler(io.BytesIO(contents)).load(), {}, 0)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{where} cannot be used: {error}") from error
     except Exception as error:
@@ -51,7 +51,7 @@ def load_npy_object(path: Path) -> Any:
             version = np.lib.format.read_magic(file)
             header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, _, dtype = header[version](file)
-            pickled = io.BytesIO(file.read())
+            pickled = file.read()
     except FileNotFoundError:
         raise
     except (LookupError, OSError, ValueError, TypeError, SyntaxError) as error:
@@ -59,7 +59,7 @@ def load_npy_object(path: Path) -> Any:
     if not dtype.hasobject or shape != ():
         raise ValueError(f"{path} holds {dtype} of shape {shape}, expected one object, as np.save writes a dictionary")
     array = load_restricted(pickled, str(path))
-    if not isinstance(array, np.ndarray) or array.shape != () or array.dtype != object:
+    if not isinstance(array, np.ndarray) or array.shape != () or not array.dtype.hasobject:
         raise ValueError(f"{path} holds {type(array).__name__}, expected one object, as np.save writes a dictionary")
     return array.item()
 
@@ -87,7 +87,7 @@ class _Type:
     def dtype(self) -> np.dtype[Any]:
         """Return the type."""
         found = np.dtype(object) if self.code.startswith("O") else np.dtype(self.code)
-        return found if self.order in ("|", "=") else found.newbyteorder(self.order)
+        return found if self.order in "|=" else found.newbyteorder(self.order)
 
 
 class _Array:
@@ -181,7 +181,7 @@ def _built(item: Any, known: dict[int, Any], depth: int) -> Any:
     """Return an object with arrays instead of records; each is built once, however often it occurs."""
     if depth > DEEPEST:
         raise pickle.UnpicklingError(f"it has more than {DEEPEST} containers in containers, or one that holds itself")
-    if item is None or isinstance(item, (bool, int, float, complex, str, bytes)):
+    if item is None or isinstance(item, (bool, int, float, str, bytes)):
         return item
     if id(item) in known:
         return known[id(item)][1]
@@ -189,17 +189,18 @@ def _built(item: Any, known: dict[int, Any], depth: int) -> Any:
     def inner(value: Any) -> Any:
         return _built(value, known, depth + 1)
 
+    kind = type(item)
     if isinstance(item, _Array):
         found: Any = item.built(inner)
     elif isinstance(item, _Scalar):
         found = item.array.built(inner)[()]
     elif isinstance(item, _Type):
         found = item.dtype()
-    elif type(item) is dict:
+    elif kind is dict:
         found = {inner(key): inner(value) for key, value in item.items()}
-    elif type(item) in (list, tuple, set, frozenset):
-        found = type(item)(inner(value) for value in item)
+    elif kind in (list, tuple, set, frozenset):
+        found = kind(inner(value) for value in item)
     else:
-        raise pickle.UnpicklingError(f"it holds {type(item).__name__}, expected numbers, text, containers and arrays")
+        raise pickle.UnpicklingError(f"it holds {kind.__name__}, expected numbers, text, containers and arrays")
     known[id(item)] = (item, found)
     return found

@@ -12,12 +12,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from astra.environments.calvin.clones import find_clones
-from astra.environments.calvin.environment import CAMERAS, ROBOT, SCENE, SIZES, Calvin, CalvinOptions
+from astra.environments.calvin.environment import CAMERAS, Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.sampling import read_chains
 from astra.environments.calvin.scene import BLOCKS
 from astra.environments.calvin.suite import SUITE, options_for
 from astra.environments.calvin.tasks import TASKS
+from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, SIZES, robot_vector, scene_vector_of
 from astra.trajectory import TrajectorySpec
 
 
@@ -92,6 +93,15 @@ def test_the_state_names_fixtures_and_blocks_in_one_order(calvin: Calvin) -> Non
     robot = observation[ROBOT]
     np.testing.assert_allclose(robot[:3], calvin.simulator.proprioception[:3], atol=1e-6)
     assert robot[-1] == 1.0
+
+
+def test_the_vectors_are_those_of_the_numbers_in_the_dataset(calvin: Calvin) -> None:
+    observation, _ = calvin.reset(seed=100_000)
+    state = calvin.simulator.scene.get_obs()
+    np.testing.assert_allclose(scene_vector_of(state, "D"), observation[SCENE], atol=1e-6)
+    np.testing.assert_allclose(robot_vector(calvin.simulator.proprioception), observation[ROBOT], atol=1e-6)
+    names = [block.name.removeprefix("block_") for block in calvin.simulator.scene.movable_objects]
+    assert tuple(names) == ORDER["D"]
 
 
 def test_the_gripper_follows_the_sign_of_its_number(calvin: Calvin) -> None:

@@ -91,7 +91,7 @@ def _annotations(contents: Any, path: Path) -> tuple[list[str], list[str], list[
         spans = [(int(start), int(end)) for start, end in contents["info"]["indx"]]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ValueError(
-            f"{path} has no annotations that can be used ({error!r}): expected language/ann, language/task, info/indx"
+            f"{path} has no usable annotations ({error!r}); expected language/ann, language/task and info/indx"
         ) from error
     if not len(sentences) == len(tasks) == len(spans) > 0:
         raise ValueError(f"{path} has {len(sentences)} sentences, {len(tasks)} tasks and {len(spans)} spans")
@@ -107,12 +107,10 @@ def _scenes(path: Path) -> dict[str, tuple[int, int]]:
         return {}
     contents = load_npy_object(path)
     try:
-        found = {
-            str(name).removeprefix("calvin_scene_"): (int(span[0]), int(span[1])) for name, span in contents.items()
-        }
+        spans = {str(name).removeprefix("calvin_scene_"): span for name, span in contents.items()}
+        return {letter: (int(span[0]), int(span[1])) for letter, span in spans.items()}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name the timesteps of each scene: {error!r}") from error
-    return found
 
 
 def _digits(folder: Path) -> int:
@@ -134,9 +132,7 @@ def _timestep(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
                     raise ValueError(f"its array {name} has {member.file_size:,} bytes, expected at most {LARGEST:,}")
                 found[name] = np.load(io.BytesIO(file.read(member)), allow_pickle=False)
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{path} does not exist, though the annotations name it: copy the whole split"
-        ) from error
+        raise FileNotFoundError(f"{path} does not exist, but annotations name it: copy the whole split") from error
     except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be used: {error}; copy it again") from error
     for name, array in found.items():

@@ -12,18 +12,14 @@ from astra.environments.calvin.clones import Clones, find_clones
 from astra.environments.calvin.oracle import make_oracle
 from astra.environments.calvin.prefix import situation
 from astra.environments.calvin.sampling import LENGTH, read_chains
-from astra.environments.calvin.scene import BLOCKS, rotation_columns
 from astra.environments.calvin.simulator import FPS, Simulator
 from astra.environments.calvin.starts import protocol_start
 from astra.environments.calvin.tasks import TASKS, initial_worlds
+from astra.environments.calvin.vectors import ROBOT, SCENE, SIZES, robot_vector, scene_vector
 from astra.environments.environment import Environment, EnvironmentObservation
 from astra.storage.numbers import Count, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
-ROBOT, SCENE = "observation.state", "observation.environment_state"
-"""Column names of the state vectors: the robot; fixtures and blocks."""
-SIZES = {ROBOT: 18, SCENE: 6 + 9 * len(BLOCKS)}
-"""Length of each state vector."""
 CAMERAS = {"observation.images.static": "static", "observation.images.gripper": "gripper"}
 """The two cameras by column name."""
 ACTIONS = ActionSpec(
@@ -194,7 +190,7 @@ class Calvin(Environment):
 
     def observe(self) -> EnvironmentObservation:
         """Return the current observation."""
-        vectors = {ROBOT: self._robot_vector(), SCENE: self._scene_vector()}
+        vectors = {ROBOT: robot_vector(self.simulator.proprioception), SCENE: self._scene_vector()}
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
@@ -246,21 +242,10 @@ class Calvin(Environment):
         info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
         return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
 
-    def _robot_vector(self) -> np.ndarray:
-        """Return position, two columns of the rotation, opening, seven joints and the last gripper action."""
-        state = self.simulator.proprioception
-        return np.concatenate([state[:3], rotation_columns(self.simulator.gripper_quaternion), state[6:]])
-
     def _scene_vector(self) -> np.ndarray:
-        """Return door, drawer, button, switch, bulb and LED, and each block's position and two columns of rotation."""
         state = self.simulator.state
-        blocks = [
-            part
-            for color in BLOCKS
-            for part in (state.blocks[color][:3], rotation_columns(self.simulator.block_quaternion(color)))
-        ]
         fixtures = [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led]
-        return np.concatenate([fixtures, *blocks])
+        return scene_vector(np.array(fixtures, np.float64), state.blocks)
 
 
 def sentences(clones: Clones, kind: Sentences) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from astra.environments.calvin.hand import Hand, Steps, Variation
 from astra.environments.calvin.scene import BLOCKS
 from astra.environments.calvin.simulator import Simulator
 
-PUSH, TURN = 0.13, np.radians(76)
+PUSH, TURN = 0.115, np.radians(76)
 """How far blocks are pushed and turned: 10 cm and 60 degrees are asked for."""
 
 

@@ -12,7 +12,7 @@ from astra.storage.numbers import NotNegative, Share, check_numbers
 Steps = Iterator[Float[np.ndarray, "7"]]
 """Actions of a motion, one per timestep."""
 Lean = tuple[float, float]
-"""Angles in radians by which the fingers point along x and y instead of down."""
+"""Angles in radians by which the fingers point aside and ahead, in the hand's own frame, instead of down."""
 UPRIGHT: Lean = (0.0, 0.0)
 """No lean."""
 HOLDING = 0.01
@@ -27,8 +27,8 @@ FORWARD = np.pi / 2
 """Yaw at which the fingers open along the table's long side."""
 LOW, HIGH = 0.56, 0.66
 """Heights at which the hand travels over the table, and over the cabinet with its handles."""
-CABINET = -0.07
-"""Where the cabinet begins, in y."""
+CABINET, OUT_OF_CABINET = -0.07, 0.03
+"""Where the cabinet begins, in y, and how far the hand comes to the front when it rises from it, off its upper edge."""
 CLOSED, OPEN = -1.0, 1.0
 """Gripper actions."""
 GRIP, RELEASE = 7, 5
@@ -93,7 +93,7 @@ class Hand:
         Args:
             position: Where to, in meters.
             yaw: Turn about the vertical axis, in radians.
-            lean: Angles in radians by which the fingers point along x and y instead of down.
+            lean: Angles in radians by which the fingers point aside and ahead instead of down.
             free: Whether the way is far from objects, so that it may vary more.
             arrived: Largest distance in meters at which the arm counts as there.
             speed: Share of the full speed.
@@ -101,7 +101,7 @@ class Hand:
         spread = self._variation.jitter * (1.0 if free else JITTER_IN_CONTACT)
         goal = np.asarray(position) + spread * self._random.normal(size=3) * (1.0, 1.0, 0.6)
         speed *= 1.0 - self._variation.slowest * self._random.random()
-        angles = euler_of(yaw, lean)
+        angles = np.array([DOWN + lean[0], -lean[1], yaw])
         waited = 0
         while waited < PATIENCE:
             place, turn = self.simulator.target
@@ -121,7 +121,7 @@ class Hand:
         crossing = max(here[1], position[1]) > CABINET
         height = max(HIGH if crossing else LOW, float(position[2]))
         if here[2] < height - 0.02:
-            over = np.array([here[0], here[1], height])
+            over = np.array([here[0], min(here[1], OUT_OF_CABINET), height])
             yield from self.to(over, yaw=self.yaw, lean=self.lean, arrived=0.03)
         over = np.array([position[0], position[1], height])
         yield from self.to(over, yaw=yaw, lean=lean, free=True, arrived=0.02)
@@ -150,7 +150,7 @@ class Hand:
             yield from self.open()
         here = self.position
         if here[2] < LOW:
-            over = np.array([here[0], here[1], LOW])
+            over = np.array([here[0], min(here[1], OUT_OF_CABINET), LOW])
             yield from self.to(over, yaw=self.yaw, lean=self.lean, arrived=0.03)
 
     @property
@@ -160,10 +160,9 @@ class Hand:
 
     @property
     def lean(self) -> Lean:
-        """Lean of the target along x and y, in radians."""
-        roll, pitch, yaw = self.simulator.target[1]
-        aside, ahead = roll - DOWN, -pitch
-        return (ahead * np.cos(yaw) - aside * np.sin(yaw), ahead * np.sin(yaw) + aside * np.cos(yaw))
+        """Lean of the target, in radians; what is held keeps its pose in the hand while this is kept."""
+        roll, pitch, _ = self.simulator.target[1]
+        return float(roll - DOWN), float(-pitch)
 
 
 def shifted(position: Float[np.ndarray, "3"], x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Float[np.ndarray, "3"]:
@@ -171,14 +170,7 @@ def shifted(position: Float[np.ndarray, "3"], x: float = 0.0, y: float = 0.0, z:
     return position + np.array([x, y, z])
 
 
-def euler_of(yaw: float, lean: Lean) -> Float[np.ndarray, "3"]:
-    """Return the Euler angles of a hand that points down but for its lean."""
-    ahead, aside = np.cos(yaw) * lean[0] + np.sin(yaw) * lean[1], np.cos(yaw) * lean[1] - np.sin(yaw) * lean[0]
-    return np.array([DOWN + aside, -ahead, yaw])
-
-
 def outward(position: Float[np.ndarray, "3"], angle: float) -> Lean:
-    """Return the lean away from the robot's base at a position, with which the hand reaches farther."""
-    away = position[:2] - BASE
-    x, y = angle * away / np.linalg.norm(away)
-    return float(x), float(y)
+    """Return the lean away from the robot's base with which a hand of the yaw FORWARD reaches farther."""
+    x, y = angle * (position[:2] - BASE) / np.linalg.norm(position[:2] - BASE)
+    return float(-x), float(y)

@@ -6,7 +6,18 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.calvin.fixtures import push_door
-from astra.environments.calvin.hand import CABINET, CLOSED, FORWARD, LOW, OPEN, UPRIGHT, Hand, Steps, shifted
+from astra.environments.calvin.hand import (
+    CABINET,
+    CLOSED,
+    FORWARD,
+    LOW,
+    OPEN,
+    OUT_OF_CABINET,
+    UPRIGHT,
+    Hand,
+    Steps,
+    shifted,
+)
 from astra.environments.calvin.scene import Block, rotation_columns
 
 WIDTH = 0.04
@@ -17,6 +28,8 @@ WIDEST = 0.06
 """Longest block that the fingers can hold lengthwise."""
 CLEAR = 0.125
 """Distance from a block's middle to the door at which the hand passes beside the door."""
+DRAWER_HALF = 0.125
+"""Distance in x from the drawer's middle within which a block that is pushed off the table falls into it."""
 IN_CABINET, CABINET_LEAN = 0.0, 0.3
 """Where the cabinet's inside begins in y, and the lean there, which keeps the wrist off the cabinet's upper edge."""
 
@@ -29,10 +42,22 @@ def block_yaw(block: Block) -> float:
 
 
 def grasp_yaw(hand: Hand, color: str, near: float = FORWARD) -> float:
-    """Return the yaw of the hand at which the fingers hold a block, the one nearest to a wanted yaw."""
-    yaw = block_yaw(hand.simulator.snapshot().blocks[color])
-    quarter = np.pi / 2 if hand.simulator.block_lengths[color] < WIDEST else np.pi
-    return yaw + quarter * round((near - yaw) / quarter)
+    """Return the yaw of the hand at which the fingers hold a block and touch no other one, near a wanted yaw."""
+    blocks = hand.simulator.snapshot().blocks
+    yaw, quarter = block_yaw(blocks[color]), np.pi / 2
+    yaw += quarter * round((near - yaw) / quarter)
+    crosswise = {0.0: 0.0, quarter: 1.0, -quarter: 1.0} if hand.simulator.block_lengths[color] < WIDEST else {}
+    if not crosswise:  # only the short sides fit between the fingers
+        yaw = block_yaw(blocks[color])
+        return yaw + np.pi * round((near - yaw) / np.pi)
+
+    def cost(turn: float) -> float:
+        fingers = 0.05 * np.array([np.sin(yaw + turn), -np.cos(yaw + turn)])
+        others = [block.position[:2] for name, block in blocks.items() if name != color]
+        ends = [blocks[color].position[:2] + side * fingers for side in (1, -1)]
+        return crosswise[turn] + 10 * sum(np.linalg.norm(end - other) < 0.05 for end in ends for other in others)
+
+    return yaw + min(crosswise, key=cost)
 
 
 def held(hand: Hand) -> str:
@@ -84,14 +109,15 @@ def _aside(hand: Hand, place: Float[np.ndarray, "3"]) -> float:
     """Return the lean with which the hand keeps off a door that is close to a place."""
     gap, at_left = _gap(hand, place)
     angle = float(np.clip((CLEAR - gap) / 0.1, 0.0, 0.4))
-    return angle if at_left else -angle
+    return -angle if at_left else angle
 
 
 def lift(hand: Hand, color: str) -> Steps:
     """Lift a block."""
     yield from grasp(hand, color)
     here, yaw, lean = hand.simulator.target[0], hand.yaw, hand.lean
-    yield from hand.to(np.array([here[0], here[1], max(LOW, here[2] + 0.1)]), yaw=yaw, lean=lean)
+    over = np.array([here[0], min(here[1], OUT_OF_CABINET), max(LOW, here[2] + 0.1)])
+    yield from hand.to(over, yaw=yaw, lean=lean)
 
 
 def rotate(hand: Hand, color: str, by: float) -> Steps:
@@ -110,7 +136,7 @@ def push(hand: Hand, color: str, by: float) -> Steps:
     start = shifted(place, x=-sign * gap)
     yield from hand.travel(shifted(start, z=0.08))
     yield from hand.to(start)
-    yield from hand.to(shifted(place, x=by), arrived=0.02)
+    yield from hand.to(shifted(place, x=by), arrived=0.02, speed=0.55)
 
 
 def push_into_drawer(hand: Hand) -> Steps:
@@ -118,9 +144,13 @@ def push_into_drawer(hand: Hand) -> Steps:
     now = hand.simulator.snapshot()
     on_table = {color: block for color, block in now.blocks.items() if (now.table, -1) in block.contacts}
     color = min(on_table or now.blocks, key=lambda name: now.blocks[name].position[1])
+    middle = float(hand.simulator.box("drawer_link")[:, 0].mean())
+    aside = now.blocks[color].position[0] - middle
+    if abs(aside) > DRAWER_HALF:
+        yield from push(hand, color, np.sign(aside) * (DRAWER_HALF - 0.02) - aside)
     yield from hand.let_go()
     hand.gripper = CLOSED
-    place = now.blocks[color].position
+    place = hand.simulator.snapshot().blocks[color].position
     start = shifted(place, y=0.03 + _reach(hand, color, np.array([0.0, 1.0])))
     yield from hand.travel(shifted(start, z=0.08), yaw=0.0)
     yield from hand.to(start, yaw=0.0)

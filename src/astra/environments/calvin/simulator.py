@@ -162,15 +162,6 @@ class Simulator:
         return info
 
     @property
-    def gripper_quaternion(self) -> Float[np.ndarray, "4"]:
-        """Orientation of the gripper as x, y, z, w."""
-        return np.array(self._client.getLinkState(self.robot.robot_uid, self.robot.tcp_link_id)[1])
-
-    def block_quaternion(self, color: str) -> Float[np.ndarray, "4"]:
-        """Orientation of a block as x, y, z, w."""
-        return np.array(self._client.getBasePositionAndOrientation(self._blocks[color].uid)[1])
-
-    @property
     def door_left(self) -> float:
         """Position of the sliding door at its left end."""
         return float(self._client.getJointInfo(self.table.uid, self._doors["base__slide"].joint_index)[9])

@@ -7,9 +7,10 @@ from typing import Any
 from astra.environments.calvin import demonstrations
 from astra.environments.calvin.clones import find_clones
 from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
-from astra.environments.calvin.environment import ACTIONS, CAMERAS, ROBOT, SIZES, Calvin, CalvinOptions, sentences
+from astra.environments.calvin.environment import ACTIONS, CAMERAS, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.tasks import TASKS, other_task
+from astra.environments.calvin.vectors import ROBOT, SIZES
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 

@@ -1,0 +1,75 @@
+"""Convert CALVIN's own dataset to the observations of our environment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from astra.datasets import DatasetWriter, Episode
+from astra.datasets.importers.calvin import FPS, AnnotatedPart, read_calvin
+from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, robot_vector, scene_vector_of
+from astra.frames import resize
+from astra.trajectory import ActionSpec
+
+ACTIONS = ActionSpec(
+    names=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
+    low=(-1.0,) * 7,
+    high=(1.0,) * 7,
+    binary=(False,) * 6 + (True,),
+)
+"""Relative actions of CALVIN, known here without the simulator."""
+CAMERAS = {"rgb_static": "observation.images.static", "rgb_gripper": "observation.images.gripper"}
+"""Column of each camera of the dataset."""
+
+
+def convert_calvin(
+    source: Path,
+    destination: Path,
+    *,
+    images: bool = False,
+    static_size: int = 64,
+    gripper_size: int = 64,
+    scene: str = "",
+) -> Path:
+    """Convert the annotated parts of a split and return the folder of the dataset.
+
+    Args:
+        source: Folder of a split, such as task_D_D/training.
+        destination: Folder of the new dataset.
+        images: Whether the two cameras are kept, instead of fixtures and blocks.
+        static_size: Side in pixels to which frames of the static camera are resized.
+        gripper_size: Side in pixels to which frames of the gripper camera are resized.
+        scene: Letter of the scene, needed where the dataset does not say it.
+
+    Raises:
+        FileExistsError: if the destination exists.
+        FileNotFoundError: if a part of the source is missing.
+        ValueError: if the source is damaged or does not say the scene.
+    """
+    sizes = {"rgb_static": static_size, "rgb_gripper": gripper_size} if images else {}
+    if scene and scene not in ORDER:
+        raise ValueError(f"CALVIN has the scenes {', '.join(ORDER)}, got {scene!r}")
+    with DatasetWriter(destination, fps=FPS, actions=ACTIONS, robot_type="calvin", suite="calvin") as writer:
+        for episode in _episodes(read_calvin(source, cameras=tuple(sizes)), sizes, scene):
+            writer.add(episode)
+    return destination
+
+
+def _episodes(parts: Iterator[AnnotatedPart], sizes: dict[str, int], scene: str) -> Iterator[Episode]:
+    for part in parts:
+        columns = {ROBOT: robot_vector(part.robot).astype(np.float32)}
+        for camera, side in sizes.items():
+            frames = resize(torch.from_numpy(part.frames[camera]).movedim(-1, 1), (side, side))
+            columns[CAMERAS[camera]] = frames.movedim(1, -1).contiguous().numpy()
+        if not sizes:
+            letter = part.scene or scene
+            if letter not in ORDER:
+                raise ValueError(
+                    f"the dataset does not say the scene of {part.instruction!r} (its scene_info.npy is missing, or "
+                    f"names {letter!r}), on which the order of the blocks depends: name it by --scene"
+                )
+            columns[SCENE] = scene_vector_of(part.fixtures_and_blocks, letter).astype(np.float32)
+        actions = part.actions.clip(-1, 1)
+        actions[:, -1] = np.where(actions[:, -1] > 0, 1.0, -1.0)
+        yield Episode(instruction=part.instruction, columns={**columns, "action": actions.astype(np.float32)}, fps=FPS)
