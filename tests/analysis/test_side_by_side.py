@@ -92,7 +92,7 @@ def test_pairs_are_played_again_and_come_into_the_report(tmp_path: Path, monkeyp
     side_by_side(run, tmp_path / "without")
     folder = side_by_side(run, tmp_path / "without")  # what was there is written over
     assert folder == run / "eval/beside/without"
-    pairs = json.loads((folder / "pairs.json").read_text())
+    pairs = json.loads((folder / "pairs.json").read_text())["pairs"]
     assert [(pair["seed"], pair["success"]) for pair in pairs] == [
         (1, [True, False]),
         (2, [True, False]),

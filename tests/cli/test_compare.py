@@ -63,7 +63,7 @@ def test_a_written_table_names_the_command_and_no_folder_of_the_machine(reposito
         (["table7"], "there is no table 'table7'"),
         (["table1", "--rows", "vimaa"], "has no row 'vimaa'"),
         (["table2", "--rows", "rt-1"], "ManiSkill comes in a later version"),
-        (["table1", "--workers", "0"], "--workers must be at least 1, got 0"),
+        (["table1", "--workers", "0"], "--workers must be at least 1 and at most 1,000, got 0"),
         (["table1", "--seeds", "-1"], "--seeds must be at least 0, got -1"),
         (["scaling", "--scale", "paper"], "compares no sizes"),
         (["table6"], "pusht_cchi_v7_replay"),

@@ -169,7 +169,10 @@ def test_a_folder_without_policy_is_refused(tmp_path: Path) -> None:
         (dict(heads=0), "config.json describes a policy that cannot be built|must be|at least"),
         (dict(width=10**400), "policy.width must be at least 1"),
         (dict(dropout=float("nan")), "config.dropout: expected float, got nan"),
-        (dict(language={"kind": "LanguageConfig", "max_tokens": 0}), "language.max_tokens must be at least 1, got 0"),
+        (
+            dict(language={"kind": "LanguageConfig", "max_tokens": 0}),
+            "language.max_tokens must be at least 1 and at most 10,000, got 0",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_belong_to_the_weights_is_refused(

@@ -158,5 +158,8 @@ def test_a_constant_dimension_is_left_alone(
 
 def test_steps_that_do_not_fit_are_refused(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     for steps in (0, 11):
-        with pytest.raises(ValueError, match=r"between 1 and denoising_steps|decoding_steps must be at least 1, got 0"):
+        with pytest.raises(
+            ValueError,
+            match=r"between 1 and denoising_steps|decoding_steps must be at least 1 and at most 10,000, got 0",
+        ):
             build("discrete", tiny_spec, tiny_statistics, decoding_steps=steps)
