@@ -256,3 +256,9 @@ def test_elsewhere_than_on_linux_zeros_reserve_the_blocks(tmp_path: Path, monkey
     array = module.create_array(tmp_path / "a.npy", FORM)
     array[...] = 2
     assert (np.load(tmp_path / "a.npy") == 2).all()
+
+
+@pytest.mark.parametrize("text", [b"{" * 118, b"(" * 118, b"\0" * 118, b"1" * 118])
+def test_a_header_that_is_no_python_is_no_array(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "array.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + text)
+    assert open_array(tmp_path / "array.npy") is None

@@ -32,6 +32,7 @@ from astra.storage.cache_folder import (
     try_lock,
     use_entry,
 )
+from astra.storage.npy_errors import NPY_ERRORS
 
 ANNOUNCED_FROM = 1e8
 """Size in bytes from which a cache is announced before it is filled."""
@@ -91,7 +92,7 @@ def open_array(path: Path) -> np.ndarray | None:
         try:
             np.lib.format.read_magic(file)
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-        except (ValueError, EOFError):
+        except NPY_ERRORS:
             return None
         end = file.tell() + math.prod(shape) * dtype.itemsize
         if fortran_order or dtype.hasobject or end != os.fstat(descriptor).st_size or end == file.tell():

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from astra.storage.npy_errors import NPY_ERRORS
+
 DEEPEST = 50
 """Containers in containers that are read."""
 PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf][1248]|[SU][0-9]{1,6}|O8?|b1")
@@ -54,7 +56,7 @@ def load_npy_object(path: Path) -> Any:
             pickled = file.read()
     except FileNotFoundError:
         raise
-    except (LookupError, OSError, ValueError, TypeError, SyntaxError) as error:
+    except NPY_ERRORS as error:
         raise ValueError(f"{path} is not a valid .npy file: {error}; copy it again") from error
     if not dtype.hasobject or shape != ():
         raise ValueError(f"{path} holds {dtype} of shape {shape}, expected one object, as np.save writes a dictionary")

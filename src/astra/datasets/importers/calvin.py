@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from astra.storage.npy_errors import NPY_ERRORS
 from astra.storage.restricted_pickle import load_npy_object
 
 LARGEST = 2**26
@@ -133,7 +134,7 @@ def _timestep(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
                 found[name] = np.load(io.BytesIO(file.read(member)), allow_pickle=False)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} does not exist, but annotations name it: copy the whole split") from error
-    except (KeyError, OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except NPY_ERRORS as error:
         raise ValueError(f"{path} cannot be used: {error}; copy it again") from error
     for name, array in found.items():
         if name in VECTORS:
