@@ -3,18 +3,15 @@
 python scripts/calvin_pictures.py docs/images/calvin
 """
 
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from astra.environments.calvin.environment import Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert
-from astra.evaluation.pictures.style import write_figure
-from astra.storage.atomic import write_atomic
+from astra.evaluation.pictures.style import write_small_figure
 
 SEED = 100_001
 """Seed of the episode, which numbers the chain."""
@@ -44,12 +41,7 @@ def main(folder: Path) -> None:
         for axes, place in zip(part.subplots(1, FRAMES), np.linspace(0, len(frames) - 1, FRAMES), strict=True):
             axes.imshow(frames[round(place)])
             axes.set_axis_off()
-    path = folder / "chain.png"
-    write_figure(figure, path)
-    file = io.BytesIO()
-    picture = Image.open(path).convert("RGB")
-    picture.resize((800, round(800 * picture.height / picture.width))).quantize(128).save(file, "png", optimize=True)
-    write_atomic(path, file.getvalue())
+    write_small_figure(figure, folder / "chain.png", width=800)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 python scripts/kitchen_pictures.py docs/images/franka-kitchen
 """
 
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from astra.environments.franka_kitchen.environment import CAMERAS, FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert
-from astra.evaluation.pictures.style import write_figure
-from astra.storage.atomic import write_atomic
+from astra.evaluation.pictures.style import write_small_figure
 
 ASKED = ("microwave", "kettle", "top burner", "hinge cabinet")
 SIDE = 160
@@ -40,12 +37,7 @@ def main(folder: Path) -> None:
         axes[0, column].set_title(title, fontsize=10)
     figure.suptitle(kitchen.instruction)
     kitchen.close()
-    path = folder / "episode.png"
-    write_figure(figure, path)
-    file = io.BytesIO()
-    picture = Image.open(path).convert("RGB")
-    picture.resize((1000, round(1000 * picture.height / picture.width))).quantize(128).save(file, "png", optimize=True)
-    write_atomic(path, file.getvalue())
+    write_small_figure(figure, folder / "episode.png", width=1000)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 python scripts/metaworld_pictures.py docs/images/metaworld
 """
 
-import io
 import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from PIL import Image
 
 from astra.environments.metaworld.environment import CAMERAS, MetaWorld, MetaWorldOptions
 from astra.environments.metaworld.expert import MetaWorldExpert
 from astra.environments.metaworld.tasks import MT10
-from astra.evaluation.pictures.style import write_figure
-from astra.storage.atomic import write_atomic
+from astra.evaluation.pictures.style import write_small_figure
 
 MIDDLE = 40
 """Timestep that is drawn, or the last one of a shorter episode."""
@@ -38,11 +35,7 @@ def main(folder: Path) -> None:
             if row == 0:
                 place.set_title(environment.instruction, fontsize=9, wrap=True)
     environment.close()
-    path = folder / "tasks.png"
-    write_figure(figure, path)
-    file = io.BytesIO()
-    Image.open(path).convert("RGB").resize((1000, 920)).quantize(96).save(file, format="png", optimize=True)
-    write_atomic(path, file.getvalue())
+    write_small_figure(figure, folder / "tasks.png", width=1000, colors=96)
 
 
 if __name__ == "__main__":

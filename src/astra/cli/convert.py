@@ -1,14 +1,18 @@
 """`astra convert FORMAT SOURCE DESTINATION`: convert demonstrations of another format to a dataset."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
+
+if TYPE_CHECKING:
+    from astra.datasets.importers.hdf5.importer import Layout
 
 
 def calvin(
@@ -118,10 +122,10 @@ def lerobot(
     from astra.datasets.merging import merge
     from astra.storage.hub import local_folder
 
-    total = sum(read_info(local_folder(source))["total_episodes"] for source in sources)
-    for _ in track(
-        merge(sources, output, observations or None, video), description="episodes", total=total, transient=True
-    ):
+    folders = [local_folder(source) for source in sources]
+    total = sum(read_info(folder)["total_episodes"] for folder in folders)
+    merged = merge(folders, output, observations or None, video)
+    for _ in track(merged, description="episodes", total=total, transient=True):
         pass
     return output
 
@@ -215,14 +219,32 @@ def rlds(
     return write_recordings(recordings, destination, fps=fps, video=video)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FromHdf5:
+    """Options of all HDF5 recordings."""
+
+    instruction: str | None = None
+    """Instruction of all episodes. None: their own, where they have one."""
+    columns: dict[str, str] | None = None
+    """Column of each key, such as `KEY action KEY observation.state`. None: all cameras and vectors of the observations."""
+    video: bool = False
+    """Store cameras as video (H.264), which takes far less space and loses a little of the colors."""
+
+    def convert(self, layout: "Layout", source: Path, destination: Path, fps: float) -> Path:
+        """Convert recordings of a layout."""
+        from astra.datasets.importers.hdf5.importer import open_hdf5
+        from astra.demonstrations.importing import write_recordings
+
+        recordings = open_hdf5(source, layout, fps=fps, instruction=self.instruction, columns=self.columns)
+        return write_recordings(recordings, destination, fps=fps, video=self.video)
+
+
 def robomimic(
     source: tyro.conf.Positional[Path],
     destination: tyro.conf.Positional[Path],
     *,
     fps: float = 20.0,
-    instruction: str | None = None,
-    columns: dict[str, str] | None = None,
-    video: bool = False,
+    options: Annotated[FromHdf5, tyro.conf.arg(name="")] = FromHdf5(),
 ) -> Path:
     """Convert HDF5 recordings of robomimic or LIBERO.
 
@@ -230,15 +252,11 @@ def robomimic(
         source: An HDF5 file, or a folder of them, such as one per task of LIBERO.
         destination: Folder of the new dataset.
         fps: Timesteps per second, which the files do not record reliably.
-        instruction: Instruction of all episodes. None: their own, where they have one.
-        columns: Column of each key, such as `actions action`. None: all cameras and vectors of the observations.
-        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+        options: Options of all HDF5 recordings.
     """
-    from astra.datasets.importers.hdf5.importer import ROBOMIMIC, open_hdf5
-    from astra.demonstrations.importing import write_recordings
+    from astra.datasets.importers.hdf5.importer import ROBOMIMIC
 
-    recordings = open_hdf5(source, ROBOMIMIC, fps=fps, instruction=instruction, columns=columns)
-    return write_recordings(recordings, destination, fps=fps, video=video)
+    return options.convert(ROBOMIMIC, source, destination, fps)
 
 
 def aloha(
@@ -246,9 +264,7 @@ def aloha(
     destination: tyro.conf.Positional[Path],
     *,
     fps: float = 50.0,
-    instruction: str | None = None,
-    columns: dict[str, str] | None = None,
-    video: bool = False,
+    options: Annotated[FromHdf5, tyro.conf.arg(name="")] = FromHdf5(),
 ) -> Path:
     """Convert HDF5 recordings of ALOHA or ACT, one episode per file.
 
@@ -256,15 +272,11 @@ def aloha(
         source: A folder of episode_*.hdf5, or one of its files.
         destination: Folder of the new dataset.
         fps: Timesteps per second, which the files do not record reliably.
-        instruction: Instruction of all episodes. None: their own, where they have one.
-        columns: Column of each key, such as `action action`. None: all cameras and vectors of the observations.
-        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+        options: Options of all HDF5 recordings.
     """
-    from astra.datasets.importers.hdf5.importer import ALOHA, open_hdf5
-    from astra.demonstrations.importing import write_recordings
+    from astra.datasets.importers.hdf5.importer import ALOHA
 
-    recordings = open_hdf5(source, ALOHA, fps=fps, instruction=instruction, columns=columns)
-    return write_recordings(recordings, destination, fps=fps, video=video)
+    return options.convert(ALOHA, source, destination, fps)
 
 
 def maniskill(
@@ -272,9 +284,7 @@ def maniskill(
     destination: tyro.conf.Positional[Path],
     *,
     fps: float = 20.0,
-    instruction: str | None = None,
-    columns: dict[str, str] | None = None,
-    video: bool = False,
+    options: Annotated[FromHdf5, tyro.conf.arg(name="")] = FromHdf5(),
 ) -> Path:
     """Convert HDF5 trajectories of ManiSkill, replayed with observations.
 
@@ -282,15 +292,11 @@ def maniskill(
         source: A trajectory file (.h5), or a folder of them.
         destination: Folder of the new dataset.
         fps: Timesteps per second, which the files do not record reliably.
-        instruction: Instruction of all episodes. None: their own, where they have one.
-        columns: Column of each key, such as `actions action`. None: all cameras and vectors of the observations.
-        video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+        options: Options of all HDF5 recordings.
     """
-    from astra.datasets.importers.hdf5.importer import MANISKILL, open_hdf5
-    from astra.demonstrations.importing import write_recordings
+    from astra.datasets.importers.hdf5.importer import MANISKILL
 
-    recordings = open_hdf5(source, MANISKILL, fps=fps, instruction=instruction, columns=columns)
-    return write_recordings(recordings, destination, fps=fps, video=video)
+    return options.convert(MANISKILL, source, destination, fps)
 
 
 FORMATS: dict[str, Callable[..., Path]] = {

@@ -8,18 +8,11 @@ import torch
 
 from astra.datasets import DatasetWriter, Episode
 from astra.datasets.importers.calvin import FPS, AnnotatedPart, read_calvin
+from astra.environments.calvin.environment import ACTIONS, CAMERAS
 from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, robot_vector, scene_vector_of
 from astra.frames import resize
-from astra.trajectory import ActionSpec
 
-ACTIONS = ActionSpec(
-    names=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
-    low=(-1.0,) * 7,
-    high=(1.0,) * 7,
-    binary=(False,) * 6 + (True,),
-)
-"""Relative actions of CALVIN, known here without the simulator."""
-CAMERAS = {"rgb_static": "observation.images.static", "rgb_gripper": "observation.images.gripper"}
+COLUMNS = {f"rgb_{camera}": column for column, camera in CAMERAS.items()}
 """Column of each camera of the dataset."""
 
 
@@ -61,7 +54,7 @@ def _episodes(parts: Iterator[AnnotatedPart], sizes: dict[str, int], scene: str)
         columns = {ROBOT: robot_vector(part.robot).astype(np.float32)}
         for camera, side in sizes.items():
             frames = resize(torch.from_numpy(part.frames[camera]).movedim(-1, 1), (side, side))
-            columns[CAMERAS[camera]] = frames.movedim(1, -1).contiguous().numpy()
+            columns[COLUMNS[camera]] = frames.movedim(1, -1).contiguous().numpy()
         if not sizes:
             letter = part.scene or scene
             if letter not in ORDER:

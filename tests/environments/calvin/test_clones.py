@@ -1,6 +1,5 @@
 """The user's clones: both layouts are found, and what is missing or changed is named."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from astra.environments.calvin import clones
-from astra.environments.calvin.clones import LANGUAGE_FILES, find_clones, fingerprint, quiet
+from astra.environments.calvin.clones import LANGUAGE_FILES, find_clones, fingerprint
 from astra.environments.calvin.suite import SUITE, CalvinOptions
 
 ENVIRONMENT = ("calvin_env/envs/play_table_env.py", "calvin_env/robot/robot.py")
@@ -101,11 +100,3 @@ def test_a_broken_clone_leaves_no_stand_ins_behind(made: Path, monkeypatch: pyte
     assert {name: sys.modules.get(name) for name in before} == before
     assert str(made / "calvin_env") not in sys.path
     assert not [name for name in sys.modules if name.partition(".")[0] == "calvin_env"]
-
-
-def test_output_of_the_simulator_is_suppressed_and_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with quiet():
-        os.write(1, b"not shown")
-        os.write(2, b"not shown")
-    os.write(1, b"shown")
-    assert capfd.readouterr() == ("shown", "")

@@ -1,11 +1,13 @@
 """Recordings of another format: which of their keys become which columns, and the episodes that result."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 
 from astra.datasets.episode import ACTION, Episode, is_camera
+from astra.datasets.lerobot.layout import decode_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,25 @@ def choose_columns(
         )
     reason = "not chosen" if chosen is not None else "not read by policies"
     return columns, {key: reason for key in known if key not in columns}
+
+
+def stack_images(images: Iterable[bytes], where: str) -> UInt8[np.ndarray, "T height width 3"]:
+    """Decode the packed images of a camera, one per timestep and all of the first one's size.
+
+    Args:
+        images: PNG, JPEG or other files.
+        where: Source, episode and key, for messages.
+
+    Raises:
+        ValueError: if an image is damaged, or of another size or depth; the message names the timestep.
+    """
+    frames: list[np.ndarray] = []
+    for timestep, data in enumerate(images):
+        try:
+            frames.append(decode_image(data, frames[0].shape[:2] if frames else None))
+        except ValueError as error:
+            raise ValueError(f"{where}, timestep {timestep}: {error}") from error
+    return np.stack(frames)
 
 
 def build_columns(arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], where: str) -> dict[str, np.ndarray]:

@@ -4,20 +4,19 @@ calvin_env was written for gym 0.21, and imports git, quaternion and cv2 for fun
 the import `gym` is gymnasium and the others are empty modules; afterwards all names are restored. No file is changed.
 """
 
-import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import gymnasium
+
+from astra.environments.foreign_packages import quiet, stand_in_modules
 
 VARIABLE = "CALVIN_ROOT"
 """Environment variable that names the folder of the clones."""
@@ -133,7 +132,7 @@ def simulator_class(clones: Clones) -> Any:
                 raise ValueError(f"CALVIN's simulator needs {package}, which is not installed: {PACKAGES}")
         sys.path.insert(0, str(clones.environment))
         try:
-            with _compatible_imports(), quiet():
+            with stand_in_modules(_stand_ins()), quiet(errors=True):
                 module = importlib.import_module(name)
         except ImportError as error:
             for part in [part for part in sys.modules if part.partition(".")[0] == "calvin_env"]:
@@ -152,26 +151,6 @@ def simulator_class(clones: Clones) -> Any:
     return module.PlayTableSimEnv
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress all output: the simulator prints from C, and hydra warns about its next version."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept, nowhere = {number: os.dup(number) for number in (1, 2)}, os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in kept:
-            os.dup2(nowhere, number)
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, copy in kept.items():
-            os.dup2(copy, number)
-            os.close(copy)
-        os.close(nowhere)
-
-
 def _first(folders: list[Path], marker: str) -> Path | None:
     return next((folder for folder in folders if (folder / marker).is_file()), None)
 
@@ -184,19 +163,8 @@ def _check(folder: Path, files: list[Path], expected: str, revision: str) -> Non
         )
 
 
-@contextlib.contextmanager
-def _compatible_imports() -> Iterator[None]:
-    """Provide gym, git, quaternion and cv2 for the import."""
+def _stand_ins() -> dict[str, ModuleType]:
+    """Return what gym, git, quaternion and cv2 are during the import."""
     seeding = importlib.import_module("gymnasium.utils.seeding")
-    names: dict[str, ModuleType] = {name: ModuleType(name) for name in ("git", "quaternion", "cv2")}
-    stand_ins = {**names, "gym": gymnasium, "gym.utils": gymnasium.utils, "gym.utils.seeding": seeding}
-    before = {name: sys.modules.get(name) for name in stand_ins}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
+    empty = {name: ModuleType(name) for name in ("git", "quaternion", "cv2")}
+    return {**empty, "gym": gymnasium, "gym.utils": gymnasium.utils, "gym.utils.seeding": seeding}

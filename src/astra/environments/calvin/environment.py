@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import gymnasium
 import numpy as np
 
 from astra.environments.calvin.clones import Clones, find_clones
@@ -17,6 +16,7 @@ from astra.environments.calvin.starts import protocol_start
 from astra.environments.calvin.tasks import TASKS, initial_worlds
 from astra.environments.calvin.vectors import ROBOT, SCENE, SIZES, robot_vector, scene_vector
 from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Count, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -29,6 +29,9 @@ ACTIONS = ActionSpec(
     binary=(False,) * 6 + (True,),
 )
 """Steps of the gripper's target (1 is 2 cm or 0.05 rad), and the gripper: 1 opens, -1 closes."""
+EXPECTED = (
+    "an action of CALVIN is seven finite numbers from -1 to 1 (steps in x, y, z, roll, pitch, yaw, and the gripper)"
+)
 BOUND = 10.0
 """Largest absolute value of an observed number."""
 Scene = Literal["A", "B", "C", "D"]
@@ -118,16 +121,8 @@ class Calvin(Environment):
             instructions=tuple(sorted({sentence for told in self.sentences.values() for sentence in told})),
             fps=FPS,
         )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (len(ACTIONS),), np.float32)
-        spec = self.spec_of_trajectories
-        self.observation_space = gymnasium.spaces.Dict(  # pyright: ignore[reportAttributeAccessIssue]
-            {
-                **{
-                    name: gymnasium.spaces.Box(-BOUND, BOUND, (size,), np.float32) for name, size in spec.states.items()
-                },
-                **{name: gymnasium.spaces.Box(0, 255, (*size, 3), np.uint8) for name, size in spec.images.items()},
-            }
-        )
+        self.action_space = unit_action_space(self.spec_of_trajectories)
+        self.observation_space = observation_space(self.spec_of_trajectories, BOUND)
 
     @property
     def present(self) -> str:
@@ -163,13 +158,7 @@ class Calvin(Environment):
         Raises:
             ValueError: if the action is not seven finite numbers from -1 to 1.
         """
-        numbers = np.asarray(action, np.float64)
-        if numbers.shape != (len(ACTIONS),) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1 + 1e-6:
-            raise ValueError(
-                "an action of CALVIN is seven finite numbers from -1 to 1 (steps in x, y, z, roll, pitch, yaw, and the "
-                f"gripper), got {action!r}"
-            )
-        numbers = numbers.clip(-1, 1)
+        numbers = unit_action(action, len(ACTIONS), EXPECTED)
         numbers[6] = 1.0 if numbers[6] > 0 else -1.0
         self._elapsed += 1
         try:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from astra.environments.calvin.clones import Clones, load_yaml, quiet, simulator_class
+from astra.environments.calvin.clones import Clones, load_yaml, simulator_class
 from astra.environments.calvin.scene import BLOCKS, Block, SceneState, Snapshot
+from astra.environments.foreign_packages import quiet
 
 FPS = 30.0
 """Timesteps per second."""
@@ -60,7 +61,7 @@ class Simulator:
         base = simulator_class(clones)
         if importlib.import_module("pybullet").isConnected(0):
             raise ValueError(OTHER)
-        with quiet():
+        with quiet(errors=True):
             self._raw: Any = _quiet_kind(base)(**_configuration(clones, scene))
             self._client: Any = self._raw.p
             self.robot, self.scene = self._raw.robot, self._raw.scene
@@ -100,7 +101,7 @@ class Simulator:
 
     def _load(self) -> None:
         """Build the world anew."""
-        with quiet():
+        with quiet(errors=True):
             self.scene.np_random = np.random.default_rng(0)
             self._raw.load()
         self._client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)  # loading has reset it

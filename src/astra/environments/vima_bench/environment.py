@@ -15,9 +15,10 @@ import gymnasium
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.foreign_packages import quiet
 from astra.environments.object_views import object_views
 from astra.environments.poses import ACTIONS, ActionForm, check_action, normalize_quaternions, to_quaternions, to_se2
-from astra.environments.vima_bench.package import quiet, temporary_files_in, vima_bench
+from astra.environments.vima_bench.package import temporary_files_in, vima_bench
 from astra.objects import CROP, ObjectSpec, Pictures
 from astra.storage.numbers import Tokens, check_numbers
 from astra.trajectory import TrajectorySpec

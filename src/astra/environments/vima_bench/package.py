@@ -7,7 +7,6 @@ and `kornia` is an empty module; afterwards both names are restored. The files o
 import contextlib
 import importlib
 import io
-import os
 import sys
 import tempfile
 import warnings
@@ -16,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import gymnasium
+
+from astra.environments.foreign_packages import stand_in_modules
 
 INSTALL = (
     "VIMA-Bench is not installed: it is in no package registry; docs/vima-bench.md has the install commands (a clone "
@@ -32,8 +33,9 @@ def vima_bench() -> Any:
     """
     if "vima_bench" in sys.modules:
         return sys.modules["vima_bench"]
+    stand_ins = stand_in_modules({"gym": gymnasium, "kornia": ModuleType("kornia")})
     try:
-        with _compatible_imports(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+        with stand_ins, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             return importlib.import_module("vima_bench")
     except ImportError as error:
         # Remove partly imported modules, which the next import would take for complete ones.
@@ -52,22 +54,6 @@ def is_installed() -> bool:
 
 
 @contextlib.contextmanager
-def _compatible_imports() -> Iterator[None]:
-    """Provide `gym` and `kornia` for the import."""
-    stand_ins = {"gym": gymnasium, "kornia": ModuleType("kornia")}
-    before = {name: sys.modules.get(name) for name in stand_ins}
-    sys.modules.update(stand_ins)
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
-
-
-@contextlib.contextmanager
 def temporary_files_in(folder: str) -> Iterator[None]:
     """Create temporary files in a folder."""
     before, tempfile.tempdir = tempfile.tempdir, folder
@@ -75,19 +61,3 @@ def temporary_files_in(folder: str) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress all output: the simulator prints from C, and warns about its own bounds."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from astra.attention.segments import Kind
 from astra.storage.atomic import write_atomic
@@ -47,3 +48,18 @@ def png(figure: Figure) -> bytes:
 def write_figure(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, and return its path."""
     return write_atomic(path, png(figure))
+
+
+def write_small_figure(figure: Figure, path: Path, width: int, colors: int = 128) -> Path:
+    """Write a figure as a small PNG of few colors, for the documentation, and return its path.
+
+    Args:
+        figure: The figure.
+        path: The file.
+        width: Width in pixels; the height follows.
+        colors: Number of colors.
+    """
+    picture, file = Image.open(io.BytesIO(png(figure))).convert("RGB"), io.BytesIO()
+    height = round(width * picture.height / picture.width)
+    picture.resize((width, height)).quantize(colors).save(file, format="png", optimize=True)
+    return write_atomic(path, file.getvalue())

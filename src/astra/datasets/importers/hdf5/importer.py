@@ -15,8 +15,7 @@ import numpy as np
 
 from astra.datasets.episode import ACTION, Episode, is_camera
 from astra.datasets.importers.hdf5.files import arrays_of, attribute, child, find_files, in_order, opened, read_array
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns
-from astra.datasets.lerobot.layout import decode_image
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
 
 VECTOR_AXES = 2
 """Axes of vectors, time included; also of packed images."""
@@ -182,13 +181,7 @@ def _read(group: Any, key: str, column: str, where: str) -> np.ndarray:
     values = read_array(child(group, key, where), f"{where}, {key}")
     if not is_camera(column) or values.ndim != VECTOR_AXES or values.dtype != np.uint8:
         return values
-    frames = []
-    for timestep, data in enumerate(values):
-        try:
-            frames.append(decode_image(data.tobytes(), frames[0].shape[:2] if frames else None))
-        except ValueError as error:
-            raise ValueError(f"{where}, {key}, timestep {timestep}: {error}") from error
-    return np.stack(frames)
+    return stack_images((data.tobytes() for data in values), f"{where}, {key}")
 
 
 def _instruction(group: Any, layout: Layout) -> str | None:

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets.episode import ACTION, Episode
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
 from astra.datasets.importers.rlds.records import Feature, count_records, parse_example, read_records
-from astra.datasets.lerobot.layout import decode_image
 
 OBSERVATION = "steps/observation/"
 FLAGS = ("steps/is_first", "steps/is_last", "steps/is_terminal")
@@ -108,13 +107,7 @@ def _array(values: Feature, timesteps: int, where: str) -> np.ndarray:
         return values.reshape(timesteps, -1)
     if len(values) != timesteps:
         raise ValueError(f"{where}: got {len(values)} values, expected one for each of the {timesteps} timesteps")
-    frames = []
-    for timestep, data in enumerate(values):
-        try:
-            frames.append(decode_image(data, None if not frames else frames[0].shape[:2]))
-        except ValueError as error:
-            raise ValueError(f"{where}, timestep {timestep}: {error}") from error
-    return np.stack(frames)
+    return stack_images(values, where)
 
 
 def _instruction(features: Mapping[str, Feature], key: str, where: str) -> str:

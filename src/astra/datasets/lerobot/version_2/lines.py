@@ -17,7 +17,7 @@ import numpy as np
 
 from astra.datasets.lerobot.episodes import Episodes, EpisodeVideos, unique_tasks
 from astra.datasets.lerobot.info import COPY_AGAIN, LARGEST_LINES, Info, data_file, video_file
-from astra.storage.json_file import check_regular
+from astra.storage.json_file import check_size
 
 EPISODES = "meta/episodes.jsonl"
 TASKS = "meta/tasks.jsonl"
@@ -66,9 +66,7 @@ def read_lines(path: Path, fields: dict[str, type]) -> list[dict[str, Any]]:
         FileNotFoundError: if the file is missing.
         ValueError: if it is too large, or a line is no such object; the message names the line.
     """
-    check_regular(path, COPY_AGAIN)
-    if (size := path.stat().st_size) > LARGEST_LINES:
-        raise ValueError(f"{path} has {size:,} bytes, expected at most {LARGEST_LINES:,}; {COPY_AGAIN}")
+    check_size(path, COPY_AGAIN, LARGEST_LINES)
     rows = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():

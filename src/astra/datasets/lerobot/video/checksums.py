@@ -8,7 +8,7 @@ from pathlib import Path
 
 from astra.datasets.lerobot.info import COPY_AGAIN, LARGEST_LINES
 from astra.storage.cached_arrays import checksum
-from astra.storage.json_file import check_regular
+from astra.storage.json_file import check_size
 
 CHECKSUMS = "meta/videos.sha256"
 DIGITS = 64
@@ -29,9 +29,7 @@ def read_video_checksums(folder: Path) -> Mapping[str, str]:
     path = folder / CHECKSUMS
     if not path.exists():
         return {}
-    check_regular(path, COPY_AGAIN)
-    if path.stat().st_size > LARGEST_LINES:
-        raise ValueError(f"{path} has more than {LARGEST_LINES:,} bytes; {COPY_AGAIN}")
+    check_size(path, COPY_AGAIN, LARGEST_LINES)
     found = {}
     for line in path.read_bytes().decode("utf-8", errors="replace").splitlines():
         digits, _, name = line.partition("  ")
