@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from astra.environments.calvin import demonstrations
 from astra.environments.calvin.clones import find_clones
-from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, play_again, record
 from astra.environments.calvin.environment import ACTIONS, CAMERAS, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.tasks import TASKS, other_task
@@ -58,12 +57,13 @@ def options_for(spec: TrajectorySpec) -> CalvinOptions:
 def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
     """Record one demonstration, with variation and disturbances; images are rendered in a second play of it."""
     task, here = reset["task"], replace(options, scene=reset["scene"])
-    recorded = demonstrations.demonstrate(_environment(replace(here, observation="state")), task, seed, here)
-    if recorded is None:
+    recording = record(_environment(replace(here, observation="state")), task, seed, here)
+    if recording is None:
         return None
     environment = _environment(here)
-    columns = demonstrations.columns_of(environment, task, seed, recorded)
-    return Demonstration(instruction=environment.instruction, columns=columns)
+    if here.observation == "images":
+        recording = play_again(environment, task, seed, recording)
+    return Demonstration(instruction=environment.instruction, columns=recording.columns)
 
 
 _kept: list[tuple[CalvinOptions, Calvin]] = []
