@@ -108,6 +108,8 @@ class Calvin(Environment):
         """The sentence of each task."""
         self.instruction = self.told[0]
         self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
+        self.renders = True
+        """Whether observations have their images, which cost most of the time."""
         self._elapsed = 0
         sides = {"static": options.static_size, "gripper": options.gripper_size}
         images = {name: (sides[camera],) * 2 for name, camera in CAMERAS.items()}
@@ -194,7 +196,7 @@ class Calvin(Environment):
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
-        for name, (side, _) in self.spec_of_trajectories.images.items():
+        for name, (side, _) in self.spec_of_trajectories.images.items() if self.renders else ():
             observation[name] = self.simulator.render(CAMERAS[name], side)
         self._last = observation
         return observation
