@@ -5,13 +5,15 @@ in a second play of the same actions, which is bitwise equal; failed attempts co
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from astra.environments.calvin.environment import Calvin, CalvinOptions, Episodes, Scene, Sentences
+from astra.environments.calvin.environment import Calvin, CalvinOptions, Sentences
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.hand import Variation
+from astra.environments.calvin.scene import find_scenes
 from astra.environments.environment import EnvironmentObservation
 from astra.storage.numbers import Count, NotNegative, Share, WholeShare
 
@@ -23,10 +25,10 @@ KICK_TIMESTEPS, KICK_STRENGTH = (2, 5), (0.3, 0.8)
 class CalvinDemonstrationOptions(CalvinOptions):
     """Options of CALVIN's demonstrations. The recorded actions are the expert's, without any noise."""
 
-    scenes: tuple[Scene, ...] = ("D",)
-    """Scenes of the demonstrations, taken in turn; `A B C` is the benchmark's setting ABC."""
-    play: Episodes = "tasks"
-    """What is played: the 34 tasks one by one, or the protocol's chains of five instructions."""
+    scenes: tuple[str, ...] = ("D",)
+    """Scenes of the demonstrations, which replace `scene`, by letter or by the benchmark's splits: D, ABC or ABCD."""
+    play: Literal["tasks"] = "tasks"
+    """Kind of episode: one task; the protocol's chains are not demonstrated."""
     sentences: Sentences = "training"
     """Sentences that are told: those of training, or the protocol's one per task."""
     longest: Count = 180
@@ -39,6 +41,15 @@ class CalvinDemonstrationOptions(CalvinOptions):
     """Largest standard deviation of the noise on executed steps; each demonstration draws its own from 0 to this."""
     kicks: WholeShare = 0.01
     """Probability per timestep that something pushes the hand aside for 2 to 4 timesteps."""
+
+    def __post_init__(self) -> None:
+        """Check numbers and scenes.
+
+        Raises:
+            ValueError: if a number is out of range, or a scene is unknown.
+        """
+        super().__post_init__()
+        find_scenes(self.scenes)
 
 
 @dataclass(frozen=True, kw_only=True)

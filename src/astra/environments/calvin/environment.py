@@ -35,7 +35,7 @@ Scene = Literal["A", "B", "C", "D"]
 Kind = Literal["state", "images"]
 """Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
 Episodes = Literal["chains", "tasks"]
-"""What is played: chains of five instructions, or one instruction."""
+"""Kind of episode: chains of five instructions, or one instruction."""
 Sentences = Literal["validation", "training"]
 """Which sentences are told: the one per task for validation, or one of the 7 to 20 per task for training."""
 
@@ -49,7 +49,7 @@ class CalvinOptions:
     scene: Scene = "D"
     """Letter of the scene. The protocol measures in D."""
     play: Episodes = "chains"
-    """What is played: the protocol's chains of five instructions, or the 34 tasks one by one."""
+    """Kind of episode: the protocol's chains of five instructions, or the 34 tasks one by one."""
     sentences: Sentences = "validation"
     """Sentences that are told: the protocol's one per task, which is in no demonstration, or those of training."""
     observation: Kind = "state"
@@ -112,7 +112,7 @@ class Calvin(Environment):
         """Whether observations have their images, which cost most of the time."""
         self._elapsed = 0
         sides = {"static": options.static_size, "gripper": options.gripper_size}
-        images = {name: (sides[camera],) * 2 for name, camera in CAMERAS.items()}
+        images = {name: (sides[camera], sides[camera]) for name, camera in CAMERAS.items()}
         self.spec_of_trajectories = TrajectorySpec(
             states={name: SIZES[name] for name in SIZES if name == ROBOT or options.observation == "state"},
             actions=ACTIONS,

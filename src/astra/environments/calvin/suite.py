@@ -8,6 +8,7 @@ from astra.environments.calvin.clones import find_clones
 from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, play_again, record
 from astra.environments.calvin.environment import ACTIONS, CAMERAS, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
+from astra.environments.calvin.scene import find_scenes
 from astra.environments.calvin.tasks import TASKS, other_task
 from astra.environments.calvin.vectors import ROBOT, SIZES
 from astra.environments.suite import Demonstration, Goal, Suite, Task
@@ -22,7 +23,7 @@ def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
     """
     del level
     if isinstance(options, CalvinDemonstrationOptions):
-        resets = [{"task": name, "scene": scene} for scene in options.scenes for name in TASKS]
+        resets = [{"task": name, "scene": scene} for scene in find_scenes(options.scenes) for name in TASKS]
         return tuple(Task(name=reset["task"], goals=(Goal(reset=reset),)) for reset in resets)
     told = sentences(find_clones(options.calvin), options.sentences)
     wrong = {sentence: told[other_task(name)][0] for name in TASKS for sentence in told[name]}
