@@ -86,7 +86,7 @@ def chains(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
 def oracle(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield a row per episode: on how many pairs of moments both oracles agree about all 34 tasks.
 
-    The expert acts under noise that grows with the number of the episode, so that it fails too.
+    In every second episode the expert acts under noise that grows with its number, so that it fails too.
     """
     environment = Calvin(CalvinOptions(calvin=arguments.calvin, play="tasks"))
     definitions = find_clones(arguments.calvin).yaml(tasks=True)["tasks"]
@@ -96,13 +96,13 @@ def oracle(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> Iterato
         task = names[number % len(names)]
         environment.reset(seed=FIRST_SEED + number, options={"task": task})
         expert, random = CalvinExpert(number, Variation(jitter=0.01, slowest=0.3)), np.random.default_rng(number)
-        noise = 1.5 * number / arguments.episodes
+        noise = 0.1 if number % 2 else 1.5 * number / arguments.episodes  # every second one succeeds, as a rule
         simulator = environment.simulator
         moments = [(simulator.snapshot(), simulator.reference_info())]
         pairs = agreed = 0
         seen: set[str] = set()
         info: dict[str, Any] = {"is_success": False}
-        for step in range(1, 121):
+        for step in range(1, 201):
             action = expert.act(environment) + np.append(random.normal(0.0, noise, 6), 0.0)
             *_, ended, _, info = environment.step(action.clip(-1, 1))
             if step % 4 and not ended:
@@ -160,7 +160,7 @@ def table(what: str, rows: list[dict[str, Any]]) -> str:
         for name in TASKS
         if all((row := cells.get((scene, name))) and row["successes"] >= ENOUGH * row["episodes"] for scene in scenes)
     ]
-    return "\n".join([*lines, f"\n{len(good)} tasks with at least 46 of 50 in each scene"])
+    return "\n".join([*lines, f"\n{len(good)} tasks with at least 92 % (46 of 50) in each scene"])
 
 
 def main() -> None:

@@ -35,8 +35,8 @@ def main(folder: Path) -> None:
     rows[-1][1].append(calvin.frame())
     calvin.close()
     figure = Figure(figsize=(2 * FRAMES, 2.2 * len(rows)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1)
-    for part, (instruction, frames) in zip(np.atleast_1d(parts), rows, strict=True):
+    parts = np.asarray(figure.subfigures(len(rows), 1, squeeze=False)).ravel()
+    for part, (instruction, frames) in zip(parts, rows, strict=True):
         part.suptitle(instruction, fontsize=11)
         for axes, place in zip(part.subplots(1, FRAMES), np.linspace(0, len(frames) - 1, FRAMES), strict=True):
             axes.imshow(frames[round(place)])

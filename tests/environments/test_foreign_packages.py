@@ -1,5 +1,6 @@
 """Packages of others are kept quiet, and what they replace comes back."""
 
+import importlib
 import os
 import sys
 from types import ModuleType
@@ -26,8 +27,14 @@ def test_only_the_standard_output_is_suppressed_unless_errors_are_too(capfd: pyt
 
 def test_stand_ins_are_imported_in_the_block_only() -> None:
     before, stand_in = sys.modules["json"], ModuleType("json")
-    with pytest.raises(OSError, match="in the block"), stand_in_modules({"json": stand_in, "a_new_name": stand_in}):
+    with stand_in_modules({"json": stand_in, "a_new_name": stand_in}):
         assert sys.modules["json"] is sys.modules["a_new_name"] is stand_in
-        raise OSError("in the block")
+    assert sys.modules["json"] is before
+
+
+def test_an_error_in_the_block_restores_the_modules_too() -> None:
+    before = sys.modules["json"]
+    with pytest.raises(ModuleNotFoundError), stand_in_modules({"json": ModuleType("json"), "a_new_name": ModuleType("a")}):
+        importlib.import_module("there_is_no_such_module")
     assert sys.modules["json"] is before
     assert "a_new_name" not in sys.modules

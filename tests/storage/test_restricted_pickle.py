@@ -26,7 +26,7 @@ def test_what_numpy_saves_is_read(tmp_path: Path) -> None:
     found = load_npy_object(tmp_path / "a.npy")
     assert found["language"]["ann"] == CONTENTS["language"]["ann"]
     np.testing.assert_array_equal(found["language"]["emb"], CONTENTS["language"]["emb"])
-    assert found["language"]["emb"].flags.writeable
+    found["language"]["emb"][0] = 2.0  # it is an array of its own
     assert found["info"] == {"episodes": [], "indx": [(0, 5), (7, 9)]}
 
 

@@ -1,11 +1,11 @@
 """CALVIN, Table 3 of the paper: chains of five instructions in scene D, from demonstrations in D, or in A, B and C.
 
-Demonstrations of our expert, 200 of each task and in `calvin-abc` of each scene; CALVIN_ROOT names the user's clones:
+Demonstrations of our expert, as many of each task and scene; CALVIN_ROOT names the user's clones:
 
     astra collect calvin --episodes 6800 --output data/calvin-d
-    astra collect calvin --episodes 20400 --scenes A B C --output data/calvin-abc
+    astra collect calvin --episodes 10200 --scenes ABC --output data/calvin-abc
     astra collect calvin --episodes 3400 --observation images --output data/calvin-d-images
-    astra collect calvin --episodes 10200 --scenes A B C --observation images --output data/calvin-abc-images
+    astra collect calvin --episodes 5100 --scenes ABC --observation images --output data/calvin-abc-images
 
 The small policies see the present timestep only (a window of one), and predict an action chunk of the next eight
 actions, of which four are executed. Policies from states know the poses of fixtures and blocks, which the paper's

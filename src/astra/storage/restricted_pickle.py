@@ -89,7 +89,9 @@ class _Type:
     def dtype(self) -> np.dtype[Any]:
         """Return the type."""
         found = np.dtype(object) if self.code.startswith("O") else np.dtype(self.code)
-        return found if self.order in "|=" else found.newbyteorder(self.order)
+        if self.order == ">":
+            return found.newbyteorder(">")
+        return found.newbyteorder("<") if self.order == "<" else found
 
 
 class _Array:

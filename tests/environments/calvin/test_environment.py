@@ -22,7 +22,7 @@ from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, SIZES, robot_
 from astra.trajectory import TrajectorySpec
 
 
-def _reason() -> str:
+def reason_to_skip() -> str:
     if importlib.util.find_spec("pybullet") is None:
         return "needs pybullet, hydra-core and omegaconf: pip install '.[calvin]' with Python 3.11"
     try:
@@ -32,7 +32,7 @@ def _reason() -> str:
     return ""
 
 
-pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(_reason()), reason=_reason())]
+pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())]
 DOWNWARD = np.array([0.0, 0.1, -0.5, 0.0, 0.0, 0.0, 0.0])
 NOTHING = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 

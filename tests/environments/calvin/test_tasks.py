@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
 from astra.environments.calvin.prefix import draw_chain
 from astra.environments.calvin.sampling import checksum, read_chains, sample_chains
-from astra.environments.calvin.scene import BLOCKS
+from astra.environments.calvin.scene import BLOCKS, find_scenes
 from astra.environments.calvin.starts import DRAWER_OPEN, ON_TABLE, fnv1, protocol_start, varied_start
 from astra.environments.calvin.tasks import TASKS, chain_is_valid, initial_worlds, other_task
 
@@ -120,3 +121,12 @@ def test_a_task_is_due_after_the_tasks_that_are_drawn_for_it() -> None:
         assert world in initial_worlds()
         assert chain_is_valid(world, (*before, name))
     assert {len(draw_chain("open_drawer", random)[1]) for _ in range(40)} == {0, 1, 2, 3, 4}
+
+
+def test_splits_name_their_scenes() -> None:
+    assert find_scenes(("ABC",)) == find_scenes(("A", "B", "C")) == ("A", "B", "C")
+    assert find_scenes(("ABCD", "D")) == ("A", "B", "C", "D")
+    with pytest.raises(ValueError, match="has the scenes A, B, C, D and the splits D, ABC, ABCD, got 'E'"):
+        CalvinDemonstrationOptions(scenes=("A", "E"))
+    with pytest.raises(ValueError, match="need a scene"):
+        CalvinDemonstrationOptions(scenes=())

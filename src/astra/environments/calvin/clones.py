@@ -140,8 +140,7 @@ def simulator_class(clones: Clones) -> Any:
             raise ValueError(f"{clones.environment} cannot be imported ({error}): {PACKAGES}") from error
         finally:
             sys.path.remove(str(clones.environment))
-        # The original would need git and a repository.
-        setattr(module, "get_git_commit_hash", lambda path: ENVIRONMENT_REVISION)  # noqa: B010
+        vars(module)["get_git_commit_hash"] = lambda path: ENVIRONMENT_REVISION  # it would need git and a repository
     module = sys.modules[name]
     if not Path(module.__file__ or "").is_relative_to(clones.environment):
         raise ValueError(

@@ -38,7 +38,7 @@ Scene = Literal["A", "B", "C", "D"]
 Kind = Literal["state", "images"]
 """Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
 Episodes = Literal["chains", "tasks"]
-"""Episodes: chains of five instructions, or one instruction."""
+"""Kind of episode: chains of five instructions, or one instruction."""
 Sentences = Literal["validation", "training"]
 """Which sentences are told: the one per task for validation, or one of the 7 to 20 per task for training."""
 
@@ -52,7 +52,7 @@ class CalvinOptions:
     scene: Scene = "D"
     """Letter of the scene. The protocol measures in D."""
     play: Episodes = "chains"
-    """Episodes: the protocol's chains of five instructions, or the 34 tasks one by one."""
+    """Kind of episode: the protocol's chains of five instructions, or the 34 tasks one by one."""
     sentences: Sentences = "validation"
     """Sentences that are told: the protocol's one per task, which is in no demonstration, or those of training."""
     observation: Kind = "state"
@@ -111,6 +111,8 @@ class Calvin(Environment):
         """The sentence of each task."""
         self.instruction = self.told[0]
         self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
+        self.renders = True
+        """Whether observations have their images, which cost most of the time."""
         self._elapsed = 0
         sides = {"static": options.static_size, "gripper": options.gripper_size}
         images = {name: (sides[camera], sides[camera]) for name, camera in CAMERAS.items()}
@@ -183,7 +185,7 @@ class Calvin(Environment):
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
-        for name, (side, _) in self.spec_of_trajectories.images.items():
+        for name, (side, _) in self.spec_of_trajectories.images.items() if self.renders else ():
             observation[name] = self.simulator.render(CAMERAS[name], side)
         self._last = observation
         return observation

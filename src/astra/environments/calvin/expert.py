@@ -16,8 +16,8 @@ from astra.environments.calvin.hand import Hand, Steps, Variation
 from astra.environments.calvin.scene import BLOCKS
 from astra.environments.calvin.simulator import Simulator
 
-PUSH, TURN = 0.115, np.radians(76)
-"""How far blocks are pushed and turned: 10 cm and 60 degrees are asked for."""
+PUSH, TURN = 0.085, np.radians(76)
+"""How far the hand pushes and turns blocks, in meters and radians: 10 cm and 60 degrees are asked for."""
 
 
 def routine_of(task: str) -> Callable[[Hand], Steps]:

@@ -33,6 +33,8 @@ CLOSED, OPEN = -1.0, 1.0
 """Gripper actions."""
 GRIP, RELEASE = 7, 5
 """Timesteps that closing and opening take."""
+NEAR, NEAR_TURN = 0.005, 0.03
+"""Distance in meters and angle in radians within which the target counts as there; noise may keep it off."""
 PATIENCE = 8
 """Timesteps that the hand waits for the arm to arrive where its target is."""
 JITTER_IN_CONTACT = 0.15
@@ -107,7 +109,7 @@ class Hand:
             place, turn = self.simulator.target
             way, left = goal - place, angles - turn
             far = float(np.linalg.norm(way))
-            if far < 1e-4 and np.abs(left).max() < 1e-3:
+            if far < NEAR and np.abs(left).max() < NEAR_TURN:
                 waited += 1
                 if np.linalg.norm(goal - self.position) < arrived:
                     return

@@ -106,10 +106,11 @@ def _gap(hand: Hand, place: Float[np.ndarray, "3"]) -> tuple[float, bool]:
 
 
 def _aside(hand: Hand, place: Float[np.ndarray, "3"]) -> float:
-    """Return the lean with which the hand keeps off a door that is close to a place."""
-    gap, at_left = _gap(hand, place)
-    angle = float(np.clip((CLEAR - gap) / 0.1, 0.0, 0.4))
-    return -angle if at_left else angle
+    """Return the lean with which the hand keeps off the door and the walls at both sides of a place in the cabinet."""
+    door, plank = (hand.simulator.box(f"{link}_link")[:, 0] for link in ("slide", "plank"))
+    low, high = (plank[0], door[0]) if _gap(hand, place)[1] else (door[1], plank[1])
+    at_left, at_right = (max(0.0, CLEAR - gap) / 0.1 for gap in (place[0] - low, high - place[0]))
+    return float(np.clip(at_left - at_right, -0.4, 0.4))
 
 
 def lift(hand: Hand, color: str) -> Steps:
@@ -127,7 +128,11 @@ def rotate(hand: Hand, color: str, by: float) -> Steps:
 
 
 def push(hand: Hand, color: str, by: float) -> Steps:
-    """Push a block along the table; a positive distance in meters is to the right."""
+    """Push a block along the table; a positive distance in meters is to the right.
+
+    The hand stops before that, and the block slides on: a block that the hand does not touch is where the next task
+    may need it.
+    """
     yield from hand.let_go()
     hand.gripper = CLOSED
     sign = 1.0 if by > 0 else -1.0
@@ -136,7 +141,8 @@ def push(hand: Hand, color: str, by: float) -> Steps:
     start = shifted(place, x=-sign * gap)
     yield from hand.travel(shifted(start, z=0.08))
     yield from hand.to(start)
-    yield from hand.to(shifted(place, x=by), arrived=0.02, speed=0.55)
+    yield from hand.to(shifted(place, x=by), arrived=0.02, speed=0.8)
+    yield from hand.stay(4)
 
 
 def push_into_drawer(hand: Hand) -> Steps:

@@ -60,7 +60,8 @@ def lifted(block: str, height: float, body: str, link: str, start: Snapshot, now
     """Whether a block was lifted from a link, and touches the robot only."""
     before, after = _block(start, block), _block(now, block)
     rose = float(after.position[2] - before.position[2]) > height
-    return rose and after.touches == frozenset({now.robot}) and _link(start, body, link) in before.contacts
+    alone = after.touches == frozenset({now.robot})
+    return rose and alone and _link(start, body, link) in before.contacts
 
 
 def placed(body: str, link: str, start: Snapshot, now: Snapshot) -> bool:
@@ -70,8 +71,7 @@ def placed(body: str, link: str, start: Snapshot, now: Snapshot) -> bool:
     (body_held,) = start.robot_touches
     for color, block in start.blocks.items():
         if block.body == body_held:
-            let_go = body_held not in now.robot_touches
-            held = block.touches == frozenset({start.robot})
+            held, let_go = block.touches == frozenset({start.robot}), body_held not in now.robot_touches
             return held and let_go and _link(now, body, link) in now.blocks[color].contacts
     return False
 
@@ -83,8 +83,8 @@ def pushed_into(
     for name in [blocks] if isinstance(blocks, str) else blocks:
         before, after = _block(start, name), _block(now, name)
         free = start.robot not in before.touches | after.touches
-        began = before.contacts == frozenset({_link(start, body, link)})
-        if free and began and _link(now, to_body, to_link) in after.contacts:
+        left = before.contacts == frozenset({_link(start, body, link)})
+        if free and left and _link(now, to_body, to_link) in after.contacts:
             return True
     return False
 

@@ -1,6 +1,6 @@
 """The state of a scene by name: doors, button, switch, lights and blocks, in the same order in all scenes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ SCENES = ("A", "B", "C", "D")
 """The four scenes; they differ in the places of doors, drawer, button and switch, in textures and in the blocks."""
 BLOCKS = ("red", "blue", "pink")
 """The three blocks by color, in the order of every state vector. Their sizes differ by scene."""
-TRAINING_SCENES = {"D": ("D",), "ABC": ("A", "B", "C"), "ABCD": SCENES}
+SPLITS = {"D": ("D",), "ABC": ("A", "B", "C"), "ABCD": SCENES}
 """Scenes of the demonstrations in the three settings of the benchmark, all of which are measured in D."""
 
 
@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """State that decides about the success of tasks, at one moment."""
+    """Everything on which the success of tasks depends, at one moment."""
 
     slider: float
     drawer: float
@@ -72,6 +72,22 @@ class Snapshot:
     """Number of the table's body."""
     links: dict[str, int]
     """Number of each link of the table, such as `drawer_link`."""
+
+
+def find_scenes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the scenes of some names, each a scene's letter or a split, such as ABC.
+
+    Raises:
+        ValueError: if there are none, or a name is unknown.
+    """
+    known = {**{letter: (letter,) for letter in SCENES}, **SPLITS}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"CALVIN has the scenes {', '.join(SCENES)} and the splits {', '.join(SPLITS)}, got {unknown[0]!r}"
+        )
+    if not names:
+        raise ValueError(f"demonstrations need a scene: name some of {', '.join(known)}")
+    return tuple(dict.fromkeys(letter for name in names for letter in known[name]))
 
 
 def rotation_columns(quaternion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "6"]:

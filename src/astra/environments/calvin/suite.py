@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from astra.environments.calvin import demonstrations
 from astra.environments.calvin.clones import find_clones
-from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, play_again, record
 from astra.environments.calvin.environment import ACTIONS, CAMERAS, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
+from astra.environments.calvin.scene import find_scenes
 from astra.environments.calvin.tasks import TASKS, other_task
 from astra.environments.calvin.vectors import ROBOT, SIZES
 from astra.environments.suite import Demonstration, Goal, Suite, Task
@@ -16,17 +16,15 @@ from astra.trajectory import TrajectorySpec
 
 
 def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
-    """Return the task `chain`, or the 34 tasks; in demonstrations each scene is a goal of every task.
+    """Return the task `chain`, or the 34 tasks; in demonstrations those of one scene after the other.
 
     Raises:
         ValueError: if the clones are missing.
     """
     del level
     if isinstance(options, CalvinDemonstrationOptions):
-        return tuple(
-            Task(name=name, goals=tuple(Goal(reset={"task": name, "scene": scene}) for scene in options.scenes))
-            for name in TASKS
-        )
+        resets = [{"task": name, "scene": scene} for scene in find_scenes(options.scenes) for name in TASKS]
+        return tuple(Task(name=reset["task"], goals=(Goal(reset=reset),)) for reset in resets)
     told = sentences(find_clones(options.calvin), options.sentences)
     wrong = {sentence: told[other_task(name)][0] for name in TASKS for sentence in told[name]}
     group = f"scene {options.scene}"
@@ -57,20 +55,23 @@ def options_for(spec: TrajectorySpec) -> CalvinOptions:
 
 def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
     """Record one demonstration, with variation and disturbances; images are rendered in a second play of it."""
-    task, here = reset["task"], replace(options, scene=reset["scene"])
-    recorded = demonstrations.demonstrate(_environment(replace(here, observation="state")), task, seed, here)
-    if recorded is None:
+    task = reset["task"]
+    environment = _environment(replace(options, scene=reset["scene"]))
+    environment.renders = False
+    recording = record(environment, task, seed, options)
+    if recording is None:
         return None
-    environment = _environment(here)
-    columns = demonstrations.columns_of(environment, task, seed, recorded)
-    return Demonstration(instruction=environment.instruction, columns=columns)
+    environment.renders = True
+    if environment.spec_of_trajectories.images:
+        recording = play_again(environment, task, seed, recording)
+    return Demonstration(instruction=environment.instruction, columns=recording.columns)
 
 
 _kept: list[tuple[CalvinOptions, Calvin]] = []
 
 
 def _environment(options: CalvinDemonstrationOptions) -> Calvin:
-    """Return the one environment that a process can have; it is made anew if the scene or the observation changes."""
+    """Return the one environment that a process can have; it is made anew if the scene changes."""
     plain = CalvinOptions(**{field.name: getattr(options, field.name) for field in fields(CalvinOptions)})
     if not _kept or _kept[0][0] != plain:
         while _kept:

@@ -24,9 +24,9 @@ class Change:
     """One way in which a task changes the symbolic world."""
 
     before: World
-    """Conditions that must hold; of several values in a tuple, one."""
+    """Precondition; of several values in a tuple, one must hold."""
     after: World
-    """Conditions that hold afterwards."""
+    """Effect."""
 
     def possible(self, world: World) -> bool:
         """Whether the precondition holds."""
