@@ -34,7 +34,10 @@ def test_stand_ins_are_imported_in_the_block_only() -> None:
 
 def test_an_error_in_the_block_restores_the_modules_too() -> None:
     before = sys.modules["json"]
-    with pytest.raises(ModuleNotFoundError), stand_in_modules({"json": ModuleType("json"), "a_new_name": ModuleType("a")}):
+    with (
+        pytest.raises(ModuleNotFoundError),
+        stand_in_modules({"json": ModuleType("json"), "a_new_name": ModuleType("a")}),
+    ):
         importlib.import_module("there_is_no_such_module")
     assert sys.modules["json"] is before
     assert "a_new_name" not in sys.modules
