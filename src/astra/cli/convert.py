@@ -226,7 +226,7 @@ class FromHdf5:
     instruction: str | None = None
     """Instruction of all episodes. None: their own, where they have one."""
     columns: dict[str, str] | None = None
-    """Column of each key, such as `KEY action KEY observation.state`. None: all cameras and vectors that are observed."""
+    """Column of each key, such as `KEY action KEY observation.state`. None: all cameras and vectors observed."""
     video: bool = False
     """Store cameras as video (H.264), which takes far less space and loses a little of the colors."""
 
