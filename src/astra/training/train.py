@@ -152,15 +152,14 @@ def train(
             intervals = config.validation_every, config.evaluate_every, config.checkpoint_every
             if stop or any(map(budget.is_due, intervals)):
                 learner.gather()
-            score = None
+            validated, measured = {}, {}
             if budget.is_due(config.validation_every):
                 validated = _validate(accelerator, state, validation_windows, config)
                 log.write("validation", validated)
-                score = -validated["loss"] if config.keep_best == HELD_OUT_LOSS else None
             if evaluate is not None and budget.is_due(config.evaluate_every):
                 measured = evaluate(state.ema.policy)
                 log.write("evaluation", measured)
-                score = _score(measured, config.keep_best) if config.keep_best != HELD_OUT_LOSS else score
+            score = _score(config.keep_best, validated, measured)
             if budget.is_due(config.checkpoint_every) or stop or in_main(partial(_is_best, folder, score)):
                 in_main(partial(_save, state, folder, score))
             if stop and not budget.finished:
@@ -257,18 +256,27 @@ def _validate(accelerator: Accelerator, state: RunState, windows: Windows, confi
     return metrics
 
 
-def _score(measured: Mapping[str, float], metric: str | None) -> float | None:
-    """Return the metric by which the best checkpoint is chosen, None if none is.
+def _score(metric: str | None, validated: Mapping[str, float], measured: Mapping[str, float]) -> float | None:
+    """Return the score by which the best checkpoint is chosen, higher is better, None where it was not measured.
+
+    Args:
+        metric: Value of `TrainingConfig.keep_best`.
+        validated: Losses on held-out windows, empty if this update has none.
+        measured: Metrics of rollouts, empty if this update has none.
 
     Raises:
         ValueError: if the rollouts have no such metric.
     """
-    if metric is not None and metric not in measured:
+    if metric == HELD_OUT_LOSS:
+        return -validated["loss"] if validated else None
+    if metric is None or not measured:
+        return None
+    if metric not in measured:
         raise ValueError(
             f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {metric!r}: choose one of "
             "them in a new run"
         )
-    return None if metric is None else measured[metric]
+    return measured[metric]
 
 
 def _is_best(folder: RunFolder, score: float | None) -> bool:
