@@ -10,7 +10,7 @@ import torch
 
 from astra.profiling.contenders import CONTENDERS, make_update
 from astra.profiling.shapes import Measurement, Ratio, Shape
-from astra.training.allocator import keep_freed_memory
+from astra.parallel.allocator import keep_freed_memory
 
 
 def benchmark_memory(shape: Shape, rounds: int = 3) -> Measurement:

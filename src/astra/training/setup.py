@@ -21,7 +21,7 @@ from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
 from astra.tokenizers.actions import varying
-from astra.training.allocator import keep_freed_memory
+from astra.parallel.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
 from astra.training.ema import EMA

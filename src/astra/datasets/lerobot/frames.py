@@ -58,7 +58,8 @@ def resize_frame(frame: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UI
     """Return a frame of another height and width, resized as policies do."""
     if frame.shape[:2] == size:
         return frame
-    return resize(torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
+    pixels = torch.from_numpy(frame if frame.flags.writeable else frame.copy())
+    return resize(pixels.permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
 
 
 def place_of(row: int, ends: np.ndarray) -> str:
