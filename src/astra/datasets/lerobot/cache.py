@@ -95,7 +95,7 @@ def cached_columns(
         FileNotFoundError: if a data file is missing.
         ValueError: if rows are missing, or a value is NaN, infinite or not an image; the message names the episode and
             the column.
-        OSError: if the limit of the cache or the disk leaves too little space.
+        CacheFullError: if the limit of the cache or the disk leaves too little space.
     """
     rows = int(metadata.ends[-1])
     names = {
@@ -113,6 +113,12 @@ def cached_columns(
 
     arrays = cache.arrays(forms, fill)
     return {column: arrays[name] for column, name in names.items()}
+
+
+def frame_shapes(metadata: Metadata, frame_size: tuple[int, int] | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a row of each column of frames or crops, as it is cached."""
+    columns = filter(layout.is_image, metadata.columns)
+    return {column: _form(column, 1, metadata.spec, frame_size).shape[1:] for column in columns}
 
 
 def cached_prompts(cache: DatasetCache, metadata: Metadata) -> StoredPrompts | None:
