@@ -14,9 +14,11 @@ def test_resizing_again_changes_nothing_and_no_frame_depends_on_the_others(size:
     assert torch.equal(resized[2:3], resize(frames[2:3], size))
 
 
-def test_the_layout_in_memory_changes_no_pixel() -> None:
-    frames = torch.randint(0, 256, (5, 31, 45, 3)).to(torch.uint8).permute(0, 3, 1, 2)
-    assert torch.equal(resize(frames, (16, 16)), resize(frames.contiguous(), (16, 16)))
+@pytest.mark.parametrize(("recorded", "size"), [((31, 45), (16, 16)), ((480, 640), (96, 96)), ((48, 64), (64, 48))])
+def test_the_layout_in_memory_changes_no_pixel(recorded: tuple[int, int], size: tuple[int, int]) -> None:
+    frames = torch.randint(0, 256, (2, *recorded, 3)).to(torch.uint8).permute(0, 3, 1, 2)
+    assert torch.equal(resize(frames, size), resize(frames.contiguous(), size))
+    assert resize(frames, size).is_contiguous()
 
 
 def test_colors_stay_and_none_leaves_its_range() -> None:

@@ -13,8 +13,10 @@ def resize(frames: UInt8[Tensor, "frames 3 _ _"], size: tuple[int, int]) -> UInt
     """
     if frames.shape[-2:] == size:
         return frames
-    pixels = F.interpolate(frames.contiguous().float(), size, mode="bilinear", antialias=True)
-    return pixels.round().clamp(0, 255).to(torch.uint8)
+    if frames.is_cuda:
+        frames = frames.contiguous()
+    pixels = F.interpolate(frames.float(), size, mode="bilinear", antialias=True)  # on the CPU, any order of memory
+    return pixels.round_().clamp_(0, 255).to(torch.uint8, memory_format=torch.contiguous_format)
 
 
 def cached_size(recorded: tuple[int, int], read: tuple[int, int] | None) -> tuple[int, int]:

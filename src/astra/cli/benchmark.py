@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -35,6 +35,8 @@ class Benchmark:
     """Times that each contender is timed, in turn; medians are reported."""
     format: Literal["text", "json"] = "text"
     """Output: text, or json, a list of {"name", "ratio", "must", "aim", "better"} of the rows with a target."""
+    peer: Path | None = None
+    """Python of an environment with LeRobot, whose loader reads the same sets in `loading`. None: without it."""
     figures: Path | None = None
     """Folder for a picture of time by number of timesteps; None: no picture."""
     shape: Annotated[Shape, tyro.conf.arg(name="")] = field(default_factory=Shape)
@@ -55,6 +57,10 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if a number is out of range, or a benchmark cannot use the sizes.
     """
     chosen = parse(Benchmark, "benchmark", arguments)
+    if chosen.peer is not None and chosen.what != "loading":
+        raise ValueError(f"--peer belongs to astra benchmark loading, got it with {chosen.what}")
+    if chosen.peer is not None and not chosen.peer.is_file():
+        raise ValueError(f"--peer must be the Python of an environment with LeRobot, and {chosen.peer} is no file")
     found = _measure(chosen)
     if chosen.figures is not None and found.curves:
         _draw(found.curves, f"{chosen.what}, Astra (19M)", chosen.figures / f"{chosen.what}.png")
@@ -91,8 +97,10 @@ def _measure(chosen: Benchmark) -> Measurement:
     benchmark = BENCHMARKS[chosen.what]
     if chosen.what not in OWN_SIZES:
         return benchmark(chosen.shape, chosen.rounds)
-    found = benchmark(chosen.rounds)
+    found = benchmark(chosen.rounds, chosen.peer) if chosen.what == "loading" else benchmark(chosen.rounds)
     notes = (
         [] if chosen.shape == Shape() else ["this benchmark has its own sizes and ignores those of the command line"]
     )
-    return Measurement(ratios=found if isinstance(found, list) else [found], curves=[], notes=notes)
+    if isinstance(found, Measurement):
+        return replace(found, notes=[*found.notes, *notes])
+    return Measurement(ratios=[found], curves=[], notes=notes)

@@ -10,6 +10,7 @@ from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
+from astra.storage.numbers import Workers, check_numbers
 
 if TYPE_CHECKING:
     from astra.datasets.importers.hdf5.importer import Layout
@@ -23,6 +24,7 @@ def calvin(
     static_size: int = 64,
     gripper_size: int = 64,
     scene: str = "",
+    workers: Workers = 1,
 ) -> Path:
     """Convert the annotated parts of CALVIN's own dataset.
 
@@ -33,12 +35,12 @@ def calvin(
         static_size: Side in pixels to which frames of the static camera are resized.
         gripper_size: Side in pixels to which frames of the gripper camera are resized.
         scene: Letter of the scene, where the dataset does not say it.
+        workers: Number of processes that encode frames.
     """
     from astra.demonstrations.convert_calvin import convert_calvin
 
-    return convert_calvin(
-        source, destination, images=images, static_size=static_size, gripper_size=gripper_size, scene=scene
-    )
+    sizes = {"static_size": static_size, "gripper_size": gripper_size}
+    return convert_calvin(source, destination, images=images, **sizes, scene=scene, workers=workers)
 
 
 def diffusion_policy_zarr(
@@ -49,6 +51,7 @@ def diffusion_policy_zarr(
     fps: float = 10.0,
     columns: dict[str, str] | None = None,
     video: bool = False,
+    workers: Workers = 1,
 ) -> Path:
     """Convert a replay buffer of diffusion-policy.
 
@@ -59,11 +62,12 @@ def diffusion_policy_zarr(
         fps: Timesteps per second.
         columns: Column of each array, such as `state observation.state action action img observation.image`.
         video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+        workers: Number of processes that encode frames.
     """
     from astra.datasets import DatasetWriter, read_diffusion_policy_zarr
 
     chosen = columns or {"state": "observation.state", "action": "action"}
-    with DatasetWriter(destination, fps=fps, video=video) as writer:
+    with DatasetWriter(destination, fps=fps, video=video, workers=workers) as writer:
         for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
             writer.add(episode)
     return destination
@@ -108,6 +112,7 @@ def lerobot(
     output: Path,
     observations: tuple[str, ...] = (),
     video: bool | None = None,
+    workers: Workers = 1,
 ) -> Path:
     """Merge datasets that were collected in parts, or write one of version 2.0 or 2.1 as version 3.0.
 
@@ -117,6 +122,7 @@ def lerobot(
         output: Folder of the new dataset.
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
+        workers: Number of processes that encode frames.
     """
     from astra.datasets.lerobot.info import read_info
     from astra.datasets.merging import merge
@@ -124,7 +130,7 @@ def lerobot(
 
     folders = [local_folder(source) for source in sources]
     total = sum(read_info(folder)["total_episodes"] for folder in folders)
-    merged = merge(folders, output, observations or None, video)
+    merged = merge(folders, output, observations or None, video, workers)
     for _ in track(merged, description="episodes", total=total, transient=True):
         pass
     return output
@@ -199,6 +205,7 @@ def rlds(
     instruction: str | None = None,
     columns: dict[str, str] | None = None,
     video: bool = False,
+    workers: Workers = 1,
 ) -> Path:
     """Convert an RLDS dataset, such as those of Open X-Embodiment; needs no TensorFlow.
 
@@ -211,12 +218,13 @@ def rlds(
         columns: Column of each key, such as `steps/action action steps/observation/state observation.state`. None: all
             cameras and numbers of the observations.
         video: Store cameras as video (H.264), which takes far less space and loses a little of the colors.
+        workers: Number of processes that encode frames.
     """
     from astra.datasets.importers.rlds.importer import open_rlds
     from astra.demonstrations.importing import write_recordings
 
     recordings = open_rlds(source, fps=fps, split=split, instruction=instruction, columns=columns)
-    return write_recordings(recordings, destination, fps=fps, video=video)
+    return write_recordings(recordings, destination, fps=fps, video=video, workers=workers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +237,16 @@ class FromHdf5:
     """Column of each key, such as `KEY action KEY observation.state`. None: all cameras and vectors observed."""
     video: bool = False
     """Store cameras as video (H.264), which takes far less space and loses a little of the colors."""
+    workers: Workers = 1
+    """Number of processes that encode frames."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names its flag.
+        """
+        check_numbers(self, "")
 
     def convert(self, layout: "Layout", source: Path, destination: Path, fps: float) -> Path:
         """Convert recordings of a layout."""
@@ -236,7 +254,7 @@ class FromHdf5:
         from astra.demonstrations.importing import write_recordings
 
         recordings = open_hdf5(source, layout, fps=fps, instruction=self.instruction, columns=self.columns)
-        return write_recordings(recordings, destination, fps=fps, video=self.video)
+        return write_recordings(recordings, destination, fps=fps, video=self.video, workers=self.workers)
 
 
 def robomimic(

@@ -65,11 +65,11 @@ class BatchSampler:
             ValueError: if that iterator had another number of items or another seed.
         """
         own = self.state_dict()
-        for name in ("seed", "num_items"):
-            if state[name] != own[name]:
+        for name in (own.keys() | state.keys()) - {"position"}:
+            if state.get(name) != own.get(name):
                 raise ValueError(
-                    f"the data order was saved with {name}={state[name]}, but this run has {name}={own[name]}; resume "
-                    "with the same dataset, windows and seed"
+                    f"the data order was saved with {name}={state.get(name)}, but this run has {name}={own.get(name)}; "
+                    "resume with the same dataset, windows, seed and --frames, with as many processes"
                 )
         self.position = state["position"]
 

@@ -26,7 +26,11 @@ WRITTEN = {
 
 
 def merge(
-    sources: Sequence[Path], destination: Path, columns: Collection[str] | None = None, video: bool | None = None
+    sources: Sequence[Path],
+    destination: Path,
+    columns: Collection[str] | None = None,
+    video: bool | None = None,
+    workers: int | None = None,
 ) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each once it is written.
 
@@ -40,6 +44,7 @@ def merge(
         columns: Observations to keep, as for `LeRobotDataset.open`; None: all.
         video: Whether cameras are stored as video; None: as in the first source. Videos of the sources are copied, so
             that no frame changes.
+        workers: Number of processes that encode frames, as for `DatasetWriter`.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -83,6 +88,7 @@ def merge(
         features=_features(infos, datasets[0].column_names),
         more_info=_more_info(infos),
         video=video,
+        workers=workers,
     ) as writer:
         for dataset in datasets:
             for index in range(len(dataset)):

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int64
 
 from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
+from astra.datasets.lerobot.streamed import FrameStream, StreamedColumn
 from astra.datasets.statistics import relative_actions
 from astra.objects import Objects
 from astra.trajectory import Trajectory
@@ -59,7 +60,10 @@ class Windows:
         self.timesteps = timesteps
         self.chunk_size = chunk_size
         self.ending = ending
-        self._columns = {column: np.asarray(values) for column, values in dataset.columns.items()}
+        self._columns = {
+            column: values if isinstance(values, StreamedColumn) else np.asarray(values)
+            for column, values in dataset.columns.items()
+        }
         self._features = {camera: np.asarray(values) for camera, values in (features or {}).items()}
         starts = [np.arange(dataset.starts[episode], dataset.ends[episode], stride) for episode in chosen]
         self._starts = np.concatenate(starts)
@@ -76,6 +80,27 @@ class Windows:
     def __len__(self) -> int:
         """Count the windows."""
         return len(self._starts)
+
+    @property
+    def stream(self) -> FrameStream | None:
+        """Stream of the frames or crops that `batch` reads; None if all that it reads is in arrays."""
+        read = [values for name, values in self._columns.items() if name not in self._features]
+        return next((values.stream for values in read if isinstance(values, StreamedColumn)), None)
+
+    def rows(self, begin: int, end: int) -> tuple[int, int]:
+        """Return the first row of the windows from `begin` to before `end`, of one episode, and that after the last."""
+        return int(self._starts[begin]), int(self._stops[end - 1])
+
+    def stretches(self, longest: int) -> list[tuple[int, int]]:
+        """Return ranges of windows, whole episodes where these have no more rows than `longest`, else parts of them."""
+        found = []
+        for end in np.cumsum(self.per_episode).tolist():
+            begin = found[-1][1] if found else 0
+            while begin < end:
+                fit = np.searchsorted(self._stops[begin:end], self._starts[begin] + longest, side="right")
+                found.append((begin, min(end, begin + max(1, int(fit)))))
+                begin = found[-1][1]
+        return found
 
     @property
     def per_episode(self) -> Int64[np.ndarray, " E"]:
@@ -146,7 +171,9 @@ class Windows:
         )
 
 
-def _gather(column: np.ndarray, rows: Int64[np.ndarray, "B times"], valid: Bool[np.ndarray, "B times"]) -> torch.Tensor:
+def _gather(
+    column: np.ndarray | StreamedColumn, rows: Int64[np.ndarray, "B times"], valid: Bool[np.ndarray, "B times"]
+) -> torch.Tensor:
     values = column[rows]
     values[~valid] = 0
     return torch.from_numpy(values)

@@ -24,6 +24,7 @@ def convert_calvin(
     static_size: int = 64,
     gripper_size: int = 64,
     scene: str = "",
+    workers: int = 1,
 ) -> Path:
     """Convert the annotated parts of a split and return the folder of the dataset.
 
@@ -34,6 +35,7 @@ def convert_calvin(
         static_size: Side in pixels to which frames of the static camera are resized.
         gripper_size: Side in pixels to which frames of the gripper camera are resized.
         scene: Letter of the scene, needed where the dataset does not say it.
+        workers: Number of processes that encode frames.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -43,7 +45,8 @@ def convert_calvin(
     sizes = {"rgb_static": static_size, "rgb_gripper": gripper_size} if images else {}
     if scene and scene not in ORDER:
         raise ValueError(f"CALVIN has the scenes {', '.join(ORDER)}, got {scene!r}")
-    with DatasetWriter(destination, fps=FPS, actions=ACTIONS, robot_type="calvin", suite="calvin") as writer:
+    about = {"actions": ACTIONS, "robot_type": "calvin", "suite": "calvin"}
+    with DatasetWriter(destination, fps=FPS, **about, workers=workers) as writer:
         for episode in _episodes(read_calvin(source, cameras=tuple(sizes)), sizes, scene):
             writer.add(episode)
     return destination

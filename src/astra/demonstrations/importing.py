@@ -10,7 +10,9 @@ from astra.datasets.importers.recordings import Recordings
 from astra.screen import screen
 
 
-def write_recordings(recordings: Recordings, destination: Path, *, fps: float, video: bool = False) -> Path:
+def write_recordings(
+    recordings: Recordings, destination: Path, *, fps: float, video: bool = False, workers: int = 1
+) -> Path:
     """Write all episodes and return the folder of the dataset; episodes without timesteps are left out.
 
     Args:
@@ -18,10 +20,12 @@ def write_recordings(recordings: Recordings, destination: Path, *, fps: float, v
         destination: Folder of the new dataset.
         fps: Timesteps per second.
         video: Whether cameras are stored as video.
+        workers: Number of processes that encode frames.
 
     Raises:
         FileExistsError: if the destination exists.
-        ValueError: if a recording is damaged; the message names it. Nothing is left then.
+        ValueError: if a recording is damaged; the message names it. No dataset is left then, but what was encoded is
+            kept for the next attempt.
     """
     console = screen()
     console.print(f"{recordings.source}: {recordings.total:,} episodes", highlight=False, markup=False)
@@ -30,7 +34,7 @@ def write_recordings(recordings: Recordings, destination: Path, *, fps: float, v
     for key, reason in recordings.dropped.items():
         console.print(f"  {key}: left out ({reason})", highlight=False, markup=False)
     kept, empty = 0, 0
-    with DatasetWriter(destination, fps=fps, video=video) as writer:
+    with DatasetWriter(destination, fps=fps, video=video, workers=workers) as writer:
         episodes: Iterator[Episode] = recordings.read()
         for episode in track(episodes, description="episodes", total=recordings.total, transient=True):
             if len(episode):

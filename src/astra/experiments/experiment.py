@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.datasets.lerobot.streamed import FrameConfig, StreamedColumn
 from astra.environments.suite import Suite, suite_of
 from astra.experiments.frozen_features import frozen_features
 from astra.parallel.processes import main_first
@@ -36,6 +37,8 @@ class Experiment:
     stride: Count = 1
     """Timesteps between the starts of successive windows of an episode. Use the length of a window if a window holds a
     whole episode and must start at its first timestep."""
+    frames: FrameConfig = field(default_factory=FrameConfig)
+    """When the frames of cameras are decoded."""
     policy: Any = field(default_factory=AstraConfig)
     """Configuration of the policy, an `astra.policies.policy.PolicyConfig`."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -81,7 +84,10 @@ def run_training(
     experiment = replace(experiment, dataset=main_first(lambda: pinned(experiment.dataset)))
     policy: PolicyConfig = experiment.policy
     columns, reads = experiment.observations or None, policy.states.reads
-    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads, frame_size=policy.frame_size))
+    sizes = {"frame_size": policy.frame_size, "frames": experiment.frames}
+    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads, **sizes))
+    if any(isinstance(values, StreamedColumn) for values in dataset.columns.values()):  # also when the run goes on
+        experiment = replace(experiment, frames=replace(experiment.frames, decode="streamed"))
     suite = suite_of(dataset.spec, experiment.suite) if experiment.suite else None
     if suite is not None:
         dataset = replace(dataset, spec=replace(dataset.spec, suite=suite.name))
@@ -131,6 +137,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "observations": list(experiment.observations),
         "validation": experiment.validation,
         "stride": experiment.stride,
+        "frames": to_json(experiment.frames),
         "suite": experiment.suite,
         "rollouts": to_json(experiment.rollouts),
     }

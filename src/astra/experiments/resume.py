@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from astra.datasets.lerobot.streamed import FrameConfig
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import Experiment, describe
 from astra.policies import POLICIES
@@ -39,6 +40,7 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
             observations=tuple(known["observations"]),
             validation=known["validation"],
             stride=known["stride"],
+            frames=from_json(FrameConfig, known["frames"], f"{path}: frames"),
             suite=known["suite"],
             rollouts=from_json(EvaluationConfig, known["rollouts"], f"{path}: rollouts"),
             policy=policy,

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from astra.parallel.parent import end_with_parent
 
@@ -23,6 +23,7 @@ ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THR
 """Environment of a worker. More threads do not speed up small matrices, and slow down the other workers."""
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Pool of workers that takes tasks."""
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import torch
 from rich.progress import Progress
 
+from astra.parallel.allocator import keep_freed_memory
 from astra.screen import screen
-from astra.training.allocator import keep_freed_memory
 
 IDLE = 0.3
 """Largest load per core of an idle machine."""

@@ -1,6 +1,7 @@
-"""Loading: speed of gathering windows, its share of an update, and the gain of cached features of frozen encoders.
+"""Loading: epochs over frames, memory, gathering of windows, its share of an update, and features of frozen encoders.
 
-Medians of CPU time of one thread, sides in turn. Data are random; columns are memory-mapped files, as in training.
+Epochs and the filling of the cache are timed by the clock, on all cores that the process gets. The rest are medians of
+CPU time of one thread, sides in turn, on random data; columns are memory-mapped files, as in training.
 """
 
 import tempfile
@@ -19,7 +20,10 @@ from astra.experiments.pusht import small_policy, small_training
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import PolicyConfig
 from astra.profiling.clock import in_turn, one_thread
-from astra.profiling.shapes import Ratio
+from astra.profiling.frame_loading.epochs import READ, measure_epochs, measure_filling
+from astra.profiling.frame_loading.recordings import write_recordings
+from astra.profiling.frame_loading.resident import memory_of_epochs
+from astra.profiling.shapes import Measurement, Ratio
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.encoders import RESNETS
 from astra.tokenizers.vision.images import ImageConfig
@@ -33,8 +37,46 @@ TINY = AstraConfig(layers=2, heads=4, width=128)
 """Policy of the benchmark of frozen encoders."""
 
 
-def benchmark_loading(rounds: int = 5) -> list[Ratio]:
-    """Measure all rows of the table; its targets are our own."""
+def benchmark_loading(rounds: int = 5, peer: Path | None = None) -> Measurement:
+    """Measure all rows of the table.
+
+    Args:
+        rounds: Times that each side is timed.
+        peer: Python of LeRobot's environment, whose loader reads the same sets; None: without it.
+    """
+    with tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
+        ratios, notes = _epochs(Path(folder), rounds, peer)
+    return Measurement(ratios=[*ratios, *gathering_and_updates(rounds)], curves=[], notes=notes)
+
+
+def _epochs(folder: Path, rounds: int, peer: Path | None) -> tuple[list[Ratio], list[str]]:
+    """Measure epochs over 96 x 96 images and over two cameras of 480 x 640 as video, and the memory that they take."""
+    ratios, notes = [], []
+    images = write_recordings(folder / "images", size=READ, cameras=1, episodes=20, length=100, video=False)
+    videos = write_recordings(folder / "videos", size=(480, 640), cameras=2, episodes=6, length=80, video=True)
+    for what, data, must, aim in (("96 x 96 images", images, 20, 40), ("2 videos of 480 x 640", videos, 5, 20)):
+        rates = measure_epochs(data, peer)
+        notes.append(f"{what}: {rates.first:,.0f} windows/s in the first epoch, {rates.later:,.0f} in later ones")
+        if rates.peer is not None:
+            notes[-1] += f"; {rates.peer:,.1f} by {rates.backend}"
+            ratios.append(Ratio(name=f"{what}, first epoch / LeRobot", ratio=rates.first / rates.peer))
+            ratios.append(
+                Ratio(name=f"{what}, later epochs / LeRobot", ratio=rates.later / rates.peer, must=must, aim=aim)
+            )
+    by_clock, by_computing = measure_filling(videos, rounds)
+    name = "filling the cache / PyAV's sequential decoding"
+    ratios.append(Ratio(name=f"{name}, by the clock", ratio=by_clock, must=0.8, aim=1.0))
+    ratios.append(Ratio(name=f"{name}, CPU time of all threads", ratio=by_computing))
+    small, large = memory_of_epochs(folder / "memory")
+    ratios.append(
+        Ratio(name="memory with 10 x the episodes / 1 x", ratio=large / small, must=1.1, aim=1.02, better="lower")
+    )
+    notes.append(f"memory without mapped files: {small:,.0f} MB, with 10 x the episodes {large:,.0f} MB")
+    return ratios, notes
+
+
+def gathering_and_updates(rounds: int) -> list[Ratio]:
+    """Measure rows with targets of our own, on one thread."""
     with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
         rows: list[Ratio] = []
         dataset = _demonstrations(Path(folder))

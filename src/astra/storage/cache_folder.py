@@ -34,6 +34,10 @@ FORMAT = 1
 ADVICE = "set ASTRA_CACHE to a folder of your own on a disk with more space"
 
 
+class CacheFullError(OSError):
+    """Error if the limit of the cache or the disk leaves too little space."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CacheEntry:
     """One entry of the cache."""
@@ -142,22 +146,25 @@ def make_room(folder: Path, needed: int, what: str) -> None:
         what: Description of them, for the message.
 
     Raises:
-        OSError: if the limit or the disk leaves too little space.
+        CacheFullError: if the limit or the disk leaves too little space. What exceeds the limit alone removes nothing.
     """
     limit, listed = size_limit(), entries()
     total = sum(entry.size for entry in listed)
+    own = sum(entry.size for entry in listed if entry.folder == folder)
+    if own + needed > limit:
+        listed, total = [], own
     source = next((entry.source for entry in listed if entry.folder == folder), None)
     others = [entry for entry in listed if entry.folder != folder]
     for entry in sorted(others, key=lambda entry: entry.source != source):
         if (entry.source == source or total + needed > limit) and remove_entry(entry.folder):
             total -= entry.size
     if total + needed > limit:
-        raise OSError(
+        raise CacheFullError(
             f"the cache of {what} takes {gigabytes(needed)}, but {gigabytes(total)} of the limit of "
             f"{gigabytes(limit)} are in use: set ASTRA_CACHE_GB to a higher limit, or read fewer columns"
         )
     if needed > (free := shutil.disk_usage(folder).free):
-        raise OSError(
+        raise CacheFullError(
             f"the cache of {what} takes {gigabytes(needed)}, but the disk of {folder.parent} has only "
             f"{gigabytes(free)} free: {ADVICE}"
         )

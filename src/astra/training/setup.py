@@ -15,13 +15,13 @@ from torch import nn
 
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
-from astra.datasets.batches import BatchSampler
+from astra.datasets.stretches import build_sampler
 from astra.datasets.windows import Windows
+from astra.parallel.allocator import keep_freed_memory
 from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
 from astra.tokenizers.actions import varying
-from astra.training.allocator import keep_freed_memory
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
 from astra.training.ema import EMA
@@ -103,8 +103,8 @@ def build_state(
         weight_decay=config.weight_decay,
         betas=config.betas,
     )
-    sampler = BatchSampler(
-        len(windows),
+    sampler = build_sampler(
+        windows,
         _batch_size_per_process(config, accelerator, windows),
         seed=config.seed,
         rank=accelerator.process_index,

@@ -24,6 +24,7 @@ from astra.datasets.lerobot.prompts import StoredPrompts, fill_prompts
 from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, read_batches
 from astra.datasets.lerobot.video.column import VideoColumn
 from astra.frames import cached_size
+from astra.parallel.allocator import keep_freed_memory
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
 from astra.storage.cache_folder import use_entry
@@ -94,7 +95,7 @@ def cached_columns(
         FileNotFoundError: if a data file is missing.
         ValueError: if rows are missing, or a value is NaN, infinite or not an image; the message names the episode and
             the column.
-        OSError: if the limit of the cache or the disk leaves too little space.
+        CacheFullError: if the limit of the cache or the disk leaves too little space.
     """
     rows = int(metadata.ends[-1])
     names = {
@@ -112,6 +113,12 @@ def cached_columns(
 
     arrays = cache.arrays(forms, fill)
     return {column: arrays[name] for column, name in names.items()}
+
+
+def frame_shapes(metadata: Metadata, frame_size: tuple[int, int] | None = None) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a row of each column of frames or crops, as it is cached."""
+    columns = filter(layout.is_image, metadata.columns)
+    return {column: _form(column, 1, metadata.spec, frame_size).shape[1:] for column in columns}
 
 
 def cached_prompts(cache: DatasetCache, metadata: Metadata) -> StoredPrompts | None:
@@ -179,14 +186,16 @@ def fill_videos(arrays: Mapping[VideoColumn, np.ndarray]) -> None:
             the episode and the timestep.
     """
     console = screen(stderr=True)
+    keep_freed_memory()
     with Progress(console=console, transient=True, disable=not arrays or not console.is_terminal) as progress:
         tasks = {
             video: progress.add_task(f"decoding {video.column} once", total=len(arrays[video])) for video in arrays
         }
         for video, array in arrays.items():
-            for row, frame in video.read(0, len(array)):
+            for number, (row, frame) in enumerate(video.read(0, len(array)), start=1):
                 array[row] = resize_frame(frame, array.shape[1:3])
-                progress.advance(tasks[video])
+                if number % FRAMES_PER_BATCH == 0 or number == len(array):
+                    progress.update(tasks[video], completed=number)
 
 
 def _fill(

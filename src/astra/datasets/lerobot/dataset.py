@@ -1,19 +1,23 @@
 """LeRobotDataset, v3.0 or v2.x, opened for training: its spec, its episodes and memory-mapped columns."""
 
+import sys
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from astra.datasets.episode import Episode
-from astra.datasets.lerobot.cache import DatasetCache, cached_columns, cached_prompts
+from astra.datasets.lerobot.cache import DatasetCache, cached_columns, cached_prompts, frame_shapes
 from astra.datasets.lerobot.checks import warn_of_statistics
 from astra.datasets.lerobot.frames import RecordedFrames, frame_sizes
 from astra.datasets.lerobot.metadata import read_metadata
 from astra.datasets.lerobot.prompts import StoredPrompts
+from astra.datasets.lerobot.streamed import FrameConfig, FrameStream
+from astra.storage.cache_folder import CacheFullError
 from astra.storage.hub import local_folder
 from astra.trajectory import Modality, TrajectorySpec
 
@@ -32,10 +36,11 @@ class LeRobotDataset:
     """First row of each episode."""
     ends: Int64[np.ndarray, " episodes"]
     """Row after the last one of each episode."""
-    columns: Mapping[str, np.ndarray]
+    columns: Mapping[str, Any]
     """Memory-mapped, read-only arrays by column name: vectors float32 (rows, n), frames uint8 (rows, height, width, 3);
     crops of objects uint8 (rows, O, 32, 32, 3), boxes float32 (rows, O, 4) and validity bool (rows, O). Frames are
-    smaller than in the spec if the dataset was opened so."""
+    smaller than in the spec if the dataset was opened so. Frames and crops that are streamed are `StreamedColumn`s,
+    which are read in the same way."""
     empty: tuple[int, ...] = ()
     """Episodes of the folder without timesteps, which are left out; those after them move up."""
     prompts: StoredPrompts | None = None
@@ -54,6 +59,7 @@ class LeRobotDataset:
         *,
         frame_size: tuple[int, int] | None = None,
         decode: bool = True,
+        frames: FrameConfig | None = None,
     ) -> "LeRobotDataset":
         """Open a dataset; the first time, its columns are checked and cached.
 
@@ -71,6 +77,7 @@ class LeRobotDataset:
                 cached at this size. None: as they were recorded. The spec tells the recorded size in any case.
             decode: Whether `columns` has frames and crops. If not, only the first of each are decoded, to check them,
                 and `episode` reads those of one episode.
+            frames: When frames are decoded; None: once, and while they are used where the cache has too little space.
 
         Raises:
             FileNotFoundError: if the folder or one of its files is missing.
@@ -84,11 +91,26 @@ class LeRobotDataset:
         recorded = RecordedFrames(
             files=metadata.data_files, sizes=sizes, episode_ends=metadata.ends, videos=metadata.videos
         )
-        if not decode:
+        frames, shapes = frames or FrameConfig(), frame_shapes(metadata, frame_size)
+        if not decode or frames.decode == "streamed":
             recorded.read(sizes, 0, 1)
-        values = cached_columns(cache, metadata, frame_size, decode)
+            values: dict[str, Any] = cached_columns(cache, metadata, frame_size, decode=False)
+        else:
+            try:
+                values = {**cached_columns(cache, metadata, frame_size)}
+            except CacheFullError as error:
+                if frames.decode == "once":
+                    raise
+                values = {**cached_columns(cache, metadata, frame_size, decode=False)}
+                print(
+                    f"{error}. Frames are therefore decoded while they are used, which is slower, in up to "
+                    f"{frames.gigabytes:g} GB of memory (--frames.gigabytes)",
+                    file=sys.stderr,
+                )
         prompts = cached_prompts(cache, metadata)
         warn_of_statistics(folder, values)
+        if decode and (streamed := {column: shape for column, shape in shapes.items() if column not in values}):
+            values |= FrameStream(recorded, streamed, frames).columns
         starts = np.concatenate([[0], metadata.ends[:-1]])
         real = np.flatnonzero(metadata.ends > starts)
         if empty := np.flatnonzero(metadata.ends == starts).tolist():

@@ -58,7 +58,18 @@ def resize_frame(frame: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UI
     """Return a frame of another height and width, resized as policies do."""
     if frame.shape[:2] == size:
         return frame
-    return resize(torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
+    pixels = torch.from_numpy(frame if frame.flags.writeable else frame.copy())
+    return resize(pixels.permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
+
+
+def _resized(
+    frame: UInt8[np.ndarray, "..."], column: str, shapes: Mapping[str, tuple[int, ...]] | None
+) -> UInt8[np.ndarray, "..."]:
+    """Resize a frame; crops have one size and stay."""
+    if shapes is None or frame.shape == shapes[column]:
+        return frame
+    height, width, _ = shapes[column]
+    return resize_frame(frame, (height, width))
 
 
 def place_of(row: int, ends: np.ndarray) -> str:
@@ -80,8 +91,20 @@ class RecordedFrames:
     videos: Mapping[str, VideoColumn] = field(default_factory=dict)
     """Those columns that are stored as video."""
 
-    def read(self, columns: Collection[str], first: int, until: int) -> dict[str, np.ndarray]:
+    def read(
+        self,
+        columns: Collection[str],
+        first: int,
+        until: int,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> dict[str, np.ndarray]:
         """Decode some rows of columns: frames uint8 (rows, height, width, 3), crops uint8 (rows, O, 32, 32, 3).
+
+        Args:
+            columns: Names of the columns.
+            first: First row.
+            until: Row after the last one.
+            shapes: Shape of a row of each column, to which frames are resized one by one; None: as they were recorded.
 
         Raises:
             FileNotFoundError: if a file is missing.
@@ -94,11 +117,13 @@ class RecordedFrames:
             row = low
             for batch in read_rows(path, stored, low - start, high - start) if low < high else ():
                 for column in stored:
-                    found[column] += self._decoded(column, batch, path, row)
+                    decoded = self._decoded(column, batch, path, row)
+                    found[column] += [_resized(frame, column, shapes) for frame in decoded]
                 row += len(batch)
         read = {column: np.stack(frames) for column, frames in found.items()}
         return {
-            column: read[column] if column in read else self._read_video(column, first, until) for column in columns
+            column: read[column] if column in read else self._read_video(column, first, until, shapes)
+            for column in columns
         }
 
     def check(self) -> None:
@@ -124,10 +149,12 @@ class RecordedFrames:
                     row += len(batch)
                     progress.advance(shown, len(batch))
 
-    def _read_video(self, column: str, first: int, until: int) -> UInt8[np.ndarray, "rows _ _ 3"]:
-        frames = np.empty((until - first, *self.sizes[column], 3), np.uint8)
+    def _read_video(
+        self, column: str, first: int, until: int, shapes: Mapping[str, tuple[int, ...]] | None
+    ) -> UInt8[np.ndarray, "rows _ _ 3"]:
+        frames = np.empty((until - first, *(shapes[column] if shapes else (*self.sizes[column], 3))), np.uint8)
         for row, frame in self.videos[column].read(first, until):
-            frames[row - first] = frame
+            frames[row - first] = _resized(frame, column, shapes)
         return frames
 
     def _decoded(self, column: str, batch: pa.RecordBatch, path: Path, row: int) -> Iterator[UInt8[np.ndarray, "..."]]:

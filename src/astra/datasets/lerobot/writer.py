@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,8 +16,9 @@ import pyarrow.parquet as pq
 from astra.datasets.episode import ACTION, Episode, check_episode, check_fps, is_camera, views_of
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info_checksum import write_checksum
+from astra.datasets.lerobot.preparation import Preparations, Prepared, prepare
 from astra.datasets.lerobot.prompts import PromptFile
-from astra.datasets.lerobot.stats import count_pixels, summarize, summarize_pixels
+from astra.datasets.lerobot.stats import summarize, summarize_pixels
 from astra.datasets.lerobot.tables import FILES_PER_CHUNK, MEGABYTES_PER_FILE, DataFiles, RowWriter
 from astra.datasets.lerobot.video import encoding
 from astra.datasets.lerobot.video.checksums import write_video_checksums
@@ -24,6 +27,21 @@ from astra.datasets.lerobot.video.encoding import VideoFiles, video_feature
 from astra.parallel.interruption import held_back
 from astra.storage.atomic import Unfinished
 from astra.trajectory import ActionSpec
+
+AHEAD = 2
+"""Episodes per worker that are prepared before the first of them is appended."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An episode that is being prepared."""
+
+    length: int
+    instruction: str
+    task: int
+    prompt: int
+    copies: Mapping[str, Stretch]
+    ready: Callable[[], Prepared]
 
 
 class DatasetWriter:
@@ -51,6 +69,9 @@ class DatasetWriter:
         more_info: Entries of info.json that neither Astra nor LeRobot's format knows.
         video: Whether cameras are stored as video (H.264), which takes far less space and loses a little of the colors,
             instead of as images. Crops of objects are images in any case.
+        workers: Number of processes that encode frames. None: they are encoded here, and after an error or a kill they
+            are encoded again. A number: encoded episodes are also kept in the hidden folder `.NAME.prepared` until all
+            are written, and the next attempt goes on from there.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -70,6 +91,7 @@ class DatasetWriter:
         features: Mapping[str, layout.Feature] | None = None,
         more_info: Mapping[str, Any] | None = None,
         video: bool = False,
+        workers: int | None = None,
     ) -> None:
         check_fps(fps)
         self.folder = Path(folder)
@@ -94,9 +116,14 @@ class DatasetWriter:
         self._videos: dict[str, VideoFiles] = {}
         self._pixels: dict[str, np.ndarray] = {}
         self._num_rows = 0
+        self._waiting: deque[_Waiting] = deque()
+        kept = self.folder.with_name(f".{self.folder.name}.prepared")
+        self._preparations = None if workers is None else Preparations(kept, workers)
 
     def __enter__(self) -> "DatasetWriter":
         """Create the hidden folder."""
+        if self._preparations is not None:
+            self._preparations.start()
         self._unfinished.create()
         return self
 
@@ -111,6 +138,15 @@ class DatasetWriter:
             FileExistsError: if the folder was created by someone else meanwhile; the message says where the episodes
                 are.
         """
+        try:
+            while kind is None and self._waiting:
+                self._append(self._waiting.popleft())
+        except BaseException as failure:
+            self._close(type(failure))
+            raise
+        self._close(kind)
+
+    def _close(self, kind: type[BaseException] | None) -> None:
         with held_back():
             try:
                 for file in (self._data_files, self._prompts, self._episodes, *self._videos.values()):
@@ -123,6 +159,9 @@ class DatasetWriter:
                     raise
             else:
                 self._unfinished.finish() if kind is None else self._unfinished.remove()
+            finally:
+                if self._preparations is not None:
+                    self._preparations.stop(finished=self.folder.exists())
 
     def add(self, episode: Episode, copies: Mapping[str, Stretch] | None = None) -> None:
         """Append one episode.
@@ -136,33 +175,50 @@ class DatasetWriter:
                 the
                 column.
         """
-        index = len(self._episodes)
+        index = len(self._episodes) + len(self._waiting)
         check_episode(episode, index, may_picture=bool(self._views))
         self._check_views(episode, index)
         stored = {column: layout.to_stored(column, values) for column, values in episode.columns.items()}
         self._check_same_columns(stored, episode.fps, index)
-        task = self._tasks.setdefault(episode.instruction, len(self._tasks))
-        rows = layout.index_columns(len(episode), self.fps, index, self._num_rows, task)
-        columns = {
-            column: layout.to_arrow(column, stored[column]) for column in self._features if not self._is_video(column)
-        }
-        indices = {column: pa.array(rows[column], kind) for column, kind in layout.INDEX_COLUMNS.items()}
-        chunk, file = self._data_files.append(pa.table({**columns, **indices}))
-        places = self._encode(stored, copies or {})
-        summaries = {column: self._summarize(column, stored[column]) for column in self._features}
-        summaries |= {column: summarize(values[:, None]) for column, values in rows.items()}
+        copies = copies or {}
+        videos = list(filter(self._is_video, self._features))
+        task, prompt = self._tasks.setdefault(episode.instruction, len(self._tasks)), self._prompts.add(episode)
+        ordered = {column: stored[column] for column in self._features}
+        if self._preparations is None:
+            prepared = prepare(ordered, copies, videos, self.fps)
+            ready: Callable[[], Prepared] = lambda: prepared  # noqa: E731
+            ahead = 0
+        else:
+            ready = self._preparations.submit(ordered, copies, videos, self.fps)
+            ahead = AHEAD * (self._preparations.workers - 1)
+        self._waiting.append(_Waiting(len(episode), episode.instruction, task, prompt, copies, ready))
+        while len(self._waiting) > ahead:
+            self._append(self._waiting.popleft())
+
+    def _append(self, waiting: "_Waiting") -> None:
+        """Append an episode to the files."""
+        prepared, index, length = waiting.ready(), len(self._episodes), waiting.length
+        rows = layout.index_columns(length, self.fps, index, self._num_rows, waiting.task)
+        table = prepared.columns
+        for column, kind in layout.INDEX_COLUMNS.items():
+            table = table.append_column(column, pa.array(rows[column], kind))
+        chunk, file = self._data_files.append(table)
+        places = self._append_videos(prepared, length, waiting.copies)
+        for column, counts in prepared.pixels.items():
+            self._pixels[column] = self._pixels.get(column, 0) + counts
+        summaries = {**prepared.summaries, **{column: summarize(values[:, None]) for column, values in rows.items()}}
         self._episodes.add(
             {
                 "episode_index": index,
-                "tasks": [episode.instruction],
-                "length": len(episode),
+                "tasks": [waiting.instruction],
+                "length": length,
                 "data/chunk_index": chunk,
                 "data/file_index": file,
                 "dataset_from_index": self._num_rows,
-                "dataset_to_index": self._num_rows + len(episode),
+                "dataset_to_index": self._num_rows + length,
                 "meta/episodes/chunk_index": 0,
                 "meta/episodes/file_index": 0,
-                layout.PROMPT_INDEX: self._prompts.add(episode),
+                layout.PROMPT_INDEX: waiting.prompt,
                 **places,
                 **{
                     f"stats/{column}/{statistic}": value
@@ -171,7 +227,7 @@ class DatasetWriter:
                 },
             }
         )
-        self._num_rows += len(episode)
+        self._num_rows += length
 
     def _video_feature(self, column: str, values: np.ndarray) -> layout.Feature:
         """Describe a video; copied ones have the codec of the dataset from which they come."""
@@ -182,14 +238,17 @@ class DatasetWriter:
     def _is_video(self, column: str) -> bool:
         return self._video and is_camera(column)
 
-    def _encode(self, stored: Mapping[str, np.ndarray], copies: Mapping[str, Stretch]) -> dict[str, Any]:
+    def _append_videos(self, prepared: Prepared, length: int, copies: Mapping[str, Stretch]) -> dict[str, Any]:
         """Append the frames of an episode to the videos and return where they lie."""
         places = {}
         for column in filter(self._is_video, self._features):
             if column not in self._videos:
                 self._videos[column] = VideoFiles(self._building, column, self.fps)
-            video, frames = self._videos[column], stored[column]
-            places |= video.copy(copies[column], len(frames)) if column in copies else video.append(frames)
+            video = self._videos[column]
+            if column in copies:
+                places |= video.copy(copies[column], length)
+            else:
+                places |= video.append(prepared.videos[column], length)
         return places
 
     def _check_views(self, episode: Episode, index: int) -> None:
@@ -235,14 +294,6 @@ class DatasetWriter:
                 f"column {ACTION!r} has the shape {feature['shape']} per timestep, but {len(self._actions.names)} "
                 f"names: {', '.join(self._actions.names)}"
             )
-
-    def _summarize(self, column: str, values: np.ndarray) -> dict[str, Any]:
-        """Summarize a column of one episode, and add its pixel counts to those of the dataset."""
-        if not layout.is_image(column):
-            return summarize(values)
-        counts = count_pixels(values)
-        self._pixels[column] = self._pixels.get(column, 0) + counts
-        return summarize_pixels(counts)
 
     def _write_metadata(self) -> None:
         if not len(self._episodes):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Int64, UInt8
 
@@ -19,7 +20,7 @@ FEWEST_SKIPPED = 16
 def decode_frames(
     path: Path, index: VideoIndex, wanted: Int64[np.ndarray, " wanted"], size: tuple[int, int]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Decode some frames of a file as RGB, as PyAV converts them.
+    """Decode some frames of a file as RGB, as PyAV converts them; each may be a view of memory that PyAV owns.
 
     Args:
         path: The file.
@@ -34,7 +35,7 @@ def decode_frames(
     with opened_video(path, size) as (container, stream):
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"err_detect": "explode"}
-        frames, shown = container.decode(stream), -1
+        frames, shown, reformatter = container.decode(stream), -1, VideoReformatter()
         for place in wanted.tolist():
             if (jump := _jump(index, shown, place)) is not None:
                 container.seek(jump, stream=stream, backward=True)
@@ -46,7 +47,7 @@ def decode_frames(
             if frame is None:
                 raise ValueError(f"{path}: frame {place} of {len(index)} cannot be decoded (damaged?); {COPY_AGAIN}")
             shown = place
-            yield _pixels(frame, path, place, size)
+            yield _pixels(frame, path, place, size, reformatter)
 
 
 def _jump(index: VideoIndex, shown: int, place: int) -> int | None:
@@ -70,7 +71,9 @@ def _from_start(container: InputContainer, stream: VideoStream) -> Iterator[Vide
     return container.decode(stream)
 
 
-def _pixels(frame: VideoFrame, path: Path, place: int, size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+def _pixels(
+    frame: VideoFrame, path: Path, place: int, size: tuple[int, int], reformatter: VideoReformatter
+) -> UInt8[np.ndarray, "height width 3"]:
     where = f"{path}: frame {place}"
     if frame.is_corrupt:
         raise ValueError(f"{where} is damaged; {COPY_AGAIN}")
@@ -81,4 +84,5 @@ def _pixels(frame: VideoFrame, path: Path, place: int, size: tuple[int, int]) ->
             f"{where} has {frame.format.components[0].bits} bits of gray, such as a depth image: Astra reads colors; "
             "leave the column out, or convert it first, with a range of your choice scaled to 0 to 255"
         )
-    return frame.to_ndarray(format="rgb24")
+    plane = reformatter.reformat(frame, format="rgb24").planes[0]  # one reformatter for all frames keeps its tables
+    return np.ndarray((*size, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))

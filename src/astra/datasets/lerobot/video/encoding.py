@@ -1,9 +1,11 @@
 """Writer of the video files of one camera: H.264 at a constant frame rate, many episodes per file.
 
-Every second frame is a keyframe, as LeRobot recommends for reading frames in random order, and equal frames give equal
-files, because one thread encodes them. Colors lose a little: frames that must stay as they are belong into images.
+Every second frame is a keyframe, as LeRobot recommends for reading frames in random order. Each episode is encoded by
+itself, by one thread, so equal frames give equal files, and several processes can encode episodes at the same time.
+Colors lose a little: frames that must stay as they are belong into images.
 """
 
+import io
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -51,24 +53,32 @@ class VideoFiles:
         """Files that were begun."""
         return tuple(self._paths)
 
-    def append(self, frames: UInt8[np.ndarray, "T height width 3"]) -> dict[str, Any]:
-        """Encode an episode and return where it lies, as its row of `meta/episodes` says it.
+    def append(self, encoded: bytes, timesteps: int) -> dict[str, Any]:
+        """Append an episode and return where it lies, as its row of `meta/episodes` says it.
+
+        Args:
+            encoded: The episode as `encode` returns it.
+            timesteps: Number of its frames.
 
         Raises:
             OSError: if the file cannot be written.
         """
-        container, stream = self._open or self._begin(*frames.shape[1:3])
         first = self._frames
         try:
-            for number, pixels in enumerate(frames, start=first):
-                frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
-                frame.pts, frame.time_base = number, 1 / self._fps
-                for packet in stream.encode(frame):
-                    self._size += packet.size
-                    container.mux(packet)
+            with av.open(io.BytesIO(encoded), format="mp4") as source:
+                given = source.streams.video[0]
+                container, stream = self._open or self._begin(given)
+                assert given.time_base is not None
+                later = round(first / self._fps / given.time_base)
+                for packet in source.demux(given):
+                    if packet.pts is not None and packet.dts is not None:
+                        packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                        packet.stream = stream
+                        self._size += packet.size
+                        container.mux(packet)
         except FFmpegError as error:
             raise OSError(error.errno, f"{self._paths[-1]} cannot be written: {error.strerror}") from error
-        self._frames += len(frames)
+        self._frames += timesteps
         place = len(self._paths) - 1
         if self._size >= MEGABYTES_PER_FILE * 2**20:
             self.close()
@@ -97,9 +107,8 @@ class VideoFiles:
         """
         if self._open is None:
             return
-        (container, stream), self._open = self._open, None
+        (container, _), self._open = self._open, None
         try:
-            container.mux(stream.encode())
             container.close()
         except FFmpegError as error:
             raise OSError(error.errno, f"{self._paths[-1]} cannot be written: {error.strerror}") from error
@@ -116,17 +125,39 @@ class VideoFiles:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def _begin(self, height: int, width: int) -> tuple[OutputContainer, VideoStream]:
+    def _begin(self, given: VideoStream) -> tuple[OutputContainer, VideoStream]:
         path = self._next_path()
-        container = av.open(str(path), "w", format="mp4")
-        stream = container.add_stream(CODEC, rate=self._fps, options=OPTIONS)
-        assert isinstance(stream, VideoStream)
-        stream.height, stream.width, stream.pix_fmt = height, width, pixel_format(height, width)
-        stream.codec_context.gop_size = KEYFRAME_DISTANCE
-        stream.codec_context.time_base = 1 / self._fps
         self._paths.append(path)
+        container = av.open(str(path), "w", format="mp4")
+        stream = container.add_stream_from_template(given)
+        assert isinstance(stream, VideoStream)
         self._open, self._frames, self._size = (container, stream), 0, 0
         return self._open
+
+
+def encode(frames: UInt8[np.ndarray, "T height width 3"], fps: float) -> bytes:
+    """Return the frames of an episode as a video of their own.
+
+    Raises:
+        OSError: if they cannot be encoded.
+    """
+    content, rate = io.BytesIO(), Fraction(fps).limit_denominator(_FINEST_RATE)
+    height, width = frames.shape[1:3]
+    try:
+        with av.open(content, "w", format="mp4") as container:
+            stream = container.add_stream(CODEC, rate=rate, options=OPTIONS)
+            assert isinstance(stream, VideoStream)
+            stream.height, stream.width, stream.pix_fmt = height, width, pixel_format(height, width)
+            stream.codec_context.gop_size = KEYFRAME_DISTANCE
+            stream.codec_context.time_base = 1 / rate
+            for number, pixels in enumerate(frames):
+                frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+                frame.pts, frame.time_base = number, 1 / rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except FFmpegError as error:
+        raise OSError(error.errno, f"{height} x {width} frames cannot be encoded: {error.strerror}") from error
+    return content.getvalue()
 
 
 def pixel_format(height: int, width: int) -> str:

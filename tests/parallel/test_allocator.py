@@ -5,7 +5,7 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from astra.training.allocator import keep_freed_memory
+from astra.parallel.allocator import keep_freed_memory
 {setting}
 layers = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(8)))
 def update():

@@ -1,4 +1,4 @@
-"""Memory allocation of the C library, tuned for training on CPUs."""
+"""Memory allocation of the C library, tuned for large arrays that come and go, as in training on CPUs."""
 
 import ctypes
 import sys
