@@ -28,6 +28,7 @@ COMMANDS = {
     "collect": "collect demonstrations from a scripted expert",
     "convert": "convert demonstrations from another format",
     "inspect": "print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned",
+    "view": "show episodes, and what a policy predicts along them, in the viewer Rerun",
     "report": "write the results of a run to one self-contained report.html",
     "export": "export the control step as a program that runs without Astra",
     "benchmark": "measure speed and memory against other implementations",

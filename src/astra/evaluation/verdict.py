@@ -73,7 +73,7 @@ def unbeaten_baselines(held_out: Mapping[str, Any]) -> list[str]:
             ours, theirs = (100 * held_out["all"][predictor]["value"] for predictor in (POLICY, name))
             sentences.append(
                 f"On {episodes_of(held_out)} episodes the policy predicts no better than “{name}”: error "
-                f"{ours:.2f} % of the range against {theirs:.2f} % (difference {100 * less.value:+.2f}, from {100 * less.low:+.2f} to "
-                f"{100 * less.high:+.2f})."
+                f"{ours:.2f} % of the range against {theirs:.2f} % (difference {100 * less.value:+.2f}, from "
+                f"{100 * less.low:+.2f} to {100 * less.high:+.2f})."
             )
     return sentences
