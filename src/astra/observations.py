@@ -59,7 +59,14 @@ def check_observation(
         for name in _present("objects", views, observation.objects, reads is None or "objects" in reads)
     }
     _check_finite({**vectors, EXECUTED: executed})
-    return Observation(states=vectors, images=frames, previous_action=executed, objects=objects)
+    return Observation(
+        states=vectors,
+        images=frames,
+        previous_action=executed,
+        objects=objects,
+        present={name: flags.to(device) for name, flags in observation.present.items()},
+        action_present=None if observation.action_present is None else observation.action_present.to(device),
+    )
 
 
 def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:

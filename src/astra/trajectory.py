@@ -136,6 +136,10 @@ class Trajectory:
     """Episode number of each trajectory; None if no two trajectories come from the same episode."""
     last_timestep_only: bool = False
     """Whether a loss counts only the last real timestep of each trajectory."""
+    present: Mapping[str, Bool[Tensor, " B"]] = field(default_factory=dict)
+    """Whether each trajectory has a state vector or camera that others lack; those of all trajectories are left out."""
+    action_present: Bool[Tensor, "B N"] | None = None
+    """Whether each trajectory has an action dimension; None if all have all."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot express.
@@ -169,6 +173,8 @@ class Trajectory:
             objects={name: view.to(device) for name, view in self.objects.items()},
             pictures=None if self.pictures is None else self.pictures.to(device),
             episodes=None if self.episodes is None else self.episodes.to(device, non_blocking=True),
+            present={name: flags.to(device, non_blocking=True) for name, flags in self.present.items()},
+            action_present=None if self.action_present is None else self.action_present.to(device, non_blocking=True),
         )
 
     def distinct_prompts(self) -> tuple[list[int], list[int]]:
@@ -207,6 +213,11 @@ class Observation:
     """Action executed at the previous timestep; any finite numbers at the first timestep of an episode."""
     objects: Mapping[str, Objects] = field(default_factory=dict)
     """Objects by view, (B, O)."""
+    present: Mapping[str, Bool[Tensor, " B"]] = field(default_factory=dict)
+    """Whether each environment has a state vector or camera that others lack, whose values are then ignored; those of
+    all environments are left out."""
+    action_present: Bool[Tensor, "B N"] | None = None
+    """Whether each environment has an action dimension; None if all have all."""
 
 
 TAIL = 0.001

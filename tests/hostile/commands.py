@@ -92,7 +92,12 @@ def judge(ran: Sequence[Ran], names: Sequence[str | Path], watch: Watch | None =
         return Outcome(verdict="escape", detail="; ".join(watch.seen[:3]))
     for each in ran:
         command = " ".join(each.arguments)[:200]
-        if each.code not in (0, 2) or "Traceback" in each.error or (each.code == 2 and "astra: " not in each.error):
+        found_wrong = each.code == 1 and each.arguments[:2] == ("inspect", "dataset")
+        if (
+            (each.code not in (0, 2) and not found_wrong)
+            or "Traceback" in each.error
+            or (each.code == 2 and "astra: " not in each.error)
+        ):
             return Outcome(verdict="traceback", detail=f"{command}: exit {each.code}\n{each.error[-1500:]}")
         if each.code == 2 and "out of memory" in each.message:
             return Outcome(verdict="memory", detail=f"{command}: {each.message[:500]}")

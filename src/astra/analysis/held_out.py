@@ -27,7 +27,8 @@ from astra.suites.attention import TIMESTEPS, draw_maps
 def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Path:
     """Let the policy of a run act along held-out episodes, and write errors and pictures to `RUN/held_out/`.
 
-    Plots and frames are those of three episodes: with the smallest, the median and the largest error.
+    A run that held out nothing is measured along its training episodes, and the file says so. Plots and frames are
+    those of three episodes: with the smallest, the median and the largest error.
 
     Args:
         run: Run folder.
@@ -36,16 +37,17 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
 
     Raises:
         FileNotFoundError: if there is no policy, or no demonstrations.
-        ValueError: if the demonstrations are not those of the run, no episode was held out, no action dimension varies
-            in the training episodes, or `episodes` is below 1.
+        ValueError: if the demonstrations are not those of the run, no action dimension varies in the training episodes,
+            or `episodes` is below 1.
     """
     if episodes < 1:
         raise ValueError(f"got --held-out {episodes}, expected at least 1 episode")
     policy = load_policy(run)
     split = read_split(run)
     opened = open_dataset(policy, dataset or split.dataset)
-    held_out = split.held_out(opened)
-    predicted = predict_episodes(policy, opened, held_out[:episodes], split.training(opened))
+    training = split.training(opened)
+    held_out = split.held_out(opened) if split.validation else training
+    predicted = predict_episodes(policy, opened, held_out[:episodes], training)
     scaled, info = _errors(policy, predicted)
     order = np.argsort(scaled, kind="stable")
     choices = {"smallest error": order[0], "median error": order[len(order) // 2], "largest error": order[-1]}
@@ -62,6 +64,7 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
             "dataset": str(dataset or split.dataset),
             "episodes": len(predicted),
             "held_out_episodes": len(held_out),
+            "seen_in_training": not split.validation,
             "timesteps": sum(len(each.demonstrated) for each in predicted),
             "n_action_steps": policy.decoding.n_action_steps,
             "temperature": policy.decoding.temperature,

@@ -66,6 +66,11 @@ def read_split(checkpoint: Path) -> Split:
     """
     path, _ = read_run_config(checkpoint)
     config = read_json(path, SPLIT, COPY)
+    if mixture := config["description"].get("mixture"):
+        raise ValueError(
+            f"the run was trained on {config['description']['dataset']} and {', '.join(map(str, mixture))} together, "
+            "and episodes of a mixture are not measured one by one: the report has the loss on held-out episodes"
+        )
     description = {"validation": 0.05, **config["description"]}  # the share of runs that did not record it
     if not isinstance(description["validation"], int | float):
         raise ValueError(f"{path} has the validation share {description['validation']!r}, expected a number: {COPY}")

@@ -56,7 +56,7 @@ def diffusion_policy_zarr(
     """Convert a replay buffer of diffusion-policy.
 
     Args:
-        source: Zarr store, a folder or a .tar file.
+        source: Zarr store (v2), a folder or a .tar or .zip file.
         destination: Folder of the new dataset.
         instruction: Instruction of all episodes.
         fps: Timesteps per second.
@@ -85,7 +85,7 @@ def pusht_zarr(
     """Convert human Push-T demonstrations to the observations of our Push-T environment.
 
     Args:
-        source: Zarr store, a folder or a .tar file.
+        source: Zarr store (v2), a folder or a .tar or .zip file.
         destination: Folder of the new dataset.
         goal: Goal that was demonstrated.
         lower_right: Second zarr store, of the goal at the lower right: its demonstrations are moved along with their

@@ -1,7 +1,6 @@
 """`astra inspect THING ...`: print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned."""
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,8 +8,9 @@ from typing import Literal
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from rich.text import Text
 
+from astra.cli.inspecting.dataset import dataset
+from astra.cli.inspecting.facts import print_facts
 from astra.cli.inspecting.gradient_interference import gradient_interference
 from astra.cli.inspecting.open_loop import open_loop
 from astra.cli.inspecting.tabletop import tabletop
@@ -99,35 +99,6 @@ def params(*, format: Format = "text") -> None:
     screen().print(table)
 
 
-def dataset(folder: tyro.conf.Positional[Path], full: bool = False) -> None:
-    """Print what a dataset holds, or which format recordings have and how to train on them.
-
-    Args:
-        folder: folder of the dataset, or its id on the Hugging Face Hub; or recordings in another format.
-        full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
-            what differs from what was cached.
-    """
-    from astra.datasets import LeRobotDataset, describe
-    from astra.datasets.importers.recognition import recognize_format
-    from astra.datasets.lerobot.layout import INFO
-    from astra.datasets.lerobot.metadata import read_metadata
-    from astra.datasets.lerobot.verification import verify
-    from astra.storage.hub import local_folder
-
-    folder = local_folder(folder)
-    if folder.exists() and not (folder / INFO).exists() and (found := recognize_format(folder)) is not None:
-        source = shlex.quote(str(found.source))
-        print(f"{folder} is a {found.what}. To convert it and to train on it:")
-        print(f"astra convert {found.convert} {source} data/mine {found.options}".strip())
-        print("astra train own-data --dataset data/mine")
-        return
-    verified = verify(folder, read_metadata(folder, None).files) if full else []
-    opened = LeRobotDataset.open(folder, decode=False)
-    if full and opened.recorded is not None:
-        opened.recorded.check()
-    _print_facts([*verified, *describe(opened)])
-
-
 def checkpoint(path: tyro.conf.Positional[Path]) -> None:
     """Print the inputs, actions, parameters and configuration of a trained policy.
 
@@ -139,7 +110,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
     policy = load_policy(path)
     config = json.loads((policy_folder(path) / "config.json").read_text())
     parts = {name: sum(p.numel() for p in module.parameters()) for name, module in policy.named_children()}
-    _print_facts(
+    print_facts(
         [
             ("policy", str(policy_folder(path))),
             ("code version", str(config.get("code_version"))),
@@ -155,7 +126,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
     )
 
 
-THINGS: dict[str, Callable[..., None]] = {
+THINGS: dict[str, Callable[..., int | None]] = {
     "mask": mask,
     "params": params,
     "dataset": dataset,
@@ -166,8 +137,8 @@ THINGS: dict[str, Callable[..., None]] = {
 }
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Run the command.
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code: 1 if something is wrong in a dataset, otherwise 0.
 
     Raises:
         ValueError: if there is no such thing to inspect, or it is damaged.
@@ -175,12 +146,4 @@ def run(arguments: Sequence[str]) -> None:
     """
     notes = {name: first_line(function.__doc__) for name, function in THINGS.items()}
     name = choose(arguments, "thing to inspect", "astra inspect THING ...; THING --help lists the options", notes)
-    if name is not None:
-        parse(THINGS[name], f"inspect {name}", arguments[1:])
-
-
-def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in facts:
-        table.add_row(Text(name), Text(value))
-    screen().print(table)
+    return 0 if name is None else parse(THINGS[name], f"inspect {name}", arguments[1:]) or 0

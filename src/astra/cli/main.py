@@ -1,7 +1,7 @@
 """Entry point of `astra COMMAND ...`; every command has --help.
 
-Exit codes: 0 for success, 2 for bad input or a full disk (after one message that says what to do), 130 for Ctrl-C, 143
-for SIGTERM.
+Exit codes: 0 for success, 1 if `astra inspect dataset` finds something wrong, 2 for bad input or a full disk (after one
+message that says what to do), 130 for Ctrl-C, 143 for SIGTERM.
 """
 
 import errno
@@ -28,13 +28,14 @@ COMMANDS = {
     "collect": "collect demonstrations from a scripted expert",
     "convert": "convert demonstrations from another format",
     "inspect": "print a mask, policy sizes, a dataset, a checkpoint, or what a policy has learned",
+    "view": "show episodes, and what a policy predicts along them, in the viewer Rerun",
     "report": "write the results of a run to one self-contained report.html",
     "export": "export the control step as a program that runs without Astra",
     "benchmark": "measure speed and memory against other implementations",
     "cache": "list or clear the cached columns and features of datasets",
     "demo": "collect, train, evaluate and report, in minutes",
 }
-"""Every command with its purpose. The command NAME is run by `astra.cli.NAME.run`."""
+"""Every command with its purpose. The command NAME is run by `astra.cli.NAME.run`, which may return an exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,8 +77,7 @@ def _run(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         return _refuse(f"there is no command {command!r}{nearest(command, COMMANDS)}\n\n{_usage()}")
-    importlib.import_module(f"astra.cli.{command}").run(rest)
-    return 0
+    return importlib.import_module(f"astra.cli.{command}").run(rest) or 0
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class BatchSampler:
         """Return this process's share of the next batch."""
         first = self.position + self.rank * self.batch_size
         self.position += self.batch_size * self.num_processes
-        return self._take(first, first + self.batch_size)
+        return self.take(first, first + self.batch_size)
 
     def state_dict(self) -> dict[str, int]:
         """Return the position in the endless sequence of indices."""
@@ -73,8 +73,8 @@ class BatchSampler:
                 )
         self.position = state["position"]
 
-    def _take(self, first: int, until: int) -> Int64[np.ndarray, " _"]:
-        """Return a range of the endless sequence of permutations."""
+    def take(self, first: int, until: int) -> Int64[np.ndarray, " _"]:
+        """Return a range of the endless sequence of permutations; the position stays as it is."""
         parts = []
         while first < until:
             epoch, offset = divmod(first, self.num_items)

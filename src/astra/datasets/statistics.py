@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from astra.datasets.episode import ACTION
 from astra.datasets.lerobot.dataset import LeRobotDataset
-from astra.trajectory import TAIL, ActionSpec, Statistics, VectorStatistics
+from astra.trajectory import TAIL, ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 CONSTANT = 1e-6
 """Threshold of constant dimensions: standard deviation as a share of the largest magnitude."""
@@ -47,6 +47,73 @@ def compute_statistics(
         differences = relative_actions(actions_of, states, spans, chunk_size, dataset.spec.actions)
         relative[reference_state] = _action_statistics(differences)
     return Statistics(states=columns, actions=actions, relative_actions=relative)
+
+
+def joint_statistics(
+    parts: Sequence[tuple[LeRobotDataset, Sequence[int]]],
+    spec: TrajectorySpec,
+    *,
+    reference_state: str | None = None,
+    chunk_size: int = 1,
+) -> Statistics:
+    """Compute statistics of several datasets together; those of one are those of `compute_statistics`.
+
+    A dimension that a dataset lacks does not count there.
+
+    Args:
+        parts: Each dataset with the episodes to use.
+        spec: Contents of all trajectories together.
+        reference_state: State vector to which actions are relative; None: actions are absolute.
+        chunk_size: C, the number of actions predicted at each timestep.
+
+    Raises:
+        ValueError: if actions are relative, and a dataset lacks the state vector or an action dimension.
+    """
+    if len(parts) == 1:
+        ((dataset, episodes),) = parts
+        return compute_statistics(dataset, episodes, reference_state=reference_state, chunk_size=chunk_size)
+
+    def rows_of(dataset: LeRobotDataset, episodes: Sequence[int], column: str) -> np.ndarray:
+        return dataset.columns[column][
+            np.concatenate([np.arange(dataset.starts[episode], dataset.ends[episode]) for episode in episodes])
+        ]
+
+    states = {
+        name: _vector_statistics(
+            np.concatenate([rows_of(*part, name) for part in parts if name in part[0].spec.states])
+        )
+        for name in spec.states
+    }
+    by_dimension = []
+    for name in spec.actions.names:
+        known = [
+            rows_of(*part, ACTION)[:, part[0].spec.actions.names.index(name)]
+            for part in parts
+            if name in part[0].spec.actions.names
+        ]
+        by_dimension.append(_action_statistics(np.concatenate(known)[:, None]))
+    relative = {}
+    if reference_state is not None and spec.states.get(reference_state) == len(spec.actions):
+        if any(
+            reference_state not in dataset.spec.states or dataset.spec.actions.names != spec.actions.names
+            for dataset, _ in parts
+        ):
+            raise ValueError(
+                f"actions relative to {reference_state} need this state vector and all action dimensions, in the same "
+                "order, in every dataset of a mixture: train with absolute actions"
+            )
+        differences = [
+            relative_actions(
+                dataset.columns[ACTION],
+                dataset.columns[reference_state],
+                [(int(dataset.starts[episode]), int(dataset.ends[episode])) for episode in episodes],
+                chunk_size,
+                spec.actions,
+            )
+            for dataset, episodes in parts
+        ]
+        relative[reference_state] = _action_statistics(np.concatenate(differences))
+    return Statistics(states=states, actions=_stacked(by_dimension), relative_actions=relative)
 
 
 def relative_actions(
@@ -97,6 +164,13 @@ def _vector_statistics(values: np.ndarray) -> VectorStatistics:
         min=_tensor(values.min(axis=0)),
         max=_tensor(values.max(axis=0)),
     )
+
+
+def _stacked(parts: Sequence[VectorStatistics]) -> VectorStatistics:
+    """Put the statistics of single dimensions together; quantiles only if all have them."""
+    fields = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
+    complete = {name: values for name, values in fields.items() if all(value is not None for value in values)}
+    return VectorStatistics(**{name: torch.cat(values) for name, values in complete.items()})
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -124,8 +124,8 @@ class StreamSampler(BatchSampler):
 def build_sampler(
     windows: Windows, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1
 ) -> BatchSampler:
-    """Return the order of windows for training: by stretches if their frames are streamed, else wholly at random."""
+    """Return the order of windows for training: by stretches if their frames are streamed, else their own."""
     order = {"seed": seed, "rank": rank, "num_processes": num_processes}
     if windows.stream is None:
-        return BatchSampler(len(windows), batch_size, **order)
+        return windows.sampler(batch_size, **order)
     return StreamSampler(windows, windows.stream, batch_size, **order)

@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 
+from astra.datasets.batches import BatchSampler
 from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.streamed import FrameStream, StreamedColumn
 from astra.datasets.statistics import relative_actions
 from astra.objects import Objects
 from astra.trajectory import Trajectory
+
+Shape = tuple[tuple[int, ...], torch.dtype]
+"""Shape and type of one timestep of an observation."""
 
 
 class Windows:
@@ -74,6 +78,11 @@ class Windows:
             self._starts = np.maximum(self._stops - timesteps, dataset.starts[self._episodes])
         else:
             self._stops = np.minimum(self._starts + timesteps, self._ends)
+        self.num_episodes = len(dataset)
+        named = {name: self._columns[name] for name in (*self.spec.states, *self.spec.images)} | self._features
+        self.shapes: dict[str, Shape] = {
+            name: (values.shape[1:], torch.from_numpy(values[:0].copy()).dtype) for name, values in named.items()
+        }
         self._prompts = dataset.prompts
         self._instructions = np.array(dataset.instructions, dtype=object)
 
@@ -120,6 +129,15 @@ class Windows:
             states = self._columns[reference_state]
             return torch.from_numpy(relative_actions(actions, states, spans, self.chunk_size, self.spec.actions))
         return torch.from_numpy(np.concatenate([actions[start:end] for start, end in spans]))
+
+    @property
+    def longest(self) -> int:
+        """Count the timesteps of the longest window."""
+        return int((self._stops - self._starts).max())
+
+    def sampler(self, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1) -> BatchSampler:
+        """Return endless batches of the indices of windows; see `BatchSampler`."""
+        return BatchSampler(len(self), batch_size, seed=seed, rank=rank, num_processes=num_processes)
 
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         """Return the number of real timesteps of windows."""

@@ -3,6 +3,7 @@
 `astra.analysis.held_out` writes it, and the report shows it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ SHAPE = {
 }
 """Fields of the file. `all` holds errors as shares of the dimensions' ranges, averaged over the dimensions that vary;
 `differences` holds the policy's minus the baseline's, episode by episode. `each` holds the errors of every episode:
-`scaled` as in `all`, `errors` in the order of `dimensions`."""
+`scaled` as in `all`, `errors` in the order of `dimensions`. Newer files also have `seen_in_training`: whether the run
+held out nothing, so that the episodes are those of the training; see `episodes_of`."""
 
 
 def read_held_out(path: Path) -> dict[str, Any]:
@@ -43,3 +45,8 @@ def read_held_out(path: Path) -> dict[str, Any]:
         ValueError: if it is damaged or lacks a field.
     """
     return read_json(path, SHAPE, "remove its folder and write it again, with astra report RUN")
+
+
+def episodes_of(held_out: Mapping[str, Any]) -> str:
+    """Return the word for the episodes of the file: "held-out", or "training" if the run held out nothing."""
+    return "training" if held_out.get("seen_in_training") is True else "held-out"

@@ -48,6 +48,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "checkpoint": ", ".join(dict.fromkeys(info["checkpoint"] for info in all_infos)),
         "dataset": first["dataset"],
         **{name: sum(info[name] for info in all_infos) for name in ("episodes", "held_out_episodes", "timesteps")},
+        "seen_in_training": first.get("seen_in_training", False),
         "n_action_steps": first["n_action_steps"],
         "temperature": first["temperature"],
         "dimensions": [

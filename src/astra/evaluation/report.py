@@ -8,15 +8,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from astra.evaluation.eval_info import FILE_NAME, group_rates, read_eval_info, read_summary
-from astra.evaluation.held_out_info import BASELINES, POLICY, read_held_out
+from astra.evaluation.held_out_info import BASELINES, POLICY, episodes_of, read_held_out
 from astra.evaluation.held_out_info import FILE_NAME as HELD_OUT_FILE
 from astra.evaluation.held_out_info import FOLDER as HELD_OUT
 from astra.evaluation.json_shape import read_json
+from astra.evaluation.page import png_uri, render_page
 from astra.evaluation.pictures.plots import Curves, curves_of, learning_curves, result_bars
-from astra.evaluation.pictures.style import png
 from astra.evaluation.seeds import seed_runs
 from astra.evaluation.success import Estimate
 from astra.evaluation.verdict import unbeaten
@@ -84,9 +82,9 @@ def write_report(run_folder: Path) -> Path:
             f"{run_folder} has no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
         )
     summaries = {agent: read_summary(info) for agent, (_, info) in infos.items()}
-    templates = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    templates.filters["embed"] = partial(_data_uri, run_folder)
-    html = templates.from_string(files("astra.evaluation").joinpath("report.html.jinja").read_text()).render(
+    html = render_page(
+        files("astra.evaluation").joinpath("report.html.jinja").read_text(),
+        {"embed": partial(_data_uri, run_folder)},
         name=run_folder.resolve().name,
         facts=_facts(config, [info for _, info in infos.values()]),
         seeds=list(seeds),
@@ -95,14 +93,15 @@ def write_report(run_folder: Path) -> Path:
         summaries=summaries,
         rates=_rates({agent: info for agent, (_, info) in infos.items()}),
         infos={agent: info for agent, (_, info) in infos.items()},
-        bars=_figure_uri(png(result_bars(summaries))) if summaries else "",
-        curves=_figure_uri(png(learning_curves(*curves))) if curves else "",
+        bars=png_uri(result_bars(summaries)) if summaries else "",
+        curves=png_uri(learning_curves(*curves)) if curves else "",
         videos=[
             shown
             for agent, (folder, info) in (_evaluations(run_folder, example) if seeds else infos).items()
             for shown in _shown(run_folder, agent, folder, info)
         ],
         held_out=held_out,
+        measured=episodes_of(held_out) if held_out else "",
         held_out_folder=run_folder / HELD_OUT,
         predictors=(POLICY, *BASELINES),
         unbeaten=unbeaten(summaries, held_out),
@@ -213,7 +212,3 @@ def _data_uri(run_folder: Path, path: Path) -> str:
         raise ValueError(f"{path} is named in a result of {run_folder}, expected a video (.mp4) or a picture (.png)")
     check_size(found, "remove it, or evaluate again", LARGEST)
     return f"data:{KINDS[found.suffix]};base64,{base64.b64encode(found.read_bytes()).decode()}"
-
-
-def _figure_uri(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

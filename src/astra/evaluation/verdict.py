@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astra.evaluation.held_out_info import BASELINES, POLICY
+from astra.evaluation.held_out_info import BASELINES, POLICY, episodes_of
 from astra.evaluation.success import Estimate, Summary
 
 CONTROLS = ("no-op", "swapped", "shuffled", "blank")
@@ -63,8 +63,8 @@ def unbeaten_baselines(held_out: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each baseline whose error on held-out episodes is not larger than the policy's."""
     if held_out["episodes"] < 2:
         return [
-            "Actions were predicted along one held-out episode only, too few to compare the policy with its baselines: "
-            "train with a larger --validation, or collect more episodes."
+            f"Actions were predicted along one {episodes_of(held_out)} episode only, too few to compare the policy "
+            "with its baselines: train with a larger --validation, or collect more episodes."
         ]
     sentences = []
     for name in BASELINES:
@@ -72,8 +72,8 @@ def unbeaten_baselines(held_out: Mapping[str, Any]) -> list[str]:
         if less.high >= 0:
             ours, theirs = (100 * held_out["all"][predictor]["value"] for predictor in (POLICY, name))
             sentences.append(
-                f"On held-out episodes the policy predicts no better than “{name}”: error {ours:.2f} % of the range "
-                f"against {theirs:.2f} % (difference {100 * less.value:+.2f}, from {100 * less.low:+.2f} to "
-                f"{100 * less.high:+.2f})."
+                f"On {episodes_of(held_out)} episodes the policy predicts no better than “{name}”: error "
+                f"{ours:.2f} % of the range against {theirs:.2f} % (difference {100 * less.value:+.2f}, from "
+                f"{100 * less.low:+.2f} to {100 * less.high:+.2f})."
             )
     return sentences

@@ -1,18 +1,24 @@
 """Experiment: a dataset, a policy, its training and its rollouts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from astra.datasets import LeRobotDataset, Windows, compute_statistics
+import numpy as np
+
+from astra.datasets import Windows
 from astra.datasets.lerobot.streamed import FrameConfig, StreamedColumn
+from astra.datasets.mixture import MixedWindows
+from astra.datasets.statistics import joint_statistics
 from astra.environments.suite import Suite, suite_of
 from astra.experiments.frozen_features import frozen_features
-from astra.parallel.processes import main_first
+from astra.experiments.mixture import Part, balance, check_mixture, open_datasets
+from astra.parallel.processes import is_main_process, main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
+from astra.screen import screen
 from astra.storage.config_json import to_json
 from astra.storage.hub import pinned
 from astra.storage.numbers import Count, Share, check_numbers
@@ -30,6 +36,12 @@ class Experiment:
     dataset: Path
     """Demonstrations: the folder of a LeRobotDataset, or the id of one on the Hugging Face Hub, OWNER/NAME or
     OWNER/NAME@REVISION. The run records the commit."""
+    mixture: tuple[Path, ...] = ()
+    """More datasets to train on together with the first: state vectors, cameras and action dimensions are matched by
+    name, and what one lacks is an invalid token there."""
+    weights: tuple[float, ...] = ()
+    """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
+    windows."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: Share = 0.05
@@ -81,40 +93,63 @@ def run_training(
         ValueError: if they are damaged, or do not fit the policy or the run folder, or no suite fits the rollouts.
     """
     check_run_folder(run_folder)
-    experiment = replace(experiment, dataset=main_first(lambda: pinned(experiment.dataset)))
+    experiment = replace(
+        experiment,
+        dataset=main_first(lambda: pinned(experiment.dataset)),
+        mixture=tuple(main_first(partial(pinned, folder)) for folder in experiment.mixture),
+    )
     policy: PolicyConfig = experiment.policy
-    columns, reads = experiment.observations or None, policy.states.reads
-    sizes = {"frame_size": policy.frame_size, "frames": experiment.frames}
-    dataset = main_first(lambda: LeRobotDataset.open(experiment.dataset, columns, reads, **sizes))
-    if any(isinstance(values, StreamedColumn) for values in dataset.columns.values()):  # also when the run goes on
+    folders, mixed = (experiment.dataset, *experiment.mixture), bool(experiment.mixture or experiment.weights)
+    datasets = open_datasets(
+        folders, experiment.observations, policy.states.reads, policy.frame_size, experiment.frames, mixed=mixed
+    )
+    if any(isinstance(values, StreamedColumn) for values in datasets[0].columns.values()):  # also when the run goes on
         experiment = replace(experiment, frames=replace(experiment.frames, decode="streamed"))
-    suite = suite_of(dataset.spec, experiment.suite) if experiment.suite else None
+    suite = suite_of(datasets[0].spec, experiment.suite) if experiment.suite else None
     if suite is not None:
-        dataset = replace(dataset, spec=replace(dataset.spec, suite=suite.name))
-    training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
+        datasets = [replace(dataset, spec=replace(dataset.spec, suite=suite.name)) for dataset in datasets]
+    parts = []
+    for dataset in datasets:
+        training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
+        parts.append(Part(dataset=dataset, training=training, held_out=held_out))
+    features = [main_first(partial(frozen_features, dataset, policy.states.images)) for dataset in datasets]
+
+    def windows_of(part: Part, episodes: Sequence[int], known: Mapping[str, np.ndarray]) -> Windows:
+        return Windows(
+            part.dataset,
+            episodes,
+            timesteps=experiment.training.timesteps,
+            chunk_size=policy.chunk_size,
+            stride=experiment.stride,
+            ending=experiment.training.last_timestep_only,
+            features=known,
+        )
+
+    training_windows = [windows_of(part, part.training, own) for part, own in zip(parts, features, strict=True)]
+    held_out_windows = [
+        windows_of(part, part.held_out or part.training, own) for part, own in zip(parts, features, strict=True)
+    ]
+    names = list(map(str, folders))
+    train_windows, validation_windows = training_windows[0], held_out_windows[0]
+    if mixed:
+        train_windows = MixedWindows(dict(zip(names, training_windows, strict=True)), experiment.weights)
+        validation_windows = MixedWindows(dict(zip(names, held_out_windows, strict=True)), experiment.weights)
+        check_mixture(train_windows, policy, experiment.training.contrastive is not None)
+        if is_main_process():
+            screen().print(balance(names, train_windows.weights, parts, training_windows))
     evaluate = None
     if experiment.training.evaluate_every is not None:
-        suite = suite or suite_of(dataset.spec)
-        evaluate = _rollouts(suite, experiment.rollouts, dataset.spec, run_folder / "rollouts")
-    features = main_first(lambda: frozen_features(dataset, policy.states.images))
-    windows = partial(
-        Windows,
-        dataset,
-        timesteps=experiment.training.timesteps,
-        chunk_size=policy.chunk_size,
-        stride=experiment.stride,
-        ending=experiment.training.last_timestep_only,
-        features=features,
-    )
+        suite = suite or suite_of(train_windows.spec)
+        evaluate = _rollouts(suite, experiment.rollouts, train_windows.spec, run_folder / "rollouts")
     return train(
         policy,
         experiment.training,
-        windows(training),
-        windows(held_out or training),
+        train_windows,
+        validation_windows,
         run_folder,
-        statistics=compute_statistics(
-            dataset,
-            training,
+        statistics=joint_statistics(
+            [(part.dataset, part.training) for part in parts],
+            train_windows.spec,
             reference_state=policy.reference_state,
             chunk_size=policy.chunk_size,
         ),
@@ -123,7 +158,7 @@ def run_training(
         shard=shard,
         evaluate=evaluate,
         description={
-            "episodes": len(training),
+            "episodes": sum(len(part.training) for part in parts),
             **describe(experiment),
             **(description or {}),
         },
@@ -134,6 +169,8 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     """Return the fields of an experiment that neither its policy nor its training holds, as JSON."""
     return {
         "dataset": str(experiment.dataset),
+        "mixture": list(map(str, experiment.mixture)),
+        "weights": list(experiment.weights),
         "observations": list(experiment.observations),
         "validation": experiment.validation,
         "stride": experiment.stride,

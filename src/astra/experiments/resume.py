@@ -37,6 +37,8 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
         return name, replace(
             start,
             dataset=Path(known["dataset"]),
+            mixture=tuple(map(Path, known["mixture"])),
+            weights=tuple(known["weights"]),
             observations=tuple(known["observations"]),
             validation=known["validation"],
             stride=known["stride"],

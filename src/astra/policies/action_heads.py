@@ -223,9 +223,12 @@ def behavior_cloning(
     predicted: Float[Tensor, "*batch N K"],
     actions: Float[Tensor, "*batch N"],
     valid: Bool[Tensor, "*batch"],
+    present: Bool[Tensor, "B N"] | None = None,
 ) -> Losses:
-    """Compute Eq. 1 and the accuracy, over valid entries that vary in the data."""
+    """Compute Eq. 1 and the accuracy, over valid entries that vary in the data and that their trajectory has."""
     counted = valid[..., None] & head.varies
+    if present is not None:
+        counted = counted & present.reshape(len(present), *[1] * (valid.ndim - 1), -1)
     loss = masked_mean(head.loss(predicted, actions), counted)
     with torch.no_grad():
         accuracy = masked_mean(head.correct(predicted, actions), counted)
@@ -236,7 +239,7 @@ def one_action_loss(head: ActionHead, predicted: Float[Tensor, "B T N K"], traje
     """Compute Eq. 1 and the accuracy of a policy that predicts one action at each timestep."""
     T = trajectory.num_timesteps
     valid = trajectory.action_valid[:, :T] & trajectory.counted
-    return behavior_cloning(head, predicted, trajectory.actions[:, :T], valid)
+    return behavior_cloning(head, predicted, trajectory.actions[:, :T], valid, trajectory.action_present)
 
 
 def masked_mean(values: Shaped[Tensor, "*batch N"], counted: Bool[Tensor, "*batch N"]) -> Float[Tensor, ""]:

@@ -112,7 +112,7 @@ class Astra(SequencePolicy[AstraState]):
         targets = trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
         if (reference := self.reference(trajectory)) is not None:
             targets = relative_to(reference[:, :, None], targets, self.spec.actions)
-        return behavior_cloning(self.head, predicted, targets, exist[:, :, steps])
+        return behavior_cloning(self.head, predicted, targets, exist[:, :, steps], trajectory.action_present)
 
     def query_inputs(self, trajectory: Trajectory, steps: Int[Tensor, " c"]) -> ModelInputs:
         """Return the inputs of the trunk with the queries of some actions of the chunk, numbered from 0."""

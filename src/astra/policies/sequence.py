@@ -276,6 +276,8 @@ class SequencePolicy(Policy[State]):
         state_tokens, seen = self.state_tokens(trajectory) if states is None else states
         state_valid = trajectory.valid[:, :, None] & seen
         action_valid = trajectory.action_valid[:, :T, None].expand(B, T, N)
+        if trajectory.action_present is not None and N:
+            action_valid = action_valid & trajectory.action_present[:, None]
         length = T * self.sizes.state + num_actions * N
         context = interleave(state_tokens, action_tokens)[:, :length]
         queries = context.new_zeros(0, context.shape[-1]) if queries is None else queries

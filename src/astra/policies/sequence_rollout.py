@@ -106,7 +106,10 @@ def observe(
         batched(segment_ids(Kind.ACTION, N).to(device), B, t - 1),
         batched(segment_ids(Kind.STATE, M).to(device), B, t),
     )
-    valid = torch.cat([(t > 0).expand(B, N), seen], dim=1)
+    acted = (t > 0).expand(B, N)
+    if observation.action_present is not None:
+        acted = acted & observation.action_present
+    valid = torch.cat([acted, seen], dim=1)
     new = policy.add_positions(torch.cat([policy.action_tokens(executed), tokens], dim=1), ids)
     query_tokens = query_ids = None
     if queries is not None:

@@ -98,7 +98,7 @@ class StateTokenizer(nn.Module):
     def forward(self, source: Trajectory | Observation) -> tuple[Float[Tensor, "*batch M D"], Bool[Tensor, "*batch M"]]:
         """Return (B, T, M, D) tokens of a trajectory, or (B, M, D) of an observation, and which of them are valid.
 
-        Only hidden objects are invalid; padded timesteps of a trajectory are not marked here.
+        Hidden objects are invalid, and what a trajectory of a mixture lacks; padded timesteps are not marked here.
         """
         # The order is that of the spec, not that of the mapping.
         tokens = [tokenizer(source.states[name]) for name, tokenizer in zip(self.names, self.vectors, strict=True)]
@@ -110,10 +110,22 @@ class StateTokenizer(nn.Module):
             stacked = [self.norm(part) for part in stacked]
         if not (self.objects and self.max_objects):
             tokens = torch.cat(stacked, dim=-2)
-            return tokens, tokens.new_ones(tokens.shape[:-1], dtype=torch.bool)
+            return tokens, self._present(tokens.new_ones(tokens.shape[:-1], dtype=torch.bool), source)
         seen, valid = self.objects(source.objects, self.max_objects)
         always = valid.new_ones(*valid.shape[:-1], self.num_tokens - valid.shape[-1])
-        return torch.cat([*stacked, seen], dim=-2), torch.cat([always, valid], dim=-1)
+        return torch.cat([*stacked, seen], dim=-2), torch.cat([self._present(always, source), valid], dim=-1)
+
+    def _present(self, valid: Bool[Tensor, "*batch m"], source: Trajectory | Observation) -> Bool[Tensor, "*batch m"]:
+        """Mark the tokens of state vectors and cameras that a trajectory lacks as invalid."""
+        each = self.images.tokens_per_camera if self.images else 0
+        cameras = self.images.cameras if self.images else ()
+        places = {name: slice(n, n + 1) for n, name in enumerate(self.names)}
+        first = len(self.names)
+        places |= {name: slice(first + n * each, first + (n + 1) * each) for n, name in enumerate(cameras)}
+        for name, flags in source.present.items():
+            if name in places:
+                valid[..., places[name]] &= flags.reshape(-1, *[1] * (valid.ndim - 1))
+        return valid
 
 
 def modalities(reads: tuple[Modality, ...] | None, spec: TrajectorySpec) -> tuple[Modality, ...]:

@@ -1,12 +1,15 @@
 import importlib.metadata
 import json
+import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from astra.datasets import read_diffusion_policy_zarr
+from astra.datasets.importers.recognition import recognize_format
 
 zarr = pytest.importorskip("zarr")
 ENDS = np.array([5, 6, 17])
@@ -41,12 +44,18 @@ def store(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return tmp_path / "buffer.zarr"
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_replay_buffer_is_read(store: Path, arrays: dict[str, np.ndarray], packed: bool) -> None:
-    if packed:
-        with tarfile.open(store.with_suffix(".tar"), "w") as tar:
-            tar.add(store, arcname="deep/buffer.zarr")
-        store = store.with_suffix(".tar")
+def pack(store: Path, kind: str) -> Path:
+    """Pack a store: as .tar below a folder, as .zip with its arrays at the top, as zarr's own zip stores are."""
+    if kind == "zip":
+        return Path(shutil.make_archive(str(store), "zip", store))
+    with tarfile.open(store.with_suffix(".tar"), "w") as tar:
+        tar.add(store, arcname="deep/buffer.zarr")
+    return store.with_suffix(".tar")
+
+
+@pytest.mark.parametrize("packed", ["", "tar", "zip"])
+def test_a_replay_buffer_is_read(store: Path, arrays: dict[str, np.ndarray], packed: str) -> None:
+    store = pack(store, packed) if packed else store
     episodes = list(read_diffusion_policy_zarr(store, instruction="push", fps=10.0, columns=COLUMNS))
     assert [len(episode) for episode in episodes] == [5, 1, 11]
     assert {(episode.instruction, episode.fps) for episode in episodes} == {("push", 10)}
@@ -142,13 +151,40 @@ def test_a_link_to_itself_is_no_archive(tmp_path: Path) -> None:
         read(tmp_path / "store.tar")
 
 
-def test_a_truncated_archive_is_reported(store: Path) -> None:
-    archive = store.with_suffix(".tar")
-    with tarfile.open(archive, "w") as tar:
-        tar.add(store, arcname="buffer.zarr")
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_truncated_archive_is_reported(store: Path, kind: str) -> None:
+    archive = pack(store, kind)
     archive.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(ValueError, match="copy"):
         read(archive)
+
+
+def test_a_zip_file_that_unpacks_to_far_more_than_it_is_or_leads_outside_is_refused(store: Path) -> None:
+    archive = pack(store, "zip")
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("data/state/9.9", b"0" * 2**27)
+    with pytest.raises(ValueError, match="unpacks to"):
+        read(archive)
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("../elsewhere/.zgroup", "{}")
+    with pytest.raises(ValueError, match="holds no zarr store"):
+        read(archive)
+
+
+def test_a_store_of_version_3_is_refused_with_the_way_out(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    new = zarr.open_group(tmp_path / "new.zarr", mode="w", zarr_format=3)
+    new.create_array("meta/episode_ends", data=ENDS)
+    for name, values in arrays.items():
+        new.create_array(f"data/{name}", data=values)
+    with pytest.raises(ValueError, match="is a store of zarr v3") as refused:
+        read(tmp_path / "new.zarr")
+    with pytest.raises(ValueError, match="is a store of zarr v3"):
+        recognize_format(tmp_path / "new.zarr")
+    assert "zarr.create_group('version-2.zarr', zarr_format=2)" in str(refused.value)
+    old, again = zarr.open_group(tmp_path / "new.zarr", mode="r"), zarr.create_group(tmp_path / "old", zarr_format=2)
+    for name in ("meta/episode_ends", *(f"data/{name}" for name in arrays)):
+        again.create_array(name, data=old[name][:])
+    read(tmp_path / "old")
 
 
 def test_pixels_are_whole_numbers(store: Path) -> None:

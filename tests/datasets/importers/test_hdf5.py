@@ -150,6 +150,20 @@ def spell(file: Any) -> None:
     file["data/demo_5/obs/robot0_eef_pos"] = [b"one", b"two", b"six"]
 
 
+def leave_unwritten(file: Any) -> None:
+    del file["data/demo_5/actions"]
+    file.create_dataset("data/demo_5/actions", (3, 7), "f4", chunks=(1, 7))[:2] = 1.0
+
+
+def lose_a_number(file: Any) -> None:
+    file["data/demo_5/actions"][1, 2] = np.nan
+
+
+def link_inside(file: Any) -> None:
+    del file["data/demo_5/actions"]
+    file["data/demo_5/actions"] = h5py.SoftLink("/data/demo_0/actions")
+
+
 def drop(file: Any) -> None:
     del file["data/demo_5/actions"]
 
@@ -157,10 +171,13 @@ def drop(file: Any) -> None:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (link_elsewhere, "is a link to another file, '/etc/other.h5', which is not followed"),
+        (link_elsewhere, "robot0_eef_pos' is a link to another place, which is not followed"),
         (shorten, "obs/robot0_eef_pos: got 2 timesteps, expected 3"),
-        (spell, "expected arrays of numbers"),
-        (drop, "data/demo_5 has no actions; it has"),
+        (spell, "expected an array of plain numbers"),
+        (leave_unwritten, "'actions' was not written completely"),
+        (lose_a_number, "'actions': NaN or infinite value at row 1"),
+        (link_inside, "'actions' is a link to another place"),
+        (drop, "data/demo_5 has no 'actions'; it holds"),
     ],
 )
 def test_what_cannot_be_read_is_named_and_nothing_is_left(

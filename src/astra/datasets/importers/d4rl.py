@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from astra.datasets.importers.hdf5_arrays import numbers_in, open_hdf5, vectors_in
+from astra.datasets.importers.hdf5.files import opened, read_array, read_vectors
 
 ENDS = ("terminals", "timeouts")
 
@@ -24,9 +24,9 @@ def read_d4rl(path: str | Path) -> Iterator[tuple[Float[np.ndarray, "T n"], Floa
         ValueError: if the file is truncated, lacks an array, or has arrays of different lengths.
     """
     path = Path(path)
-    with open_hdf5(path) as file:
-        observations, actions = (vectors_in(file, name, str(path)) for name in ("observations", "actions"))
-        marks = {name: numbers_in(file, name, str(path)) for name in ENDS if name in file}
+    with opened(path) as file:
+        observations, actions = (read_vectors(file, name, str(path)) for name in ("observations", "actions"))
+        marks = {name: read_array(file, name, str(path)) for name in ENDS if name in file}
     if not marks:
         raise ValueError(f"{path} has neither {' nor '.join(ENDS)}, which say where its episodes end")
     lengths = {"observations": len(observations), "actions": len(actions)}

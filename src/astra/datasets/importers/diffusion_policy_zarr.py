@@ -1,4 +1,4 @@
-"""Importer of Diffusion Policy's replay buffers: zarr v2 stores with `data/*` and `meta/episode_ends`, folders or .tar.
+"""Importer of Diffusion Policy's replay buffers: zarr v2 stores (folders, .tar, .zip) of data and episode ends.
 
 Source: https://github.com/real-stanford/diffusion_policy, `diffusion_policy/common/replay_buffer.py`.
 """
@@ -7,8 +7,9 @@ import math
 import re
 import tarfile
 import tempfile
+import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from astra.storage.json_file import read_json_object
 
 CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "fixedscaleoffset")
 """Codecs of numbers; others are refused."""
+LARGEST_FACTOR, SLACK = 20, 2**26
+"""Largest size of an unpacked .zip file, as a multiple of the file and in bytes beside it."""
 LARGEST_CHUNK = 2**30
 """Largest zarr chunk that is read, in bytes when unpacked."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
@@ -35,7 +38,7 @@ def read_diffusion_policy_zarr(
     """Read a replay buffer, one episode at a time.
 
     Args:
-        store: A zarr folder, or a .tar file of one.
+        store: A zarr folder, or a .tar or .zip file of one.
         instruction: Instruction of all episodes; the store has none.
         fps: Timesteps per second; the store does not record them.
         columns: Column name of each array to read, such as {"img": "observation.image"}. Vectors are flattened per
@@ -48,7 +51,7 @@ def read_diffusion_policy_zarr(
     """
     store = Path(store)
     if not store.exists():
-        raise FileNotFoundError(f"{store} does not exist; expected a zarr folder or a .tar file of one")
+        raise FileNotFoundError(f"{store} does not exist; expected a zarr folder, or a .tar or .zip file of one")
     if store.is_dir():
         yield from _read(store, instruction, fps, columns)
         return
@@ -58,18 +61,52 @@ def read_diffusion_policy_zarr(
 
 def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
     """Extract the wanted arrays and return the folder of the store."""
+    kind = ".zip" if archive.suffix == ".zip" or zipfile.is_zipfile(archive) else ".tar"
     try:
-        with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            groups = [member.name for member in members if member.name.split("/")[-1] == ".zgroup"]
-            if not groups:
-                raise ValueError(f"{archive} holds no zarr store; expected a .zgroup file in it")
-            root = min(groups, key=len).removesuffix(".zgroup")
-            wanted = tuple(root + part for part in (".z", "meta/", "data/.z", *(f"data/{name}/" for name in columns)))
-            tar.extractall(into, [member for member in members if member.name.startswith(wanted)], filter="data")
-    except (tarfile.TarError, EOFError, OSError, LookupError, RecursionError, zlib.error) as error:
-        raise ValueError(f"{archive} is not a valid .tar file (truncated?): {error}; copy it again") from error
+        if kind == ".zip":
+            with zipfile.ZipFile(archive) as zipped:
+                root, wanted = _wanted(archive, zipped.namelist(), columns)
+                _check_unpacked(archive, sum(zipped.getinfo(name).file_size for name in wanted))
+                zipped.extractall(into, wanted)
+        else:
+            with tarfile.open(archive) as tar:
+                members = {member.name: member for member in tar.getmembers()}
+                root, wanted = _wanted(archive, list(members), columns)
+                tar.extractall(into, [members[name] for name in wanted], filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, LookupError, RecursionError, zlib.error) as error:
+        raise ValueError(f"{archive} is not a valid {kind} file (truncated?): {error}; copy it again") from error
+    except RuntimeError as error:  # encrypted, or compressed by a method that zipfile lacks
+        raise ValueError(f"{archive} cannot be unpacked ({error}): unpack it, and convert the folder") from error
     return into / root
+
+
+def _wanted(archive: Path, names: Sequence[str], columns: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return where the store begins in an archive, and the members that are read."""
+    inside = [name for name in names if not name.startswith("/") and ".." not in name.split("/")]
+    groups = [name for name in inside if name.split("/")[-1] in (".zgroup", "zarr.json")]
+    if not groups:
+        raise ValueError(f"{archive} holds no zarr store; expected a .zgroup file in it")
+    first = min(groups, key=len)
+    root = first.removesuffix(first.split("/")[-1])
+    parts = (".z", "zarr.json", "meta/", "data/.z", *(f"data/{name}/" for name in columns))
+    return root, [name for name in dict.fromkeys(inside) if name.startswith(tuple(root + part for part in parts))]
+
+
+def _check_unpacked(archive: Path, size: int) -> None:
+    """Check that an archive does not unpack to far more than it is; zarr's chunks are compressed already."""
+    limit = LARGEST_FACTOR * archive.stat().st_size + SLACK
+    if size > limit:
+        raise ValueError(f"{archive} unpacks to {size:,} bytes, expected at most {limit:,}: unpack it yourself")
+
+
+def explain_version_3(store: Path) -> str:
+    """Return why a store of zarr v3 is not read, and the way out."""
+    return (
+        f"{store} is a store of zarr v3, and replay buffers are read in zarr v2 only. Write it again in Python: "
+        f"old, new = zarr.open_group({str(store)!r}, mode='r'), zarr.create_group('version-2.zarr', zarr_format=2); "
+        "then new.create_array(name, data=old[name][:]) for 'meta/episode_ends' and each 'data/NAME'; and convert "
+        "version-2.zarr"
+    )
 
 
 def _read(store: Path, instruction: str, fps: float, columns: Mapping[str, str]) -> Iterator[Episode]:
@@ -97,6 +134,8 @@ def _open(store: Path, name: str) -> Any:
     except ImportError as error:
         raise ModuleNotFoundError("reading zarr stores needs zarr: pip install '.[zarr]' in Astra's folder") from error
     where = f"{store}, array {name!r}"
+    if (store / name / "zarr.json").exists():
+        raise ValueError(explain_version_3(store))
     if not (store / name / ".zarray").exists():
         raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy")
     header = read_json_object(store / name / ".zarray", "JSON", "copy the store again")

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.datasets.episode import Episode
-from astra.datasets.importers.hdf5_arrays import member, open_hdf5, vectors_in
+from astra.datasets.importers.hdf5.files import child, opened, read_vectors
 from astra.storage.json_file import read_json_object
 
 METADATA, DATA = "metadata.json", "main_data.hdf5"
@@ -54,12 +54,12 @@ class MinariFolder:
             ValueError: if the file is truncated, lacks an array, has another type or arrays of different lengths.
         """
         path = self.folder / DATA
-        with open_hdf5(path) as file:
+        with opened(path) as file:
             for number in range(self.episodes):
                 name = f"episode_{number}"
                 where = f"{path}, {name}"
-                group = member(file, name, str(path))
-                actions = vectors_in(group, "actions", where)
+                group = child(file, name, str(path))
+                actions = read_vectors(group, "actions", where)
                 observations = {key: values[:-1] for key, values in _observations(group, where, names).items()}
                 for key, values in observations.items():
                     if len(values) != len(actions):
@@ -114,10 +114,10 @@ def read_minari(folder: str | Path, *, instruction: str, fps: float) -> Iterator
 
 
 def _observations(group: Any, where: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    found = member(group, "observations", where)
+    found = child(group, "observations", where)
     if not hasattr(found, "keys"):
-        return {"observation": vectors_in(group, "observations", where)}
-    return {name: vectors_in(found, name, f"{where}, 'observations'") for name in names or sorted(found)}
+        return {"observation": read_vectors(group, "observations", where)}
+    return {name: read_vectors(found, name, f"{where}, 'observations'") for name in names or sorted(found)}
 
 
 def _column(name: str) -> str:

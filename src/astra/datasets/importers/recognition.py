@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from astra.datasets.importers.diffusion_policy_zarr import explain_version_3
 from astra.datasets.importers.hdf5.files import SUFFIXES
 from astra.datasets.importers.hdf5.importer import recognize
 
@@ -30,7 +31,7 @@ def recognize_format(place: Path) -> Found | None:
 
     Raises:
         ModuleNotFoundError: if looking into HDF5 files needs h5py.
-        ValueError: if an HDF5 file is damaged.
+        ValueError: if an HDF5 file is damaged, or a format is known but cannot be read.
     """
     for path in _files(place):
         parent = path.parent
@@ -42,6 +43,8 @@ def recognize_format(place: Path) -> Found | None:
                 source=parent,
                 options=f"--fps FPS{'' if split == 'train' else f' --split {split}'}",
             )
+        if path.name == "zarr.json" and parent.name == "episode_ends" and parent.parent.name == "meta":
+            raise ValueError(explain_version_3(parent.parent.parent))
         if path.name == ".zarray" and parent.name == "episode_ends" and parent.parent.name == "meta":
             return _replay_buffer(parent.parent.parent)
         if path.name.endswith((".zarr.tar", ".zarr.zip")):

@@ -303,6 +303,11 @@ def _shortened(text: str | None) -> str:
     return repr(text) if text is None or len(text) <= 80 else f"{text[:77]!r}..."
 
 
+def unnamed_dimensions(number: int) -> tuple[str, ...]:
+    """Return the names of action dimensions that a dataset does not name."""
+    return tuple(f"action_{index}" for index in range(number))
+
+
 def _action_spec(folder: Path, info: Info, rows: Rows) -> ActionSpec:
     """Describe the actions; bounds that were not declared are those of the data, widened by a margin."""
     feature, own = info["features"][ACTION], own_entries(info)
@@ -312,7 +317,7 @@ def _action_spec(folder: Path, info: Info, rows: Rows) -> ActionSpec:
         low, high = (rows.low - margin).tolist(), (rows.high + margin).tolist()
     try:
         return ActionSpec(
-            names=dimension_names(feature) or tuple(f"action_{index}" for index in range(len(rows.low))),
+            names=dimension_names(feature) or unnamed_dimensions(len(rows.low)),
             low=tuple(low),
             high=tuple(high),
             binary=tuple(own.get("action_binary", ())),

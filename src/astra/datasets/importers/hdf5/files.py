@@ -1,6 +1,11 @@
-"""HDF5 files that may hold anything: no link leads out of the file, and nothing is read before its size is known."""
+"""HDF5 files that may hold anything: nothing is read before its kind, place and size are known.
+
+A name in an HDF5 file may lead to another file, and data that were never written read as zeros. Both are refused, and
+so is everything but plain numbers; objects and strings are never decoded.
+"""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +17,10 @@ from astra.storage.json_file import check_regular
 
 SUFFIXES = (".hdf5", ".h5")
 LARGEST_ARRAY = 2**33
-"""Largest array of an episode that is read, in bytes."""
+"""Largest array that is read, in bytes when unpacked."""
 COPY_AGAIN = "copy the file again"
+_UNREADABLE = (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+"""Errors that h5py raises for damaged files."""
 
 
 def find_files(source: Path) -> list[Path]:
@@ -60,20 +67,25 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def child(group: Any, name: str, where: str) -> Any:
-    """Return a group or an array inside a group.
+    """Return a group or an array inside a group, which must lie in the same file.
 
     Raises:
-        ValueError: if it is missing, or a link that leads out of the file.
+        ValueError: if it is missing, or a link to another place.
     """
     import h5py
 
     for part in name.split("/"):
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        try:
+            link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+            if isinstance(link, h5py.HardLink):
+                group = group[part]
+                continue
+        except _UNREADABLE as error:
+            raise ValueError(f"{where}: {name!r} cannot be read ({error}); {COPY_AGAIN}") from error
         if link is None:
-            raise ValueError(f"{where} has no {name}; it has {', '.join(list(group)[:20]) or 'nothing'}")
-        if isinstance(link, h5py.ExternalLink):
-            raise ValueError(f"{where}: {name} is a link to another file, {link.filename!r}, which is not followed")
-        group = group[part]
+            held = ", ".join(sorted(group)[:20]) if isinstance(group, h5py.Group) else "an array"
+            raise ValueError(f"{where} has no {name!r}; it holds {held or 'nothing'}")
+        raise ValueError(f"{where}: {name!r} is a link to another place, which is not followed; expected data")
     return group
 
 
@@ -90,22 +102,63 @@ def arrays_of(group: Any, where: str, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def read_array(array: Any, where: str) -> np.ndarray:
-    """Read an array of numbers.
+def read_array(group: Any, name: str, where: str) -> np.ndarray:
+    """Read an array of finite numbers.
+
+    Args:
+        group: An open file or a group in it.
+        name: Path of the array in the group.
+        where: Name of the group in messages.
 
     Raises:
-        ValueError: if it holds no plain numbers, is too large, or takes its values from other files.
+        ValueError: if it is missing, holds no plain numbers, is too large, takes its values from other files, was not
+            written completely, is damaged or not finite.
     """
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
-        raise ValueError(f"{where} holds {array.dtype} of shape {array.shape}, expected arrays of numbers")
-    if array.external or array.is_virtual:
-        raise ValueError(f"{where} takes its values from other files, which are not read: write it into one file")
-    if array.nbytes > LARGEST_ARRAY:
-        raise ValueError(f"{where} takes {array.nbytes:,} bytes, expected at most {LARGEST_ARRAY:,} per episode")
+    import h5py
+
+    found, here = child(group, name, where), f"{where}, {name!r}"
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"{here} is a group, expected an array of numbers")
     try:
-        return np.asarray(array[()])
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{where} is damaged ({error}); {COPY_AGAIN}") from error
+        dtype, shape, chunks = found.dtype, found.shape, found.chunks
+        stored, elsewhere = found.id.get_storage_size(), bool(found.external) or found.is_virtual
+        written = found.id.get_num_chunks() if chunks else None
+    except _UNREADABLE as error:
+        raise ValueError(f"{here} cannot be read ({error}); {COPY_AGAIN}") from error
+    if dtype.kind not in "biuf" or not shape:
+        raise ValueError(f"{here} has the type {dtype} and the shape {shape}, expected an array of plain numbers")
+    if elsewhere:
+        raise ValueError(f"{here} lies in another file, which is not opened; expected its data in this file")
+    size = dtype.itemsize * max(math.prod(shape), math.prod(chunks or ()))
+    if size > LARGEST_ARRAY:
+        raise ValueError(f"{here} has the shape {shape} and takes {size:,} bytes, expected at most {LARGEST_ARRAY:,}")
+    if chunks is None:
+        complete = stored >= dtype.itemsize * math.prod(shape)
+    else:
+        complete = written == math.prod(-(-length // part) for length, part in zip(shape, chunks, strict=True))
+    if not complete:
+        raise ValueError(f"{here} was not written completely, and would be read as zeros; {COPY_AGAIN}")
+    try:
+        values = np.asarray(found[()])
+    except _UNREADABLE as error:
+        raise ValueError(f"{here} is damaged ({error}); {COPY_AGAIN}") from error
+    if dtype.kind == "f":
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"{here}: NaN or infinite value at row {int(finite.argmin())}; repair the file")
+    return values
+
+
+def read_vectors(group: Any, name: str, where: str) -> np.ndarray:
+    """Read an array with one vector of numbers per timestep, as float64.
+
+    Raises:
+        ValueError: if it has another shape, or for the reasons of `read_array`.
+    """
+    values = read_array(group, name, where)
+    if values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"{where}, {name!r} has the shape {values.shape}, expected (timesteps, numbers)")
+    return values.astype(np.float64)
 
 
 def attribute(item: Any, path: Sequence[str]) -> Any:

@@ -178,7 +178,7 @@ def _default(key: str, array: Any, layout: Layout) -> str | None:
 
 def _read(group: Any, key: str, column: str, where: str) -> np.ndarray:
     """Read an array of an episode; cameras may be stored as one packed image per timestep."""
-    values = read_array(child(group, key, where), f"{where}, {key}")
+    values = read_array(group, key, where)
     if not is_camera(column) or values.ndim != VECTOR_AXES or values.dtype != np.uint8:
         return values
     return stack_images((data.tobytes() for data in values), f"{where}, {key}")

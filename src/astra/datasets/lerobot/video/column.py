@@ -65,6 +65,17 @@ class VideoColumn:
             chosen = rows[self.file_of_episode[episodes] == file]
             yield from self._read_file(self.files[file], chosen)
 
+    def check(self, first: int, until: int) -> None:
+        """Check that some rows of an episode have their frames, by the times in the file; nothing is decoded.
+
+        Raises:
+            FileNotFoundError: if the file is missing.
+            ValueError: if it is damaged, has another size or frame rate, or lacks the frame of a timestep.
+        """
+        rows = np.arange(first, until)
+        path = self.files[int(self.file_of_episode[self._place(first)[0]])]
+        self._places(path, self._index(path, first), rows)
+
     def stretch(self, first: int, until: int) -> Stretch | None:
         """Return where the frames of some rows of an episode lie; None if they do not follow each other at `fps`."""
         rows = np.arange(first, until)
@@ -80,13 +91,7 @@ class VideoColumn:
         return f"column {self.column!r}, episode {episode}, timestep {timestep}"
 
     def _read_file(self, path: Path, rows: Int64[np.ndarray, " rows"]) -> Iterator[tuple[int, np.ndarray]]:
-        where = f"column {self.column!r}, episode {self._place(int(rows[0]))[0]}"
-        try:
-            index = read_index(path, self.size, self.checksums.get(path))
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{where}: {error}") from error
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        index = self._index(path, int(rows[0]))
         places = self._places(path, index, rows)
         order = np.argsort(places, kind="stable")
         wanted, counts = np.unique(places, return_counts=True)
@@ -99,6 +104,16 @@ class VideoColumn:
             for place in order[reached : reached + count]:
                 yield int(rows[place]), frame
             reached += count
+
+    def _index(self, path: Path, row: int) -> VideoIndex:
+        """Read the index of the file of a row."""
+        where = f"column {self.column!r}, episode {self._place(row)[0]}"
+        try:
+            return read_index(path, self.size, self.checksums.get(path))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{where}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def _places(self, path: Path, index: VideoIndex, rows: np.ndarray) -> Int64[np.ndarray, " rows"]:
         """Return the place of each row's frame among those of its file."""

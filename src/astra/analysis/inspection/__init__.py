@@ -1,0 +1,1 @@
+"""Inspection of a dataset: what is wrong in it, and a page that shows it."""

@@ -1,0 +1,65 @@
+"""`astra inspect dataset`: what a dataset holds and what is wrong in it, as text or as a page."""
+
+import shlex
+import warnings
+from pathlib import Path
+
+import tyro
+
+from astra.cli.inspecting.facts import print_facts
+
+
+def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path | None = None) -> int:
+    """Print what a dataset holds and what is wrong in it, or which format recordings have and how to train on them.
+
+    The exit code is 1 if something is wrong, such as duplicated episodes or dropped frames, and 2 if the dataset cannot
+    be read.
+
+    Args:
+        folder: folder of the dataset, or its id on the Hugging Face Hub; or recordings in another format.
+        full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
+            what differs from what was cached.
+        html: write a page to this file, with episodes, histograms and everything that was found; videos are also
+            searched for missing frames.
+    """
+    from astra.analysis.inspection.findings import Split, find
+    from astra.datasets import LeRobotDataset, describe
+    from astra.datasets.importers.recognition import recognize_format
+    from astra.datasets.lerobot.layout import INFO
+    from astra.datasets.lerobot.metadata import read_metadata
+    from astra.datasets.lerobot.verification import verify
+    from astra.experiments.own_data import own_data
+    from astra.storage.hub import local_folder
+
+    folder = local_folder(folder)
+    if folder.exists() and not (folder / INFO).exists() and (found := recognize_format(folder)) is not None:
+        source = shlex.quote(str(found.source))
+        print(f"{folder} is a {found.what}. To convert it and to train on it:")
+        print(f"astra convert {found.convert} {source} data/mine {found.options}".strip())
+        print("astra train own-data --dataset data/mine")
+        return 0
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        verified = verify(folder, read_metadata(folder, None).files) if full else []
+        opened = LeRobotDataset.open(folder, decode=False)
+    if full and opened.recorded is not None:
+        opened.recorded.check()
+    facts = [*verified, *describe(opened)]
+    print_facts(facts)
+    training = own_data()
+    findings = find(
+        opened,
+        [str(warning.message) for warning in warned if warning.category is UserWarning],
+        training.policy.actions,
+        Split(validation=training.validation, seed=training.training.seed),
+        videos=html is not None,
+    )
+    if html is not None:
+        from astra.analysis.inspection.page import write_page
+
+        findings = write_page(opened, findings, facts, training.policy.actions, html)
+    for finding in findings:
+        print(f"{'WRONG' if finding.wrong else 'note'}: {finding.kind}: {finding.text}")
+    if html is not None:
+        print(f"page: {html}")
+    return int(any(finding.wrong for finding in findings))

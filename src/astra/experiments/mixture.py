@@ -1,0 +1,122 @@
+"""The datasets of an experiment: opened, split, and put together as one, with the balance of their tasks."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from astra.datasets import LeRobotDataset, Windows
+from astra.datasets.lerobot.info import read_info
+from astra.datasets.lerobot.streamed import FrameConfig
+from astra.datasets.mixture import MixedWindows
+from astra.parallel.processes import main_first
+from astra.policies.astra import AstraConfig
+from astra.policies.policy import PolicyConfig
+from astra.storage.hub import local_folder
+from astra.trajectory import Modality
+
+TASKS = 30
+"""Largest number of tasks whose balance is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One dataset of an experiment."""
+
+    dataset: LeRobotDataset
+    training: tuple[int, ...]
+    """Training episodes."""
+    held_out: tuple[int, ...]
+    """Held-out episodes."""
+
+
+def open_datasets(
+    folders: Sequence[Path],
+    observations: Collection[str],
+    reads: Collection[Modality] | None,
+    frame_size: tuple[int, int],
+    frames: FrameConfig,
+    *,
+    mixed: bool,
+) -> list[LeRobotDataset]:
+    """Open the datasets of an experiment.
+
+    Args:
+        folders: Folders or ids of the Hugging Face Hub.
+        observations: Columns to read; empty: all. In a mixture, each dataset has some of them.
+        reads: Modalities to read beside state vectors; None: all.
+        frame_size: Height and width to which the policy resizes frames.
+        frames: When frames are decoded.
+        mixed: Whether they form a mixture, whose frames are decoded once, before training.
+
+    Raises:
+        FileNotFoundError: if one is missing.
+        ValueError: if one is damaged, is named twice, or none has a column.
+    """
+    if twice := [folder for folder, number in Counter(folders).items() if number > 1]:
+        raise ValueError(f"the mixture names {twice[0]} twice: name it once, and raise its share by --weights")
+    if mixed:
+        if frames.decode == "streamed":
+            raise ValueError("frames of a mixture are not streamed: decode them once, with --frames.decode once")
+        frames = replace(frames, decode="once")
+    known = [
+        set(read_info(main_first(partial(local_folder, folder)))["features"]) if len(folders) > 1 else set(observations)
+        for folder in folders
+    ]
+    if missing := [column for column in observations if not any(column in own for own in known)]:
+        raise ValueError(f"none of {', '.join(map(str, folders))} has the column {missing[0]}")
+    return [
+        main_first(
+            partial(
+                LeRobotDataset.open,
+                folder,
+                [column for column in observations if column in own] or None,
+                reads,
+                frame_size=frame_size,
+                frames=frames,
+            )
+        )
+        for folder, own in zip(folders, known, strict=True)
+    ]
+
+
+def check_mixture(windows: Windows, policy: PolicyConfig, contrast: bool) -> None:
+    """Check that a policy can train on a mixture whose datasets lack something.
+
+    Raises:
+        ValueError: if it cannot; the message names what is missing.
+    """
+    if not isinstance(windows, MixedWindows) or not windows.missing:
+        return
+    lacking = f"a dataset of the mixture lacks {', '.join(windows.missing)}"
+    if not (isinstance(policy, AstraConfig) and policy.action_queries):
+        raise ValueError(
+            f"{lacking}, which only Astra with action queries learns from: leave it out with --observations, or train "
+            "with --policy astra"
+        )
+    if contrast:
+        raise ValueError(f"{lacking}, and contrastive dynamics learning needs equal ones: train without --contrast")
+
+
+def balance(names: Sequence[str], weights: Sequence[float], parts: Sequence[Part], windows: Sequence[Windows]) -> Table:
+    """Return a table of the tasks of each dataset: training episodes, windows, and their share of the batches."""
+    table = Table("dataset", "task", "episodes", "windows", "share of the batches", box=SIMPLE_HEAD, pad_edge=False)
+    short = [Path(name).name for name in names]
+    shown = short if len(set(short)) == len(short) else names
+    for name, weight, part, of in zip(shown, weights, parts, windows, strict=True):
+        numbers: Mapping[int, int] = dict(zip(np.sort(part.training).tolist(), of.per_episode.tolist(), strict=True))
+        episodes, counts = Counter[str](), Counter[str]()
+        for episode, number in numbers.items():
+            episodes[part.dataset.instructions[episode]] += 1
+            counts[part.dataset.instructions[episode]] += number
+        for task, number in counts.most_common(TASKS):
+            share = weight * number / len(of)
+            table.add_row(name, task, f"{episodes[task]:,}", f"{number:,}", f"{share:.1%}")
+        if (left := len(counts) - TASKS) > 0:
+            table.add_row(name, f"and {left} more", "", "", "")
+    return table

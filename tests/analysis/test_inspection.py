@@ -1,0 +1,185 @@
+"""What `astra inspect dataset` finds, and the page that it writes."""
+
+import base64
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from astra.analysis.inspection.findings import Split, find
+from astra.analysis.inspection.shown_episodes import show_episode
+from astra.cli.main import main
+from astra.datasets import DatasetWriter, Episode, LeRobotDataset
+from astra.tokenizers.actions import DiscreteActionsConfig
+
+T = 30
+CAMERA = "observation.images.top"
+
+
+def recorded(seed: int, instruction: str = "lift the cup", length: int = T) -> Episode:
+    """Make up an episode whose action moves the state; one camera."""
+    random = np.random.default_rng(seed)
+    actions = random.normal(size=(length, 2)).astype(np.float32)
+    columns = {
+        "observation.state": np.cumsum(actions, axis=0, dtype=np.float32),
+        CAMERA: random.integers(0, 256, (length, 12, 16, 3), dtype=np.uint8),
+        "action": actions,
+    }
+    return Episode(instruction=instruction, columns=columns, fps=10.0)
+
+
+def write(folder: Path, episodes: list[Episode]) -> Path:
+    with DatasetWriter(folder, fps=10.0) as writer:
+        for episode in episodes:
+            writer.add(episode)
+    return folder
+
+
+def with_columns(episode: Episode, columns: Mapping[str, np.ndarray]) -> Episode:
+    return Episode(instruction=episode.instruction, columns={**episode.columns, **columns}, fps=episode.fps)
+
+
+def moved(episode: Episode, *factors: float) -> Episode:
+    return with_columns(episode, {"action": episode.columns["action"] * np.array(factors, np.float32)})
+
+
+def healthy() -> list[Episode]:
+    return [recorded(seed) for seed in range(4)]
+
+
+def frozen() -> list[Episode]:
+    hung = recorded(8)
+    states = np.array(hung.columns["observation.state"])
+    states[5:25] = states[5]
+    return [*healthy(), with_columns(hung, {"observation.state": states})]
+
+
+def stretched() -> list[Episode]:
+    odd = recorded(8, length=2000)
+    actions = np.array(odd.columns["action"])
+    actions[7, 1] = 900.0
+    return [*healthy(), with_columns(odd, {"action": actions})]
+
+
+def findings_of(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the kinds of what is wrong and of what deserves a look, as the command finds them."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        dataset = LeRobotDataset.open(folder, decode=False)
+    told = [str(warning.message) for warning in warned]
+    found = find(dataset, told, DiscreteActionsConfig(), Split(validation=0.05, seed=0))
+    kinds = [[finding.kind for finding in found if finding.wrong is wrong] for wrong in (True, False)]
+    return kinds[0], kinds[1]
+
+
+@pytest.mark.parametrize(
+    ("episodes", "wrong", "notes"),
+    [
+        (healthy(), [], []),
+        ([*healthy(), recorded(0)], ["duplicated episodes"], []),
+        ([recorded(0), recorded(0)], ["duplicated episodes", "leakage"], []),
+        (frozen(), ["actions that do not move the state"], []),
+        (stretched(), ["outliers of actions"], []),
+        ([*healthy(), recorded(8, "")], ["warning while reading", "episodes without instruction"], []),
+        ([moved(each, 0.0, 0.0) for each in healthy()], ["constant action"], []),
+        ([moved(each, 1.0, 0.0) for each in healthy()], [], ["constant action"]),
+        ([*healthy(), recorded(9, length=2)], [], ["short episodes"]),
+        ([recorded(seed, "") for seed in range(3)], [], ["no instructions"]),
+    ],
+)
+def test_each_kind_of_finding_is_named(
+    episodes: list[Episode], wrong: list[str], notes: list[str], tmp_path: Path
+) -> None:
+    assert findings_of(write(tmp_path / "data", episodes)) == (wrong, notes)
+
+
+def test_frames_that_never_change_and_blank_ones_are_found_in_shown_episodes(tmp_path: Path) -> None:
+    hung, dark = recorded(8), recorded(9)
+    frames = np.array(hung.columns[CAMERA])
+    frames[:] = frames[0]
+    episodes = [recorded(0), with_columns(hung, {CAMERA: frames}), with_columns(dark, {CAMERA: np.zeros_like(frames)})]
+    dataset = LeRobotDataset.open(write(tmp_path / "data", episodes), decode=False)
+    kinds = [[(finding.kind, finding.wrong) for finding in show_episode(dataset, index)[1]] for index in range(3)]
+    assert kinds == [[], [(f"frames of {CAMERA} that never change", True)], [(f"blank frames of {CAMERA}", False)]]
+
+
+def test_dropped_timestamps_and_missing_video_frames_are_found_without_decoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.datasets.lerobot.recordings import pictures, write_mp4, write_version_2
+
+    write_version_2(tmp_path / "data", lengths=(7, 6))
+    write_mp4(tmp_path / f"data/videos/chunk-000/{CAMERA}/episode_000001.mp4", pictures(4))
+    assert main(["inspect", "dataset", str(tmp_path / "data"), "--html", str(tmp_path / "page.html")]) == 1
+    said = capsys.readouterr().out
+    assert f"WRONG: missing frames of {CAMERA}" in said
+    assert "episode 1" in said
+    assert 'class="no">damaged<' in (tmp_path / "page.html").read_text()
+
+
+def test_the_page_holds_everything_and_refers_to_nothing(tmp_path: Path) -> None:
+    folder, page = write(tmp_path / "data", healthy()), tmp_path / "page.html"
+    assert main(["inspect", "dataset", str(folder), "--html", str(page)]) == 0
+    html = page.read_text()
+    for section in ("Findings", "Episodes", "Tasks", "Lengths and rate", "Actions", "States", "Facts"):
+        assert f"<h2>{section}</h2>" in html
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+|http-equiv", "", html)
+    assert all(source.startswith("data:") for source in re.findall(r'(?:src|href)="([^"]*)"', html))
+    strips = [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", html)]
+    assert [Image.open(io.BytesIO(strip)).size for strip in strips] == 4 * [(24 * 16, 12)]
+    assert html.count('<input type="range"') == 4
+    assert "usually 0.1 s" in html
+
+
+def test_the_page_stays_small_however_large_the_dataset_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astra.analysis.inspection.page.TASKS", 5)
+    many = [recorded(seed, f"task {seed} " + "x" * 4000, length=3) for seed in range(20)]
+    folder, page = write(tmp_path / "data", many), tmp_path / "page.html"
+    assert main(["inspect", "dataset", str(folder), "--html", str(page)]) == 0
+    html = page.read_text()
+    assert html.count('class="card episode"') == 12
+    assert "And 15 more instructions" in html
+    assert len(html) < 100_000
+
+
+@pytest.fixture
+def attack() -> str:
+    return "\"><script>alert(1)</script><img src=x onerror=alert(1)>'}}{{ 7*7 }}</style></meter>"
+
+
+def test_texts_of_a_stranger_are_shown_as_text_and_never_run(
+    attack: str, tmp_path: Path, make_info_names: Callable[[Path, str], None]
+) -> None:
+    episodes = [recorded(0, attack), recorded(0, attack), recorded(1, attack)]
+    folder, page = write(tmp_path / "data", episodes), tmp_path / "page.html"
+    make_info_names(folder, attack)
+    assert main(["inspect", "dataset", str(folder), "--html", str(page)]) == 1
+    html = page.read_text()
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    allowed = re.findall(r"script-src 'sha256-([^']+)'", html)
+    assert [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()] == allowed
+    assert html.count("<script") == html.count("</style>") == 1
+    assert "<img src=x" not in html
+    assert html.count("&lt;script&gt;") > 5
+
+
+@pytest.fixture
+def make_info_names() -> Callable[[Path, str], None]:
+    """Name the action dimensions of a dataset and its robot with a text."""
+    import json
+
+    def rename(folder: Path, text: str) -> None:
+        path = folder / "meta/info.json"
+        info = json.loads(path.read_text())
+        info["features"]["action"]["names"] = [text, "y"]
+        info["robot_type"] = text
+        path.write_text(json.dumps(info))
+        (folder / "meta/info.json.sha256").unlink()
+
+    return rename
