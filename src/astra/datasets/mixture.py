@@ -312,8 +312,9 @@ def _joint_actions(specs: Mapping[str, ActionSpec]) -> ActionSpec:
             if old[2:] != new[2:] or (new[3] and old[:2] != new[:2]):
                 raise ValueError(
                     f"the action dimension {dimension!r} is binary={old[2]}, periodic={old[3]} with {old[4]} bins "
-                    f"between {old[0]:g} and {old[1]:g} in {where}, and binary={new[2]}, periodic={new[3]} with {new[4]} "
-                    f"bins between {new[0]:g} and {new[1]:g} in {name}: correct meta/info.json of one of them, or rename it"
+                    f"between {old[0]:g} and {old[1]:g} in {where}, and binary={new[2]}, periodic={new[3]} with "
+                    f"{new[4]} bins between {new[0]:g} and {new[1]:g} in {name}: correct meta/info.json of one of "
+                    "them, or rename it"
                 )
             known[dimension] = where, (min(old[0], new[0]), max(old[1], new[1]), *new[2:])
     low, high, binary, periodic, bins = zip(*(entry for _, entry in known.values()), strict=True)
