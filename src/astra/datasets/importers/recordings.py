@@ -1,5 +1,6 @@
 """Recordings of another format: which of their keys become which columns, and the episodes that result."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -51,6 +52,24 @@ def choose_columns(
         )
     reason = "not chosen" if chosen is not None else "not read by policies"
     return columns, {key: reason for key in known if key not in columns}
+
+
+def warn_of_unread(known: Mapping[str, str | None], columns: Mapping[str, str], where: str) -> bool:
+    """Warn if an episode has keys that would be read if the first episode had them too; return whether it has any.
+
+    Args:
+        known: Default column of each key of the episode; None: it is not read.
+        columns: Column of each key that is read, found in the first episode.
+        where: Source and episode, for the message.
+    """
+    unread = [key for key, column in known.items() if column and key not in columns]
+    if unread:
+        warnings.warn(
+            f"{where} has {', '.join(unread)}, which the first episode lacks or holds in another form: left out in all "
+            "episodes",
+            stacklevel=2,
+        )
+    return bool(unread)
 
 
 def stack_images(images: Iterable[bytes], where: str) -> UInt8[np.ndarray, "T height width 3"]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from astra.datasets.episode import ACTION, Episode, is_camera
 from astra.datasets.importers.hdf5.files import arrays_of, attribute, child, find_files, in_order, opened, read_array
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images, warn_of_unread
 
 VECTOR_AXES = 2
 """Axes of vectors, time included; also of packed images."""
@@ -105,8 +105,12 @@ def open_hdf5(
             raise ValueError(f"{where} has no instruction: give that of all episodes by --instruction")
 
     def read() -> Iterator[Episode]:
+        warned = columns is not None
         for path, name in places:
             with _episode(path, name) as (group, where):
+                if not warned:
+                    found = arrays_of(group, where)
+                    warned = warn_of_unread({key: _default(key, found[key], layout) for key in found}, chosen, where)
                 text = instruction if instruction is not None else _instruction(group, layout)
                 if text is None:
                     raise ValueError(f"{where} has no instruction, as the first has: give it by --instruction")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets.episode import ACTION, Episode
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images, warn_of_unread
 from astra.datasets.importers.rlds.records import Feature, count_records, parse_example, read_records
 
 OBSERVATION = "steps/observation/"
@@ -61,7 +61,11 @@ def open_rlds(
     dropped = {key: "the instruction" if key == used else reason for key, reason in dropped.items()}
 
     def read() -> Iterator[Episode]:
+        warned = columns is not None
         for place, features in _examples(paths):
+            if not warned:
+                known = {key: _default(key, value) for key, value in features.items()}
+                warned = warn_of_unread(known, chosen, place)
             if missing := [key for key in chosen if key not in features]:
                 raise ValueError(f"{place} has no {', '.join(missing)}, which the first episode has")
             timesteps = _timesteps(features, place)
