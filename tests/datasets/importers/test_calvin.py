@@ -10,7 +10,7 @@ import pytest
 from astra.cli.main import main
 from astra.datasets import LeRobotDataset
 from astra.datasets.importers.calvin import read_calvin
-from astra.demonstrations.convert_calvin import CAMERAS, convert_calvin
+from astra.demonstrations.convert_calvin import COLUMNS, convert_calvin
 from astra.environments.calvin.vectors import ROBOT, SCENE, orientation
 
 FIRST = 358
@@ -82,7 +82,7 @@ def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path:
 def test_images_are_resized_and_replace_fixtures_and_blocks(split: Path, tmp_path: Path) -> None:
     convert_calvin(split, tmp_path / "data", images=True, static_size=10, gripper_size=8)
     spec = LeRobotDataset.open(tmp_path / "data").spec
-    assert dict(spec.images) == {CAMERAS["rgb_static"]: (10, 10), CAMERAS["rgb_gripper"]: (8, 8)}
+    assert dict(spec.images) == {COLUMNS["rgb_static"]: (10, 10), COLUMNS["rgb_gripper"]: (8, 8)}
     assert dict(spec.states) == {ROBOT: 18}
 
 

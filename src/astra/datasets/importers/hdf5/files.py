@@ -68,9 +68,11 @@ def child(group: Any, name: str, where: str) -> Any:
     import h5py
 
     for part in name.split("/"):
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        is_group = isinstance(group, h5py.Group)
+        link = group.get(part, getlink=True) if is_group else None
         if link is None:
-            raise ValueError(f"{where} has no {name}; it has {', '.join(list(group)[:20]) or 'nothing'}")
+            held = ", ".join(list(group)[:20]) if is_group else "an array in its place"
+            raise ValueError(f"{where} has no {name}; it has {held or 'nothing'}")
         if isinstance(link, h5py.ExternalLink):
             raise ValueError(f"{where}: {name} is a link to another file, {link.filename!r}, which is not followed")
         group = group[part]
@@ -96,6 +98,8 @@ def read_array(array: Any, where: str) -> np.ndarray:
     Raises:
         ValueError: if it holds no plain numbers, is too large, or takes its values from other files.
     """
+    if not hasattr(array, "dtype"):
+        raise ValueError(f"{where} is a group, expected an array of numbers")
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise ValueError(f"{where} holds {array.dtype} of shape {array.shape}, expected arrays of numbers")
     if array.external or array.is_virtual:
