@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tests.hostile import damage
-
 
 def edit_hdf5(random: Random, path: Path) -> str:
     """Change one array of a file in a way that a reader can see; return a description."""
@@ -214,8 +212,3 @@ def edit(random: Random, path: Path) -> str | None:
     if ".tfrecord" in path.name:
         return edit_records(random, path)
     return edits[path.suffix](random, path) if path.suffix in edits else None
-
-
-def any_damage(random: Random, path: Path) -> str:
-    """Damage the bytes of a file, or the file itself."""
-    return damage.damage(random, path)

@@ -101,7 +101,7 @@ def numbers_in(group: Any, name: str, where: str) -> np.ndarray:
         values = np.asarray(found[()])
     except _UNREADABLE as error:
         raise ValueError(f"{here} is damaged ({error}); copy the file again") from error
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.all():
         raise ValueError(f"{here}: NaN or infinite value at row {int(finite.argmin())}; repair the file")
     return values

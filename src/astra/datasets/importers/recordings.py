@@ -1,5 +1,6 @@
 """Recordings of another format: which of their keys become which columns, and the episodes that result."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,9 @@ def build_columns(arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], 
             raise ValueError(f"{where}, {key}: got values of type {values.dtype}, expected numbers")
         else:
             with np.errstate(over="ignore"):
-                parts.setdefault(column, []).append(values.reshape(timesteps, -1).astype(np.float32))
+                parts.setdefault(column, []).append(
+                    values.reshape(timesteps, math.prod(values.shape[1:])).astype(np.float32)
+                )
     if twice := [column for column, found in parts.items() if is_camera(column) and len(found) > 1]:
         raise ValueError(f"two keys become the camera {twice[0]}: choose another name for one of them")
     return {column: np.concatenate(found, axis=1) if len(found) > 1 else found[0] for column, found in parts.items()}
