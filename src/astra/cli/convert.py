@@ -69,7 +69,7 @@ def diffusion_policy_zarr(
     chosen = columns or {"state": "observation.state", "action": "action"}
     with DatasetWriter(destination, fps=fps, video=video, workers=workers) as writer:
         for episode in read_diffusion_policy_zarr(source, instruction=instruction, fps=fps, columns=chosen):
-            writer.add(episode)
+            writer.add(episode, source=source)
     return destination
 
 
@@ -192,7 +192,7 @@ def minari(
         )
     with DatasetWriter(destination, fps=fps) as writer:
         for episode in read_minari(source, instruction=instruction, fps=fps):
-            writer.add(episode)
+            writer.add(episode, source=source)
     return destination
 
 

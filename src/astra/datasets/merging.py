@@ -93,7 +93,7 @@ def merge(
         for dataset in datasets:
             for index in range(len(dataset)):
                 episode = dataset.episode(index)
-                writer.add(episode, _copies(dataset, index) if video else {})
+                writer.add(episode, _copies(dataset, index) if video else {}, dataset.folder)
                 yield episode
 
 

@@ -1,6 +1,7 @@
 """Windows of T timesteps of episodes, gathered into batches of trajectories."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ class Windows:
         self.timesteps = timesteps
         self.chunk_size = chunk_size
         self.ending = ending
-        self._columns = {
+        self._columns: dict[str, Any] = {
             column: values if isinstance(values, StreamedColumn) else np.asarray(values)
             for column, values in dataset.columns.items()
         }

@@ -56,7 +56,7 @@ def convert_pusht_zarr(
             if hidden:
                 columns = blinking(columns, np.array(list(islice(blinks(hidden, seed), len(states)))))
             columns["action"] = np.ascontiguousarray(actions, dtype=np.float32)
-            writer.add(Episode(instruction=instruction, columns=columns, fps=FPS))
+            writer.add(Episode(instruction=instruction, columns=columns, fps=FPS), source=source)
     return destination
 
 

@@ -48,7 +48,7 @@ def convert_calvin(
     about = {"actions": ACTIONS, "robot_type": "calvin", "suite": "calvin"}
     with DatasetWriter(destination, fps=FPS, **about, workers=workers) as writer:
         for episode in _episodes(read_calvin(source, cameras=tuple(sizes)), sizes, scene):
-            writer.add(episode)
+            writer.add(episode, source=source)
     return destination
 
 

@@ -88,7 +88,8 @@ def _write(episodes: Iterable[_Recorded], source: Path, destination: Path) -> Co
             done = tasks_done(positions)
             converted.tasks[len(done)] += 1
             if done:
-                writer.add(Episode(instruction=instruction_for(done), columns=_columns(positions, actions), fps=FPS))
+                episode = Episode(instruction=instruction_for(done), columns=_columns(positions, actions), fps=FPS)
+                writer.add(episode, source=source)
         if not +converted.tasks or set(converted.tasks) == {0}:
             raise ValueError(f"{source} has no episode in which a task of the kitchen is done, so nothing is converted")
     return converted

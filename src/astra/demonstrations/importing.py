@@ -38,7 +38,7 @@ def write_recordings(
         episodes: Iterator[Episode] = recordings.read()
         for episode in track(episodes, description="episodes", total=recordings.total, transient=True):
             if len(episode):
-                writer.add(episode)
+                writer.add(episode, source=recordings.source)
                 kept += 1
             else:
                 empty += 1

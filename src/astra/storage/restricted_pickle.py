@@ -15,8 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from astra.storage.json_file import check_regular
 from astra.storage.npy_errors import NPY_ERRORS
 
+LARGEST = 2**28
+"""Largest .npy file with an object in bytes."""
 DEEPEST = 50
 """Containers in containers that are read."""
 PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf][1248]|[SU][0-9]{1,6}|O8?|b1")
@@ -48,14 +51,15 @@ def load_npy_object(path: Path) -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or holds anything but numbers, text, builtin containers and arrays of these.
     """
+    check_regular(path, "copy it again")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST:,}; copy it again")
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, _, dtype = header[version](file)
             pickled = file.read()
-    except FileNotFoundError:
-        raise
     except NPY_ERRORS as error:
         raise ValueError(f"{path} is not a valid .npy file: {error}; copy it again") from error
     if not dtype.hasobject or shape != ():

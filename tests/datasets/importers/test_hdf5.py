@@ -193,7 +193,7 @@ def test_what_cannot_be_read_is_named_and_nothing_is_left(
 
 def test_files_without_the_expected_groups_are_refused(tmp_path: Path) -> None:
     write_maniskill(tmp_path / "b.h5")
-    with pytest.raises(ValueError, match=r"has no episode data/demo_0, so it is no file of robomimic"):
+    with pytest.raises(ValueError, match=r"has no data/demo_0, so it is no file of robomimic"):
         open_hdf5(tmp_path / "b.h5", ROBOMIMIC, fps=20)
     (tmp_path / "c.hdf5").write_bytes(b"no HDF5")
     with pytest.raises(ValueError, match=r"c\.hdf5 is not a complete HDF5 file"):

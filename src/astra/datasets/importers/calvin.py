@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from astra.storage.json_file import check_regular
 from astra.storage.npy_errors import NPY_ERRORS
 from astra.storage.restricted_pickle import load_npy_object
 
@@ -126,6 +127,7 @@ def _timestep(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the wanted arrays of a timestep."""
     found = {}
     try:
+        check_regular(path, "copy the whole split")
         with zipfile.ZipFile(path) as file:
             for name in wanted:
                 member = file.getinfo(f"{name}.npy")

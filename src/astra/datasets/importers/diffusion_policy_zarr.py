@@ -17,7 +17,7 @@ import numpy as np
 
 from astra.datasets.episode import Episode, is_camera
 from astra.datasets.importers.zarr_chunks import check_chunks
-from astra.storage.json_file import read_json_object
+from astra.storage.json_file import check_regular, read_json_object
 
 CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "fixedscaleoffset")
 """Codecs of numbers; others are refused."""
@@ -61,6 +61,7 @@ def read_diffusion_policy_zarr(
 
 def _extract(archive: Path, into: Path, columns: Mapping[str, str]) -> Path:
     """Extract the wanted arrays and return the folder of the store."""
+    check_regular(archive, "copy the store again")
     kind = ".zip" if archive.suffix == ".zip" or zipfile.is_zipfile(archive) else ".tar"
     try:
         if kind == ".zip":

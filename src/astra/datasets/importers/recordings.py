@@ -1,5 +1,7 @@
 """Recordings of another format: which of their keys become which columns, and the episodes that result."""
 
+import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -53,6 +55,24 @@ def choose_columns(
     return columns, {key: reason for key in known if key not in columns}
 
 
+def warn_of_unread(known: Mapping[str, str | None], columns: Mapping[str, str], where: str) -> bool:
+    """Warn if an episode has keys that would be read if the first episode had them too; return whether it has any.
+
+    Args:
+        known: Default column of each key of the episode; None: it is not read.
+        columns: Column of each key that is read, found in the first episode.
+        where: Source and episode, for the message.
+    """
+    unread = [key for key, column in known.items() if column and key not in columns]
+    if unread:
+        warnings.warn(
+            f"{where} has {', '.join(unread)}, which the first episode lacks or holds in another form: left out in all "
+            "episodes",
+            stacklevel=2,
+        )
+    return bool(unread)
+
+
 def stack_images(images: Iterable[bytes], where: str) -> UInt8[np.ndarray, "T height width 3"]:
     """Decode the packed images of a camera, one per timestep and all of the first one's size.
 
@@ -100,7 +120,9 @@ def build_columns(arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], 
             raise ValueError(f"{where}, {key}: got values of type {values.dtype}, expected numbers")
         else:
             with np.errstate(over="ignore"):
-                parts.setdefault(column, []).append(values.reshape(timesteps, -1).astype(np.float32))
+                parts.setdefault(column, []).append(
+                    values.reshape(timesteps, math.prod(values.shape[1:])).astype(np.float32)
+                )
     if twice := [column for column, found in parts.items() if is_camera(column) and len(found) > 1]:
         raise ValueError(f"two keys become the camera {twice[0]}: choose another name for one of them")
     return {column: np.concatenate(found, axis=1) if len(found) > 1 else found[0] for column, found in parts.items()}

@@ -9,8 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from astra.storage.json_file import check_regular
+
 LARGEST_FACTOR = 8
 """Largest size of a stored number, compared with the read one: filters may store other types, of up to 8 bytes."""
+OVERHEAD = 2**16
+"""Bytes by which a chunk that does not pack well may grow."""
 BYTES_AT_ONCE = 2**20
 
 
@@ -23,15 +27,19 @@ def check_chunks(folder: Path, header: Mapping[str, Any], expected: int) -> None
         expected: Number of bytes of a chunk by its header.
 
     Raises:
-        OSError: if a file cannot be read.
-        ValueError: if a chunk is too large or damaged; the message names it.
+        OSError: if a file is missing or cannot be read.
+        ValueError: if a file is a pipe or a device, or a chunk is too large or damaged; the message names it.
     """
     codec = (header.get("compressor") or {}).get("id")
     limit = LARGEST_FACTOR * expected
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        if path.is_dir():
+            continue
+        check_regular(path, "copy the store again")
+        if not path.name.startswith("."):
             try:
-                too_large = any(size > limit for size in _unpacked_sizes(path, codec, limit))
+                too_large = path.stat().st_size > limit + OVERHEAD
+                too_large = too_large or any(size > limit for size in _unpacked_sizes(path, codec, limit))
             except (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
                 raise ValueError(f"{path}: a zarr chunk is damaged ({error}); copy the store again") from error
             if too_large:

@@ -163,24 +163,34 @@ class DatasetWriter:
                 if self._preparations is not None:
                     self._preparations.stop(finished=self.folder.exists())
 
-    def add(self, episode: Episode, copies: Mapping[str, Stretch] | None = None) -> None:
+    def add(
+        self, episode: Episode, copies: Mapping[str, Stretch] | None = None, source: str | Path | None = None
+    ) -> None:
         """Append one episode.
 
         Args:
             episode: The episode.
             copies: Cameras whose frames are taken over with their video files instead of being encoded again.
+            source: File or folder from which the episode was read, for messages.
 
         Raises:
             ValueError: if it cannot be stored or does not match the episodes before; the message names the episode and
-                the
-                column.
+                the column.
         """
+        try:
+            self._add(episode, copies or {})
+        except ValueError as error:
+            if source is None:
+                raise
+            raise ValueError(f"{source}: {error}") from error
+
+    def _add(self, episode: Episode, copies: Mapping[str, Stretch]) -> None:
+        """Check an episode, and begin to prepare it."""
         index = len(self._episodes) + len(self._waiting)
         check_episode(episode, index, may_picture=bool(self._views))
         self._check_views(episode, index)
         stored = {column: layout.to_stored(column, values) for column, values in episode.columns.items()}
         self._check_same_columns(stored, episode.fps, index)
-        copies = copies or {}
         videos = list(filter(self._is_video, self._features))
         task, prompt = self._tasks.setdefault(episode.instruction, len(self._tasks)), self._prompts.add(episode)
         ordered = {column: stored[column] for column in self._features}

@@ -36,7 +36,7 @@ class Rates:
     later: float
     """In every later one."""
     peer: float | None
-    """Of LeRobot, in any epoch; None: not measured."""
+    """LeRobot in any epoch; None: not measured."""
     backend: str
     """Version of LeRobot and what decodes its frames."""
 

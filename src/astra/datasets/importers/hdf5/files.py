@@ -143,7 +143,7 @@ def read_array(group: Any, name: str, where: str) -> np.ndarray:
     except _UNREADABLE as error:
         raise ValueError(f"{here} is damaged ({error}); {COPY_AGAIN}") from error
     if dtype.kind == "f":
-        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if not finite.all():
             raise ValueError(f"{here}: NaN or infinite value at row {int(finite.argmin())}; repair the file")
     return values

@@ -15,7 +15,7 @@ import numpy as np
 
 from astra.datasets.episode import ACTION, Episode, is_camera
 from astra.datasets.importers.hdf5.files import arrays_of, attribute, child, find_files, in_order, opened, read_array
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images, warn_of_unread
 
 VECTOR_AXES = 2
 """Axes of vectors, time included; also of packed images."""
@@ -91,9 +91,13 @@ def open_hdf5(
         ValueError: if a file is damaged or has another layout, or the columns do not fit.
     """
     paths = find_files(source)
-    places = [(path, name) for path in paths for name in _episodes(path, layout)]
-    if not places:
-        raise ValueError(f"{source} has no episode {layout.parent}/{layout.first}0, so it is no file of {layout.name}")
+    places = []
+    for path in paths:
+        names = _episodes(path, layout)
+        if not names:
+            expected = layout.action if layout.parent is None else f"{layout.parent}/{layout.first}0".strip("/")
+            raise ValueError(f"{path} has no {expected}, so it is no file of {layout.name}: repair it, or take it away")
+        places += [(path, name) for name in names]
     with _episode(*places[0]) as (group, where):
         arrays = _arrays(group, layout, where)
         known = {key: _default(key, array, layout) for key, array in arrays.items()}
@@ -105,15 +109,18 @@ def open_hdf5(
             raise ValueError(f"{where} has no instruction: give that of all episodes by --instruction")
 
     def read() -> Iterator[Episode]:
+        warned = columns is not None
         for path, name in places:
             with _episode(path, name) as (group, where):
+                if not warned:
+                    found = arrays_of(group, where)
+                    warned = warn_of_unread({key: _default(key, found[key], layout) for key in found}, chosen, where)
                 text = instruction if instruction is not None else _instruction(group, layout)
                 if text is None:
                     raise ValueError(f"{where} has no instruction, as the first has: give it by --instruction")
                 values = {key: _read(group, key, column, where) for key, column in chosen.items()}
-            timesteps = len(values[layout.action]) if layout.action in values else None
-            if layout.one_more:
-                values = {key: array[:timesteps] for key, array in values.items()}
+            if layout.one_more and layout.action in values:
+                values = _without_last(values, layout, where)
             yield Episode(instruction=text, columns=build_columns(values, chosen, where), fps=fps)
 
     return Recordings(source=f"{layout.name}, {source}", columns=chosen, dropped=dropped, total=len(places), read=read)
@@ -182,6 +189,18 @@ def _read(group: Any, key: str, column: str, where: str) -> np.ndarray:
     if not is_camera(column) or values.ndim != VECTOR_AXES or values.dtype != np.uint8:
         return values
     return stack_images((data.tobytes() for data in values), f"{where}, {key}")
+
+
+def _without_last(values: dict[str, np.ndarray], layout: Layout, where: str) -> dict[str, np.ndarray]:
+    """Leave out what was observed after the last action."""
+    timesteps = len(values[layout.action])
+    observed = {key: array for key, array in values.items() if key.split("/")[0] == layout.observations}
+    for key, array in observed.items():
+        if len(array) != timesteps + 1:
+            raise ValueError(
+                f"{where}, {key}: got {len(array)} timesteps, expected {timesteps + 1}: one more than {layout.action}"
+            )
+    return values | {key: array[:timesteps] for key, array in observed.items()}
 
 
 def _instruction(group: Any, layout: Layout) -> str | None:

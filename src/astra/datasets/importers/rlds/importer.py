@@ -4,13 +4,14 @@ Keys follow Open X-Embodiment: the instruction is `steps/language_instruction`, 
 `steps/observation/natural_language_instruction`; flags such as `steps/is_first` tell the length.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from astra.datasets.episode import ACTION, Episode
-from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images
+from astra.datasets.importers.recordings import Recordings, build_columns, choose_columns, stack_images, warn_of_unread
 from astra.datasets.importers.rlds.records import Feature, count_records, parse_example, read_records
 
 OBSERVATION = "steps/observation/"
@@ -48,9 +49,9 @@ def open_rlds(
             f"{source} holds no file *-{split}.tfrecord*: give the folder of a version of an RLDS dataset, and its "
             "split by --split"
         )
+    _check_shards(paths, whole=not source.is_file())
     first = next(_examples(paths[:1]), None)
-    if first is None:
-        raise ValueError(f"{paths[0]} holds no record; copy the file again")
+    assert first is not None
     where, example = first
     chosen, dropped = choose_columns(
         {key: _default(key, value) for key, value in example.items()}, columns, str(source)
@@ -61,7 +62,11 @@ def open_rlds(
     dropped = {key: "the instruction" if key == used else reason for key, reason in dropped.items()}
 
     def read() -> Iterator[Episode]:
+        warned = columns is not None
         for place, features in _examples(paths):
+            if not warned:
+                known = {key: _default(key, value) for key, value in features.items()}
+                warned = warn_of_unread(known, chosen, place)
             if missing := [key for key in chosen if key not in features]:
                 raise ValueError(f"{place} has no {', '.join(missing)}, which the first episode has")
             timesteps = _timesteps(features, place)
@@ -72,6 +77,19 @@ def open_rlds(
     return Recordings(
         source=f"RLDS, {source}", columns=chosen, dropped=dropped, total=sum(map(count_records, paths)), read=read
     )
+
+
+def _check_shards(paths: Sequence[Path], *, whole: bool) -> None:
+    """Check that no part of a split is missing or empty; names tell the number of parts, `-00003-of-00010`."""
+    for path in paths:
+        if not count_records(path):
+            raise ValueError(f"{path} holds no record; copy the file again")
+    counts = {found.group(1) for path in paths if (found := re.search(r"-of-(\d{1,9})$", path.name))}
+    if whole and len(counts) == 1 and len(paths) != int(next(iter(counts))):
+        raise ValueError(
+            f"{paths[0].parent} holds {len(paths)} of {int(next(iter(counts)))} files of the split, such as "
+            f"{paths[0].name}: copy the others too, or convert single files"
+        )
 
 
 def _examples(paths: Sequence[Path]) -> Iterator[tuple[str, Mapping[str, Feature]]]:

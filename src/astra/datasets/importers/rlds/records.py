@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets.importers.rlds.checksum import masked_crc32c
+from astra.storage.json_file import check_regular
 
 LARGEST_RECORD = 2**31
 COPY_AGAIN = "copy the file again"
@@ -24,8 +25,10 @@ def read_records(path: Path) -> Iterator[bytes]:
     """Yield the records of a TFRecord file.
 
     Raises:
-        ValueError: if the file is truncated or damaged; the message names the record.
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is truncated, damaged or no regular file; the message names the record.
     """
+    check_regular(path, COPY_AGAIN)
     with path.open("rb") as file:
         number = 0
         while head := file.read(12):
@@ -45,7 +48,13 @@ def read_records(path: Path) -> Iterator[bytes]:
 
 
 def count_records(path: Path) -> int:
-    """Count the records of a file by their lengths; what is wrong is found when they are read."""
+    """Count the records of a file by their lengths; what is wrong in them is found when they are read.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if it is no regular file.
+    """
+    check_regular(path, COPY_AGAIN)
     with path.open("rb") as file:
         size, place, number = path.stat().st_size, 0, 0
         while place + 12 <= size:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from av.container import InputContainer
@@ -84,5 +85,7 @@ def _pixels(
             f"{where} has {frame.format.components[0].bits} bits of gray, such as a depth image: Astra reads colors; "
             "leave the column out, or convert it first, with a range of your choice scaled to 0 to 255"
         )
-    plane = reformatter.reformat(frame, format="rgb24").planes[0]  # one reformatter for all frames keeps its tables
+    plane: Any = reformatter.reformat(frame, format="rgb24").planes[
+        0
+    ]  # one reformatter for all frames keeps its tables
     return np.ndarray((*size, 3), np.uint8, plane, strides=(plane.line_size, 3, 1))

@@ -65,7 +65,7 @@ class VideoFiles:
         """
         first = self._frames
         try:
-            with av.open(io.BytesIO(encoded), format="mp4") as source:
+            with av.open(io.BytesIO(encoded), "r", format="mp4") as source:
                 given = source.streams.video[0]
                 container, stream = self._open or self._begin(given)
                 assert given.time_base is not None
