@@ -10,7 +10,8 @@ import pytest
 from astra.cli.main import main
 from astra.datasets import LeRobotDataset
 from astra.datasets.importers.calvin import read_calvin
-from astra.demonstrations.convert_calvin import CAMERAS, convert_calvin
+from astra.datasets.sentences import read_sentences
+from astra.demonstrations.convert_calvin import COLUMNS, convert_calvin
 from astra.environments.calvin.vectors import ROBOT, SCENE, orientation
 
 FIRST = 358
@@ -71,6 +72,10 @@ def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path:
     assert (dataset.spec.suite, dataset.spec.fps, dict(dataset.spec.states)) == ("calvin", 30.0, {ROBOT: 18, SCENE: 33})
     assert dataset.spec.actions.binary[-1]
     assert list(dataset.instructions) == ["pull the handle", "lift the red block"]
+    assert read_sentences(tmp_path / "data", dataset.instructions) == {
+        "pull the handle": ("pull the handle",),
+        "lift the red block": ("lift the red block",),
+    }
     _, in_a = (dataset.episode(index) for index in range(2))
     (part,) = [part for part in read_calvin(split) if part.scene == "A"]
     # The order of scene A is pink, blue, red; ours is red, blue, pink.
@@ -82,7 +87,7 @@ def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path:
 def test_images_are_resized_and_replace_fixtures_and_blocks(split: Path, tmp_path: Path) -> None:
     convert_calvin(split, tmp_path / "data", images=True, static_size=10, gripper_size=8)
     spec = LeRobotDataset.open(tmp_path / "data").spec
-    assert dict(spec.images) == {CAMERAS["rgb_static"]: (10, 10), CAMERAS["rgb_gripper"]: (8, 8)}
+    assert dict(spec.images) == {COLUMNS["rgb_static"]: (10, 10), COLUMNS["rgb_gripper"]: (8, 8)}
     assert dict(spec.states) == {ROBOT: 18}
 
 
