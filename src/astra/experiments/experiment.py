@@ -43,8 +43,8 @@ class Experiment:
     """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
     windows."""
     sentences: bool = True
-    """Whether each episode is told one of several sentences in training, chosen anew in every epoch, where a dataset has
-    the file sentences.json."""
+    """Whether each episode is told one of several sentences in training, chosen anew in every epoch, where a dataset
+    has the file sentences.json."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: Share = 0.05

@@ -38,7 +38,7 @@ def open_datasets(
     folders: Sequence[Path],
     observations: Collection[str],
     reads: Collection[Modality] | None,
-    frame_size: tuple[int, int],
+    frame_size: tuple[int, int] | None,
 ) -> list[LeRobotDataset]:
     """Open the datasets of an experiment.
 
@@ -46,7 +46,7 @@ def open_datasets(
         folders: Folders or ids of the Hugging Face Hub.
         observations: Columns to read; empty: all. In a mixture, each dataset has some of them.
         reads: Modalities to read beside state vectors; None: all.
-        frame_size: Height and width to which the policy resizes frames.
+        frame_size: Height and width to which the policy resizes frames; None: as they were recorded.
 
     Raises:
         FileNotFoundError: if one is missing.
