@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from astra.objects import CROP, Objects
@@ -64,8 +64,12 @@ def check_observation(
         images=frames,
         previous_action=executed,
         objects=objects,
-        present={name: flags.to(device) for name, flags in observation.present.items()},
-        action_present=None if observation.action_present is None else observation.action_present.to(device),
+        present={
+            name: _flags(f"present[{name!r}]", value, (B,), device) for name, value in observation.present.items()
+        },
+        action_present=None
+        if observation.action_present is None
+        else _flags("action_present", observation.action_present, tuple(executed.shape), device),
     )
 
 
@@ -113,6 +117,16 @@ def _vector(name: str, value: Any, size: int, B: int | None, device: torch.devic
             hint = f": {EXECUTED} has {B} environments, and every column needs as many"
         raise ValueError(f"column {name} has the shape {tuple(vector.shape)}, expected {expected}{hint}")
     return vector
+
+
+def _flags(name: str, value: Any, shape: tuple[int, ...], device: torch.device | str) -> Bool[Tensor, "*shape"]:
+    """Return flags of each environment."""
+    flags = torch.as_tensor(value, device=device)
+    if flags.dtype != torch.bool or flags.shape != shape:
+        raise ValueError(
+            f"{name} has {flags.dtype} of shape {tuple(flags.shape)}, expected torch.bool of shape {shape}"
+        )
+    return flags
 
 
 def _frame(

@@ -1,6 +1,7 @@
 """Predicted against demonstrated actions of the episodes that a run held out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_the_report_of_own_data_compares_predicted_with_demonstrated_actions(
     assert "Attention weights of the trained policy" in html
     assert "open &lt;b&gt;the&lt;/b&gt; drawer" in html
     assert html.index("does not beat its controls") < html.index("<h2>")  # two updates teach nothing
+
+
+def test_a_run_that_held_out_nothing_is_measured_on_its_training_episodes_and_says_so(
+    run: Path, tmp_path: Path
+) -> None:
+    from astra.analysis.held_out import write_held_out
+    from astra.evaluation.held_out_info import episodes_of, read_held_out
+    from astra.evaluation.report import write_report
+    from astra.storage.json_checksum import checked_json
+
+    seen = Path(shutil.copytree(run, tmp_path / "seen", symlinks=True))
+    config = json.loads((seen / "config.json").read_text())
+    config["description"] |= {"validation": 0, "episodes": 6}
+    (seen / "config.json").write_text(checked_json(config))
+    info = read_held_out(write_held_out(seen, 16) / "held_out.json")
+    assert (info["episodes"], episodes_of(info)) == (6, "training")
+    html = write_report(seen).read_text()
+    assert "<h2>Training episodes: predicted against" in html
+    assert "their error says nothing about new ones" in html
+    assert "On training episodes the policy predicts no better than" in html
 
 
 def test_a_report_without_its_demonstrations_says_why_and_keeps_what_was_measured(

@@ -44,6 +44,8 @@ def observed(**changes: Any) -> "Observation":
         "images": {FRONT: torch.randint(256, (1, 3, 16, 24), dtype=torch.uint8, generator=generator)},
         "previous_action": torch.zeros(1, 5),
         "objects": {},
+        "present": {},
+        "action_present": None,
     }
     for name, value in changes.items():
         if name == "previous_action":
@@ -64,6 +66,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "one frame": ({"images": {FRONT: FRAME[0]}}, r"\(3, 16, 24\), expected .*frame\[None\]"),
     "another size": ({"images": {FRONT: FRAME[..., :8]}}, r"\(1, 3, 16, 8\), expected .*resize"),
     "more frames": ({"images": {FRONT: FRAME.repeat(2, 1, 1, 1)}}, r"previous_action has 1 environments"),
+    "flags": ({"present": {FRONT: [1]}}, r"present\['.*front'\] has torch.int64 of shape \(1,\), expected torch.bool"),
     "NaN": ({"states": {"observation.state": torch.tensor([[0, 0, torch.nan, 0, 0]])}}, r"holds nan in dimension 2"),
     "infinite": ({"states": {"observation.state": torch.full((1, 5), torch.inf)}}, r"observation.state .* holds inf"),
     "too long": ({"states": {"observation.state": torch.zeros(1, 6)}}, r"shape \(1, 6\), expected .*\(1, 5\)"),

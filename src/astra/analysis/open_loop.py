@@ -112,6 +112,8 @@ def observe_first(trajectory: Trajectory, previous_action: Float[Tensor, "B N"])
         states={name: values[:, 0] for name, values in trajectory.states.items()},
         images={name: frames[:, 0] for name, frames in trajectory.images.items()},
         previous_action=previous_action,
+        present=trajectory.present,
+        action_present=trajectory.action_present,
         objects={
             name: Objects(crops=view.crops[:, 0], boxes=view.boxes[:, 0], valid=view.valid[:, 0])
             for name, view in trajectory.objects.items()

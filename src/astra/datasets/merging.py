@@ -14,6 +14,7 @@ from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
 from astra.datasets.lerobot.video.column import Stretch
 from astra.datasets.lerobot.writer import DatasetWriter
+from astra.datasets.sentences import read_sentences
 from astra.storage.hub import local_folder
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -95,6 +96,17 @@ def merge(
                 episode = dataset.episode(index)
                 writer.add(episode, _copies(dataset, index) if video else {}, dataset.folder)
                 yield episode
+        if told := _sentences(datasets):
+            writer.tell(told)
+
+
+def _sentences(datasets: Sequence[LeRobotDataset]) -> Mapping[str, Sequence[str]]:
+    """Return all sentences that the sources have for each instruction."""
+    told: dict[str, dict[str, None]] = {}
+    for dataset in datasets:
+        for instruction, sentences in read_sentences(dataset.folder, dataset.spec.instructions).items():
+            told.setdefault(instruction, {}).update(dict.fromkeys(sentences))
+    return {instruction: list(sentences) for instruction, sentences in told.items()}
 
 
 def _copies(dataset: LeRobotDataset, index: int) -> Mapping[str, Stretch]:

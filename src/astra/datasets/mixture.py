@@ -119,6 +119,11 @@ class MixedWindows(Windows):
         lacking = [name for n, name in enumerate(names) if any(n not in each for each in self._dimensions)]
         return (*self._optional, *lacking)
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Choose a sentence for each episode, where a dataset has several."""
+        for source in self.sources:
+            source.begin_epoch(epoch)
+
     @property
     def per_episode(self) -> Int64[np.ndarray, " E"]:
         """Count the windows of each chosen episode."""
@@ -311,10 +316,8 @@ def _joint_actions(specs: Mapping[str, ActionSpec]) -> ActionSpec:
             where, old = known.setdefault(dimension, (name, new))
             if old[2:] != new[2:] or (new[3] and old[:2] != new[:2]):
                 raise ValueError(
-                    f"the action dimension {dimension!r} is binary={old[2]}, periodic={old[3]} with {old[4]} bins "
-                    f"between {old[0]:g} and {old[1]:g} in {where}, and binary={new[2]}, periodic={new[3]} with "
-                    f"{new[4]} bins between {new[0]:g} and {new[1]:g} in {name}: correct meta/info.json of one of "
-                    "them, or rename it"
+                    f"the action dimension {dimension!r} is {_kind(*old)} in {where}, and {_kind(*new)} in {name}: "
+                    "correct meta/info.json of one of them, or rename the dimension there"
                 )
             known[dimension] = where, (min(old[0], new[0]), max(old[1], new[1]), *new[2:])
     low, high, binary, periodic, bins = zip(*(entry for _, entry in known.values()), strict=True)
@@ -322,6 +325,12 @@ def _joint_actions(specs: Mapping[str, ActionSpec]) -> ActionSpec:
     return ActionSpec(
         names=tuple(known), low=low, high=high, binary=binary, periodic=periodic, bins=bins if complete else ()
     )
+
+
+def _kind(low: float, high: float, binary: bool, periodic: bool, bins: int | None) -> str:
+    """Describe an action dimension."""
+    parts = [f"from {low:g} to {high:g}", "binary" * binary, "periodic" * periodic, f"of {bins} bins" if bins else ""]
+    return ", ".join(filter(None, parts))
 
 
 def _padded(values: Tensor, length: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Windows of T timesteps of episodes, gathered into batches of trajectories."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from astra.datasets.batches import BatchSampler
 from astra.datasets.episode import ACTION, OBJECTS, PARTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.streamed import FrameStream, StreamedColumn
+from astra.datasets.sentences import Sentences, choose_sentences
 from astra.datasets.statistics import relative_actions
 from astra.objects import Objects
 from astra.trajectory import Trajectory
@@ -36,9 +38,12 @@ class Windows:
         stride: Timesteps between the starts (or ends) of neighboring windows of an episode, at least 1.
         ending: Whether windows end at each timestep instead of starting there.
         features: Features of a frozen encoder for each camera, (rows, F); returned instead of the frames.
+        sentences: Sentences by instruction, of which `begin_epoch` chooses one for each episode; None: none.
+        seed: Seed of that choice.
 
     Raises:
-        ValueError: if a size is below 1, no episode is chosen or one does not exist.
+        ValueError: if a size is below 1, no episode is chosen or one does not exist, or there are sentences for
+            prompts with pictures.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class Windows:
         stride: int = 1,
         ending: bool = False,
         features: Mapping[str, np.ndarray] | None = None,
+        sentences: Sentences | None = None,
+        seed: int = 0,
     ) -> None:
         if min(timesteps, chunk_size, stride) < 1:
             raise ValueError(
@@ -61,7 +68,12 @@ class Windows:
             raise ValueError(
                 f"got the episodes {chosen.tolist()}, expected at least one, each from 0 to {len(dataset) - 1}"
             )
-        self.spec = dataset.spec
+        self._sentences, self._seed, self._epoch = sentences or {}, seed, -1
+        if self._sentences and dataset.prompts is not None:
+            raise ValueError(f"{dataset.folder}: prompts with pictures have one sentence each: use --sentences False")
+        told = {text for texts in self._sentences.values() for text in texts} - {*dataset.spec.instructions}
+        instructions = tuple(sorted({*dataset.spec.instructions, *told}))
+        self.spec = replace(dataset.spec, instructions=instructions) if told else dataset.spec
         self.timesteps = timesteps
         self.chunk_size = chunk_size
         self.ending = ending
@@ -85,6 +97,7 @@ class Windows:
             name: (values.shape[1:], torch.from_numpy(values[:0].copy()).dtype) for name, values in named.items()
         }
         self._prompts = dataset.prompts
+        self._recorded_instructions = dataset.instructions
         self._instructions = np.array(dataset.instructions, dtype=object)
 
     def __len__(self) -> int:
@@ -130,6 +143,12 @@ class Windows:
             states = self._columns[reference_state]
             return torch.from_numpy(relative_actions(actions, states, spans, self.chunk_size, self.spec.actions))
         return torch.from_numpy(np.concatenate([actions[start:end] for start, end in spans]))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Choose a sentence for each episode, anew in every epoch; before, and without sentences, instructions stay."""
+        if self._sentences and epoch != self._epoch:
+            chosen = choose_sentences(self._recorded_instructions, self._sentences, self._seed, epoch)
+            self._instructions, self._epoch = np.array(chosen, dtype=object), epoch
 
     @property
     def longest(self) -> int:

@@ -1,6 +1,6 @@
 """Convert CALVIN's own dataset to the observations of our environment."""
 
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ def convert_calvin(
 ) -> Path:
     """Convert the annotated parts of a split and return the folder of the dataset.
 
+    Every sentence that annotators gave a task becomes one of the sentences of its instructions.
+
     Args:
         source: Folder of a split, such as task_D_D/training.
         destination: Folder of the new dataset.
@@ -45,27 +47,31 @@ def convert_calvin(
     sizes = {"rgb_static": static_size, "rgb_gripper": gripper_size} if images else {}
     if scene and scene not in ORDER:
         raise ValueError(f"CALVIN has the scenes {', '.join(ORDER)}, got {scene!r}")
+    told: dict[str, list[str]] = defaultdict(list)
+    tasks: dict[str, str] = {}
     about = {"actions": ACTIONS, "robot_type": "calvin", "suite": "calvin"}
     with DatasetWriter(destination, fps=FPS, **about, workers=workers) as writer:
-        for episode in _episodes(read_calvin(source, cameras=tuple(sizes)), sizes, scene):
-            writer.add(episode, source=source)
+        for part in read_calvin(source, cameras=tuple(sizes)):
+            writer.add(_episode(part, sizes, scene), source=source)
+            if tasks.setdefault(part.instruction, part.task) == part.task and part.instruction not in told[part.task]:
+                told[part.task].append(part.instruction)
+        writer.tell({instruction: told[task] for instruction, task in tasks.items()})
     return destination
 
 
-def _episodes(parts: Iterator[AnnotatedPart], sizes: dict[str, int], scene: str) -> Iterator[Episode]:
-    for part in parts:
-        columns = {ROBOT: robot_vector(part.robot).astype(np.float32)}
-        for camera, side in sizes.items():
-            frames = resize(torch.from_numpy(part.frames[camera]).movedim(-1, 1), (side, side))
-            columns[COLUMNS[camera]] = frames.movedim(1, -1).contiguous().numpy()
-        if not sizes:
-            letter = part.scene or scene
-            if letter not in ORDER:
-                raise ValueError(
-                    f"the dataset does not say the scene of {part.instruction!r} (its scene_info.npy is missing, or "
-                    f"names {letter!r}), on which the order of the blocks depends: name it by --scene"
-                )
-            columns[SCENE] = scene_vector_of(part.fixtures_and_blocks, letter).astype(np.float32)
-        actions = part.actions.clip(-1, 1)
-        actions[:, -1] = np.where(actions[:, -1] > 0, 1.0, -1.0)
-        yield Episode(instruction=part.instruction, columns={**columns, "action": actions.astype(np.float32)}, fps=FPS)
+def _episode(part: AnnotatedPart, sizes: dict[str, int], scene: str) -> Episode:
+    columns = {ROBOT: robot_vector(part.robot).astype(np.float32)}
+    for camera, side in sizes.items():
+        frames = resize(torch.from_numpy(part.frames[camera]).movedim(-1, 1), (side, side))
+        columns[COLUMNS[camera]] = frames.movedim(1, -1).contiguous().numpy()
+    if not sizes:
+        letter = part.scene or scene
+        if letter not in ORDER:
+            raise ValueError(
+                f"the dataset does not say the scene of {part.instruction!r} (its scene_info.npy is missing, or "
+                f"names {letter!r}), on which the order of the blocks depends: name it by --scene"
+            )
+        columns[SCENE] = scene_vector_of(part.fixtures_and_blocks, letter).astype(np.float32)
+    actions = part.actions.clip(-1, 1)
+    actions[:, -1] = np.where(actions[:, -1] > 0, 1.0, -1.0)
+    return Episode(instruction=part.instruction, columns={**columns, "action": actions.astype(np.float32)}, fps=FPS)

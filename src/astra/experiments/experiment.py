@@ -11,6 +11,7 @@ import numpy as np
 from astra.datasets import Windows
 from astra.datasets.lerobot.streamed import FrameConfig, StreamedColumn
 from astra.datasets.mixture import MixedWindows
+from astra.datasets.sentences import read_sentences
 from astra.datasets.statistics import joint_statistics
 from astra.environments.suite import Suite, suite_of
 from astra.experiments.frozen_features import frozen_features
@@ -42,6 +43,9 @@ class Experiment:
     weights: tuple[float, ...] = ()
     """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
     windows."""
+    sentences: bool = True
+    """Whether each episode is told one of several sentences in training, chosen anew in every epoch, where a dataset
+    has the file sentences.json."""
     observations: tuple[str, ...] = ()
     """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
     validation: Share = 0.05
@@ -123,6 +127,10 @@ def run_training(
             stride=experiment.stride,
             ending=experiment.training.last_timestep_only,
             features=known,
+            sentences=read_sentences(part.dataset.folder, part.dataset.spec.instructions)
+            if experiment.sentences
+            else None,
+            seed=experiment.training.seed,
         )
 
     training_windows = [windows_of(part, part.training, own) for part, own in zip(parts, features, strict=True)]
@@ -171,6 +179,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "dataset": str(experiment.dataset),
         "mixture": list(map(str, experiment.mixture)),
         "weights": list(experiment.weights),
+        "sentences": experiment.sentences,
         "observations": list(experiment.observations),
         "validation": experiment.validation,
         "stride": experiment.stride,

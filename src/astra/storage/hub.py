@@ -15,7 +15,7 @@ from pathlib import Path
 
 from astra.storage.atomic import write_atomic
 
-PATTERNS = ("meta/*", "data/*", "videos/*")
+PATTERNS = ("meta/*", "data/*", "videos/*", "sentences.json")
 """Files of a dataset; others of its repository are not downloaded."""
 OUR_FOLDERS = ("data", "runs")
 """First parts of names that are folders in all our examples: what is missing there is not looked for on the Hub."""

@@ -120,6 +120,7 @@ def train(
             learning_rate = config.learning_rate * learning_rate_factor(budget.share(within_update=0.5), config.warmup)
             for group in learner.optimizer.param_groups:
                 group["lr"] = learning_rate
+            train_windows.begin_epoch(int(state.sampler.epoch))
             batches = _micro_batches(train_windows, next(state.sampler), statistics, config)
             alpha = 0.0 if config.contrastive is None else config.contrastive.weight_at(budget.share(within_update=0.5))
             contrasts = [config.contrastive.draw(batch) if config.contrastive and alpha else None for batch in batches]

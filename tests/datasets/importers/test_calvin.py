@@ -10,6 +10,7 @@ import pytest
 from astra.cli.main import main
 from astra.datasets import LeRobotDataset
 from astra.datasets.importers.calvin import read_calvin
+from astra.datasets.sentences import read_sentences
 from astra.demonstrations.convert_calvin import COLUMNS, convert_calvin
 from astra.environments.calvin.vectors import ROBOT, SCENE, orientation
 
@@ -71,6 +72,10 @@ def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path:
     assert (dataset.spec.suite, dataset.spec.fps, dict(dataset.spec.states)) == ("calvin", 30.0, {ROBOT: 18, SCENE: 33})
     assert dataset.spec.actions.binary[-1]
     assert list(dataset.instructions) == ["pull the handle", "lift the red block"]
+    assert read_sentences(tmp_path / "data", dataset.instructions) == {
+        "pull the handle": ("pull the handle",),
+        "lift the red block": ("lift the red block",),
+    }
     _, in_a = (dataset.episode(index) for index in range(2))
     (part,) = [part for part in read_calvin(split) if part.scene == "A"]
     # The order of scene A is pink, blue, red; ours is red, blue, pink.

@@ -35,7 +35,7 @@ class Finding:
     kind: str
     """Its kind in few words, such as "duplicated episodes"."""
     text: str
-    """What was found, where, and what to do."""
+    """Sentence that says where it is and what to do."""
     wrong: bool = True
     """Whether it is wrong, or only deserves a look."""
     episodes: tuple[int, ...] = ()
@@ -145,7 +145,8 @@ def _frozen(dataset: LeRobotDataset) -> Iterator[Finding]:
     if all((values.max(axis=0) == values.min(axis=0)).all() for values in vectors):
         return  # constant columns are findings of their own
     acts = np.diff(dataset.columns[ACTION], axis=0).any(axis=1)
-    stays = ~np.any([np.diff(values, axis=0).any(axis=1) for values in vectors], axis=0)
+    changes = np.stack([np.diff(values, axis=0).any(axis=1) for values in vectors])
+    stays = ~changes.any(axis=0)
     frozen = []
     for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
         start, length = _longest(stays[first : until - 1])
@@ -212,7 +213,7 @@ def _equal_episodes(dataset: LeRobotDataset) -> Mapping[bytes, list[int]]:
     for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
         content = hashlib.sha256()
         for column in (ACTION, *sorted(dataset.spec.states)):
-            content.update(np.ascontiguousarray(dataset.columns[column][first:until]))
+            content.update(np.ascontiguousarray(dataset.columns[column][first:until]).tobytes())
         equal[content.digest()].append(episode)
     return equal
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from astra.datasets.lerobot.video import encoding
 from astra.datasets.lerobot.video.checksums import write_video_checksums
 from astra.datasets.lerobot.video.column import Stretch
 from astra.datasets.lerobot.video.encoding import VideoFiles, video_feature
+from astra.datasets.sentences import FILE_NAME as SENTENCES
 from astra.parallel.interruption import held_back
 from astra.storage.atomic import Unfinished
 from astra.trajectory import ActionSpec
@@ -238,6 +239,11 @@ class DatasetWriter:
             }
         )
         self._num_rows += length
+
+    def tell(self, sentences: Mapping[str, Sequence[str]]) -> None:
+        """Write several sentences for instructions, of which training chooses; see `astra.datasets.sentences`."""
+        path = self._building / SENTENCES
+        path.write_text(json.dumps(sentences, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _video_feature(self, column: str, values: np.ndarray) -> layout.Feature:
         """Describe a video; copied ones have the codec of the dataset from which they come."""
