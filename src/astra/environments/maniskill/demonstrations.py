@@ -4,7 +4,9 @@ The recorded actions are the expert's, in bins, without the disturbances. Images
 play of the same actions, which is bitwise equal; failed attempts cost no images.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,8 +18,8 @@ from astra.storage.numbers import BinsOrNone, NotNegative, WholeShare
 
 KICK_TIMESTEPS, KICK_STRENGTH = (2, 5), (0.2, 0.6)
 """Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
-SLIP_TIMESTEPS = 2
-"""Timesteps for which the fingers open by themselves when a grasp slips."""
+SLIP_AFTER, SLIP_TIMESTEPS = (1, 8), 2
+"""Range of the timesteps of lifting and carrying after which a grasp slips, and those for which the fingers open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class ManiSkillDemonstrationOptions(ManiSkillOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One success of the expert."""
+    """One episode of the expert."""
 
     observations: list[EnvironmentObservation]
     """Observation before each action."""
@@ -46,8 +48,12 @@ class Recording:
     """The expert's actions."""
     executed: Float[np.ndarray, "T 7"]
     """The actions that were executed, with noise, pushes and slips."""
+    succeeded: bool
+    """Whether the target came into the container in time."""
     attempts: tuple[int, ...]
     """Timesteps at which grasp attempts began."""
+    first_failed: bool
+    """Whether the first attempt failed."""
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -57,42 +63,67 @@ class Recording:
         return {**observed, "action": self.actions}
 
 
-def record(
-    environment: ManiSkill, reset: dict[str, str], seed: int, options: ManiSkillDemonstrationOptions
-) -> Recording | None:
-    """Let the expert play one episode; None: it failed. Equal arguments give equal recordings."""
-    observation, _ = environment.reset(seed=seed, options=reset)
-    random = np.random.default_rng([seed, 1])
-    expert = ManiSkillExpert(seed, options.bins)
-    strength = options.noise * random.random()
-    slip = int(random.integers(1, 8)) if random.random() < options.slips else 0
-    kick, left, held, slipping = np.zeros(3), 0, 0, 0
-    seen, actions, executed = list[EnvironmentObservation](), list[np.ndarray](), list[np.ndarray]()
-    while True:
-        action = expert.act(environment)
-        if left == 0 and random.random() < options.kicks:
-            kick = random.uniform(*KICK_STRENGTH) * random.choice([-1.0, 1.0], 3)
-            left = int(random.integers(*KICK_TIMESTEPS))
-        disturbed = action.astype(np.float64)
-        disturbed[:3] += random.normal(0.0, strength, 3) + (kick if left else 0.0)
-        left = max(left - 1, 0)
-        held += expert.phase in ("lift", "carry")
-        if slip and held == slip:
-            slip, slipping = 0, SLIP_TIMESTEPS
-        if slipping:
-            disturbed[6], slipping = 1.0, slipping - 1
+class Disturbances:
+    """Disturbances of one episode.
+
+    Args:
+        seed: seed of the episode.
+        options: how strong and how frequent they are.
+    """
+
+    def __init__(self, seed: int, options: ManiSkillDemonstrationOptions) -> None:
+        self._random = np.random.default_rng([seed, 1])
+        self._kicks = options.kicks
+        self._strength = options.noise * self._random.random()
+        self._kick, self._kick_left = np.zeros(3), 0
+        slips = self._random.random() < options.slips
+        self._slip_after = int(self._random.integers(*SLIP_AFTER)) if slips else -1
+        self._slip_left = SLIP_TIMESTEPS
+
+    def disturb(self, action: Float[np.ndarray, "7"], *, moves_target: bool) -> Float[np.ndarray, "7"]:
+        """Return the action that is executed instead.
+
+        Args:
+            action: The expert's action.
+            moves_target: Whether the expert lifts or carries the target.
+        """
+        if self._kick_left == 0 and self._random.random() < self._kicks:
+            self._kick = self._random.uniform(*KICK_STRENGTH) * self._random.choice([-1.0, 1.0], 3)
+            self._kick_left = int(self._random.integers(*KICK_TIMESTEPS))
+        executed = action.astype(np.float64)
+        executed[:3] += self._random.normal(0.0, self._strength, 3) + (self._kick if self._kick_left else 0.0)
+        self._kick_left = max(self._kick_left - 1, 0)
+        self._slip_after -= moves_target and self._slip_after > 0
+        if self._slip_after == 0 and self._slip_left:
+            executed[6], self._slip_left = 1.0, self._slip_left - 1
+        return executed.clip(-1, 1)
+
+
+def play(
+    environment: ManiSkill, reset: Mapping[str, Any], seed: int, options: ManiSkillDemonstrationOptions
+) -> Recording:
+    """Let the expert play one episode. Equal arguments give equal recordings."""
+    observation, _ = environment.reset(seed=seed, options=dict(reset))
+    expert, disturbances = ManiSkillExpert(seed, options.bins), Disturbances(seed, options)
+    seen, actions, executed, ended = list[EnvironmentObservation](), list[np.ndarray](), list[np.ndarray](), False
+    info: dict[str, Any] = {}
+    while not ended:
+        actions.append(expert.act(environment))
+        executed.append(disturbances.disturb(actions[-1], moves_target=expert.phase in ("lift", "carry")))
         seen.append(observation)
-        actions.append(action)
-        executed.append(disturbed.clip(-1, 1))
         observation, _, succeeded, truncated, info = environment.step(executed[-1])
-        if succeeded:
-            lists = np.stack(actions), np.stack(executed)
-            return Recording(observations=seen, actions=lists[0], executed=lists[1], attempts=info["attempts"])
-        if truncated:
-            return None
+        ended = succeeded or truncated
+    return Recording(
+        observations=seen,
+        actions=np.stack(actions),
+        executed=np.stack(executed),
+        succeeded=info["is_success"],
+        attempts=info["attempts"],
+        first_failed=info["is_miss"],
+    )
 
 
-def play_again(environment: ManiSkill, reset: dict[str, str], seed: int, recording: Recording) -> Recording:
+def play_again(environment: ManiSkill, reset: Mapping[str, Any], seed: int, recording: Recording) -> Recording:
     """Return the recording with images, in a second play of the same actions.
 
     Args:
@@ -101,7 +132,7 @@ def play_again(environment: ManiSkill, reset: dict[str, str], seed: int, recordi
         seed: Seed of the recording.
         recording: Recording without images.
     """
-    observation, _ = environment.reset(seed=seed, options=reset)
+    observation, _ = environment.reset(seed=seed, options=dict(reset))
     seen = []
     for executed in recording.executed:
         seen.append(observation)

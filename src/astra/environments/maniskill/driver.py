@@ -1,8 +1,8 @@
 """The Vulkan driver, without which nothing of ManiSkill runs, not even its physics.
 
-Whether a driver works is known only after a renderer was made with it, and one that fails can end the process. Therefore
-this is tried in a process of its own, once; the answer is kept in environment variables, so that worker processes need
-not ask again.
+Whether a driver works is known only after a renderer was made with it, and one that fails can end the process.
+Therefore this is tried in a process of its own, once; the answer is kept in environment variables, so that worker
+processes need not ask again.
 
 The drivers are asked in this order: those that `VK_ICD_FILENAMES` or `VK_DRIVER_FILES` names, and no other if one is
 set; the software driver that `scripts/software_vulkan.sh` unpacks; those of the system.

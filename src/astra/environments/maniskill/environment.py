@@ -147,7 +147,7 @@ class ManiSkill(Environment):
         truncated = self._elapsed + 1 >= self.max_timesteps and not succeeded
         self.attempts.note(
             self._elapsed,
-            closes=numbers[6] < 0,
+            closes=self._gripper < 0,
             distance=distance,
             held=simulator.held,
             risen=float(simulator.objects[0].point[2] - self._rest),

@@ -214,7 +214,7 @@ class Container:
         else:
             angles = 2 * math.pi * np.arange(self.sides) / self.sides
             inside = bool((x * np.cos(angles) + y * np.sin(angles) < self.inner[0] + flare).all())
-        return inside and point[2] > 0
+        return bool(inside and point[2] > 0)
 
 
 WALL = 0.005

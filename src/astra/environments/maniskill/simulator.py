@@ -1,5 +1,6 @@
 """The simulator as numbers: poses, joints, contacts and pictures of ManiSkill's scene as NumPy arrays."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +50,14 @@ class Simulator:
     def reset(self, layout: Layout) -> None:
         """Build the scene anew. Equal layouts give bitwise equal episodes."""
         self._task.layout = layout
-        self._task.reset(seed=0)
+        with warnings.catch_warnings(action="ignore"):
+            self._task.reset(seed=0)
         self._read()
 
     def step(self, action: Float[np.ndarray, "7"]) -> None:
         """Move for one timestep."""
-        self._task.step(action.astype(np.float32))
+        with warnings.catch_warnings(action="ignore"):  # ManiSkill's step warns of NumPy 2
+            self._task.step(action.astype(np.float32))
         self._read()
 
     def _read(self) -> None:

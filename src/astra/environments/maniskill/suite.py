@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play_again, record
+from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
 from astra.environments.maniskill.environment import ACTIONS, CAMERAS, ROBOT, SIZES, ManiSkill, ManiSkillOptions
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, TRAINING, combinations_of, names_by_difficulty
@@ -46,8 +46,8 @@ def options_for(spec: TrajectorySpec) -> ManiSkillOptions:
         if states == {ROBOT: SIZES[ROBOT]} and images.keys() == CAMERAS.keys() and len(sides) == 1:
             return ManiSkillOptions(observation="images", frame_size=sides.pop())
     raise ValueError(
-        f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; ManiSkill has "
-        f"{SIZES}, or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: choose another "
+        f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; ManiSkill has {SIZES}, "
+        f"or {ROBOT} with square frames {', '.join(CAMERAS)}, and {len(ACTIONS)} action dimensions: choose another "
         "suite by --suite"
     )
 
@@ -56,12 +56,12 @@ def demonstrate(options: ManiSkillDemonstrationOptions, reset: Mapping[str, Any]
     """Record one demonstration, with disturbances; images are rendered in a second play of it."""
     environment = _environment(options)
     environment.renders = False
-    recording = record(environment, dict(reset), seed, options)
+    recording = play(environment, reset, seed, options)
     environment.renders = True
-    if recording is None:
+    if not recording.succeeded:
         return None
     if environment.spec_of_trajectories.images:
-        recording = play_again(environment, dict(reset), seed, recording)
+        recording = play_again(environment, reset, seed, recording)
     return Demonstration(instruction=environment.instruction, columns=recording.columns)
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import gc
 import math
 import shutil
 import tempfile
@@ -23,12 +24,16 @@ REST = (0.0, math.pi / 8, 0.0, -5 * math.pi / 8, 0.0, 3 * math.pi / 4, math.pi /
 TABLE = ((-0.80, 0.80), (-1.0, 1.0), 0.05)
 """Extent of the table along x and y, and its thickness; its top is at height 0."""
 WOOD = (0.62, 0.52, 0.42)
-EYE, LOOKED_AT = (0.30, 0.0, 0.80), (-0.09, 0.0, 0.0)
+EYE, LOOKED_AT = (0.30, 0.0, 0.80), (-0.13, 0.0, 0.0)
 """Place of the base camera, which looks at the robot, and the point that it looks at."""
 HAND_EYE = (0.07, 0.0, 0.02)
 """Place of the hand camera in the frame of `panda_hand`; it looks along the fingers."""
-FIELD = {"base": 0.85, "hand": 1.4, "video": 0.85}
+FIELD = {"base": 0.8, "hand": 1.4, "video": 0.8}
 """Vertical field of view of each camera in radians."""
+DAMPING = 3.0
+"""Share of its angular velocity that an object loses per second; a ball that is dropped would roll away forever."""
+SEARCHES = 20
+"""Number of resets after which Python searches for garbage."""
 CONTROL = "pd_ee_delta_pose"
 """ManiSkill's controller: steps of the gripper's pose and the opening of the fingers."""
 
@@ -57,7 +62,7 @@ def task_class() -> Any:
         SUPPORTED_REWARD_MODES = ("none",)
 
         def __init__(self, layout: Layout, sides: dict[str, int]) -> None:
-            self.layout, self.sides = layout, sides
+            self.layout, self.sides, self._cleared = layout, sides, 0
             super().__init__(
                 robot_uids="panda",
                 obs_mode="none",
@@ -67,6 +72,15 @@ def task_class() -> Any:
                 render_backend="cpu",
                 reconfiguration_freq=1,
             )
+
+        def _clear(self) -> None:
+            """Release the scene; Python's search for garbage, which takes most of a reset, is made now and then."""
+            self._cleared += 1
+            if spared := self._cleared % SEARCHES != 0:
+                gc.freeze()
+            super()._clear()
+            if spared:
+                gc.unfreeze()
 
         @property
         def _default_sensor_configs(self) -> list[Any]:
@@ -146,7 +160,9 @@ def task_class() -> Any:
                     builder.add_convex_collision_from_file(file, scale=scale)
                     builder.add_visual_from_file(file, scale=scale, material=material)
             builder.initial_pose = _upright(sapien, place, half[2] + 0.001)
-            return builder.build(name=f"object {number}")
+            actor = builder.build(name=f"object {number}")
+            actor.set_angular_damping(DAMPING)
+            return actor
 
         def _initialize_episode(self, env_idx: Any, options: dict[str, Any]) -> None:
             joints = np.array(REST)
