@@ -102,6 +102,10 @@ def maniskill_198m() -> Experiment:
             actions=DiscreteActionsConfig(bins=BINS),
         ),
         training=TrainingConfig(
-            updates=80_000, batch_size=64, timesteps=CONTEXT, learning_rate=1e-4, weight_decay=1e-4
+            updates=77_000,  # 5 epochs of about 55 timesteps of 18,000 episodes
+            batch_size=64,
+            timesteps=CONTEXT,
+            learning_rate=1e-4,
+            weight_decay=1e-4,
         ),
     )
