@@ -47,7 +47,7 @@ class ManiSkillExpert:
         del seed
         self.bins = bins
         self.phase: Phase = "above"
-        """What it does at present."""
+        """Present phase of the grasp."""
         self._since = 0
         self._phases: dict[Phase, Callable[[ManiSkill], tuple[np.ndarray, float]]] = {
             "above": self._above,
