@@ -17,6 +17,7 @@ from astra.environments.maniskill.suite import options_for
 REASON = reason_against()
 pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(REASON), reason=REASON)]
 EASY = {"level": "seen-0", "task": "red-ball-into-bowl"}
+CUBE = {"level": "seen-0", "task": "blue-cube-into-bowl"}
 STILL = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
 
@@ -102,13 +103,13 @@ def test_the_expert_succeeds_through_bins_and_its_success_is_a_target_at_rest_in
 def test_a_slip_makes_the_expert_grasp_again_and_demonstrations_keep_its_own_actions(images: ManiSkill) -> None:
     options = ManiSkillDemonstrationOptions(noise=0.0, kicks=0.0, slips=1.0)
     images.renders = False
-    recording = play(images, EASY, 2, options)
+    recording = play(images, CUBE, 2, options)
     images.renders = True
     assert recording.succeeded
-    assert len(recording.attempts) == 2
+    assert len(recording.attempts) >= 2
     assert (recording.actions[:, 6] != recording.executed[:, 6]).sum() == 2
     assert images.attempts.begun == list(recording.attempts)
-    shown = play_again(images, EASY, 2, recording)
+    shown = play_again(images, CUBE, 2, recording)
     assert shown.columns.keys() == {ROBOT, *CAMERAS, "action"}
     assert all(np.array_equal(shown.columns[name], recording.columns[name]) for name in recording.columns)
     assert len(shown.columns["observation.images.hand"]) == len(recording.actions)
