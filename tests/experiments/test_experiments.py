@@ -34,7 +34,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 27
+    assert len(names()) == 30
     for named in EXPERIMENTS.values():
         assert named.notes
         assert named.row

@@ -24,6 +24,9 @@ SUITES = {
     "franka-kitchen": Listed(
         "astra.environments.franka_kitchen.suite:SUITE", "Franka Kitchen: four of seven tasks of a robot in a kitchen"
     ),
+    "maniskill": Listed(
+        "astra.environments.maniskill.suite:SUITE", "ManiSkill: pick-and-place of objects that training never showed"
+    ),
     "metaworld": Listed(
         "astra.environments.metaworld.suite:SUITE", "Meta-World: 50 tasks of a robot arm at a table; not in the paper"
     ),

@@ -23,7 +23,8 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
 
     `step` always reports `info["is_success"]`. `info["scores"]` is a dict of further measures of this timestep, larger
     is better, such as {"coverage": 0.4}; an evaluation takes their maximum over the episode. `info["done"]`, which is
-    optional, has the timestep at which each part of the task was done first, such as {"microwave": 35}.
+    optional, has the timestep at which each part of the task was done first, such as {"microwave": 35}. Also optional
+    are `info["is_miss"]`, whether an action missed, and `info["attempts"]`, the timesteps at which attempts began.
 
     The instruction may change inside an episode, as in chains of tasks. Then the agent starts again with an empty
     history, while the world goes on.

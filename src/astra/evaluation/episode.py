@@ -73,6 +73,8 @@ class EpisodeResult:
     or nothing was done."""
     missed: bool | None = None
     """Whether an action missed and the episode went on, `is_miss` in the environment's info; None: it does not say."""
+    attempts: tuple[int, ...] | None = None
+    """Timesteps at which attempts began, such as grasps, `attempts` in its info; None: it does not say."""
 
 
 class RolloutEnv:
@@ -115,6 +117,7 @@ class RolloutEnv:
         self._told, self._asked = [self.instruction], [self.environment.instruction]
         self._success, self._scores = False, dict[str, float]()
         self._missed: bool | None = None
+        self._attempts: tuple[int, ...] | None = None
         self._done: Mapping[str, int] = {}
         self._actions, self._rewards, self._frames = list[np.ndarray](), list[float](), list[np.ndarray]()
         self._record(info)
@@ -185,6 +188,7 @@ class RolloutEnv:
             frames=self._below_prompt(),
             done=self._done,
             missed=self._missed,
+            attempts=self._attempts,
         )
 
     def _for_agent(self) -> str:
@@ -198,6 +202,7 @@ class RolloutEnv:
         for name, score in info.get("scores", {}).items():
             self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
         self._done = info.get("done", self._done)
+        self._attempts = info.get("attempts", self._attempts)
         if "is_miss" in info:
             self._missed = bool(self._missed or info["is_miss"])
         if self.case.record:

@@ -17,7 +17,9 @@ FILE_NAME = "eval_info.json"
 ESTIMATE = {"value": float, "low": float, "high": float, "confidence": float}
 """Shape of an estimate with its interval."""
 INTERVALS = {"success": ESTIMATE, "scores": {ANY_NAME: ESTIMATE}, "mean_timesteps": float}
-"""Shape of a summary; beside it, `missed` and `recovery` where an action missed."""
+"""Shape of a summary; beside it, `missed` and `recovery` where an action missed, and those of `attempts`."""
+OPTIONAL = ("recovery", "attempts", "between_attempts")
+"""Estimates of a summary that not every environment has."""
 TASK = {"task_group": str, "metrics": {"successes": [bool]}, "intervals": INTERVALS}
 SHAPE = {
     "agent": str,
@@ -58,7 +60,8 @@ def eval_info(
     If cases name a group, such as a level, results are grouped by it, and in it by the environment's task. Otherwise
     they are grouped by the environment's task, and in it by pairs of the environment's and the agent's instruction.
     `pc_success` is in percent, as in LeRobot; intervals are shares of one. Where actions missed, `missed` is the number
-    of those episodes, and `recovery` the share of them that succeeded.
+    of those episodes, and `recovery` the share of them that succeeded. Where attempts are counted, `attempts` is their
+    mean number per episode, and `between_attempts` the mean number of timesteps from one to the next.
 
     Args:
         results: Results in the order of the cases.
@@ -84,6 +87,7 @@ def eval_info(
             "sum_reward": result.sum_reward,
             "video_path": video_paths.get(number),
             **({} if result.missed is None else {"missed": result.missed}),
+            **({} if result.attempts is None else {"attempts": list(result.attempts)}),
         }
         for number, result in enumerate(results)
     ]
@@ -137,7 +141,7 @@ def read_summary(info: Mapping[str, Any]) -> Summary:
         scores={name: Estimate(**estimate) for name, estimate in intervals["scores"].items()},
         mean_timesteps=intervals["mean_timesteps"],
         missed=intervals.get("missed", 0),
-        recovery=Estimate(**intervals["recovery"]) if "recovery" in intervals else None,
+        **{name: Estimate(**intervals[name]) for name in OPTIONAL if name in intervals},
     )
 
 
@@ -206,5 +210,6 @@ def _aggregate(
 
 def _intervals(results: Sequence[EpisodeResult], summarize: Summarize) -> dict[str, Any]:
     summary = asdict(summarize(results))
-    names = ("success", "scores", "mean_timesteps", *(("missed", "recovery") if summary["missed"] else ()))
+    found = [name for name in OPTIONAL if summary[name] is not None]
+    names = ("success", "scores", "mean_timesteps", *(("missed",) if summary["missed"] else ()), *found)
     return {name: summary[name] for name in names}

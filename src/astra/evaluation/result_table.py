@@ -25,12 +25,17 @@ def result_table(summaries: Mapping[str, Summary]) -> Table:
 
 
 def recovery_lines(summaries: Mapping[str, Summary]) -> list[str]:
-    """Return a line about every agent with an action that missed: how often it succeeded all the same."""
-    return [
-        f"{agent}: success after a miss {summary.recovery}, {summary.missed} of {summary.episodes} episodes"
-        for agent, summary in summaries.items()
-        if summary.recovery is not None
-    ]
+    """Return lines about agents: how often they succeeded after an action that missed, and their attempts."""
+    lines = []
+    for agent, summary in summaries.items():
+        if summary.recovery is not None:
+            of = f"{summary.missed} of {summary.episodes} episodes"
+            lines.append(f"{agent}: success after a miss {summary.recovery}, {of}")
+        if summary.attempts is not None:
+            between = summary.between_attempts
+            apart = "" if between is None else f", {between.value:.1f} [{between.low:.1f}, {between.high:.1f}] apart"
+            lines.append(f"{agent}: attempts per episode {summary.attempts}{apart and apart + ' in timesteps'}")
+    return lines
 
 
 def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:

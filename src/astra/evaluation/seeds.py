@@ -13,7 +13,7 @@ import numpy as np
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import row_mean
-from astra.evaluation.success import Summary, recovery_after_miss
+from astra.evaluation.success import Summary, attempts_and_misses
 
 SAME = ("seed", "task", "group", "instruction", "environment_instruction")
 """Entries of an episode that are equal for all training seeds."""
@@ -76,7 +76,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             success=mean([float(result.success) for result in those], share=True),
             scores={name: mean([result.scores[name] for result in those], share=False) for name in those[0].scores},
             mean_timesteps=float(np.mean([result.timesteps for result in those])),
-            **recovery_after_miss(those),
+            **attempts_and_misses(those),
         )
 
     (one, *_) = infos.values()
@@ -99,4 +99,6 @@ def _result(row: Mapping[str, Any]) -> EpisodeResult:
     """Return the result of an episode from its row, without its actions and frames."""
     names = (*SAME, "success", "timesteps", "scores", "max_reward", "sum_reward", "missed")
     known = {name: row[name] for name in names if name in row}
+    if "attempts" in row:
+        known["attempts"] = tuple(row["attempts"])
     return EpisodeResult(**known, actions=np.zeros((0, 0), np.float32), fps=1.0)

@@ -50,6 +50,10 @@ class Summary:
     """Number of episodes in which an action missed and the episode went on."""
     recovery: Estimate | None = None
     """Share of those that succeeded all the same, with the interval of independent episodes; None: none missed."""
+    attempts: Estimate | None = None
+    """Mean number of attempts per episode, with the interval of independent episodes; None: they are not counted."""
+    between_attempts: Estimate | None = None
+    """Mean number of timesteps from one attempt to the next, over episodes with several; None: there are none."""
 
 
 def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -109,11 +113,18 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
         success=wilson_interval(sum(result.success for result in results), len(results)),
         scores={name: bootstrap_interval(values) for name, values in scores.items()},
         mean_timesteps=float(np.mean([result.timesteps for result in results])),
-        **recovery_after_miss(results),
+        **attempts_and_misses(results),
     )
 
 
-def recovery_after_miss(results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """Return the fields `missed` and `recovery` of a summary."""
+def attempts_and_misses(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """Return the fields `missed`, `recovery`, `attempts` and `between_attempts` of a summary."""
     missed = [result.success for result in results if result.missed]
-    return {"missed": len(missed), "recovery": wilson_interval(sum(missed), len(missed)) if missed else None}
+    begun = [result.attempts for result in results if result.attempts is not None]
+    gaps = [(each[-1] - each[0]) / (len(each) - 1) for each in begun if len(each) > 1]
+    return {
+        "missed": len(missed),
+        "recovery": wilson_interval(sum(missed), len(missed)) if missed else None,
+        "attempts": bootstrap_interval([len(each) for each in begun]) if begun else None,
+        "between_attempts": bootstrap_interval(gaps) if gaps else None,
+    }

@@ -47,6 +47,9 @@ EXPERIMENTS = {
     "kitchen-43m-continuous": _named(
         "kitchen.kitchen_43m_continuous", "Table 5, Astra, continuous", "paper", "not measured"
     ),
+    "maniskill": _named("maniskill.maniskill", "Table 2, Astra, two cameras", "cpu", "not measured"),
+    "maniskill-states": _named("maniskill.maniskill_states", "Table 2's tasks, privileged", "cpu", "not measured"),
+    "maniskill-198m": _named("maniskill.maniskill_198m", "Table 2, Astra", "paper", "not measured"),
     "metaworld-mt10": _named(
         "metaworld.metaworld_mt10", "not in the paper: Meta-World, MT10", "cpu", "0.7 on one core, estimated"
     ),

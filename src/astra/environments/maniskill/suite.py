@@ -1,0 +1,88 @@
+"""ManiSkill as a suite: combinations of target and container, seen in training or not, at the levels of Table 2."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
+from astra.environments.maniskill.environment import ACTIONS, CAMERAS, ROBOT, SIZES, ManiSkill, ManiSkillOptions
+from astra.environments.maniskill.expert import ManiSkillExpert
+from astra.environments.maniskill.levels import LEVELS, TRAINING, combinations_of, names_by_difficulty
+from astra.environments.suite import Demonstration, Goal, Suite, Task
+from astra.trajectory import TrajectorySpec
+
+
+def tasks(options: ManiSkillOptions, level: str) -> tuple[Task, ...]:
+    """Return the combinations of a level; the control `swapped` tells the instruction of the level's next target."""
+    del options
+    those = combinations_of(level)
+    others = (*those[1:], *those[:1])
+    return tuple(
+        Task(
+            name=combination.name,
+            goals=(
+                Goal(
+                    reset={"level": level, "task": combination.name},
+                    instruction=combination.instruction,
+                    swapped=other.instruction,
+                ),
+            ),
+        )
+        for combination, other in zip(those, others, strict=True)
+    )
+
+
+def options_for(spec: TrajectorySpec) -> ManiSkillOptions:
+    """Return options with a policy's observations.
+
+    Raises:
+        ValueError: if ManiSkill does not have the policy's observations or actions.
+    """
+    states, images = dict(spec.states), dict(spec.images)
+    if len(spec.actions) == len(ACTIONS) and spec.objects is None:
+        if not images and states == SIZES:
+            return ManiSkillOptions(observation="state")
+        sides = {side for size in images.values() for side in size}
+        if states == {ROBOT: SIZES[ROBOT]} and images.keys() == CAMERAS.keys() and len(sides) == 1:
+            return ManiSkillOptions(observation="images", frame_size=sides.pop())
+    raise ValueError(
+        f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; ManiSkill has {SIZES}, "
+        f"or {ROBOT} with square frames {', '.join(CAMERAS)}, and {len(ACTIONS)} action dimensions: choose another "
+        "suite by --suite"
+    )
+
+
+def demonstrate(options: ManiSkillDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
+    """Record one demonstration, with disturbances; images are rendered in a second play of it."""
+    environment = _environment(options)
+    environment.renders = False
+    recording = play(environment, reset, seed, options)
+    environment.renders = True
+    if not recording.succeeded:
+        return None
+    if environment.spec_of_trajectories.images:
+        recording = play_again(environment, reset, seed, recording)
+    return Demonstration(instruction=environment.instruction, columns=recording.columns)
+
+
+@functools.lru_cache(maxsize=1)
+def _environment(options: ManiSkillDemonstrationOptions) -> ManiSkill:
+    """Return an environment for many demonstrations: importing ManiSkill takes longer than an episode."""
+    return ManiSkill(options)
+
+
+SUITE = Suite(
+    name="maniskill",
+    options=ManiSkillOptions,
+    options_for=options_for,
+    build=ManiSkill,
+    tasks=tasks,
+    task_sets={str(difficulty): names for difficulty, names in names_by_difficulty().items()},
+    levels=LEVELS,
+    training_level=TRAINING,
+    controls=("swapped",),
+    make_expert=ManiSkillExpert,
+    demonstrate=demonstrate,
+    demonstration_options=ManiSkillDemonstrationOptions,
+    equal_shares=True,
+)

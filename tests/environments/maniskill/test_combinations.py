@@ -1,0 +1,124 @@
+"""Combinations, objects, layouts and grasp attempts of ManiSkill, which need no simulator."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from astra.environments.maniskill.attempts import Attempts
+from astra.environments.maniskill.environment import ManiSkillOptions
+from astra.environments.maniskill.layout import FREE, sample_layout
+from astra.environments.maniskill.levels import (
+    LEVELS,
+    TRAINING,
+    UNSEEN,
+    combinations,
+    combinations_of,
+    distractors_of,
+    find_combination,
+    parse,
+)
+from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES
+from astra.environments.maniskill.suite import SUITE, tasks
+
+
+def test_training_has_enough_combinations_and_each_level_adds_what_its_name_says() -> None:
+    seen = combinations_of(TRAINING)
+    assert len(seen) >= 15
+    assert len({each.name for those in combinations().values() for each in those}) >= 34
+    words = {part: {getattr(each.target, part) for each in seen} for part in ("shape", "color", "size")}
+    pairs = {(each.target.shape, each.target.color) for each in seen}
+    sized = {(each.target.shape, each.target.size) for each in seen}
+    containers = {each.container for each in seen}
+    assert len(CONTAINERS) >= 4
+    for level in UNSEEN:
+        for each in combinations_of(level):
+            target = each.target
+            everything = level == "all"
+            assert (target.shape not in words["shape"]) == (everything or level == "shape"), each.name
+            assert (each.container not in containers) == (everything or level == "container"), each.name
+            if level == "color":
+                assert (target.shape, target.color) not in pairs
+            if level == "size":
+                assert (target.shape, target.size) not in sized
+                assert (target.shape, target.color) in pairs
+            if everything:
+                assert target.color not in words["color"]
+
+
+def test_every_difficulty_is_seen_and_follows_the_paper() -> None:
+    by_words = {each.target.words: each.target.difficulty for each in combinations_of(TRAINING)}
+    expected = {"red ball": "easy", "yellow bar": "medium", "small red cube": "medium", "blue brick": "hard"}
+    assert {words: by_words[words] for words in expected} == expected
+    assert by_words["green ruler"] == "hard"
+    assert set(SUITE.task_sets) == {"easy", "medium", "hard"}
+    seen = {task.name for task in tasks(ManiSkillOptions(), "seen-2-4")}
+    assert all(seen & set(names) for names in SUITE.task_sets.values())
+
+
+def test_every_target_fits_between_the_fingers_and_into_its_container() -> None:
+    for each in itertools.chain(*combinations().values()):
+        assert min(each.target.half[:2]) < OPENING / 2 - 0.002, each.name
+        assert each.target.radius < CONTAINERS[each.container].radius, each.name
+        assert each.container not in SHAPES
+
+
+@pytest.mark.parametrize("level", [TRAINING, *LEVELS])
+def test_layouts_have_the_distractors_of_their_level_apart_from_each_other(level: str) -> None:
+    low, high = distractors_of(level)
+    counts = set()
+    for seed, combination in enumerate(combinations_of(level) * 3):
+        layout = sample_layout(combination, (low, high), np.random.default_rng(seed))
+        (target, _), *others = layout.objects
+        counts.add(len(others))
+        assert target == combination.target
+        assert all((other.shape, other.color) != (target.shape, target.color) for other, _ in others)
+        places = [(CONTAINERS[combination.container].radius, layout.container)]
+        places += [(other.radius, place) for other, place in layout.objects]
+        for (first, at), (second, to) in itertools.combinations(places, 2):
+            assert math.hypot(at.x - to.x, at.y - to.y) > first + second + FREE["distractor"]
+    assert counts == set(range(low, high + 1))
+
+
+def test_unknown_levels_tasks_and_words_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"no level 'L1'; its levels are train, color"):
+        combinations_of("L1")
+    with pytest.raises(ValueError, match="level color has no task 'red-ball-into-bowl'; it has blue-can"):
+        find_combination("color", "red-ball-into-bowl")
+    for text, message in (
+        ("red banana into bowl", "no shape 'banana'"),
+        ("pink ball into bowl", "no color 'pink'"),
+        ("red ball into hat", "no container 'hat'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse(text)
+
+
+def note(attempts: Attempts, closes: str, *, lifted_from: int = 99, distance: float = 0.01) -> Attempts:
+    """Note timesteps: C closes, o opens; from a timestep on the target is held and lifted."""
+    for timestep, letter in enumerate(closes):
+        lifted = timestep >= lifted_from
+        attempts.note(
+            timestep,
+            closes=letter == "C",
+            distance=distance,
+            held=lifted,
+            risen=0.05 if lifted else 0.0,
+            ends=timestep == len(closes) - 1,
+        )
+    return attempts
+
+
+def test_attempts_begin_where_an_open_gripper_closes_near_the_target() -> None:
+    assert note(Attempts(), "oooCCCCoooCCCC", lifted_from=11).begun == [3, 10]
+    assert note(Attempts(), "oooCoCoCC").begun == [3], "fingers that barely open belong to the same attempt"
+    assert note(Attempts(), "oooCCCC", distance=0.2).begun == []
+
+
+def test_the_first_attempt_has_failed_if_it_ends_before_the_target_is_lifted() -> None:
+    first = note(Attempts(), "oooCCCCoooCCCC", lifted_from=11)
+    assert (first.first_failed, first.lifted) == (True, [False, True])
+    assert not note(Attempts(), "oooCCCCCCoo", lifted_from=6).first_failed
+    assert note(Attempts(), "oooCCCCCC").first_failed, "the episode ended"
+    assert not note(Attempts(), "oooooooo").first_failed
