@@ -144,9 +144,9 @@ def _frozen(dataset: LeRobotDataset) -> Iterator[Finding]:
     vectors = [dataset.columns[column] for column in dataset.spec.states]
     if all((values.max(axis=0) == values.min(axis=0)).all() for values in vectors):
         return  # constant columns are findings of their own
-    acts = np.diff(dataset.columns[ACTION], axis=0).any(axis=1)
+    acts = np.asarray(np.diff(dataset.columns[ACTION], axis=0).any(axis=1))
     changes = np.stack([np.diff(values, axis=0).any(axis=1) for values in vectors])
-    stays = ~changes.any(axis=0)
+    stays = ~np.asarray(changes.any(axis=0))
     frozen = []
     for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
         start, length = _longest(stays[first : until - 1])
