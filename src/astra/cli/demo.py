@@ -36,7 +36,7 @@ class Size:
     reference_episodes: int
 
 
-WHOLE = Size(episodes=1000, updates=7000, test_episodes=100, reference_episodes=20)
+WHOLE = Size(episodes=1000, updates=6000, test_episodes=100, reference_episodes=20)
 """About 12 minutes on two free cores; enough for a policy that follows its instruction."""
 SMALL = Size(episodes=120, updates=600, test_episodes=20, reference_episodes=10)
 """About 2 minutes on two free cores; it tests the pipeline, not the policy."""
@@ -53,7 +53,7 @@ class Demo:
     episodes: Episodes | None = None
     """Number of demonstrations of the expert. None: 1,000; 120 with --small."""
     updates: Count | None = None
-    """Number of updates of the training. None: 7,000; 600 with --small."""
+    """Number of updates of the training. None: 6,000; 600 with --small."""
     test_episodes: Episodes | None = None
     """Number of unseen starts, half of them for each goal. The policy plays them twice, with the instruction of the
     right goal and with that of the other goal. None: 100; 20 with --small."""
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str]) -> None:
     check_collected(dataset, size.episodes)
 
     print(f"2/4  training Astra for {size.updates:,} updates")
-    config = replace(small_policy(reference_state=AGENT), dropout=0.0)  # seven epochs are too few to overfit
+    config = replace(small_policy(reference_state=AGENT), dropout=0.0)  # five epochs are too few to overfit
     experiment = Experiment(dataset=dataset, policy=config, training=demo.training)
     policy = load_policy(run_training(experiment, demo.output, resume=True, description={"experiment": "demo"}))
 
