@@ -47,7 +47,7 @@ to notice.
   {trained:,} were trained on, and the others held out. No human data. Starts are drawn as gym-pusht draws them, a
   quarter of them near the goal; in 3 % of the timesteps the T or the agent was moved, and the expert corrected it.
 - **Command.** `{command}`, code version {code_version}: {updates:,} updates of {batch_size} windows in {minutes:.1f}
-  minutes, seed {seed}, {threads} threads.
+  minutes, seed {seed}, {threads}.
 - **Machine.** {machine}.
 
 ## Results
@@ -84,7 +84,8 @@ def publish(run: Path, folder: Path) -> None:
         timesteps=results["policy"]["options"]["max_timesteps"],
         first_seed=min(results["policy"]["seeds"]),
         rows="\n".join(_row(name, found) for name, found in results.items()),
-        **{name: training[name] for name in ("batch_size", "seed", "threads")},
+        **{name: training[name] for name in ("batch_size", "seed")},
+        threads="one thread" if training["threads"] == 1 else f"{training['threads']} threads",
     )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
