@@ -9,7 +9,7 @@ from PIL import Image
 READ = {
     *("config.json", "metrics.jsonl", "eval_info.json", "episodes.json.gz"),
     *("table.md", "table.csv", "table.png", "training.png", "held-out.png", "controls.json"),
-    *("held_out.json", "experts.json"),
+    *("held_out.json", "experts.json", "expert-chains.json", "oracle.json"),
 }
 TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
 
@@ -106,3 +106,29 @@ def test_every_picture_opens(results: Path) -> None:
 def test_the_tabletops_controls_count_no_more_successes_than_episodes(results: Path) -> None:
     for row in json.loads((results / "tabletop" / "controls.json").read_text()):
         assert all(0 <= number <= row["episodes"] for number in row["successes"].values())
+
+
+def test_no_expert_succeeds_more_often_than_it_plays(results: Path) -> None:
+    rows = [row for path in results.rglob("experts.json") for row in json.loads(path.read_text())]
+    assert len(rows) > 30
+    assert all(0 <= row["successes"] <= row["episodes"] > 0 for row in rows)
+
+
+def test_the_docs_say_how_far_the_experts_chains_went(results: Path, repository: Path) -> None:
+    chains = json.loads((results / "calvin" / "expert-chains.json").read_text())
+    for number, chain in enumerate(chains):
+        assert (chain["chain"], len(chain["tasks"])) == (number, 5)
+        assert chain["failed"] == (None if chain["length"] == 5 else chain["tasks"][chain["length"]])
+    lengths = [chain["length"] for chain in chains]
+    shares = [sum(length >= number for length in lengths) / len(chains) for number in range(1, 6)]
+    told = (repository / "docs" / "results.md").read_text()
+    assert f"| {' | '.join(f'{share:.2f}' for share in shares)} | {sum(lengths) / len(lengths):.2f} [" in told
+
+
+def test_the_docs_say_how_often_the_oracles_agreed(results: Path, repository: Path) -> None:
+    episodes = json.loads((results / "calvin" / "oracle.json").read_text())
+    agreed, pairs = (sum(episode[key] for episode in episodes) for key in ("agreed", "pairs"))
+    successes = sum(episode["success"] for episode in episodes)
+    told = " ".join((repository / "docs" / "calvin.md").read_text().split())
+    assert f"in {len(episodes)} episodes, {successes} of them successes" in told
+    assert f"{agreed:,} of {pairs:,} pairs" in told

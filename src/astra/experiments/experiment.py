@@ -22,7 +22,7 @@ from astra.policies.policy import Policy, PolicyConfig
 from astra.screen import screen
 from astra.storage.config_json import to_json
 from astra.storage.hub import pinned
-from astra.storage.numbers import Count, Share, check_numbers
+from astra.storage.numbers import Count, Positive, Share, check_numbers
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
 from astra.training.run_folder import check_run_folder
@@ -40,7 +40,7 @@ class Experiment:
     mixture: tuple[Path, ...] = ()
     """More datasets to train on together with the first: state vectors, cameras and action dimensions are matched by
     name, and what one lacks is an invalid token there."""
-    weights: tuple[float, ...] = ()
+    weights: tuple[Positive, ...] = ()
     """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
     windows."""
     sentences: bool = True
