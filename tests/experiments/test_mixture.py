@@ -204,7 +204,7 @@ def test_a_resumed_mixture_equals_a_straight_one(
         (None, {}, [], "have no names"),
         (("wheel",), {}, ["--policy", "gato"], "which only Astra with action queries learns from"),
         (("x", "y", "gripper"), {}, ["--weights", "1"], "got the weights 1.0 for 2 datasets"),
-        (("x", "y", "gripper"), {}, ["--weights", "1", "-2"], "expected a positive one"),
+        (("x", "y", "gripper"), {}, ["--weights", "1", "-2"], "--weights must be above 0"),
     ],
 )
 def test_contradictions_are_refused_with_a_remedy(
