@@ -11,7 +11,7 @@ import torch
 from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.lerobot.streamed import FrameConfig
 from astra.datasets.lerobot.video import column as video_column
-from astra.datasets.stretches import StreamSampler, build_sampler
+from astra.datasets.stretches import StreamSampler
 from tests.datasets.lerobot.recordings import CAMERA, write_version_3
 
 LENGTHS = (7, 5, 9, 12, 6, 8)
@@ -53,7 +53,7 @@ def cached(folder: Path, **options: Any) -> Windows:
 def test_streamed_frames_are_the_cached_ones_to_the_bit(folder: Path) -> None:
     for ending in (False, True):
         windows, expected = streamed(folder, ending=ending), cached(folder, ending=ending)
-        sampler = build_sampler(windows, 5, seed=0)
+        sampler = windows.sampler(5, seed=0)
         assert isinstance(sampler, StreamSampler)
         for indices in [next(sampler) for _ in range(12)] + [np.arange(len(windows))]:
             batch, same = windows.batch(indices), expected.batch(indices)
@@ -74,7 +74,7 @@ def test_every_epoch_has_every_window_once_and_decodes_frames_once(
 
     decode = video_column.decode_frames
     monkeypatch.setattr(video_column, "decode_frames", counted)
-    sampler = build_sampler(windows, 1, seed=0)
+    sampler = windows.sampler(1, seed=0)
     stream, shown = windows.stream, []
     assert stream is not None
     per_epoch = sum(until - first for first, until in (windows.rows(*part) for part in windows.stretches(rows // 2)))
@@ -95,30 +95,30 @@ def test_every_epoch_has_every_window_once_and_decodes_frames_once(
 
 def test_the_order_goes_on_after_a_resume_and_refuses_another_one(folder: Path) -> None:
     windows = streamed(folder)
-    straight = build_sampler(windows, 7, seed=0)
+    straight = windows.sampler(7, seed=0)
     batches = [next(straight) for _ in range(20)]
-    saved = build_sampler(windows, 7, seed=0)
+    saved = windows.sampler(7, seed=0)
     for _ in range(11):
         next(saved)
-    resumed = build_sampler(streamed(folder), 7, seed=0)
+    resumed = streamed(folder).sampler(7, seed=0)
     resumed.load_state_dict(saved.state_dict())
     assert all(np.array_equal(next(resumed), batch) for batch in batches[11:])
     for other in (streamed(folder, rows=30), cached(folder)):
         with pytest.raises(ValueError, match="the data order was saved with"):
-            build_sampler(other, 7, seed=0).load_state_dict(saved.state_dict())
+            other.sampler(7, seed=0).load_state_dict(saved.state_dict())
 
 
 def test_processes_share_the_episodes_of_an_epoch_without_overlap(folder: Path) -> None:
     windows, shares = streamed(folder), []
     for rank in range(2):
-        sampler = build_sampler(windows, 1, seed=0, rank=rank, num_processes=2)
+        sampler = windows.sampler(1, seed=0, rank=rank, num_processes=2)
         assert isinstance(sampler, StreamSampler)
         shares.append([index for part, _ in sampler._deal(0) for index in part.tolist()])
         assert [int(next(sampler)[0]) for _ in shares[-1]] == shares[-1]
     assert sorted(shares[0] + shares[1]) == list(range(len(windows)))
     assert abs(len(shares[0]) - len(shares[1])) <= max(LENGTHS)
     with pytest.raises(ValueError, match="only 6 stretches"):
-        build_sampler(windows, 1, seed=0, rank=0, num_processes=7)
+        windows.sampler(1, seed=0, rank=0, num_processes=7)
 
 
 def test_a_set_beyond_the_limit_of_the_cache_is_streamed(

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from astra.datasets.batches import BatchSampler
 from astra.datasets.lerobot.metadata import unnamed_dimensions
-from astra.datasets.lerobot.streamed import FrameStream
 from astra.datasets.windows import Shape, Windows
 from astra.trajectory import ActionSpec, Trajectory, TrajectorySpec
 
@@ -106,11 +105,6 @@ class MixedWindows(Windows):
     def __len__(self) -> int:
         """Count the windows."""
         return sum(map(len, self.sources))
-
-    @property
-    def stream(self) -> FrameStream | None:
-        """Return None: frames of a mixture are decoded once, before training."""
-        return None
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -14,17 +14,21 @@ from jaxtyping import Int64
 
 from astra.datasets.batches import BatchSampler
 from astra.datasets.lerobot.streamed import FrameStream, Rows
-from astra.datasets.windows import Windows
 
 EPOCHS_REMEMBERED = 3
+
+
+def rows_of_group(stream: FrameStream) -> int:
+    """Return the number of rows that a group may have: two groups are in memory while one is finished."""
+    return stream.rows_in_memory // 2
 
 
 class StreamSampler(BatchSampler):
     """Endless iterator over batches of indices of windows, which decodes their frames before it yields them.
 
     Args:
-        windows: Windows whose frames are streamed.
-        stream: Their frames.
+        stream: Frames of the windows.
+        stretches: First window and the one after the last of each stretch, and its rows in the same form.
         batch_size: Indices per batch and process.
         seed: Seed of the permutations.
         rank: Index of this process.
@@ -36,19 +40,24 @@ class StreamSampler(BatchSampler):
 
     def __init__(
         self,
-        windows: Windows,
         stream: FrameStream,
+        stretches: Sequence[tuple[Rows, Rows]],
         batch_size: int,
         *,
         seed: int,
         rank: int = 0,
         num_processes: int = 1,
     ) -> None:
-        super().__init__(len(windows), batch_size, seed=seed, rank=rank, num_processes=num_processes)
-        self._windows = windows
+        super().__init__(
+            sum(end - begin for (begin, end), _ in stretches),
+            batch_size,
+            seed=seed,
+            rank=rank,
+            num_processes=num_processes,
+        )
         self._stream = stream
-        self._rows = stream.rows_in_memory // 2  # two groups are in memory while one is finished
-        self._stretches = windows.stretches(self._rows)
+        self._rows = rows_of_group(stream)
+        self._stretches = stretches
         if len(self._stretches) < num_processes:
             raise ValueError(
                 f"{num_processes} processes stream frames, but there are only {len(self._stretches)} stretches: "
@@ -102,12 +111,11 @@ class StreamSampler(BatchSampler):
         groups: list[list[int]] = []
         room = 0
         for number in np.random.default_rng([self.seed, epoch]).permutation(len(self._stretches)).tolist():
-            begin, end = self._stretches[number]
+            (begin, end), (first, until) = self._stretches[number]
             rank = shares.index(min(shares))
             shares[rank] += end - begin
             if rank != self.rank:
                 continue
-            first, until = self._windows.rows(begin, end)
             if not groups or until - first > room:
                 groups.append([])
                 room = self._rows
@@ -115,17 +123,7 @@ class StreamSampler(BatchSampler):
             room -= until - first
         found = []
         for place, numbers in enumerate(groups):
-            indices = np.concatenate([np.arange(*self._stretches[number]) for number in numbers])
+            indices = np.concatenate([np.arange(*self._stretches[number][0]) for number in numbers])
             shuffled = np.random.default_rng([self.seed, epoch, self.rank, place]).permutation(indices)
-            found.append((shuffled, [self._windows.rows(*self._stretches[number]) for number in numbers]))
+            found.append((shuffled, [self._stretches[number][1] for number in numbers]))
         return found
-
-
-def build_sampler(
-    windows: Windows, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1
-) -> BatchSampler:
-    """Return the order of windows for training: by stretches if their frames are streamed, else their own."""
-    order = {"seed": seed, "rank": rank, "num_processes": num_processes}
-    if windows.stream is None:
-        return windows.sampler(batch_size, **order)
-    return StreamSampler(windows, windows.stream, batch_size, **order)

@@ -14,6 +14,7 @@ from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.streamed import FrameStream, StreamedColumn
 from astra.datasets.sentences import Sentences, choose_sentences
 from astra.datasets.statistics import relative_actions
+from astra.datasets.stretches import StreamSampler, rows_of_group
 from astra.objects import Objects
 from astra.trajectory import Trajectory
 
@@ -156,8 +157,11 @@ class Windows:
         return int((self._stops - self._starts).max())
 
     def sampler(self, batch_size: int, *, seed: int, rank: int = 0, num_processes: int = 1) -> BatchSampler:
-        """Return endless batches of the indices of windows; see `BatchSampler`."""
-        return BatchSampler(len(self), batch_size, seed=seed, rank=rank, num_processes=num_processes)
+        """Return endless batches of the indices of windows, by stretches if their frames are streamed."""
+        if self.stream is None:
+            return BatchSampler(len(self), batch_size, seed=seed, rank=rank, num_processes=num_processes)
+        stretches = [(part, self.rows(*part)) for part in self.stretches(rows_of_group(self.stream))]
+        return StreamSampler(self.stream, stretches, batch_size, seed=seed, rank=rank, num_processes=num_processes)
 
     def lengths(self, indices: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         """Return the number of real timesteps of windows."""

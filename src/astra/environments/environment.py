@@ -1,5 +1,6 @@
 """The contract of an environment: gymnasium's API, an instruction and named observations."""
 
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -55,3 +56,22 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
         """Start an episode."""
         raise NotImplementedError
+
+
+def reset_options(world: str, options: Mapping[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:
+    """Return the options of `reset`.
+
+    Args:
+        world: Name of the world, for the message.
+        options: Options that were given.
+        known: Names of the options that the world has.
+
+    Raises:
+        ValueError: if one is unknown.
+    """
+    options = dict(options or {})
+    if unknown := sorted(set(options) - set(known)):
+        *others, last = map(repr, known)
+        named = f"options {', '.join(others)} and {last}" if others else f"option {last}"
+        raise ValueError(f"{world} has the reset {named}, got {unknown}")
+    return options

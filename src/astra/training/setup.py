@@ -15,7 +15,6 @@ from torch import nn
 
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
-from astra.datasets.stretches import build_sampler
 from astra.datasets.windows import Windows
 from astra.parallel.allocator import keep_freed_memory
 from astra.parallel.processes import in_main, is_main_process
@@ -103,8 +102,7 @@ def build_state(
         weight_decay=config.weight_decay,
         betas=config.betas,
     )
-    sampler = build_sampler(
-        windows,
+    sampler = windows.sampler(
         _batch_size_per_process(config, accelerator, windows),
         seed=config.seed,
         rank=accelerator.process_index,

@@ -15,7 +15,7 @@ from astra.environments.calvin.simulator import FPS, Simulator
 from astra.environments.calvin.starts import protocol_start
 from astra.environments.calvin.tasks import TASKS, initial_worlds
 from astra.environments.calvin.vectors import ROBOT, SCENE, SIZES, robot_vector, scene_vector
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Count, Pixels, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
@@ -214,8 +214,7 @@ class Calvin(Environment):
         Raises:
             ValueError: for an unknown option or task.
         """
-        if unknown := sorted(set(options) - {"task"}):
-            raise ValueError(f"CALVIN has the reset option 'task', got {unknown}")
+        reset_options("CALVIN", options, ("task",))
         drawn = str(self.np_random.choice(list(TASKS))) if self.options.play == "tasks" else ""
         task = str(options.get("task", drawn))
         if task and task not in TASKS:

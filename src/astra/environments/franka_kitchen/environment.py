@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.franka_kitchen.simulator import FINGERS, JOINTS, TIMESTEP, Simulator
 from astra.environments.franka_kitchen.tasks import (
     TASKS,
@@ -142,9 +142,7 @@ class FrankaKitchen(Environment):
             ValueError: for an unknown option or task, or if there are not four tasks.
         """
         super(Environment, self).reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(set(options) - {"tasks"}):
-            raise ValueError(f"Franka Kitchen has the reset option 'tasks', got {unknown}")
+        options = reset_options("Franka Kitchen", options, ("tasks",))
         drawn = self.np_random.choice(list(TASKS), TASKS_PER_EPISODE, replace=False).tolist()
         self.asked = choose_tasks(options.get("tasks", self.options.asked or drawn))
         self.instruction = instruction_for(self.asked)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.maniskill.attempts import Attempts
 from astra.environments.maniskill.layout import JOINTS, Layout, sample_layout
 from astra.environments.maniskill.levels import TRAINING, combinations_of, distractors_of, find_combination
@@ -117,9 +117,7 @@ class ManiSkill(Environment):
             ValueError: for an unknown option, level or task.
         """
         super(Environment, self).reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(set(options) - {"level", "task"}):
-            raise ValueError(f"ManiSkill has the reset options 'level' and 'task', got {unknown}")
+        options = reset_options("ManiSkill", options, ("level", "task"))
         level = str(options.get("level", TRAINING))
         offered = combinations_of(level)
         drawn = offered[int(self.np_random.integers(len(offered)))]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.metaworld.simulator import FPS, LIMIT, Simulator
 from astra.environments.metaworld.tasks import find_tasks
 from astra.environments.mujoco_rendering import Camera, SceneRenderer, SquareRenderers
@@ -110,9 +110,7 @@ class MetaWorld(Environment):
             ValueError: for an unknown option or task.
         """
         super(Environment, self).reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(set(options) - {"task"}):
-            raise ValueError(f"Meta-World has the reset option 'task', got {unknown}")
+        options = reset_options("Meta-World", options, ("task",))
         name = options.get("task", self.task)
         task, *others = find_tasks((name,))
         if others:

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Bool, Float
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.pusht.geometry import BOARD, CENTER, Pose, check_goal, instruction_for, keypoints
 from astra.storage.numbers import Count, Pixels, WholeShare, check_numbers
 from astra.trajectory import ActionSpec, TrajectorySpec
@@ -123,9 +123,7 @@ class PushT(Environment):
         Raises:
             ValueError: for an unknown option, a goal off the board or an invalid state.
         """
-        options = options or {}
-        if unknown := sorted(set(options) - {"goal", "state"}):
-            raise ValueError(f"Push-T has the reset options 'goal' and 'state', got {unknown}")
+        options = reset_options("Push-T", options, ("goal", "state"))
         self.goal = check_goal(options.get("goal", self.config.goal))
         self.instruction = instruction_for(self.goal)
         self.simulator.reset(seed=seed)

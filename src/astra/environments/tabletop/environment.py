@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.object_views import object_views
 from astra.environments.tabletop.drawing import (
     HEIGHT,
@@ -156,9 +156,7 @@ class Tabletop(Environment):
             ValueError: for an unknown option, level or task.
         """
         super(Environment, self).reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(set(options) - {"task", "level"}):
-            raise ValueError(f"the tabletop has the reset options 'task' and 'level', got {unknown}")
+        options = reset_options("the tabletop", options, ("task", "level"))
         self.level = str(options.get("level", self.config.level))
         chosen = (str(options["task"]),) if "task" in options else self.config.tasks
         check_tasks(chosen, self.level)

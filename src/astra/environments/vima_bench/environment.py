@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import gymnasium
 import numpy as np
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.foreign_packages import quiet
 from astra.environments.object_views import object_views
 from astra.environments.poses import ACTIONS, ActionForm, check_action, normalize_quaternions, to_quaternions, to_se2
@@ -148,9 +148,7 @@ class VimaBench(Environment):
             ValueError: for an unknown option, level or task, or if this seed and nine others give no layout.
         """
         super(Environment, self).reset(seed=seed)
-        options = options or {}
-        if unknown := sorted(set(options) - {"expert", "task", "level"}):
-            raise ValueError(f"VIMA-Bench has the reset options 'expert', 'task' and 'level', got {unknown}")
+        options = reset_options("VIMA-Bench", options, ("expert", "task", "level"))
         task, level = str(options.get("task", self.task)), str(options.get("level", self.level))
         if (task, level) != (self.task, self.level):
             settings = _settings(task, level)

@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.lerobot.streamed import FrameConfig
-from astra.datasets.stretches import build_sampler
 from astra.profiling.frame_loading.epochs import READ, B, C, T, empty_cache
 from astra.profiling.frame_loading.recordings import write_recordings
 
@@ -54,7 +53,7 @@ def _main(folder: Path, decode: Decoding) -> None:
     dataset = LeRobotDataset.open(folder, frame_size=READ, frames=frames)
     largest = _own_memory()
     windows = Windows(dataset, timesteps=T, chunk_size=C)
-    sampler = build_sampler(windows, B, seed=0)
+    sampler = windows.sampler(B, seed=0)
     while sampler.epoch < 1:
         windows.batch(next(sampler))
         largest = max(largest, _own_memory())
