@@ -1,4 +1,4 @@
-"""Table 2: pick and place in ManiSkill with seen and unseen objects. Shown only: Astra has no ManiSkill suite yet."""
+"""Table 2: pick and place in ManiSkill with seen and unseen objects. Shown only: its runs are not set up yet."""
 
 from astra.paper.table import Column, Row, Table
 
