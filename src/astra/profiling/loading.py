@@ -13,14 +13,15 @@ from statistics import median
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from astra.datasets import LeRobotDataset, Windows, compute_statistics
+from astra.datasets import DatasetWriter, Episode, LeRobotDataset, Windows, compute_statistics
 from astra.experiments.frozen_features import frozen_features
 from astra.experiments.pusht import small_policy, small_training
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import PolicyConfig
 from astra.profiling.clock import in_turn, one_thread
-from astra.profiling.frame_loading.epochs import READ, measure_epochs, measure_filling
+from astra.profiling.frame_loading.epochs import READ, empty_cache, measure_epochs, measure_filling
 from astra.profiling.frame_loading.recordings import write_recordings
 from astra.profiling.frame_loading.resident import memory_of_epochs
 from astra.profiling.shapes import Measurement, Ratio
@@ -29,7 +30,7 @@ from astra.tokenizers.vision.encoders import RESNETS
 from astra.tokenizers.vision.images import ImageConfig
 from astra.training.ema import EMA
 from astra.training.optimizer import build_optimizer
-from astra.trajectory import ActionSpec, Trajectory, TrajectorySpec
+from astra.trajectory import Trajectory
 
 FRAME = 96
 """Height and width of a frame in pixels, as in Push-T."""
@@ -76,9 +77,9 @@ def _epochs(folder: Path, rounds: int, peer: Path | None) -> tuple[list[Ratio], 
 
 def gathering_and_updates(rounds: int) -> list[Ratio]:
     """Measure rows with targets of our own, on one thread."""
-    with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder:
+    with one_thread(), tempfile.TemporaryDirectory(prefix="astra-loading-") as folder, empty_cache():
         rows: list[Ratio] = []
-        dataset = _demonstrations(Path(folder))
+        dataset = _demonstrations(Path(folder) / "demonstrations")
         vectors = replace(dataset, spec=replace(dataset.spec, images={}))
         for what, data, T, B in (("vectors", vectors, 20, 256), ("frames", dataset, 4, 32)):
             rows.append(_gathering(what, Windows(data, timesteps=T), B, rounds))
@@ -94,7 +95,7 @@ def _gathering(what: str, windows: Windows, B: int, rounds: int) -> Ratio:
     def one_by_one(indices: np.ndarray) -> list[Tensor]:
         read = [windows.batch(index[None]) for index in indices]
         parts = [[*w.states.values(), *w.images.values(), w.actions, w.valid, w.action_valid] for w in read]
-        return [torch.cat(part) for part in zip(*parts, strict=True)]
+        return [pad_sequence([values[0] for values in part], batch_first=True) for part in zip(*parts, strict=True)]
 
     def draw() -> np.ndarray:
         return random.integers(len(windows), size=B)
@@ -162,26 +163,14 @@ def _update_of(config: PolicyConfig, dataset: LeRobotDataset) -> Callable[[Traje
 
 
 def _demonstrations(folder: Path, episodes: int = 32, length: int = 64) -> LeRobotDataset:
-    """Write memory-mapped columns with the sizes of Push-T: agent, corners of the T, a camera."""
-    random = np.random.default_rng(0)
-    rows, states = episodes * length, {"observation.state": 2, "observation.environment_state": 16}
-    columns: dict[str, np.ndarray] = {}
-    columns |= {name: random.uniform(0, 512, (rows, size)).astype(np.float32) for name, size in states.items()}
-    columns["action"] = random.uniform(0, 512, (rows, 2)).astype(np.float32)
-    columns["observation.image"] = random.integers(0, 256, (rows, FRAME, FRAME, 3), dtype=np.uint8)
-    for name, values in columns.items():
-        np.save(folder / f"{name}.npy", values)
-    ends = np.arange(length, rows + 1, length)
-    return LeRobotDataset(
-        folder=folder,
-        spec=TrajectorySpec(
-            states=states,
-            images={"observation.image": (FRAME, FRAME)},
-            actions=ActionSpec(names=("x", "y"), low=(0.0, 0.0), high=(512.0, 512.0)),
-            instructions=("push the T to the center",),
-        ),
-        instructions=("push the T to the center",) * episodes,
-        starts=ends - length,
-        ends=ends,
-        columns={name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in columns},
-    )
+    """Write a dataset with the sizes of Push-T: agent, corners of the T, a camera."""
+    sizes = {"observation.state": 2, "observation.environment_state": 16, "action": 2}
+    with DatasetWriter(folder, fps=10) as writer:
+        for number in range(episodes):
+            random = np.random.default_rng(number)
+            columns: dict[str, np.ndarray] = {
+                name: random.uniform(0, 512, (length, size)).astype(np.float32) for name, size in sizes.items()
+            }
+            columns["observation.image"] = random.integers(0, 256, (length, FRAME, FRAME, 3), dtype=np.uint8)
+            writer.add(Episode(instruction="push the T to the center", columns=columns, fps=10))
+    return LeRobotDataset.open(folder)
