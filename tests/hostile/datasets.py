@@ -191,6 +191,8 @@ def _write_plain(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     for path in target.rglob("*.parquet"):
         pq.write_table(pq.ParquetFile(path).read(), path)
+    for checksum in target.rglob("*.sha256"):
+        checksum.unlink()
     path = target / "meta/info.json"
     info = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in info.items() if name != "astra"}, indent=4))
