@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from astra.frames import cached_size, resize
+from astra.frames import cached_size, resize, resize_by_products
 
 
 @pytest.mark.parametrize("size", [(7, 7), (16, 24), (50, 70)])
@@ -19,6 +19,22 @@ def test_the_layout_in_memory_changes_no_pixel(recorded: tuple[int, int], size: 
     frames = torch.randint(0, 256, (2, *recorded, 3)).to(torch.uint8).permute(0, 3, 1, 2)
     assert torch.equal(resize(frames, size), resize(frames.contiguous(), size))
     assert resize(frames, size).is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "size"),
+    [
+        ((480, 640), (96, 96)),
+        ((720, 1280), (84, 84)),
+        ((100, 37), (64, 64)),
+        ((33, 45), (32, 45)),
+        ((1200, 900), (7, 5)),
+        ((5, 9), (50, 70)),
+    ],
+)
+def test_other_devices_and_exports_return_the_same_bytes(recorded: tuple[int, int], size: tuple[int, int]) -> None:
+    frames = torch.randint(0, 256, (2, 3, *recorded)).to(torch.uint8)
+    assert torch.equal(resize_by_products(frames, size), resize(frames, size))
 
 
 def test_colors_stay_and_none_leaves_its_range() -> None:

@@ -31,7 +31,7 @@ from astra.storage.cache_folder import use_entry
 from astra.storage.cached_arrays import ArrayForm, cached_arrays
 from astra.trajectory import TrajectorySpec
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 ROWS_AT_ONCE = 1024
 SOURCES = "sources.json"
 """File of a cache entry with the SHA-256 of every file of the dataset, when it was read."""

@@ -24,7 +24,7 @@ from astra.tokenizers.vision.pretrained import Frozen
 from astra.tokenizers.vision.small import SmallImageEncoder
 from astra.trajectory import Statistics, TrajectorySpec
 
-FEATURES = 2
+FEATURES = 3
 """Version of the cached features, raised whenever equal frames and weights give other features."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
