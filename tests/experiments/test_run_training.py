@@ -195,10 +195,11 @@ def test_a_wide_and_a_high_camera_keep_their_frames_and_are_trained_on(tmp_path:
             r"batch_size=99999999 is far more than the \d+ windows.*--training.batch-size",
         ),
         ({"batch_size": 4096}, {"chunk_size": 10_000}, r"takes [\d.]+ GB .* this machine has .*--policy.chunk-size"),
+        ({"evaluate_every": 2}, {}, r"--training.evaluate-every needs a suite, but .* name no suite.*use --suite NAME"),
         ({}, {"layers": 1000, "width": 100_000}, r"weights do not fit into the .* GB of this machine.*--policy.layers"),
     ],
 )
-def test_sizes_that_no_machine_and_no_data_can_hold_are_refused_by_their_flags(
+def test_settings_that_do_not_fit_the_data_or_the_machine_are_refused_by_their_flags(
     tmp_path: Path, training: dict[str, int], policy: dict[str, int], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dataclasses import replace

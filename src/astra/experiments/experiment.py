@@ -147,7 +147,10 @@ def run_training(
             screen().print(balance(names, train_windows.weights, parts, training_windows))
     evaluate = None
     if experiment.training.evaluate_every is not None:
-        suite = suite or suite_of(train_windows.spec)
+        try:
+            suite = suite or suite_of(train_windows.spec)
+        except ValueError as error:
+            raise ValueError(f"--training.evaluate-every needs a suite, but {error}") from error
         evaluate = _rollouts(suite, experiment.rollouts, train_windows.spec, run_folder / "rollouts")
     return train(
         policy,
