@@ -152,7 +152,7 @@ class ArmWorld(Environment):
             distance=distance,
             held=simulator.held,
             risen=float(simulator.objects[0].point[2] - self._rest),
-            ends=succeeded or truncated,
+            ends=truncated,
         )
         self._elapsed += 1
         return self.observe(), float(succeeded), succeeded, truncated, self._info()
