@@ -24,7 +24,8 @@ class ManiSkillTasks(ArmWorld):
         ValueError: if ManiSkill is missing or has another version, or no Vulkan driver works.
     """
 
-    simulator: OwnScene
+    scene: OwnScene
+    """Scene of the present episode, which is also `simulator`."""
 
     def __init__(self, options: ManiSkillOptions) -> None:
         super().__init__(options, SCENE_SIZE, [task.instruction for task in TASKS.values()])
@@ -46,12 +47,12 @@ class ManiSkillTasks(ArmWorld):
         if name not in TASKS:
             raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
         self._enter(name)
-        self.simulator.begin(scene_seed)
+        self.scene.begin(scene_seed)
         return self._started()
 
     def succeeded(self) -> bool:
         """Return whether ManiSkill calls the present state a success."""
-        return self.simulator.done
+        return self.scene.done
 
     def scene_vector(self) -> np.ndarray:
         """Return the poses of target and goal."""
@@ -66,5 +67,5 @@ class ManiSkillTasks(ArmWorld):
     def _enter(self, name: str) -> None:
         if name not in self._scenes:
             self._scenes[name] = OwnScene(name, self.sides)
-        self.simulator = self._scenes[name]
+        self.scene = self.simulator = self._scenes[name]
         self.task, self.instruction = name, TASKS[name].instruction

@@ -98,7 +98,7 @@ class OwnTaskExpert:
         return environment.simulator.tip.point.copy(), -1.0
 
     def _carry(self, environment: ManiSkillTasks) -> tuple[np.ndarray, float]:
-        tip, releases = environment.simulator.tip.point, environment.simulator.own.releases
+        tip, releases = environment.simulator.tip.point, environment.scene.own.releases
         goal = self._goal(environment, CLEAR if releases else 0.0)
         away = float(np.linalg.norm((goal - tip)[:2]))
         if not releases:
@@ -117,7 +117,7 @@ class OwnTaskExpert:
         return goal, -1.0
 
     def _release(self, environment: ManiSkillTasks) -> tuple[np.ndarray, float]:
-        simulator = environment.simulator
+        simulator = environment.scene
         if self._since <= RELEASING:
             return simulator.tip.point.copy(), 1.0
         if np.linalg.norm(simulator.objects[0].point - simulator.goal) > NEAR:
@@ -126,14 +126,14 @@ class OwnTaskExpert:
 
     def _goal(self, environment: ManiSkillTasks, height: float) -> np.ndarray:
         """Return where the fingertips must be for the target to be at a height above its goal."""
-        simulator = environment.simulator
+        simulator = environment.scene
         return simulator.goal + simulator.tip.point - simulator.objects[0].point + np.array([0.0, 0.0, height])
 
     def _turn(self, environment: ManiSkillTasks) -> np.ndarray:
         """Return the rotation vector that points the hand down and turns its fingers to two sides of the cube."""
         tip = environment.simulator.tip
         turn = np.cross(tip.turn[:, 2], (0.0, 0.0, -1.0))
-        if self.phase in ("above", "down") and not environment.simulator.own.is_round:
+        if self.phase in ("above", "down") and not environment.scene.own.is_round:
             fingers = math.atan2(tip.turn[1, 1], tip.turn[0, 1])
             side = environment.simulator.objects[0].turn[:, 0]
             quarter = math.pi / 2  # all four sides are the same
