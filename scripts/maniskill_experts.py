@@ -17,6 +17,7 @@ import numpy as np
 
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play
 from astra.environments.maniskill.environment import ManiSkill
+from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, combinations_of
 from astra.evaluation.success import wilson_interval
 from astra.storage.atomic import write_atomic
@@ -39,7 +40,8 @@ def measure(path: Path, seeds: int, levels: list[str]) -> None:
             if (agent, level, combination.name) in known:
                 continue
             started, reset = time.process_time(), {"level": level, "task": combination.name}
-            played = [play(environment, reset, FIRST_SEED + number, options) for number in range(seeds)]
+            numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+            played = [play(environment, reset, number, options, ManiSkillExpert) for number in numbers]
             timesteps = [len(episode.actions) for episode in played if episode.succeeded]
             rows.append(
                 {

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play
-from astra.environments.maniskill.environment import CAMERAS, ManiSkill, ManiSkillOptions
+from astra.environments.maniskill.environment import ManiSkill
+from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, combinations_of
+from astra.environments.maniskill.world import CAMERAS, ManiSkillOptions
 from astra.evaluation.pictures.style import write_small_figure
 from astra.evaluation.pictures.videos import film_strip
 
@@ -32,7 +34,7 @@ def draw_levels(folder: Path) -> None:
     for column, level in enumerate(LEVELS):
         those = combinations_of(level)
         task = those[column % len(those)].name
-        recording = play(environment, {"level": level, "task": task}, 3 + column, STEADY)
+        recording = play(environment, {"level": level, "task": task}, 3 + column, STEADY, ManiSkillExpert)
         shown = [*(recording.observations[0][name] for name in CAMERAS), environment.observe()[next(iter(CAMERAS))]]
         for row, picture in enumerate(shown):
             axes[row, column].imshow(picture)
@@ -46,7 +48,7 @@ def draw_levels(folder: Path) -> None:
 def draw_regrasp(folder: Path, seed: int = 5) -> None:
     """Write regrasp.png and regrasp-film.png: the first grasp slips, and the expert grasps again."""
     environment = ManiSkill(ManiSkillOptions(observation="state"))
-    recording = play(environment, REGRASP, seed, SLIPPING)
+    recording = play(environment, REGRASP, seed, SLIPPING, ManiSkillExpert)
     environment.reset(seed=seed, options=REGRASP)
     frames, done = [environment.frame()], {}
     for action in recording.executed:

@@ -9,18 +9,8 @@ def names() -> list[str]:
     return list(EXPERIMENTS)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("kitchen", "kitchen-continuous", "kitchen-images", "kitchen-43m", "kitchen-43m-continuous"),
-        *("metaworld-mt10", "own-data"),
-        *("pusht-expert", "pusht-expert-continuous", "pusht-human", "pusht-human-continuous"),
-        *("pusht-human-long", "pusht-human-19m", "pusht-blinking"),
-        *("tabletop-contrastive", "tabletop-pretraining", "tabletop-pretrained"),
-        *("tabletop", "tabletop-short", "vima-bench", "vima-bench-cpu", "vima-bench-cpu-with-tabletop"),
-    ],
-)
-def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
+@pytest.mark.parametrize("name", names())
+def test_every_experiment_is_rebuilt_from_its_json_and_its_positions_fit_its_window(name: str) -> None:
     from astra.experiments import EXPERIMENTS
     from astra.policies.astra import AstraConfig
     from astra.storage.config_json import from_json, to_json
@@ -29,6 +19,7 @@ def test_every_experiment_is_rebuilt_from_its_json(name: str) -> None:
     made = EXPERIMENTS[name].make()
     assert from_json(AstraConfig, to_json(made.policy)) == made.policy
     assert from_json(TrainingConfig, to_json(made.training)) == made.training
+    made.policy.check_positions()
 
 
 def test_list_is_complete_and_every_run_has_a_note() -> None:

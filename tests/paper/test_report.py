@@ -198,7 +198,8 @@ def test_a_table_without_results_shows_the_paper_alone(tiny_table: ModuleType, t
 
     report = make_report(tiny_table.tiny(), "cpu", tmp_path)
     (paper,) = parts_of(report)
-    assert paper.rows[2] == ("Astra", "trajectory", "94.11", "", "")
+    assert paper.header == ("policy", "attention", "score"), "columns without a number are left out"
+    assert paper.rows[2] == ("Astra", "trajectory", "94.11")
     with pytest.raises(ValueError, match="nothing to draw"):
         result_bars(report)
 
@@ -310,3 +311,27 @@ def test_a_control_shows_what_the_runs_of_another_row_measured(tiny_table: Modul
     ours, _, training, *_ = parts_of(report)
     assert ours.rows[-1][0] == "No-op"
     assert "No-op" not in {row[0] for row in training.rows}
+
+
+def test_columns_may_count_attempts_and_the_episodes_of_some_tasks_only(tiny_table: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.report import make_report
+    from astra.paper.table import ATTEMPTS, BETWEEN, RECOVERY, Column
+
+    tiny_table.write_results(tmp_path, "astra", 0, [True, True, False, False])
+    path = tmp_path / "astra" / "0" / "eval_info.json"
+    info = json.loads(path.read_text())
+    changes = [("ball", [5]), ("cube", [5, 15, 29]), ("cube", []), ("cube", [4, 12])]
+    for episode, (task, attempts) in zip(info["episodes"], changes, strict=True):
+        episode |= {"task": task, "attempts": attempts, "missed": len(attempts) > 1}
+    path.write_text(json.dumps(info))
+    columns = (
+        Column(name="cubes", tasks=("cube",)),
+        Column(name="attempts", score=ATTEMPTS, scale=1.0),
+        Column(name="between", score=BETWEEN, scale=1.0),
+        Column(name="recovery", score=RECOVERY),
+        Column(name="between grasps of balls", tasks=("ball",), score=BETWEEN, scale=1.0),
+    )
+    report = make_report(replace(tiny_table.tiny(), columns=columns), "cpu", tmp_path)
+    (cells,) = (row for row in report.cells if row[0].row.key == "astra")
+    assert [cell.ours and round(cell.ours.value, 3) for cell in cells] == [33.333, 1.5, 10.0, 50.0, None]
+    assert [cell.episodes for cell in cells] == [3, 4, 2, 2, 0]

@@ -20,7 +20,7 @@ def runnable() -> "list[tuple[Table, Row, Scale]]":
 def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
     from astra.paper import TABLES
 
-    named = ["table1", "table2", "table3", "table4", "table5", "table6", "scaling"]
+    named = ["table1", "table2", "table3", "table4", "table5", "table6", "scaling", "table4-maniskill"]
     assert list(TABLES)[: len(named)] == named
     assert all(TABLES[name]().parent == "claims" for name in list(TABLES)[len(named) :])
     numbers = {name: sum(len(row.paper) for row in make().rows) for name, make in TABLES.items()}
@@ -28,7 +28,8 @@ def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
         "table1": 24,
         "table2": 32,
         "table3": 66,
-        "table4": 35,
+        "table4": 20,
+        "table4-maniskill": 15,
         "table5": 40,
         "table6": 4,
         "scaling": 0,
@@ -39,12 +40,12 @@ def test_every_table_of_the_paper_is_there_with_all_its_numbers() -> None:
 def test_what_the_paper_prints_twice_is_the_same() -> None:
     from astra.paper import TABLES
 
-    one, two, four = (TABLES[name]() for name in ("table1", "table2", "table4"))
-    assert four.row("astra-with-cdl").paper[:4] == one.row("astra").paper
-    assert four.row("wo-both").paper[:4] == one.row("gato-objects").paper
+    one, two, left, right = (TABLES[name]() for name in ("table1", "table2", "table4", "table4-maniskill"))
+    assert left.row("astra-with-cdl").paper == one.row("astra").paper
+    assert left.row("wo-both").paper == one.row("gato-objects").paper
     # 2-4 distractors: 6 easy, 7 medium and 2 hard tasks
-    for row, name in (("astra-with-cdl", "astra"), ("wo-both", "gato")):
-        parts = [number or 0.0 for number in four.row(row).paper[4:]]
+    for row, name in (("astra-with-cdl", "astra-with-cdl"), ("wo-both", "gato")):
+        parts = [number or 0.0 for number in right.row(row).paper]
         mean = (6 * parts[0] + 7 * parts[1] + 2 * parts[2]) / 15
         assert mean == pytest.approx(two.row(name).paper[6], abs=0.01)
 
@@ -69,8 +70,11 @@ def test_what_helps_one_row_is_given_to_all() -> None:
     for table, row, scale in runnable():
         settings = table.settings[scale]()
         policy: Any = policy_of(row, scale, settings)
-        for field in set(SHARED_FIELDS) - {"states", *row.policy_changes}:
+        for field in set(SHARED_FIELDS) - {"states", *row.policy_changes, *row.lacks}:
             assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
+        assert not {field.name for field in fields(policy)} & set(row.lacks)
+        if "states" in row.lacks:
+            continue
         assert policy.states.objects == settings.shared.states.objects
         assert policy.states.proprioception == settings.shared.states.proprioception
         trunk: Any = settings.trunks.get(row.sizes[scale], {})
@@ -130,6 +134,50 @@ def test_a_control_is_measured_in_the_runs_of_its_row_and_not_run_by_itself() ->
     assert runs["gato-discrete"].evaluation.agents == ("policy",)
     with pytest.raises(ValueError, match="the row no-op cannot be run: it is measured in the runs of astra-discrete"):
         select_rows(table, "cpu", ["no-op"])
+
+
+def test_rows_in_maniskill_see_equal_pasts_and_every_number_has_at_least_a_hundred_episodes() -> None:
+    from astra.environments.maniskill.suite import SUITE
+    from astra.environments.maniskill.world import ManiSkillOptions
+    from astra.paper import TABLES
+    from astra.paper.table import policy_of
+    from astra.suites.evaluate_suite import cases_of
+
+    options, one = ManiSkillOptions(), TABLES["table2"]().settings_at("cpu")
+    cases = cases_of(SUITE, SUITE.choose(options), one.evaluation)
+    assert len(cases) == 1_126
+    for name in ("table2", "table4-maniskill"):
+        table = TABLES[name]()
+        settings = table.settings_at("cpu")
+        assert settings == one
+        for column in table.columns:
+            counted = [
+                case
+                for case in cases
+                if column.group in ("", case.group) and (not column.tasks or case.options["task"] in column.tasks)
+            ]
+            assert len(counted) >= 100, column.name
+        for row in (row for row in table.rows if not row.runs_of):
+            policy: Any = policy_of(row, "cpu", settings)
+            assert getattr(policy, "window", None) or policy.history == settings.shared.window, row.key
+            assert getattr(policy, "drop_past_actions", 1.0) == 1.0, "RT-1 never reads its actions"
+            assert policy.frame_size == settings.shared.frame_size, "frames are cached once"
+
+
+def test_controls_in_maniskill_are_measured_once_and_shown_in_both_tables() -> None:
+    from astra.paper import TABLES
+    from astra.paper.table import folder_of_runs
+
+    one, other = TABLES["table2"](), TABLES["table4-maniskill"]()
+    shown = [
+        {(row.agent, folder_of_runs(table, row, Path(f"{table.name}-cpu"))) for row in table.rows if row.runs_of}
+        for table in (one, other)
+    ]
+    assert (
+        shown[0]
+        == shown[1]
+        == {(agent, Path("table2-cpu/astra")) for agent in ("expert", "swapped", "blind", "no-history")}
+    )
 
 
 def test_rows_of_the_tables_on_history_differ_in_their_history_alone() -> None:
@@ -199,14 +247,17 @@ def test_a_row_changes_the_length_of_windows_only_where_their_last_timestep_coun
         training_of(fewer, settings, 0)
 
 
-def test_the_settings_of_every_row_come_back_from_its_results() -> None:
+def test_the_settings_of_every_row_come_back_from_its_results_and_its_positions_fit_its_window() -> None:
     from astra.paper.table import policy_of, training_of
     from astra.storage.config_json import from_json, to_json
 
     for table, row, scale in runnable():
         settings = table.settings[scale]()
-        for made in (policy_of(row, scale, settings), training_of(row, settings, 3), settings.evaluation):
+        policy: Any = policy_of(row, scale, settings)
+        for made in (policy, training_of(row, settings, 3), settings.evaluation):
             assert from_json(type(made), to_json(made)) == made, (table.name, row.key)
+        if policy.window is not None:
+            policy.check_positions()
 
 
 def test_no_run_of_a_table_ends_by_the_clock() -> None:
@@ -221,7 +272,7 @@ def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
     from astra.paper import TABLES
     from astra.paper.table import trunk_size
 
-    for name in ("table1", "table4", "table5", "table6"):
+    for name in ("table1", "table2", "table4", "table5", "table6"):
         table = TABLES[name]()
         sizes = {row.key: size for row in table.rows if (size := trunk_size(table, row, "cpu")) is not None}
         assert len(sizes) >= 2
@@ -233,7 +284,8 @@ def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:
     from astra.paper import TABLES
     from astra.paper.running import Folders, plan_runs
 
-    shared = [(make(), row) for make in TABLES.values() for row in make().rows if row.same_runs_as]
+    rows = [(make(), row) for make in TABLES.values() for row in make().rows]
+    shared = [(table, row) for table, row in rows if row.same_runs_as and not row.runs_of]
     assert shared
     for table, row in shared:
         name, _, key = row.same_runs_as.partition("/")
@@ -253,8 +305,8 @@ def test_rows_that_cannot_be_run_say_why() -> None:
     with pytest.raises(ValueError, match="the row dt cannot be run: it has no paper-scale size"):
         policy_of(table.row("dt"), "paper", table.settings["paper"]())
     assert "quoted" in obstacle(TABLES["table3"]().row("mcil"), "paper")
-    with pytest.raises(ValueError, match="table2 cannot be run at cpu scale"):
-        TABLES["table2"]().settings_at("cpu")
+    with pytest.raises(ValueError, match="scaling cannot be run at paper scale"):
+        TABLES["scaling"]().settings_at("paper")
     with pytest.raises(ValueError, match="has no row 'gatoo'; it has dt, gato"):
         TABLES["table1"]().row("gatoo")
 

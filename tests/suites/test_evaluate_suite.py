@@ -1,6 +1,7 @@
 """Levels, tasks and controls of an evaluation."""
 
 import itertools
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from astra.demonstrations.collect import CollectConfig
+from astra.environments.maniskill.suite import SUITE as MANISKILL
+from astra.environments.maniskill.world import ManiSkillOptions
 from astra.environments.pusht.suite import SUITE as PUSHT
 from astra.environments.pusht.suite import PushTOptions
 from astra.environments.tabletop.environment import TabletopConfig
@@ -50,14 +53,27 @@ def test_seeds_of_evaluation_lie_beyond_those_of_demonstrations_and_levels_draw_
 def test_goals_take_turns_and_neighboring_episodes_share_a_seed() -> None:
     options = PushTOptions()
     chosen = PUSHT.choose(options)
-    cases = cases_of(PUSHT, chosen, EvaluationConfig(episodes=5, seed=7))
+    config = EvaluationConfig(episodes=5, seed=7)
+    cases = cases_of(PUSHT, chosen, config)
     assert [case.seed for case in cases] == [7, 7, 8, 8, 9]
     assert [case.options["goal"] for case in cases] == [options.goals[number % 2] for number in range(5)]
     first, second = (goal.instruction for goal in chosen[0][1].goals)
-    assert [case.instruction for case in swapped(cases, chosen, 5)] == [second, first, second, first, second]
+    assert [case.instruction for case in swapped(cases, chosen, config)] == [second, first, second, first, second]
     one = PUSHT.choose(PushTOptions(goals=options.goals[:1]))
     with pytest.raises(ValueError, match="swapped instructions need two goals"):
-        swapped(cases[:1], one, 1)
+        swapped(cases[:1], one, EvaluationConfig(episodes=1))
+
+
+def test_levels_may_have_other_numbers_of_episodes_and_a_wrong_instruction_stays_in_its_level() -> None:
+    config = EvaluationConfig(episodes=3, episodes_at={"seen-0": 1})
+    chosen = MANISKILL.choose(ManiSkillOptions(), ("size", "seen-0"))
+    cases = cases_of(MANISKILL, chosen, config)
+    assert Counter(case.group for case in cases) == {"size": 4 * 3, "seen-0": 18}
+    own = {(level, goal.reset["task"]): goal for level, task in chosen for goal in task.goals}
+    for case, changed in zip(cases, swapped(cases, chosen, config), strict=True):
+        goal = own[case.group, case.options["task"]]
+        assert changed == replace(case, instruction=goal.swapped)
+        assert goal.swapped in {other.instruction for (level, _), other in own.items() if level == case.group}
 
 
 def test_episodes_of_a_file_are_played_again_as_the_same_cases() -> None:

@@ -57,9 +57,10 @@ def test_a_policy_without_a_window_cannot_lose_its_history(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     from astra.policies.astra import AstraConfig
+    from astra.policies.rt1 import RT1Config
     from astra.suites.evaluate_suite import without_history
 
     policy: Any = AstraConfig(layers=1, heads=1, width=16).build(tiny_spec, tiny_statistics)
-    policy.config = object()
+    policy.config = RT1Config()  # it has a history of frames, and no field `window`
     with pytest.raises(ValueError, match="Astra has no window of timesteps to cut: leave no-history out of --agents"):
         without_history(policy)

@@ -17,6 +17,7 @@ from astra.paper.report import Report, make_report, read_training
 from astra.paper.running import (
     Equal,
     Folders,
+    check_suite,
     ensure_dataset,
     expected_hours,
     folder_name,
@@ -77,6 +78,7 @@ def compare(table: Table, chosen: Compare) -> None:
             return
         if not all(each.finished for each in runs):
             ensure_dataset(settings, chosen.folders)
+            check_suite(settings)
             failures = run_all(runs, chosen.workers)
     folder = chosen.folders.results / folder_name(table, chosen.scale, chosen.equal)
     report = make_report(table, chosen.scale, folder)
@@ -109,9 +111,11 @@ def print_plan(
     budget = f"{training.updates} updates"
     if chosen.equal == "time":
         budget = f"the time of {budget}" if table.knows_costs else f"{settings.minutes:g} minutes"
+    others = ", ".join(f"{number} at {level}" for level, number in evaluation.episodes_at.items())
     console.print(
         f"{settings.environment}: every run trains for {budget} of {training.batch_size} windows, and is "
-        f"evaluated on {evaluation.episodes} episodes per task or goal from seed {evaluation.seed}"
+        f"evaluated on {evaluation.episodes} episodes per task or goal{others and f' ({others})'} from seed "
+        f"{evaluation.seed}"
     )
     console.print(f"demonstrations: {settings.demonstrations.command}", soft_wrap=True)
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

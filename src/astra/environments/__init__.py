@@ -27,6 +27,9 @@ SUITES = {
     "maniskill": Listed(
         "astra.environments.maniskill.suite:SUITE", "ManiSkill: pick-and-place of objects that training never showed"
     ),
+    "maniskill-tasks": Listed(
+        "astra.environments.maniskill_tasks.suite:SUITE", "three of ManiSkill's own tasks; not in the paper"
+    ),
     "metaworld": Listed(
         "astra.environments.metaworld.suite:SUITE", "Meta-World: 50 tasks of a robot arm at a table; not in the paper"
     ),

@@ -1,7 +1,8 @@
-"""Agents that act in a rollout: a policy, the no-op baseline and a scripted expert."""
+"""Agents that act in a rollout: a policy, also one that sees nothing, the no-op baseline and a scripted expert."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,12 @@ class PolicyAgent(Agent):
     @torch.no_grad()
     def act(self, envs: Sequence[RolloutEnv]) -> Float[np.ndarray, "B N"]:
         """Return the next actions of all environments from one call of the policy."""
-        action, self.state = self.policy.act(self.state, observe(envs, self.policy.spec, self._device))
+        action, self.state = self.policy.act(self.state, self.observe(envs))
         return action.double().cpu().numpy()
+
+    def observe(self, envs: Sequence[RolloutEnv]) -> Observation:
+        """Return what the policy observes of each environment."""
+        return observe(envs, self.policy.spec, self._device)
 
     def _prompts(self, envs: Sequence[RolloutEnv]) -> tuple[Any, ...]:
         """Return instructions, seeds and, if there are any, pictures."""
@@ -68,6 +73,29 @@ class PolicyAgent(Agent):
     @property
     def _device(self) -> torch.device:
         return next(self.policy.parameters(), torch.empty(0)).device
+
+
+class BlindAgent(PolicyAgent):
+    """A policy that sees nothing: frames and objects' crops are black; states, boxes, prompts and actions are right.
+
+    Raises:
+        ValueError: if the policy sees nothing anyway.
+    """
+
+    def __init__(self, policy: Policy[Any]) -> None:
+        super().__init__(policy)
+        if not policy.spec.images and not (policy.spec.objects and policy.spec.objects.max_objects):
+            raise ValueError(
+                f"the policy observes {', '.join(policy.spec.states)} and no pictures, so it cannot be made blind: "
+                "leave blind out of --agents"
+            )
+
+    def observe(self, envs: Sequence[RolloutEnv]) -> Observation:
+        """Return what the policy observes, with black pictures."""
+        seen = super().observe(envs)
+        objects = {view: replace(shown, crops=torch.zeros_like(shown.crops)) for view, shown in seen.objects.items()}
+        images = {camera: torch.zeros_like(frames) for camera, frames in seen.images.items()}
+        return replace(seen, images=images, objects=objects)
 
 
 class NoOp(Agent):

@@ -25,16 +25,19 @@ def result_table(summaries: Mapping[str, Summary]) -> Table:
 
 
 def recovery_lines(summaries: Mapping[str, Summary]) -> list[str]:
-    """Return lines about agents: how often they succeeded after an action that missed, and their attempts."""
+    """Return a line about each agent: its attempts, and how often it succeeded after an action that missed."""
     lines = []
     for agent, summary in summaries.items():
-        if summary.recovery is not None:
-            of = f"{summary.missed} of {summary.episodes} episodes"
-            lines.append(f"{agent}: success after a miss {summary.recovery}, {of}")
+        of, between = f"{summary.missed} of {summary.episodes} episodes", summary.between_attempts
         if summary.attempts is not None:
-            between = summary.between_attempts
-            apart = "" if between is None else f", {between.value:.1f} [{between.low:.1f}, {between.high:.1f}] apart"
-            lines.append(f"{agent}: attempts per episode {summary.attempts}{apart and apart + ' in timesteps'}")
+            succeeded = "" if summary.recovery is None else f", success after that {summary.recovery}"
+            apart = f"{between.value:.1f} [{between.low:.1f}, {between.high:.1f}]" if between else "none"
+            lines.append(
+                f"{agent}: attempts per episode {summary.attempts}; the first failed in {of}{succeeded}; timesteps "
+                f"between attempts {apart}"
+            )
+        elif summary.recovery is not None:
+            lines.append(f"{agent}: success after a miss {summary.recovery}, {of}")
     return lines
 
 

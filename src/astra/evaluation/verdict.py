@@ -6,7 +6,7 @@ from typing import Any
 from astra.evaluation.held_out_info import BASELINES, POLICY, episodes_of
 from astra.evaluation.success import Estimate, Summary
 
-CONTROLS = ("no-op", "swapped", "shuffled", "blank")
+CONTROLS = ("no-op", "swapped", "shuffled", "blank", "blind")
 """Agents that a policy must surpass."""
 
 

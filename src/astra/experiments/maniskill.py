@@ -6,7 +6,7 @@ Demonstrations, of 18 combinations of target and container with 2 to 4 distracto
     astra collect maniskill --episodes 3600 --output data/maniskill
     astra collect maniskill --episodes 3600 --observation state --output data/maniskill-states
 
-    astra evaluate runs/maniskill --episodes 20 --agents policy swapped no-op          # all eight columns of Table 2
+    astra evaluate runs/maniskill --episodes 20 --agents policy swapped blind no-op    # all eight columns of Table 2
     astra evaluate runs/maniskill --episodes 20 --levels seen-2-4 --tasks hard         # or easy, or medium
 
 The small policies see the present timestep only (a window of one): the fingers' opening and the last gripper action
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.augmentation.pictures import AugmentationConfig
-from astra.environments.maniskill.environment import BINS
+from astra.environments.maniskill.world import BINS
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
@@ -90,12 +90,14 @@ def maniskill_198m() -> Experiment:
     astra collect maniskill --episodes 18000 --frame-size 128 --output data/maniskill-128
 
     The paper gives the size, the kinds of encoders, discrete actions, 5 epochs, the learning rate and the weight decay.
-    The number of demonstrations, the batch size, the number of bins and the context length are ours.
+    The number of demonstrations, the batch size, the number of bins and the context length are ours. Deviation: a
+    window as long as in training, and relative positions: an episode has more timesteps than a training window.
     """
     return Experiment(
         dataset=Path("data/maniskill-128"),
         policy=replace(
             astra_198m(),
+            positions="relative",
             window=CONTEXT,
             language=LanguageConfig(pretrained="t5-base"),
             states=StateConfig(images=ImageConfig(encoder="resnet", image_size=128, pretrained="microsoft/resnet-18")),

@@ -7,6 +7,7 @@ TABLES = (
         name: LazyFunction(f"{__name__}.{name}", name)
         for name in ("table1", "table2", "table3", "table4", "table5", "table6", "scaling")
     }
+    | {"table4-maniskill": LazyFunction(f"{__name__}.table4", "table4_maniskill")}
     | {
         f"history-{name}": LazyFunction(f"{__name__}.history", f"history_{name}")
         for name in ("loss", "pusht", "blinking", "tabletop")

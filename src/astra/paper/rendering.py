@@ -74,8 +74,9 @@ def parts_of(report: Report) -> list[Part]:
             parts.append(losses)
     printed = [row for row in report.cells if any(cell.paper is not None for cell in row)]
     if printed:
-        rows = [(_name(row[0]), row[0].row.attention, *(_number(cell.paper) for cell in row)) for row in printed]
-        header = ("policy", "attention", *(column.name for column in table.columns))
+        places = [place for place in range(len(table.columns)) if any(row[place].paper is not None for row in printed)]
+        rows = [(_name(row[0]), row[0].row.attention, *(_number(row[p].paper) for p in places)) for row in printed]
+        header = ("policy", "attention", *(table.columns[place].name for place in places))
         parts.append(Part(title=f"The paper: {table.paper_environment}", header=header, rows=tuple(rows)))
     return parts
 

@@ -15,9 +15,9 @@ from astra.evaluation.statistics import (
     paired_difference,
     row_mean,
 )
-from astra.evaluation.success import Estimate, wilson_interval
+from astra.evaluation.success import Estimate, bootstrap_interval, wilson_interval
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
-from astra.paper.table import RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
+from astra.paper.table import BETWEEN, RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.run_folder import read_config
 
@@ -149,8 +149,8 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     mine = found.get(row.key)
     if mine is None:
         return empty
-    if column.score == RECOVERY:
-        return _recovery(empty, mine)
+    if column.score in (RECOVERY, BETWEEN):
+        return _of_some_episodes(empty, mine)
     values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
     if not values.size:
         return empty
@@ -173,12 +173,15 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     )
 
 
-def _recovery(empty: Cell, mine: RowResults) -> Cell:
-    """Return the success in all episodes with a miss; rows and seeds miss in different ones, so nothing is paired."""
-    if not (recovered := mine.recovered(empty.column)):
+def _of_some_episodes(empty: Cell, mine: RowResults) -> Cell:
+    """Return a mean over episodes with a miss or several attempts; rows and seeds have different ones: no pairs."""
+    column = empty.column
+    values = mine.recovered(column) if column.score == RECOVERY else mine.gaps(column)
+    if not values:
         return empty
-    ours = wilson_interval(sum(recovered), len(recovered))
-    return replace(empty, ours=_scaled(ours, empty.column.scale), seeds=mine.seeds, episodes=len(recovered))
+    recovery = column.score == RECOVERY
+    ours = wilson_interval(int(sum(values)), len(values)) if recovery else bootstrap_interval(values)
+    return replace(empty, ours=_scaled(ours, column.scale), seeds=mine.seeds, episodes=len(values))
 
 
 def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:

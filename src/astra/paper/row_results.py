@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import RESTORE, read_kept
-from astra.paper.table import Column
+from astra.paper.table import ATTEMPTS, Column
 from astra.storage.json_checksum import read_checked_json
 
 HELD_OUT = "held_out.json"
@@ -52,8 +52,18 @@ class RowResults:
         """Return the success of every episode in which an action missed, over all seeds."""
         return [bool(each["success"]) for seed in self.seeds for each in self._of(column, seed) if each.get("missed")]
 
+    def gaps(self, column: Column) -> list[float]:
+        """Return the mean timesteps between the attempts of every episode that has several, over all seeds."""
+        begun = [each.get("attempts", ()) for seed in self.seeds for each in self._of(column, seed)]
+        return [(each[-1] - each[0]) / (len(each) - 1) for each in begun if len(each) > 1]
+
     def _of(self, column: Column, seed: int) -> list[Mapping[str, Any]]:
-        return [each for each in self.episodes[seed] if not column.group or each.get("group") == column.group]
+        return [
+            each
+            for each in self.episodes[seed]
+            if (not column.group or each.get("group") == column.group)
+            and (not column.tasks or each["task"] in column.tasks)
+        ]
 
 
 def read_row(folder: Path, agent: str = "policy") -> RowResults | None:
@@ -124,4 +134,6 @@ def check_same_episodes(rows: Mapping[str, RowResults]) -> None:
 def _number(episode: Mapping[str, Any], column: Column) -> float:
     if column.score == "success":
         return float(episode["success"])
+    if column.score == ATTEMPTS:
+        return float(len(episode["attempts"]))
     return float(episode["scores"][column.score])

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from astra.environments.suite import find_suite
 from astra.paper.one_run import Run, run_in_process
 from astra.paper.table import (
     EQUAL_TIME,
@@ -209,7 +210,17 @@ def _last_line(log: Path) -> str:
 def expected_hours(runs: Sequence[Run], settings: Settings, minutes: dict[str, float]) -> float:
     """Return the device-hours of the unfinished runs, given the minutes of a training of each row."""
     left = [run for run in runs if not run.finished]
-    return sum(minutes[run.row] + settings.evaluation_minutes for run in left) / 60
+    return sum(minutes[run.row] + settings.evaluation_minutes * len(run.evaluation.agents) for run in left) / 60
+
+
+def check_suite(settings: Settings) -> None:
+    """Check that the table's simulator works, before hours of training.
+
+    Raises:
+        ValueError: if an extra that it needs is not installed; it says how to install it.
+    """
+    suite = find_suite(settings.suite)
+    suite.spec(replace(suite.options(), **settings.options))
 
 
 def ensure_dataset(settings: Settings, folders: Folders) -> None:

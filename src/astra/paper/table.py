@@ -32,6 +32,8 @@ OBJECTIVES = frozenset({"contrastive", "augmentation"})
 """Fields of the training that a row may change: they change the objective, not the budget."""
 RECOVERY = "recovery"
 """Score of a column: success in those episodes in which an action missed."""
+ATTEMPTS, BETWEEN = "attempts", "between attempts"
+"""Scores of a column: attempts per episode, such as grasps; and timesteps from one to the next, if there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +43,11 @@ class Column:
     name: str
     group: str = ""
     """Group of the episodes that count, such as a level; empty: all episodes."""
+    tasks: tuple[str, ...] = ()
+    """Tasks of the episodes that count, such as the easy ones; empty: all tasks."""
     score: str = "success"
-    """Score that is averaged over episodes: success, or one of the environment's scores; or RECOVERY, the share of
-    episodes with a miss that succeeded."""
+    """Score that is averaged over episodes: success, one of the environment's scores, or ATTEMPTS; or a mean over some
+    episodes only, which is not paired: RECOVERY, the share of those with a miss that succeeded, or BETWEEN."""
     scale: float = 100.0
     """Factor by which the score is multiplied; 1 where it is no share, such as a number of tasks."""
     held_out: bool = False
@@ -92,6 +96,8 @@ class Row:
     """Visual tokens of a state; None: all that the dataset has."""
     policy_changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the policy configuration that define the row, such as {"action_queries": False}."""
+    lacks: tuple[str, ...] = ()
+    """Shared fields that its policy does not have by design, such as states for RT-1, which sees frames only."""
     training_changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the training that define the row: only `contrastive` and `augmentation`; and the length of windows, as
     long as all rows learn from equally many timesteps: `timesteps` where losses count the last one of a window, else
@@ -166,7 +172,7 @@ class Settings:
     """Expected minutes of training per run on one device. With --equal time this is the budget, unless the table knows
     the cost of its rows."""
     evaluation_minutes: float
-    """Expected minutes of evaluation per run."""
+    """Expected minutes of evaluation per run and agent."""
     device: str = "core"
     """Device on which those minutes count."""
 
@@ -273,9 +279,10 @@ def policy_of(row: Row, scale: Scale, settings: Settings) -> PolicyConfig:
         raise ValueError(f"the row {row.key} cannot be run: it {reason}")
     config: Any = next(size for size in SIZES if size.name == row.sizes[scale]).make()
     known = {each.name for each in fields(config)}
-    if lacking := [name for name in (*SHARED_FIELDS, *row.policy_changes) if name not in known]:
+    names = [name for name in SHARED_FIELDS if name not in row.lacks]
+    if lacking := [name for name in (*names, *row.policy_changes) if name not in known]:
         raise ValueError(f"{type(config).__name__} of the row {row.key} has no {', '.join(lacking)}")
-    shared = {name: getattr(settings.shared, name) for name in SHARED_FIELDS}
+    shared = {name: getattr(settings.shared, name) for name in names}
     if row.sees is not None:
         shared["states"] = states_seen(settings.shared.states, row.sees)
     trunk = settings.trunks.get(row.sizes[scale], {})
@@ -296,7 +303,8 @@ def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
         return None
     policy: Any = policy_of(row, scale, table.settings[scale]())
     # Visual encoders and the tokenizer of actions are not part of the trunk.
-    return trunk_parameters(replace(policy, states=StateConfig(), actions=DiscreteActionsConfig()))
+    outside = {"states": StateConfig(), "actions": DiscreteActionsConfig()}
+    return trunk_parameters(replace(policy, **{name: each for name, each in outside.items() if name not in row.lacks}))
 
 
 def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:

@@ -63,6 +63,7 @@ def paper() -> Settings:
             needs=f"download CALVIN's task_ABC_D, and {CLONES}",
         ),
         shared=experiment.policy,
+        trunks={size: {"positions": "relative"} for size in ("vima-42m", "flamingo-42m")},
         training=experiment.training,
         suite="calvin",
         evaluation=EvaluationConfig(episodes=1000, agents=("policy",)),

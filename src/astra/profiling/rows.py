@@ -21,7 +21,7 @@ from astra.training.train import split_batch
 from astra.trajectory import Trajectory
 
 REFERENCE = "astra"
-"""Row to which others are relative in tables that have no reference."""
+"""Row to which others are relative; in tables without it, their reference."""
 
 
 def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
@@ -35,7 +35,8 @@ def costs(table: Table, data: Path, rounds: int = 20) -> Mapping[str, float]:
     with one_thread():
         sides = {row.key: _update(row, settings, data) for row in rows}
         seconds = in_turn(sides, rounds, label=f"updates of {table.name}")
-    return {key: median_ratio(taken, seconds[table.reference or REFERENCE]) for key, taken in seconds.items()}
+    reference = REFERENCE if REFERENCE in seconds else table.reference or rows[0].key
+    return {key: median_ratio(taken, seconds[reference]) for key, taken in seconds.items()}
 
 
 def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:

@@ -118,7 +118,8 @@ def check_parameters(function: Callable[..., Any], arguments: Mapping[str, Any])
 def _check(declared: Mapping[str, tuple[Range, ...]], values: Mapping[str, Any], prefix: str) -> None:
     for name, ranges in declared.items():
         value = values[name]
-        for number in value if isinstance(value, tuple) else (value,):
+        numbers = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else (value,)
+        for number in numbers:
             if not isinstance(number, (int, float)) or isinstance(number, bool):
                 continue
             if ranges and not any(allowed.holds(number) for allowed in ranges):
@@ -138,7 +139,7 @@ def declared_ranges(config: type) -> dict[str, tuple[Range, ...]]:
 
 
 def _ranges(annotation: Any) -> Iterator[Range]:
-    """Find the ranges inside unions and tuples."""
+    """Find the ranges inside unions, tuples and mappings."""
     for part in get_args(annotation):
         if isinstance(part, Range):
             yield part

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from rich.progress import track
@@ -11,6 +12,7 @@ from astra.environments.environment import Environment
 from astra.environments.suite import Task
 from astra.evaluation.episode import Case
 from astra.objects import Pictures
+from astra.suites.config import EvaluationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +47,27 @@ def prompts_of(build: Callable[[], Environment], cases: Sequence[Case]) -> list[
     return prompts
 
 
-def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], episodes: int) -> list[Case]:
+def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], config: EvaluationConfig) -> list[Case]:
     """Return the cases with the wrong instruction that a goal names, or with that of the task's next goal.
 
     Args:
-        cases: The given number of episodes of each task.
+        cases: Episodes of each task in turn.
         chosen: Pairs of level and task.
-        episodes: Number of episodes per task.
+        config: Number of episodes of each.
 
     Raises:
         ValueError: if a goal names none and its task has no second goal.
     """
-    changed = []
-    for row, (_, task) in enumerate(chosen):
+    changed, left = list[Case](), iter(cases)
+    for level, task in chosen:
         if len(task.goals) < 2 and not any(goal.swapped for goal in task.goals):
             raise ValueError(
                 f"swapped instructions need two goals, but the policy knows one goal of {task.name}: leave swapped out "
                 "of --agents, or name more goals"
             )
-        for number, case in enumerate(cases[row * episodes : (row + 1) * episodes]):
-            goal, following = (task.goals[n % len(task.goals)] for n in (number, number + 1))
-            changed.append(replace(case, instruction=goal.swapped or following.instruction))
+        for number, case in enumerate(islice(left, config.episodes_of(level))):
+            goal, other = (task.goals[n % len(task.goals)] for n in (number, number + 1))
+            changed.append(replace(case, instruction=goal.swapped or other.instruction))
     return changed
 
 

@@ -6,23 +6,24 @@
     swapped    the policy with the instruction of the task's next goal, or of another task of the same scene
     shuffled   the policy with the prompt of another episode of the task, instruction and pictures together
     blank      the policy with its own prompt, whose pictured objects are black and have boxes of zeros
+    blind      the policy with its own prompt, whose camera frames and objects' crops are black
     no-history the policy with its own prompt, which attends to the present timestep only
 
 All agents play the same seeds. What the policy scores above `swapped` or `shuffled` comes from its prompt, above
-`blank` from the pictures in it, and above `no-history` from the timesteps before.
+`blank` from the pictures in it, above `blind` from what it sees, and above `no-history` from the timesteps before.
 """
 
 import copy
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from astra.environments.suite import Suite, Task
-from astra.evaluation.agents import Agent, ExpertAgent, NoOp
+from astra.evaluation.agents import Agent, BlindAgent, ExpertAgent, NoOp
 from astra.evaluation.episode import Case
 from astra.evaluation.evaluate import Evaluation, evaluate
 from astra.parallel.processes import in_main
@@ -97,7 +98,7 @@ def cases_of(suite: Suite, chosen: Sequence[tuple[str, Task]], config: Evaluatio
             success_at_end=suite.success == "at the last step",
         )
         for level, task in chosen
-        for number in range(config.episodes)
+        for number in range(config.episodes_of(level))
     ]
 
 
@@ -136,7 +137,9 @@ def _levels(suite: Suite, config: EvaluationConfig) -> tuple[str, ...]:
     Raises:
         ValueError: for a level at which policies are not measured.
     """
-    for level in config.levels:
+    if config.episodes_at and not suite.levels:
+        raise ValueError(f"{suite.name} has no levels: leave out --episodes-at {' '.join(config.episodes_at)}")
+    for level in (*config.levels, *config.episodes_at):
         if suite.levels and level not in suite.levels:
             raise ValueError(f"{suite.name} is measured at the levels {', '.join(suite.levels)}, not at {level!r}")
     return config.levels
@@ -145,6 +148,8 @@ def _levels(suite: Suite, config: EvaluationConfig) -> tuple[str, ...]:
 def _agent(name: str, suite: Suite, policy: Policy[Any]) -> Agent | Policy[Any]:
     if name == "no-op":
         return NoOp()
+    if name == "blind":
+        return BlindAgent(policy)
     if name == "no-history":
         return without_history(policy)
     if name != "expert":
@@ -161,7 +166,7 @@ def without_history(policy: Policy[Any]) -> Policy[Any]:
         ValueError: if the policy has no window of timesteps.
     """
     config: Any = policy.config
-    if not hasattr(config, "window"):
+    if "window" not in {field.name for field in fields(config)}:
         raise ValueError(f"{type(policy).__name__} has no window of timesteps to cut: leave no-history out of --agents")
     cut = copy.copy(policy)
     cut.config = replace(config, window=1)
@@ -178,11 +183,11 @@ def _controls(
         raise ValueError(f"{suite.name} has no control {unknown[0]!r}; its controls are {has}")
     controls = {"expert": [replace(case, options={**case.options, **suite.expert_reset}) for case in cases]}
     if "swapped" in wanted:
-        controls["swapped"] = swapped(cases, chosen, config.episodes)
+        controls["swapped"] = swapped(cases, chosen, config)
     if "shuffled" in wanted or "blank" in wanted:
         prompts = in_main(lambda: prompts_of(partial(suite.build, options), cases))
         if "shuffled" in wanted:
-            names = [task.name for _, task in chosen for _ in range(config.episodes)]
+            names = [task.name for level, task in chosen for _ in range(config.episodes_of(level))]
             controls["shuffled"] = shuffled(cases, prompts, names)
         if "blank" in wanted:
             controls["blank"] = blank(cases, prompts)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from astra.environments.maniskill.attempts import Attempts
-from astra.environments.maniskill.environment import ManiSkillOptions
 from astra.environments.maniskill.layout import FREE, sample_layout
 from astra.environments.maniskill.levels import (
     LEVELS,
@@ -21,6 +20,7 @@ from astra.environments.maniskill.levels import (
 )
 from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES
 from astra.environments.maniskill.suite import SUITE, tasks
+from astra.environments.maniskill.world import ManiSkillOptions
 
 
 def test_training_has_enough_combinations_and_each_level_adds_what_its_name_says() -> None:

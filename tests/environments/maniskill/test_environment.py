@@ -9,10 +9,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
-from astra.environments.maniskill.environment import BINS, CAMERAS, ROBOT, SCENE, ManiSkill, ManiSkillOptions
-from astra.environments.maniskill.expert import to_bins
+from astra.environments.maniskill.environment import ManiSkill
+from astra.environments.maniskill.expert import ManiSkillExpert, to_bins
 from astra.environments.maniskill.package import reason_against
 from astra.environments.maniskill.suite import options_for
+from astra.environments.maniskill.world import BINS, CAMERAS, ROBOT, SCENE, ManiSkillOptions
 
 REASON = reason_against()
 pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(REASON), reason=REASON)]
@@ -90,7 +91,7 @@ def test_the_expert_succeeds_through_bins_and_its_success_is_a_target_at_rest_in
 ) -> None:
     steady = ManiSkillDemonstrationOptions(observation="state", noise=0.0, kicks=0.0, slips=0.0)
     for level, task in (("seen-2-4", "green-ruler-into-tray"), ("all", "orange-cone-into-plate")):
-        recording = play(states, {"level": level, "task": task}, 1, steady)
+        recording = play(states, {"level": level, "task": task}, 1, steady, ManiSkillExpert)
         assert recording.succeeded
         assert (len(recording.attempts), recording.first_failed) == (1, False)
         np.testing.assert_allclose(to_bins(recording.actions, BINS), recording.actions, atol=1e-6)
@@ -103,7 +104,7 @@ def test_the_expert_succeeds_through_bins_and_its_success_is_a_target_at_rest_in
 def test_a_slip_makes_the_expert_grasp_again_and_demonstrations_keep_its_own_actions(images: ManiSkill) -> None:
     options = ManiSkillDemonstrationOptions(noise=0.0, kicks=0.0, slips=1.0)
     images.renders = False
-    recording = play(images, CUBE, 2, options)
+    recording = play(images, CUBE, 2, options, ManiSkillExpert)
     images.renders = True
     assert recording.succeeded
     assert len(recording.attempts) >= 2

@@ -17,7 +17,8 @@ class Attempts:
     """Attempts of one episode.
 
     An attempt begins when the gripper, which was open, is told to close near the target. It succeeds when the target is
-    lifted between the fingers. It has failed when the gripper opens again, or the episode ends, before that.
+    lifted between the fingers. It has failed when the gripper opens again, or the episode ends without success, before
+    that.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Attempts:
             distance: Distance in meters between the middle of the fingertips and that of the target, before the action.
             held: Whether both fingers hold the target, after the action.
             risen: Height in meters by which the target is above its place at the start, after the action.
-            ends: Whether the episode ends here.
+            ends: Whether the episode ends here without success.
         """
         if closes and self._open_for >= OPEN_BEFORE and distance < NEAR:
             self.begun.append(timestep)

@@ -4,7 +4,7 @@ The recorded actions are the expert's, in bins, without the disturbances. Images
 play of the same actions, which is bitwise equal; failed attempts cost no images.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +12,16 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.environment import EnvironmentObservation
-from astra.environments.maniskill.environment import BINS, ManiSkill, ManiSkillOptions
-from astra.environments.maniskill.expert import ManiSkillExpert
+from astra.environments.maniskill.world import BINS, ArmWorld, ManiSkillOptions
+from astra.environments.suite import Demonstration
 from astra.storage.numbers import BinsOrNone, NotNegative, WholeShare
 
 KICK_TIMESTEPS, KICK_STRENGTH = (2, 5), (0.2, 0.6)
 """Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
 SLIP_AFTER, SLIP_TIMESTEPS = (1, 8), 2
 """Range of the timesteps of lifting and carrying after which a grasp slips, and those for which the fingers open."""
+MakeExpert = Callable[[int, int], Any]
+"""Makes the expert of an episode, which has `act` and `phase`, from its seed and a number of bins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +101,42 @@ class Disturbances:
         return executed.clip(-1, 1)
 
 
+def record(
+    environment: ArmWorld,
+    reset: Mapping[str, Any],
+    seed: int,
+    options: ManiSkillDemonstrationOptions,
+    make_expert: MakeExpert,
+) -> Demonstration | None:
+    """Record one demonstration, or return None if the expert fails; images are rendered in a second play of it."""
+    environment.renders = False
+    recording = play(environment, reset, seed, options, make_expert)
+    environment.renders = True
+    if not recording.succeeded:
+        return None
+    if environment.spec_of_trajectories.images:
+        recording = play_again(environment, reset, seed, recording)
+    return Demonstration(instruction=environment.instruction, columns=recording.columns)
+
+
 def play(
-    environment: ManiSkill, reset: Mapping[str, Any], seed: int, options: ManiSkillDemonstrationOptions
+    environment: ArmWorld,
+    reset: Mapping[str, Any],
+    seed: int,
+    options: ManiSkillDemonstrationOptions,
+    make_expert: MakeExpert,
 ) -> Recording:
-    """Let the expert play one episode. Equal arguments give equal recordings."""
+    """Let the expert play one episode. Equal arguments give equal recordings.
+
+    Args:
+        environment: Environment in which it plays.
+        reset: Options of the environment's reset.
+        seed: Seed of the episode.
+        options: How strongly it is disturbed.
+        make_expert: Makes the expert from a seed and a number of bins.
+    """
     observation, _ = environment.reset(seed=seed, options=dict(reset))
-    expert, disturbances = ManiSkillExpert(seed, options.bins), Disturbances(seed, options)
+    expert, disturbances = make_expert(seed, options.bins), Disturbances(seed, options)
     seen, actions, executed, ended = list[EnvironmentObservation](), list[np.ndarray](), list[np.ndarray](), False
     info: dict[str, Any] = {}
     while not ended:
@@ -123,7 +155,7 @@ def play(
     )
 
 
-def play_again(environment: ManiSkill, reset: Mapping[str, Any], seed: int, recording: Recording) -> Recording:
+def play_again(environment: ArmWorld, reset: Mapping[str, Any], seed: int, recording: Recording) -> Recording:
     """Return the recording with images, in a second play of the same actions.
 
     Args:

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from astra.environments.maniskill.environment import BINS, ManiSkill
+from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES, WALL
 from astra.environments.maniskill.simulator import Pose
+from astra.environments.maniskill.world import BINS
 
 Phase = Literal["above", "down", "close", "lift", "carry", "lower", "release"]
 STEP, TURN = 0.1, -0.1

@@ -4,10 +4,11 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
-from astra.environments.maniskill.environment import ACTIONS, CAMERAS, ROBOT, SIZES, ManiSkill, ManiSkillOptions
+from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, record
+from astra.environments.maniskill.environment import SIZES, ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, TRAINING, combinations_of, names_by_difficulty
+from astra.environments.maniskill.world import SCENE, ManiSkillOptions, fitting_options
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 
@@ -38,31 +39,12 @@ def options_for(spec: TrajectorySpec) -> ManiSkillOptions:
     Raises:
         ValueError: if ManiSkill does not have the policy's observations or actions.
     """
-    states, images = dict(spec.states), dict(spec.images)
-    if len(spec.actions) == len(ACTIONS) and spec.objects is None:
-        if not images and states == SIZES:
-            return ManiSkillOptions(observation="state")
-        sides = {side for size in images.values() for side in size}
-        if states == {ROBOT: SIZES[ROBOT]} and images.keys() == CAMERAS.keys() and len(sides) == 1:
-            return ManiSkillOptions(observation="images", frame_size=sides.pop())
-    raise ValueError(
-        f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; ManiSkill has {SIZES}, "
-        f"or {ROBOT} with square frames {', '.join(CAMERAS)}, and {len(ACTIONS)} action dimensions: choose another "
-        "suite by --suite"
-    )
+    return fitting_options(spec, SIZES[SCENE])
 
 
 def demonstrate(options: ManiSkillDemonstrationOptions, reset: Mapping[str, Any], seed: int) -> Demonstration | None:
-    """Record one demonstration, with disturbances; images are rendered in a second play of it."""
-    environment = _environment(options)
-    environment.renders = False
-    recording = play(environment, reset, seed, options)
-    environment.renders = True
-    if not recording.succeeded:
-        return None
-    if environment.spec_of_trajectories.images:
-        recording = play_again(environment, reset, seed, recording)
-    return Demonstration(instruction=environment.instruction, columns=recording.columns)
+    """Record one demonstration, with disturbances."""
+    return record(_environment(options), reset, seed, options, ManiSkillExpert)
 
 
 @functools.lru_cache(maxsize=1)

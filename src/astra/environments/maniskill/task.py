@@ -1,8 +1,7 @@
-"""The task in ManiSkill's own API: a table, the objects of a layout, the robot `panda`, and three cameras."""
+"""The task in ManiSkill's own API: a table, the objects of a layout and the robot; its cameras are in `cameras`."""
 
 import atexit
 import functools
-import gc
 import math
 import shutil
 import tempfile
@@ -11,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from astra.environments.maniskill.cameras import with_cameras
 from astra.environments.maniskill.layout import Layout, Place
 from astra.environments.maniskill.objects import COLORS, CONTAINERS, SHAPES, WALL, Container, Target
 from astra.environments.maniskill.package import maniskill
 
-SHADER = Path(__file__).with_name("shader")
-"""Our own shader: ManiSkill's take a software driver eleven seconds to compile, in every process."""
 BASE = (-0.615, 0.0, 0.0)
 """Place of the robot's base. Source: ManiSkill's own tasks on a table."""
 REST = (0.0, math.pi / 8, 0.0, -5 * math.pi / 8, 0.0, 3 * math.pi / 4, math.pi / 4, 0.04, 0.04)
@@ -24,18 +22,8 @@ REST = (0.0, math.pi / 8, 0.0, -5 * math.pi / 8, 0.0, 3 * math.pi / 4, math.pi /
 TABLE = ((-0.80, 0.80), (-1.0, 1.0), 0.05)
 """Extent of the table along x and y, and its thickness; its top is at height 0."""
 WOOD = (0.62, 0.52, 0.42)
-EYE, LOOKED_AT = (0.30, 0.0, 0.80), (-0.13, 0.0, 0.0)
-"""Place of the base camera, which looks at the robot, and the point that it looks at."""
-HAND_EYE = (0.07, 0.0, 0.02)
-"""Place of the hand camera in the frame of `panda_hand`; it looks along the fingers."""
-FIELD = {"base": 0.8, "hand": 1.4, "video": 0.8}
-"""Vertical field of view of each camera in radians."""
 DAMPING = 3.0
 """Share of its angular velocity that an object loses per second; a ball that is dropped would roll away forever."""
-SEARCHES = 20
-"""Number of resets after which Python searches for garbage."""
-CONTROL = "pd_ee_delta_pose"
-"""ManiSkill's controller: steps of the gripper's pose and the opening of the fingers."""
 
 
 @functools.cache
@@ -49,11 +37,8 @@ def task_class() -> Any:
         ValueError: if ManiSkill is missing or cannot run.
     """
     modules = maniskill()
-    sapien, camera = modules["sapien"], modules["camera"]
-    config = modules["shaders"].ShaderConfig(
-        shader_pack=str(SHADER), texture_names={"Color": ["rgb"]}, texture_transforms={"Color": _rgb}
-    )
-    base: Any = modules["base"].BaseEnv
+    sapien = modules["sapien"]
+    base: Any = with_cameras(modules["base"].BaseEnv)
 
     class PickAndPlace(base):
         """Pick an object and place it into a container."""
@@ -62,53 +47,11 @@ def task_class() -> Any:
         SUPPORTED_REWARD_MODES = ("none",)
 
         def __init__(self, layout: Layout, sides: dict[str, int]) -> None:
-            self.layout, self.sides, self._cleared = layout, sides, 0
-            super().__init__(
-                robot_uids="panda",
-                obs_mode="none",
-                reward_mode="none",
-                control_mode=CONTROL,
-                sim_backend="physx_cpu",
-                render_backend="cpu",
-                reconfiguration_freq=1,
-            )
-
-        def _clear(self) -> None:
-            """Release the scene; Python's search for garbage, which takes most of a reset, is made now and then."""
-            self._cleared += 1
-            if spared := self._cleared % SEARCHES != 0:
-                gc.freeze()
-            super()._clear()
-            if spared:
-                gc.unfreeze()
-
-        @property
-        def _default_sensor_configs(self) -> list[Any]:
-            fixed = modules["looking"].look_at(EYE, LOOKED_AT)
-            turned = sapien.Pose(HAND_EYE, [math.cos(math.pi / 4), 0, -math.sin(math.pi / 4), 0])
-            return [self._camera("base", fixed), self._camera("hand", turned, mount=self._hand())]
-
-        @property
-        def _default_human_render_camera_configs(self) -> list[Any]:
-            return [self._camera("video", modules["looking"].look_at(EYE, LOOKED_AT))]
-
-        def _camera(self, name: str, pose: Any, **others: Any) -> Any:
-            side = self.sides[name]
-            sizes = dict(width=side, height=side, fov=FIELD[name], near=0.01, far=10.0)
-            return camera.CameraConfig(uid=name, pose=pose, shader_config=config, **sizes, **others)
-
-        def _hand(self) -> Any:
-            return self.agent.robot.links_map["panda_hand"]
+            self.layout = layout
+            super().__init__(sides)
 
         def _load_agent(self, options: dict[str, Any]) -> None:
             super()._load_agent(options, sapien.Pose(BASE))
-
-        def _load_lighting(self, options: dict[str, Any]) -> None:
-            """Leave out lights: the shader has its own."""
-
-        def _setup_sensors(self, options: dict[str, Any]) -> None:
-            sapien.render.set_picture_format("Color", "r8g8b8a8unorm")
-            super()._setup_sensors(options)
 
         def _load_scene(self, options: dict[str, Any]) -> None:
             paint = functools.partial(_paint, sapien)
@@ -221,10 +164,6 @@ def hull_file(shape: str) -> Path:
     file = folder / f"{shape}.obj"
     file.write_text("\n".join(lines) + "\n")
     return file
-
-
-def _rgb(picture: Any) -> dict[str, Any]:
-    return {"rgb": picture[..., :3]}
 
 
 def _paint(sapien: Any, color: tuple[float, float, float]) -> Any:

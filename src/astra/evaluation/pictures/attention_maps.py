@@ -17,6 +17,8 @@ MAX_HEADS = 8
 """Maximum number of heads drawn."""
 COLUMNS = 2
 """Heads per row of the figure."""
+TICKS = 5
+"""Labeled weights beside 0."""
 
 
 def attention_maps(
@@ -38,7 +40,8 @@ def attention_maps(
     figure = new_figure(side * across + 0.4, (side * len(rows.kind) / len(columns.kind) + 0.4) * down + 0.6)
     grid = figure.subplots(down, across, squeeze=False)
     # Weights are small if there are many tokens: the square root makes them visible.
-    norm = PowerNorm(0.5, vmin=0.0, vmax=float(heads.quantile(0.999)) or 1.0, clip=True)
+    largest = float(heads.quantile(0.999)) or 1.0
+    norm = PowerNorm(0.5, vmin=0.0, vmax=largest, clip=True)
     for axes in grid.flat:
         axes.set_axis_off()
     for head, axes in zip(range(len(heads)), grid.flat, strict=False):
@@ -48,6 +51,8 @@ def attention_maps(
         axes.set_xlabel(f"head {head + 1}", fontsize=10, color=INK)
         axes.spines[:].set_visible(False)
     bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=grid, shrink=0.7, aspect=30, pad=0.01)
+    ticks = [largest * (number / TICKS) ** 2 for number in range(TICKS + 1)]  # at equal distances in the picture
+    bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
     bar.ax.tick_params(labelsize=9, color=GRAY)
     bar.outline.set_visible(False)
     number = layer % len(maps) + 1
