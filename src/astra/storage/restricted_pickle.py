@@ -113,7 +113,7 @@ class Unread:
 def _check_memo(contents: bytes) -> None:
     """Check that a pickle numbers no more objects than it can hold, as Python makes room for the largest number."""
     for code, argument, _ in pickletools.genops(contents):
-        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(contents):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(contents):
             raise pickle.UnpicklingError(f"it numbers an object {argument:,}, but has {len(contents):,} bytes")
 
 

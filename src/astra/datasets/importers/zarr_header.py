@@ -32,7 +32,7 @@ ADVICE = "copy the store again"
 
 @dataclass(frozen=True)
 class ZarrHeader:
-    """What is known of an array before its chunks are read."""
+    """Facts about an array, known before its chunks are read."""
 
     version: Literal[2, 3]
     """Version of zarr's format."""
@@ -99,7 +99,8 @@ def _version_3(header: Mapping[str, Any], where: str) -> ZarrHeader:
         )
     if names.count("bytes") != 1 or len(compressors) > 1:
         raise ValueError(f"{where} has the codecs {names}, expected bytes and at most one of {', '.join(COMPRESSORS)}")
-    chunks = grid["configuration"].get("chunk_shape") if isinstance(grid.get("configuration"), dict) else None
+    configuration = grid.get("configuration") if isinstance(grid, dict) else None
+    chunks = configuration.get("chunk_shape") if isinstance(configuration, dict) else None
     return ZarrHeader(
         3,
         _chunk_bytes(header.get("shape"), chunks, np.dtype(dtype).itemsize, where),
