@@ -145,7 +145,9 @@ def test_training_keeps_the_units_and_acting_names_a_dataset(
     assert 400 < float(other.statistics.states[STATE].mean[0]) < 600
     with pytest.raises(ValueError, match=r"statistics of .*meters, .*millimeters, got --statistics feet"):
         load_policy(tmp_path / "run", statistics="feet")
-    capsys.readouterr()
+    for acting in (["evaluate"], ["export", "--output", str(tmp_path / "step")]):
+        assert main([acting[0], str(tmp_path / "run"), *acting[1:], "--statistics", "feet"]) == 2
+        assert "got --statistics feet" in capsys.readouterr().err
     assert main([*command[:4], "--statistics", "own", "--output", str(tmp_path / "one")]) == 2
     assert "--statistics own is for several datasets" in capsys.readouterr().err
     assert main([*command, "--policy.reference-state", STATE, "--output", str(tmp_path / "two")]) == 2
