@@ -222,7 +222,7 @@ def edit_video(random: Random, path: Path) -> str:
     }
     frames = pictures(3 if told == "shorter" else 40, (32, 32) if told == "size" else (48, 64), seed=9)
     write_mp4(path, frames, **options.get(told, {}))
-    return f"{path.name}: {told}"
+    return f"{path.name}: {'8-bit gray' if told == 'gray' and path.suffix != '.mkv' else told}"
 
 
 def edit(random: Random, path: Path) -> str | None:

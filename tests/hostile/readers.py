@@ -142,7 +142,7 @@ READERS: dict[str, Reader] = {
 }
 
 
-UNSEEN = ("flipped", "zero", "ones")
+UNSEEN = ("flipped", "zero", "ones", "8-bit gray")
 """Ends of descriptions of changes that may leave a valid record or video with other numbers in it."""
 
 

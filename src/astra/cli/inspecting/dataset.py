@@ -70,8 +70,9 @@ def open_and_find(
         FileNotFoundError: if there is no dataset.
         ValueError: if it is damaged.
     """
-    from astra.analysis.inspection.findings import Split, find
+    from astra.analysis.inspection.findings import Finding, Split, find
     from astra.datasets import LeRobotDataset
+    from astra.datasets.lerobot.info import NamesWarning
     from astra.datasets.lerobot.metadata import read_metadata
     from astra.datasets.lerobot.verification import verify
     from astra.experiments.own_data import own_data
@@ -88,7 +89,9 @@ def open_and_find(
         Split(validation=training.validation, seed=training.training.seed),
         videos=videos,
     )
-    return opened, findings, verified
+    names = [str(warning.message) for warning in warned if warning.category is NamesWarning]
+    notes = tuple(Finding(kind="names of dimensions", text=text, wrong=False) for text in names)
+    return opened, (*findings, *notes), verified
 
 
 def print_findings(findings: "Sequence[Finding]") -> None:
