@@ -1,16 +1,21 @@
 """Compare Astra with LeRobot on the same datasets, in both directions; LeRobot runs in an environment of its own.
 
-    python3.12 -m venv lerobot-venv && lerobot-venv/bin/pip install 'lerobot[dataset]==0.6.1'
-    python scripts/lerobot_interop.py lerobot-venv/bin/python
+    python3.12 -m venv newest && newest/bin/pip install 'lerobot[dataset]==0.6.1'
+    python3.12 -m venv older && older/bin/pip install lerobot==0.4.4 torch==2.8.0 torchvision==0.23.0
+    python scripts/lerobot_interop.py newest/bin/python older/bin/python
 
-LeRobot opens what Astra wrote, and Astra opens what LeRobot wrote. Frames must be equal to the bit, and so must states,
-actions, timestamps and the task of every row. The exit code is 1 if anything differs.
+Each LeRobot writes datasets, and opens those of Astra and of each LeRobot; Astra opens all. Frames must be equal to the
+bit, and so must states, actions, timestamps and the task of every row. The exit code is 1 if anything differs. LeRobot
+0.4.4 reads videos by torchvision, which newer ones no longer do.
 """
 
+import contextlib
+import io
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +71,10 @@ def write_by_lerobot(python: str, folder: Path, kind: str) -> None:
 def differences(python: str, folder: Path) -> str:
     """Return what Astra and LeRobot read differently, in words; empty if nothing."""
     output = folder.with_suffix(".read.npz")
-    _run(python, "read", str(folder), str(output))
+    try:
+        _run(python, "read", str(folder), str(output))
+    except ChildError as error:
+        return f"not read: {str(error).splitlines()[-1]}"
     dataset = LeRobotDataset.open(folder)
     found = []
     with np.load(output) as theirs:
@@ -85,35 +93,46 @@ def differences(python: str, folder: Path) -> str:
     return ", ".join(found)
 
 
+class ChildError(Exception):
+    """Raised if LeRobot fails."""
+
+
 def _run(python: str, *arguments: str) -> str:
     done = subprocess.run([python, str(SIDE), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{SIDE.name} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+        raise ChildError(f"{SIDE.name} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}".strip())
     return done.stdout.strip()
 
 
-def main(python: str) -> int:
+def main(pythons: Sequence[str]) -> int:
     """Print the comparison as a table and return the exit code."""
-    print(_run(python, "version"))
+    versions = {}
+    for python in pythons:
+        print(version := _run(python, "version"))
+        versions[" ".join(version.split()[:2])] = python
     cases: dict[str, Callable[[Path], None]] = {
         "Astra, images": lambda folder: write_by_astra(folder, video=False),
         "Astra, video (H.264)": lambda folder: write_by_astra(folder, video=True),
-        "LeRobot, images": lambda folder: write_by_lerobot(python, folder, "image"),
-        "LeRobot, video (its default)": lambda folder: write_by_lerobot(python, folder, "video"),
     }
+    for name, python in versions.items():
+        for kind, label in (("image", "images"), ("video", "video (its default)")):
+            cases[f"{name}, {label}"] = partial(write_by_lerobot, python, kind=kind)
     failed = False
-    print("\n| written by | timesteps | differences between the readers |\n|---|---:|---|")
+    print(f"\n| written by | timesteps | {' | '.join(f'Astra against {name}' for name in versions)} |")
+    print(f"|---|---:|{len(versions) * '---|'}")
     with tempfile.TemporaryDirectory() as root:
         for number, (name, write) in enumerate(cases.items()):
             folder, merged = Path(root) / f"data{number}", Path(root) / f"merged{number}"
             write(folder)
-            code = astra(["convert", "lerobot", str(folder), str(folder), "--output", str(merged)])
+            with contextlib.redirect_stdout(io.StringIO()):
+                code = astra(["convert", "lerobot", str(folder), str(folder), "--output", str(merged)])
             for label, path in ((name, folder), (f"{name}, twice in `astra convert lerobot`", merged)):
-                wrong = differences(python, path) if code == 0 else "not converted"
-                failed |= bool(wrong)
-                print(f"| {label} | {int(LeRobotDataset.open(path).ends[-1])} | {wrong or 'none'} |", flush=True)
+                wrong = [differences(python, path) if code == 0 else "not converted" for python in versions.values()]
+                failed |= any(wrong)
+                cells = " | ".join(each or "no difference" for each in wrong)
+                print(f"| {label} | {int(LeRobotDataset.open(path).ends[-1])} | {cells} |", flush=True)
     return int(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

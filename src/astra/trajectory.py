@@ -33,10 +33,11 @@ Source: section 3.1 and appendix A.1 of the paper.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from astra.objects import Objects, ObjectSpec, PromptPictures
@@ -239,6 +240,21 @@ class VectorStatistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetUnits:
+    """Units of one dataset of a mixture; in common units, a value is `(value - shift) / scale`."""
+
+    state_shift: Mapping[str, Float64[Tensor, " _"]]
+    """Shift of each of its state vectors, by name."""
+    state_scale: Mapping[str, Float64[Tensor, " _"]]
+    action_shift: Float64[Tensor, " N"]
+    action_scale: Float64[Tensor, " N"]
+    low: Float64[Tensor, " N"]
+    """Smallest value of each action dimension, in the dataset's units."""
+    high: Float64[Tensor, " N"]
+    """Largest value of each action dimension, in the dataset's units."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
     """Statistics with which a policy normalizes its inputs and actions. Its checkpoint includes them."""
 
@@ -249,3 +265,46 @@ class Statistics:
     relative_actions: Mapping[str, VectorStatistics] = field(default_factory=dict)
     """Statistics of the relative actions by the name of their reference, a state vector: each action of a chunk minus
     that vector. Empty for absolute actions."""
+    datasets: Mapping[str, DatasetUnits] = field(default_factory=dict)
+    """Units of each dataset of a mixture whose datasets have statistics of their own, by name, the first one first; the
+    other statistics are then in common units. Empty: all data have the same units."""
+
+
+def in_units_of(spec: TrajectorySpec, statistics: Statistics, name: str = "") -> tuple[TrajectorySpec, Statistics]:
+    """Return spec and statistics in the units of one dataset of a mixture; as they are, if all have the same units.
+
+    Args:
+        spec: Spec of the policy.
+        statistics: Statistics of the policy.
+        name: Name of the dataset, or the last part of it; empty: the first of the mixture.
+
+    Raises:
+        ValueError: if no dataset, or more than one, has this name.
+    """
+    known = statistics.datasets
+    if not known:
+        if name:
+            raise ValueError(f"got --statistics {name}, but the policy has the same statistics for all of its data")
+        return spec, statistics
+    chosen = [full for full in known if name in ("", full)] or [full for full in known if PurePath(full).name == name]
+    if len(chosen) != 1 and name:
+        raise ValueError(f"the policy has statistics of {', '.join(known)}, got --statistics {name}")
+    units = known[chosen[0]]
+    actions = replace(spec.actions, low=tuple(units.low.tolist()), high=tuple(units.high.tolist()))
+    return replace(spec, actions=actions), Statistics(
+        states={
+            name: _restored(vector, units.state_shift.get(name), units.state_scale.get(name))
+            for name, vector in statistics.states.items()
+        },
+        actions=_restored(statistics.actions, units.action_shift, units.action_scale),
+    )
+
+
+def _restored(
+    statistics: VectorStatistics, shift: Float[Tensor, " n"] | None, scale: Float[Tensor, " n"] | None
+) -> VectorStatistics:
+    if shift is None or scale is None:  # the dataset lacks this vector
+        return statistics
+    values = {name: value.double() for name, value in vars(statistics).items() if value is not None}
+    spread = (values.pop("std") * scale).float()
+    return VectorStatistics(std=spread, **{name: (value * scale + shift).float() for name, value in values.items()})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from astra.analysis.inspection.shown_episodes import show_episode
 from astra.cli.main import main
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 from astra.tokenizers.actions import DiscreteActionsConfig
+from tests.datasets.lerobot.test_checks import DATA, set_column
 
 T = 30
 CAMERA = "observation.images.top"
@@ -97,6 +99,21 @@ def test_each_kind_of_finding_is_named(
     episodes: list[Episode], wrong: list[str], notes: list[str], tmp_path: Path
 ) -> None:
     assert findings_of(write(tmp_path / "data", episodes)) == (wrong, notes)
+
+
+def test_a_gap_in_the_timestamps_is_found_and_nan_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "data", healthy())
+    times = np.tile(np.arange(T), 4) / 10.0
+    times[T + 10 : 2 * T] += 0.5
+    set_column(folder / DATA, "timestamp", pa.array(times, pa.float32()))
+    assert findings_of(folder) == (["warning while reading"], [])
+    actions = np.ones((4 * T, 2), np.float32)
+    actions[T + 3, 1] = np.nan
+    set_column(folder / DATA, "action", pa.FixedSizeListArray.from_arrays(actions.ravel(), 2))
+    assert main(["inspect", "dataset", str(folder), "--html", str(tmp_path / "page.html")]) == 2
+    assert re.search("column 'action', episode 1, timestep 3: NaN or infinite value", capsys.readouterr().err)
 
 
 def test_frames_that_never_change_and_blank_ones_are_found_in_shown_episodes(tmp_path: Path) -> None:

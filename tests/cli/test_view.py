@@ -4,11 +4,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from astra.cli.main import main
+from tests.analysis.test_inspection import recorded, write
 from tests.datasets.lerobot.recordings import CAMERA, write_version_3
 
 
@@ -52,6 +54,21 @@ def test_frames_states_and_actions_of_the_episodes_are_logged(tmp_path: Path, mo
     assert [len(value) for name, value in logged if name == "action"] == 5 * [2]
     assert ("time", ("duration", 0.4)) in Recording.made[0].times
     assert main([*command[:3], "3"]) == 2
+
+
+def test_what_is_wrong_is_printed_and_shown_beside_its_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = [recorded(0), recorded(1), recorded(0)]
+    fake = SimpleNamespace(RecordingStream=Recording, TextDocument=str, Scalars=list, Image=MagicMock())
+    monkeypatch.setitem(sys.modules, "rerun", fake)
+    monkeypatch.setattr(Recording, "made", [])
+    folder = str(write(tmp_path / "data", again))
+    assert main(["view", folder, "--episodes", "0", "1", "--save", str(tmp_path / "seen.rrd")]) == 0
+    assert "WRONG: duplicated episodes: 1 of 3 episodes" in capsys.readouterr().out
+    shown = [[value for name, value in each.logged if name == "findings"] for each in Recording.made]
+    assert [len(found) for found in shown] == [1, 0]
+    assert shown[0][0].startswith("duplicated episodes: 1 of 3")
 
 
 def test_without_rerun_the_message_says_what_to_install(

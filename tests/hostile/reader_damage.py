@@ -1,5 +1,6 @@
 """Wrong content in HDF5, TFRecord and NumPy files that are valid in themselves, and in the boxes of videos."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -156,17 +157,41 @@ def edit_npz(random: Random, path: Path) -> str:
     return f"{path.name}, {name}: {told}"
 
 
+STRANGE = (*(None, -1, 10**30, "text", [], {}, [None], [(0, 10**9)], [(5, 1)], Code(), np.zeros(3), [Code()], b"\xff"),)
+"""Values that belong nowhere."""
+
+
+def edit_object(random: Random, contents: dict[str, Any]) -> str:
+    """Change one place of nested dictionaries; return a description."""
+    place, key = contents, random.choice(list(contents))
+    while isinstance(place[key], dict) and place[key] and random.random() < 0.8:
+        place = place[key]
+        key = random.choice(list(place))
+    place[key] = random.choice(STRANGE)
+    return f"{key}: {type(place[key]).__name__}"
+
+
 def edit_npy(random: Random, path: Path) -> str:
     """Change one place of the object in a .npy file; return a description."""
     contents = np.load(path, allow_pickle=True).item()
-    place, key = contents, random.choice(list(contents))
-    while isinstance(place[key], dict) and random.random() < 0.8:
-        place = place[key]
-        key = random.choice(list(place))
-    strange = [None, -1, 10**30, "text", [], {}, [None], [(0, 10**9)], [(5, 1)], Code(), np.zeros(3), [Code()], b"\xff"]
-    place[key] = random.choice(strange)
+    told = edit_object(random, contents)
     np.save(path, np.array(contents), allow_pickle=True)
-    return f"{path.name}, {key}: {type(place[key]).__name__}"
+    return f"{path.name}, {told}"
+
+
+def edit_pickle(random: Random, path: Path) -> str:
+    """Change one place of a trajectory's pickle; return a description."""
+    from tests.datasets.importers.test_vima import actions, observations, trajectory
+
+    timesteps = len(list((path.parent / "rgb_top").iterdir())) - 1
+    written: dict[str, dict[str, Any]] = {
+        "trajectory": trajectory(timesteps),
+        "obs": observations(timesteps),
+        "action": dict(actions(timesteps)),
+    }
+    told = edit_object(random, written[path.stem])
+    path.write_bytes(pickle.dumps(written[path.stem]))
+    return f"{path.name}, {told}"
 
 
 def edit_boxes(random: Random, path: Path) -> str:
@@ -197,7 +222,7 @@ def edit_video(random: Random, path: Path) -> str:
     }
     frames = pictures(3 if told == "shorter" else 40, (32, 32) if told == "size" else (48, 64), seed=9)
     write_mp4(path, frames, **options.get(told, {}))
-    return f"{path.name}: {told}"
+    return f"{path.name}: {'8-bit gray' if told == 'gray' and path.suffix != '.mkv' else told}"
 
 
 def edit(random: Random, path: Path) -> str | None:
@@ -207,6 +232,7 @@ def edit(random: Random, path: Path) -> str | None:
         ".h5": edit_hdf5,
         ".npz": edit_npz,
         ".npy": edit_npy,
+        ".pkl": edit_pickle,
         ".mp4": edit_video if random.random() < 0.5 else edit_boxes,
     }
     if ".tfrecord" in path.name:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import numpy as np
 
@@ -54,10 +55,10 @@ def _write_rlds(place: Path) -> None:
         (place / f"robot-train.tfrecord-{shard:05d}-of-00002").write_bytes(content)
 
 
-def _write_zarr(place: Path) -> None:
+def _write_zarr(version: Literal[2, 3], place: Path) -> None:
     import zarr
 
-    random, root = np.random.default_rng(0), zarr.open_group(place, mode="w", zarr_format=2)
+    random, root = np.random.default_rng(0), zarr.open_group(place, mode="w", zarr_format=version)
     arrays = {
         "data/state": random.standard_normal((17, 5)),
         "data/action": random.standard_normal((17, 2)).astype(np.float32),
@@ -90,6 +91,13 @@ def _write_minari(place: Path) -> None:
     from tests.datasets.importers.test_d4rl_and_minari import minari
 
     minari(place)
+
+
+def _write_vima(place: Path) -> None:
+    from tests.datasets.importers.test_vima import write_trajectory
+
+    write_trajectory(place / "rotate/000000", 1)
+    write_trajectory(place / "twist/000000", 2)
 
 
 def _write_version_2(version: str, dtype: str, place: Path) -> None:
@@ -125,14 +133,16 @@ READERS: dict[str, Reader] = {
         write=partial(_write_hdf5, "maniskill"), place="traj.h5", convert=("maniskill", "--instruction", "pick")
     ),
     "rlds": Reader(write=_write_rlds, place="set/1.0.0", convert=("rlds", "--fps", "5"), checked=True),
-    "zarr": Reader(write=_write_zarr, place="set.zarr", convert=("diffusion-policy-zarr", *ZARR)),
+    "zarr": Reader(write=partial(_write_zarr, 2), place="set.zarr", convert=("diffusion-policy-zarr", *ZARR)),
+    "zarr v3": Reader(write=partial(_write_zarr, 3), place="set.zarr", convert=("diffusion-policy-zarr", *ZARR)),
     "minari": Reader(write=_write_minari, place="set", convert=("minari", "--instruction", "open", "--fps", "5")),
     "d4rl": Reader(write=_write_kitchen, place="kitchen.hdf5", convert=("d4rl-kitchen",)),
     "calvin": Reader(write=_write_calvin, place="training", convert=("calvin", "--images", "--static-size", "16")),
+    "vima": Reader(write=_write_vima, place="vima_v6", convert=("vima",)),
 }
 
 
-UNSEEN = ("flipped", "zero", "ones")
+UNSEEN = ("flipped", "zero", "ones", "8-bit gray")
 """Ends of descriptions of changes that may leave a valid record or video with other numbers in it."""
 
 

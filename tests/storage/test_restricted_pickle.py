@@ -3,13 +3,13 @@
 import os
 import pickle
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
-from astra.storage.restricted_pickle import load_npy_object, load_restricted
+from astra.storage.restricted_pickle import Unread, load_npy_object, load_restricted
 
 CONTENTS = {
     "language": {"ann": ["push the block", "öffne"], "task": ["push", "open"], "emb": np.ones((2, 1, 3), np.float32)},
@@ -91,6 +91,27 @@ def test_every_other_name_is_refused(module: str, name: str) -> None:
     call = b"\x80\x04\x8c" + bytes([len(module)]) + module.encode() + b"\x8c" + bytes([len(name)]) + name.encode()
     with pytest.raises(ValueError, match=rf"names {module}.{name}"):
         load(call + b"\x93)R.")
+
+
+def test_objects_of_other_libraries_are_skipped_on_request_and_do_nothing(tmp_path: Path) -> None:
+    contents = {
+        "text": "push",
+        "command": Command(tmp_path / "made"),
+        "ordered": OrderedDict({"a": np.zeros(2)}),
+        "path": [tmp_path, PurePosixPath],
+        "list": type("List", (list,), {"__reduce__": lambda self: (OrderedDict, (), {"x": 1}, iter([1, 2]))})(),
+    }
+    for protocol in (2, 4):
+        found = load_restricted(pickle.dumps(contents, protocol), "a.pkl", skip_unknown=True)
+        assert found.pop("text") == "push"
+        inner = [*found.pop("path"), *found.values()]
+        assert [type(item) for item in inner] == [Unread] * 5
+        assert not (tmp_path / "made").exists()
+
+
+def test_numbers_of_objects_that_would_take_memory_are_refused() -> None:
+    with pytest.raises(ValueError, match="numbers an object 268,435,455, but has 9 bytes"):
+        load(b"\x80\x04Nr\xff\xff\xff\x0f.")
 
 
 def test_subclasses_of_containers_are_refused() -> None:

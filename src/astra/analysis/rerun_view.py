@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from astra.analysis.inspection.findings import Finding
 from astra.analysis.predicted_actions import predict_episodes
 from astra.analysis.split import open_dataset, read_split
 from astra.datasets import LeRobotDataset
@@ -17,19 +18,22 @@ INSTALL = "astra view needs Rerun: pip install '.[view]' in Astra's folder; astr
 APPLICATION = "astra"
 
 
-def view_dataset(dataset: LeRobotDataset, episodes: Sequence[int], save: Path | None) -> None:
+def view_dataset(
+    dataset: LeRobotDataset, episodes: Sequence[int], save: Path | None, findings: Sequence[Finding] = ()
+) -> None:
     """Show episodes of a dataset.
 
     Args:
         dataset: The opened dataset.
         episodes: Episodes to show.
         save: File for Rerun to write; None: open the viewer.
+        findings: What was found in the dataset, shown beside the episodes that have it.
 
     Raises:
         ModuleNotFoundError: if Rerun is not installed.
         ValueError: if the dataset has no such episode, or a frame is damaged.
     """
-    _view(dataset, episodes, {}, save)
+    _view(dataset, episodes, {}, save, findings)
 
 
 def view_run(run: Path, episodes: Sequence[int] | None, save: Path | None) -> None:
@@ -68,7 +72,11 @@ def _check(dataset: LeRobotDataset, episodes: Sequence[int]) -> None:
 
 
 def _view(
-    dataset: LeRobotDataset, episodes: Sequence[int], predicted: Mapping[int, np.ndarray], save: Path | None
+    dataset: LeRobotDataset,
+    episodes: Sequence[int],
+    predicted: Mapping[int, np.ndarray],
+    save: Path | None,
+    findings: Sequence[Finding] = (),
 ) -> None:
     rr = _rerun()
     _check(dataset, episodes)
@@ -80,6 +88,8 @@ def _view(
             recording.save(save if len(episodes) == 1 else save.with_stem(f"{save.stem}-{index}"))
         episode = dataset.episode(index)
         recording.log("instruction", rr.TextDocument(episode.instruction), static=True)
+        if found := [f"{each.kind}: {each.text}" for each in findings if index in each.episodes]:
+            recording.log("findings", rr.TextDocument("\n".join(found)), static=True)
         for timestep in range(len(episode)):
             recording.set_time("timestep", sequence=timestep)
             recording.set_time("time", duration=timestep / dataset.spec.fps)

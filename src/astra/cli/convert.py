@@ -10,7 +10,7 @@ from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
-from astra.storage.numbers import Workers, check_numbers
+from astra.storage.numbers import Tokens, Workers, check_numbers
 
 if TYPE_CHECKING:
     from astra.datasets.importers.hdf5.importer import Layout
@@ -56,7 +56,7 @@ def diffusion_policy_zarr(
     """Convert a replay buffer of diffusion-policy.
 
     Args:
-        source: Zarr store (v2), a folder or a .tar or .zip file.
+        source: Zarr store (v2 or v3), a folder or a .tar or .zip file.
         destination: Folder of the new dataset.
         instruction: Instruction of all episodes.
         fps: Timesteps per second.
@@ -85,7 +85,7 @@ def pusht_zarr(
     """Convert human Push-T demonstrations to the observations of our Push-T environment.
 
     Args:
-        source: Zarr store (v2), a folder or a .tar or .zip file.
+        source: Zarr store (v2 or v3), a folder or a .tar or .zip file.
         destination: Folder of the new dataset.
         goal: Goal that was demonstrated.
         lower_right: Second zarr store, of the goal at the lower right: its demonstrations are moved along with their
@@ -174,10 +174,10 @@ def minari(
     """
     from astra.datasets import DatasetWriter
     from astra.datasets.importers.minari import open_minari, read_minari
-    from astra.demonstrations.convert_kitchen import convert_minari_kitchen, is_kitchen
+    from astra.demonstrations.convert_kitchen import convert_minari_kitchen
 
     dataset = open_minari(source)
-    if is_kitchen(dataset):
+    if dataset.is_kitchen:
         if instruction is not None or fps is not None:
             raise ValueError(
                 "episodes of Franka Kitchen tell their instruction and rate: leave --instruction and --fps out"
@@ -317,6 +317,33 @@ def maniskill(
     return options.convert(MANISKILL, source, destination, fps)
 
 
+def vima(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    *,
+    actions: Literal["se2", "quaternion"] = "se2",
+    max_objects: Tokens = 8,
+    images: bool = False,
+    video: bool = False,
+    workers: Workers = 1,
+) -> Path:
+    """Convert VIMA's dataset to object-centric observations and prompts with pictures.
+
+    Args:
+        source: Folder of the dataset (vima_v6), of one of its tasks, or of one trajectory.
+        destination: Folder of the new dataset.
+        actions: Form of the actions: six numbers in SE(2), or VIMA's twelve with quaternions.
+        max_objects: Rows for objects in an observation; no task was seen with more than 8.
+        images: Keep the frames of both views too.
+        video: Store these frames as video (H.264), which takes far less space and loses a little of the colors.
+        workers: Number of processes that encode frames.
+    """
+    from astra.demonstrations.convert_vima import convert_vima
+
+    kept = {"images": images, "video": video}
+    return convert_vima(source, destination, actions=actions, max_objects=max_objects, **kept, workers=workers)
+
+
 FORMATS: dict[str, Callable[..., Path]] = {
     "aloha": aloha,
     "calvin": calvin,
@@ -328,6 +355,7 @@ FORMATS: dict[str, Callable[..., Path]] = {
     "pusht-zarr": pusht_zarr,
     "rlds": rlds,
     "robomimic": robomimic,
+    "vima": vima,
 }
 
 

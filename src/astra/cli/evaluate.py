@@ -29,6 +29,9 @@ class Evaluate:
     """Name of a suite, or MODULE:FUNCTION of your own; empty: the suite of the policy's demonstrations."""
     output: Path | None = None
     """Folder of the results; None: eval/ in the run or in the policy's folder."""
+    statistics: str = ""
+    """Dataset of a mixture that was trained with --statistics own, in whose units the policy observes and acts; empty:
+    the first one."""
     temperature: NotNegative | None = None
     """Temperature of sampling actions, 0 takes the most likely; None: as saved with the policy."""
     n_action_steps: Tokens | None = None
@@ -89,7 +92,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
-    policy = load_policy(arguments[0])
+    policy = load_policy(arguments[0], statistics=value_of("--statistics", arguments) or "")
     suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
     options = (

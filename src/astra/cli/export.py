@@ -23,6 +23,9 @@ class Export:
     """Run folder, checkpoint or policy folder."""
     output: Path
     """New folder for control_step.pt2, control_step.onnx, prompts.safetensors and control_step.json."""
+    statistics: str = ""
+    """Dataset of a mixture that was trained with --statistics own, in whose units the policy observes and acts; empty:
+    the first one."""
     timesteps: Tokens | None = None
     """Length of the cache in timesteps. None: 300, or the window of a policy that has one."""
     onnx: bool = False
@@ -69,7 +72,7 @@ def run(arguments: Sequence[str]) -> None:
         )
     if chosen.onnx:
         check_onnx()
-    policy = load_policy(chosen.checkpoint).exportable()
+    policy = load_policy(chosen.checkpoint, statistics=chosen.statistics).exportable()
     instructions = chosen.instructions or policy.spec.instructions
     if len(instructions) > MAX_PROMPTS:
         raise ValueError(

@@ -19,8 +19,6 @@ from astra.environments.franka_kitchen.environment import ACTIONS, BOUND, FPS, O
 from astra.environments.franka_kitchen.suite import SUITE
 from astra.environments.franka_kitchen.tasks import TASKS, KitchenTask, instruction_for
 
-ENVIRONMENT = "FrankaKitchen"
-"""Start of the name of the environment in Minari's datasets."""
 POSITIONS = 30
 """Positions of the kitchen: 9 of the robot, then 21 of the objects."""
 D4RL_NUMBERS = 60
@@ -69,11 +67,6 @@ def convert_minari_kitchen(dataset: MinariFolder, destination: Path) -> Converte
         ValueError: if the dataset is damaged, or no episode does a task.
     """
     return _write(_minari(dataset), dataset.folder, destination)
-
-
-def is_kitchen(dataset: MinariFolder) -> bool:
-    """Whether a Minari dataset was recorded in Franka Kitchen."""
-    return dataset.environment.startswith(ENVIRONMENT)
 
 
 def tasks_done(positions: Float[np.ndarray, "T 30"]) -> tuple[KitchenTask, ...]:

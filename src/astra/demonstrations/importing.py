@@ -1,7 +1,8 @@
 """Write recordings of another format as a dataset, and show what became of each key and each episode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.progress import track
 
@@ -11,7 +12,13 @@ from astra.screen import screen
 
 
 def write_recordings(
-    recordings: Recordings, destination: Path, *, fps: float, video: bool = False, workers: int = 1
+    recordings: Recordings,
+    destination: Path,
+    *,
+    fps: float,
+    video: bool = False,
+    workers: int = 1,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write all episodes and return the folder of the dataset; episodes without timesteps are left out.
 
@@ -21,6 +28,7 @@ def write_recordings(
         fps: Timesteps per second.
         video: Whether cameras are stored as video.
         workers: Number of processes that encode frames.
+        about: Further arguments of the writer, such as those that name actions and suite.
 
     Raises:
         FileExistsError: if the destination exists.
@@ -34,7 +42,7 @@ def write_recordings(
     for key, reason in recordings.dropped.items():
         console.print(f"  {key}: left out ({reason})", highlight=False, markup=False)
     kept, empty = 0, 0
-    with DatasetWriter(destination, fps=fps, video=video, workers=workers) as writer:
+    with DatasetWriter(destination, fps=fps, video=video, workers=workers, **(about or {})) as writer:
         episodes: Iterator[Episode] = recordings.read()
         for episode in track(episodes, description="episodes", total=recordings.total, transient=True):
             if len(episode):
@@ -43,5 +51,5 @@ def write_recordings(
             else:
                 empty += 1
     left_out = f"; {empty:,} without timesteps left out" if empty else ""
-    console.print(f"kept {kept:,} of {kept + empty:,} episodes{left_out}", highlight=False, markup=False)
+    console.print(f"kept {kept:,} of {recordings.total:,} episodes{left_out}", highlight=False, markup=False)
     return destination

@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from astra.datasets import Windows
 from astra.datasets.lerobot.streamed import FrameConfig, StreamedColumn
 from astra.datasets.mixture import MixedWindows
+from astra.datasets.own_statistics import in_common_units, with_units
 from astra.datasets.sentences import read_sentences
 from astra.datasets.statistics import joint_statistics
 from astra.environments.suite import Suite, suite_of
 from astra.experiments.frozen_features import frozen_features
-from astra.experiments.mixture import Part, balance, check_mixture, open_datasets
+from astra.experiments.mixture import Part, balance, check_mixture, in_first_units, open_datasets, own_units
 from astra.parallel.processes import is_main_process, main_first
 from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
@@ -43,6 +44,9 @@ class Experiment:
     weights: tuple[Positive, ...] = ()
     """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
     windows."""
+    statistics: Literal["joint", "own"] = "joint"
+    """Statistics that normalize states and lay the bins of actions in a mixture: those of all datasets together, or
+    those of each dataset for itself, of which `astra evaluate RUN --statistics DATASET` chooses."""
     sentences: bool = True
     """Whether each episode is told one of several sentences in training, chosen anew in every epoch, where a dataset
     has the file sentences.json."""
@@ -116,6 +120,13 @@ def run_training(
     for dataset in datasets:
         training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
         parts.append(Part(dataset=dataset, training=training, held_out=held_out))
+    names = list(map(str, folders))
+    units = own_units(names, parts, policy) if experiment.statistics == "own" else {}
+    if units:
+        parts = [
+            replace(part, dataset=in_common_units(part.dataset, own))
+            for part, (_, own) in zip(parts, units.values(), strict=True)
+        ]
     features = [main_first(partial(frozen_features, dataset, policy.states.images)) for dataset in datasets]
 
     def windows_of(part: Part, episodes: Sequence[int], known: Mapping[str, np.ndarray]) -> Windows:
@@ -137,7 +148,6 @@ def run_training(
     held_out_windows = [
         windows_of(part, part.held_out or part.training, own) for part, own in zip(parts, features, strict=True)
     ]
-    names = list(map(str, folders))
     train_windows, validation_windows = training_windows[0], held_out_windows[0]
     if mixed:
         train_windows = MixedWindows(dict(zip(names, training_windows, strict=True)), experiment.weights)
@@ -152,18 +162,19 @@ def run_training(
         except ValueError as error:
             raise ValueError(f"--training.evaluate-every needs a suite, but {error}") from error
         evaluate = _rollouts(suite, experiment.rollouts, train_windows.spec, run_folder / "rollouts")
+    statistics = joint_statistics(
+        [(part.dataset, part.training) for part in parts],
+        train_windows.spec,
+        reference_state=policy.reference_state,
+        chunk_size=policy.chunk_size,
+    )
     return train(
         policy,
         experiment.training,
         train_windows,
         validation_windows,
         run_folder,
-        statistics=joint_statistics(
-            [(part.dataset, part.training) for part in parts],
-            train_windows.spec,
-            reference_state=policy.reference_state,
-            chunk_size=policy.chunk_size,
-        ),
+        statistics=with_units(statistics, train_windows.spec.actions, units) if units else statistics,
         resume=resume,
         extend=extend,
         shard=shard,
@@ -182,6 +193,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "dataset": str(experiment.dataset),
         "mixture": list(map(str, experiment.mixture)),
         "weights": list(experiment.weights),
+        "statistics": experiment.statistics,
         "sentences": experiment.sentences,
         "observations": list(experiment.observations),
         "validation": experiment.validation,
@@ -201,7 +213,8 @@ def _rollouts(
     suite.spec(suite.options_for(spec))  # so that errors come before the training
 
     def evaluate(policy: Policy[Any]) -> dict[str, float]:
-        summary = evaluate_suite(policy, suite, folder, replace(config, agents=("policy",)))["policy"].summary
+        evaluations = evaluate_suite(in_first_units(policy), suite, folder, replace(config, agents=("policy",)))
+        summary = evaluations["policy"].summary
         return {"success": summary.success.value, **{name: score.value for name, score in summary.scores.items()}}
 
     return evaluate

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -14,11 +15,13 @@ from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.lerobot.info import read_info
 from astra.datasets.lerobot.streamed import FrameConfig
 from astra.datasets.mixture import MixedWindows
+from astra.datasets.own_statistics import units_of
 from astra.parallel.processes import main_first
 from astra.policies.astra import AstraConfig
-from astra.policies.policy import PolicyConfig
+from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.hub import local_folder
-from astra.trajectory import Modality
+from astra.tokenizers.actions import DiscreteActionsConfig
+from astra.trajectory import ActionSpec, DatasetUnits, Modality, in_units_of
 
 TASKS = 30
 """Largest number of tasks whose balance is shown."""
@@ -101,6 +104,39 @@ def check_mixture(windows: Windows, policy: PolicyConfig, contrast: bool) -> Non
         )
     if contrast:
         raise ValueError(f"{lacking}, and contrastive dynamics learning needs equal ones: train without --contrast")
+
+
+def own_units(
+    names: Sequence[str], parts: Sequence[Part], policy: PolicyConfig
+) -> dict[str, tuple[ActionSpec, DatasetUnits]]:
+    """Return action dimensions and units of each dataset of a mixture, from its training episodes.
+
+    Raises:
+        ValueError: if actions are relative to a state vector, or there is one dataset alone.
+    """
+    if len(names) < 2:
+        raise ValueError("--statistics own is for several datasets: name more by --mixture, or leave it out")
+    if policy.reference_state is not None:
+        raise ValueError(
+            f"actions relative to {policy.reference_state} need states and actions in the same unit, so --statistics "
+            "own cannot scale them apart: train with absolute actions, or with --statistics joint"
+        )
+    actions = getattr(policy, "actions", None)
+    kind = actions.range if isinstance(actions, DiscreteActionsConfig) else "deviations"
+    return {
+        name: (part.dataset.spec.actions, units_of(part.dataset, part.training, kind))
+        for name, part in zip(names, parts, strict=True)
+    }
+
+
+def in_first_units(policy: Policy[Any]) -> Policy[Any]:
+    """Return a policy that acts in the units of the first dataset of its mixture; itself, if all have the same."""
+    if not policy.statistics.datasets:
+        return policy
+    made: Policy[Any] = policy.config.build(*in_units_of(policy.spec, policy.statistics))
+    made.load_state_dict(policy.state_dict())
+    made.decode_with(policy.decoding)
+    return made.to(next(policy.parameters()).device).eval()
 
 
 def balance(names: Sequence[str], weights: Sequence[float], parts: Sequence[Part], windows: Sequence[Windows]) -> Table:

@@ -39,6 +39,7 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
             dataset=Path(known["dataset"]),
             mixture=tuple(map(Path, known["mixture"])),
             weights=tuple(known["weights"]),
+            statistics=known["statistics"],
             sentences=known["sentences"],
             observations=tuple(known["observations"]),
             validation=known["validation"],

@@ -2,13 +2,14 @@
 
     policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version
     policy/model.safetensors         weights and persistent buffers
-    policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...
+    policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...; and the
+                                     units of each dataset of a mixture whose datasets have statistics of their own
 
 The weights are complete: those of pretrained encoders that are trained are included; frozen ones are named in
 config.json and read from this machine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -27,11 +28,13 @@ from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.provenance import code_version
 from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
 from astra.tokenizers.vision.pretrained import local_files_only
-from astra.trajectory import Statistics, TrajectorySpec, VectorStatistics
+from astra.trajectory import DatasetUnits, Statistics, TrajectorySpec, VectorStatistics, in_units_of
 
 FORMAT = 2
 """Number of the file format, raised at every incompatible change. Format 1 has the names before the renaming of 0.1."""
 
+DATASETS = "datasets."
+"""Beginning of the names of tensors with the units of single datasets."""
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 
 
@@ -54,6 +57,8 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
         "config": to_json(policy.config),
         "spec": to_json(policy.spec),
     }
+    if policy.statistics.datasets:
+        description["datasets"] = list(policy.statistics.datasets)
     with atomic_folder(folder) as partial:
         (partial / CONFIG).write_text(checked_json(description))
         save_tensors(weights, partial / MODEL)
@@ -61,7 +66,11 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
 
 
 def load_policy(
-    folder: str | Path, device: torch.device | str = "cpu", *, allow_downloads: bool = False
+    folder: str | Path,
+    device: torch.device | str = "cpu",
+    *,
+    allow_downloads: bool = False,
+    statistics: str = "",
 ) -> Policy[Any]:
     """Read a policy, ready to act.
 
@@ -72,16 +81,19 @@ def load_policy(
         device: Device of the policy.
         allow_downloads: Whether a pretrained encoder that the policy names may be downloaded from the Hugging Face hub;
             otherwise it must be on this machine.
+        statistics: Dataset of a mixture in whose units the policy observes and acts, if each has statistics of its own;
+            empty: the first.
 
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
-        ValueError: if a file is damaged, or does not fit the other files or this version of Astra.
+        ValueError: if a file is damaged, or does not fit the other files or this version of Astra; or if the policy has
+            no such dataset.
     """
     folder = policy_folder(folder)
-    config, spec = _read_description(folder / CONFIG)
-    statistics = _read_statistics(folder / STATISTICS)
+    config, spec, datasets = _read_description(folder / CONFIG)
+    spec, own = in_units_of(spec, _read_statistics(folder / STATISTICS, datasets), statistics)
     with local_files_only(not allow_downloads):
-        policy = _build(config, spec, statistics, folder)
+        policy = _build(config, spec, own, folder)
     weights = load_tensors(folder / MODEL)
     fill(policy, weights, str(folder / MODEL))
     return policy.to(device).eval()
@@ -195,14 +207,18 @@ def check_format(path: Path) -> None:
     raise ValueError(f"{path} has format {written!r}, but Astra {astra.__version__} reads format {FORMAT}: {advice}")
 
 
-def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec]:
+def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[str]]:
+    """Return the configuration, the spec, and the datasets that have statistics of their own."""
     description = _read_json(path)
     check_format(path)
     name = description["policy"]
     if not isinstance(name, str) or name not in POLICIES:
         raise ValueError(f"{path} describes a policy {name!r}, but known are {', '.join(sorted(POLICIES))}")
     config = from_json(POLICIES[name], description["config"], f"{path}: config")
-    return config, from_json(TrajectorySpec, description["spec"], f"{path}: spec")
+    datasets = description.get("datasets", [])
+    if not isinstance(datasets, list) or not all(isinstance(name, str) for name in datasets):
+        raise ValueError(f"{path} has the datasets {datasets!r}, expected a list of names: copy it again")
+    return config, from_json(TrajectorySpec, description["spec"], f"{path}: spec"), datasets
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -216,17 +232,36 @@ def _flat_statistics(statistics: Statistics) -> dict[str, Tensor]:
     vectors = {f"states.{column}": vector for column, vector in statistics.states.items()}
     vectors |= {f"relative_actions.{column}": vector for column, vector in statistics.relative_actions.items()}
     vectors["actions"] = statistics.actions
-    return {
+    flat = {
         f"{name}.{field.name}": getattr(vector, field.name)
         for name, vector in vectors.items()
         for field in fields(VectorStatistics)
         if getattr(vector, field.name) is not None
     }
+    for number, units in enumerate(statistics.datasets.values()):
+        for name, value in vars(units).items():
+            named = value if isinstance(value, Mapping) else {"": value}
+            flat |= {f"{DATASETS}{number}.{name}.{column}": tensor for column, tensor in named.items()}
+    return flat
 
 
-def _read_statistics(path: Path) -> Statistics:
+def _read_units(tensors: Mapping[str, Tensor], number: int) -> DatasetUnits:
+    def group(name: str) -> dict[str, Tensor]:
+        prefix = f"{DATASETS}{number}.{name}."
+        return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+    shared = {name: group(name)[""] for name in ("action_shift", "action_scale", "low", "high")}
+    return DatasetUnits(state_shift=group("state_shift"), state_scale=group("state_scale"), **shared)
+
+
+def _read_statistics(path: Path, datasets: Sequence[str]) -> Statistics:
     tensors = load_tensors(path)
     _check_finite(tensors, str(path))
+    try:
+        units = {name: _read_units(tensors, number) for number, name in enumerate(datasets)}
+    except (KeyError, TypeError) as error:  # jaxtyping raises TypeError for another shape
+        raise ValueError(f"{path} lacks the units of {len(datasets)} datasets ({error!r}): copy it again") from error
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(DATASETS)}
     names = {name.rpartition(".")[0] for name in tensors}
     try:
         vectors = {
@@ -242,9 +277,8 @@ def _read_statistics(path: Path) -> Statistics:
         actions = vectors.pop("actions")
     except KeyError as error:
         raise ValueError(f"{path} lacks {error.args[0]!r}: copy it again") from error
-    return Statistics(
-        states=_of_group("states.", vectors), actions=actions, relative_actions=_of_group("relative_actions.", vectors)
-    )
+    relative = _of_group("relative_actions.", vectors)
+    return Statistics(states=_of_group("states.", vectors), actions=actions, relative_actions=relative, datasets=units)
 
 
 def _of_group(prefix: str, vectors: dict[str, VectorStatistics]) -> dict[str, VectorStatistics]:

@@ -2,12 +2,14 @@
 
 Python's own unpickler calls whatever a file names. Here every name but a few of NumPy's is refused, and those stand for
 small records of what the file says about an array. Arrays are built from the records afterwards, with checked types and
-sizes, so that no function of NumPy sees the file's own arguments.
+sizes, so that no function of NumPy sees the file's own arguments. Objects of other libraries can be skipped on request:
+each becomes an `Unread`, which takes what the file says about it and does nothing.
 """
 
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,33 +17,47 @@ from typing import Any, Literal
 
 import numpy as np
 
-from astra.storage.json_file import check_regular
+from astra.storage.json_file import check_size
 from astra.storage.npy_errors import NPY_ERRORS
 
 LARGEST = 2**28
-"""Largest .npy file with an object in bytes."""
+"""Largest file with an object in bytes."""
 DEEPEST = 50
 """Containers in containers that are read."""
 PLAIN = re.compile(r"[?bBhHiIlLqQefd]|[biuf][1248]|[SU][0-9]{1,6}|O8?|b1")
 """Types of numbers and text, and of objects, in a description of an array."""
 
 
-def load_restricted(contents: bytes, where: str) -> Any:
+def load_restricted(contents: bytes, where: str, *, skip_unknown: bool = False) -> Any:
     """Return the object of a pickle.
 
     Args:
         contents: The pickle.
         where: Name of the file, for messages.
+        skip_unknown: Whether objects of other libraries become an `Unread` each, instead of refusing the file. Their
+            libraries are not imported.
 
     Raises:
         ValueError: if it names anything but NumPy's arrays, types and scalars, or is damaged.
     """
     try:
-        return _built(_Unpickler(io.BytesIO(contents)).load(), {}, 0)
+        _check_memo(contents)
+        return _built(_Unpickler(io.BytesIO(contents), skip_unknown).load(), {}, 0)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{where} cannot be used: {error}") from error
     except Exception as error:
         raise ValueError(f"{where} is not a valid pickle (truncated?): {error!r}; copy it again") from error
+
+
+def load_pickle(path: Path, *, skip_unknown: bool = False) -> Any:
+    """Return the object of a file that `pickle.dump` wrote; see `load_restricted`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no file, too large, damaged, or holds what is refused.
+    """
+    check_size(path, "copy it again", LARGEST)
+    return load_restricted(path.read_bytes(), str(path), skip_unknown=skip_unknown)
 
 
 def load_npy_object(path: Path) -> Any:
@@ -51,9 +67,7 @@ def load_npy_object(path: Path) -> Any:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or holds anything but numbers, text, builtin containers and arrays of these.
     """
-    check_regular(path, "copy it again")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path} has {path.stat().st_size:,} bytes, expected at most {LARGEST:,}; copy it again")
+    check_size(path, "copy it again", LARGEST)
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -68,6 +82,39 @@ def load_npy_object(path: Path) -> Any:
     if not isinstance(array, np.ndarray) or array.shape != () or not array.dtype.hasobject:
         raise ValueError(f"{path} holds {type(array).__name__}, expected one object, as np.save writes a dictionary")
     return array.item()
+
+
+class Unread:
+    """Stands for an object of another library; whatever a file does with it has no effect."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> "Unread":
+        """Ignore the arguments."""
+        return object.__new__(cls)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Ignore the arguments."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> "Unread":
+        """Return another one."""
+        return Unread()
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore the state."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Ignore an entry."""
+
+    def append(self, item: Any) -> None:
+        """Ignore an item."""
+
+    extend = add = append
+
+
+def _check_memo(contents: bytes) -> None:
+    """Check that a pickle numbers no more objects than it can hold, as Python makes room for the largest number."""
+    for code, argument, _ in pickletools.genops(contents):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(contents):
+            raise pickle.UnpicklingError(f"it numbers an object {argument:,}, but has {len(contents):,} bytes")
 
 
 class _Type:
@@ -167,13 +214,19 @@ for _core in ("numpy.core", "numpy._core"):
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, skip_unknown: bool) -> None:
+        super().__init__(file)
+        self._skip_unknown = skip_unknown
+
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """Return the record that a name stands for.
 
         Raises:
-            UnpicklingError: for every other name.
+            UnpicklingError: for every other name, unless these are skipped.
         """
         if (module_name, global_name) not in _KNOWN:
+            if self._skip_unknown:
+                return Unread
             raise pickle.UnpicklingError(
                 f"it names {module_name}.{global_name}, which could run code of whoever wrote it; expected numbers, "
                 "text, lists, dictionaries and arrays"
@@ -191,6 +244,8 @@ def _built(item: Any, known: dict[int, Any], depth: int) -> Any:
         raise pickle.UnpicklingError(f"it has more than {DEEPEST} containers in containers, or one that holds itself")
     if item is None or isinstance(item, (bool, int, float, str, bytes)):
         return item
+    if item is Unread or isinstance(item, Unread):
+        return Unread()
     if id(item) in known:
         return known[id(item)][1]
 

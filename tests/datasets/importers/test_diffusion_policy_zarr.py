@@ -4,6 +4,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -32,16 +33,18 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
+def write_store(path: Path, arrays: dict[str, np.ndarray], version: Literal[2, 3], **options: Any) -> Path:
+    """Write a replay buffer in zarr chunks of 4 timesteps."""
+    root = zarr.open_group(path, mode="w", zarr_format=version)
+    for name, values in arrays.items():
+        root.create_array(f"data/{name}", data=values, chunks=(4, *values.shape[1:]), **options)
+    root.create_array("meta/episode_ends", data=ENDS)
+    return path
+
+
 @pytest.fixture
 def store(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Write a replay buffer in zarr chunks of 4 timesteps."""
-    root = zarr.open_group(tmp_path / "buffer.zarr", mode="w", zarr_format=2)
-    for name, values in arrays.items():
-        array = root.create_array(f"data/{name}", shape=values.shape, chunks=(4, *values.shape[1:]), dtype=values.dtype)
-        array[:] = values
-    ends = root.create_array("meta/episode_ends", shape=ENDS.shape, dtype=ENDS.dtype)
-    ends[:] = ENDS
-    return tmp_path / "buffer.zarr"
+    return write_store(tmp_path / "buffer.zarr", arrays, 2)
 
 
 def pack(store: Path, kind: str) -> Path:
@@ -53,8 +56,11 @@ def pack(store: Path, kind: str) -> Path:
     return store.with_suffix(".tar")
 
 
-@pytest.mark.parametrize("packed", ["", "tar", "zip"])
-def test_a_replay_buffer_is_read(store: Path, arrays: dict[str, np.ndarray], packed: str) -> None:
+@pytest.mark.parametrize(("version", "packed"), [(2, ""), (2, "tar"), (2, "zip"), (3, ""), (3, "tar"), (3, "zip")])
+def test_a_replay_buffer_is_read(
+    tmp_path: Path, arrays: dict[str, np.ndarray], version: Literal[2, 3], packed: str
+) -> None:
+    store = write_store(tmp_path / "buffer.zarr", arrays, version)
     store = pack(store, packed) if packed else store
     episodes = list(read_diffusion_policy_zarr(store, instruction="push", fps=10.0, columns=COLUMNS))
     assert [len(episode) for episode in episodes] == [5, 1, 11]
@@ -171,20 +177,62 @@ def test_a_zip_file_that_unpacks_to_far_more_than_it_is_or_leads_outside_is_refu
         read(archive)
 
 
-def test_a_store_of_version_3_is_refused_with_the_way_out(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
-    new = zarr.open_group(tmp_path / "new.zarr", mode="w", zarr_format=3)
-    new.create_array("meta/episode_ends", data=ENDS)
-    for name, values in arrays.items():
-        new.create_array(f"data/{name}", data=values)
-    with pytest.raises(ValueError, match="is a store of zarr v3") as refused:
-        read(tmp_path / "new.zarr")
-    with pytest.raises(ValueError, match="is a store of zarr v3"):
-        recognize_format(tmp_path / "new.zarr")
-    assert "zarr.create_group('version-2.zarr', zarr_format=2)" in str(refused.value)
-    old, again = zarr.open_group(tmp_path / "new.zarr", mode="r"), zarr.create_group(tmp_path / "old", zarr_format=2)
-    for name in ("meta/episode_ends", *(f"data/{name}" for name in arrays)):
-        again.create_array(name, data=old[name][:])
-    read(tmp_path / "old")
+@pytest.mark.parametrize("codec", ["blosc", "gzip", "zstd", None])
+def test_chunks_of_version_3_are_read_and_refused_before_they_unpack_to_too_much(
+    tmp_path: Path, arrays: dict[str, np.ndarray], codec: str | None
+) -> None:
+    made = {"blosc": zarr.codecs.BloscCodec, "gzip": zarr.codecs.GzipCodec, "zstd": zarr.codecs.ZstdCodec}
+    store = write_store(tmp_path / "new.zarr", arrays, 3, compressors=made[codec]() if codec else None)
+    assert recognize_format(store) is not None
+    episodes = list(read_diffusion_policy_zarr(store, instruction="push", columns=COLUMNS))
+    assert np.array_equal(np.concatenate([episode.columns["action"] for episode in episodes]), arrays["action"])
+    large = zarr.create_array(
+        tmp_path / "large",
+        data=np.zeros(5 * 2**20, np.uint8),
+        chunks=(5 * 2**20,),
+        compressors=made[codec]() if codec else None,
+        config={"write_empty_chunks": True},
+        zarr_format=3,
+    )
+    shutil.copyfile(Path(str(large.store.root)) / "c/0", store / "data/state/c/0/0")
+    with pytest.raises(ValueError, match=r"c/0/0 unpacks to more than 1,280 bytes, but its array needs 160"):
+        read(store)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("codecs", [{"name": "sharding_indexed"}], r"is sharded \(codec 'sharding_indexed'\), which is not read"),
+        ("codecs", [{"name": "bytes"}, {"name": "numcodecs.lz4"}], "uses the codec 'numcodecs.lz4', expected one of"),
+        ("codecs", [{"name": "vlen-utf8"}], "uses the codec 'vlen-utf8'"),
+        ("codecs", [{"name": "bytes"}, "zstd", "gzip"], "expected bytes and at most one of"),
+        ("codecs", None, r"has the codecs \[\], expected bytes"),
+        ("codecs", [{"name": "bytes", "configuration": {"endian": 3}}], "its zarr.json cannot be used"),
+        ("data_type", "string", "has the data_type 'string', expected plain numbers"),
+        ("data_type", ["float32"], "expected plain numbers"),
+        ("chunk_grid", {"name": "rectilinear"}, "has the chunk_grid 'rectilinear'"),
+        ("chunk_grid", {"name": "regular"}, "has the chunks None"),
+        ("chunk_grid", {"name": "regular", "configuration": {"chunk_shape": [2**40, 5]}}, "at most 1,073,741,824"),
+        ("shape", [-1, 5], "has the shape"),
+        ("node_type", "group", "does not describe a plain array"),
+        ("storage_transformers", [{"name": "x"}], "does not describe a plain array"),
+    ],
+)
+def test_only_numbers_and_known_codecs_of_version_3_are_read(
+    tmp_path: Path, arrays: dict[str, np.ndarray], entry: str, value: object, message: str
+) -> None:
+    store = write_store(tmp_path / "new.zarr", {name: arrays[name] for name in ("state", "action")}, 3)
+    path = store / "data/state/zarr.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), entry: value}))
+    with pytest.raises(ValueError, match=message):
+        read(store, {"state": "observation.state", "action": "action"})
+
+
+def test_missing_chunks_of_version_3_are_no_zeros(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    arrays["action"][4:8] = 0.0
+    with pytest.raises(ValueError, match=r"'data/action' has 4 of 5 zarr chunks.* with config=.'write_empty_chunks'"):
+        read(write_store(tmp_path / "new.zarr", arrays, 3))
+    read(write_store(tmp_path / "again.zarr", arrays, 3, config={"write_empty_chunks": True}))
 
 
 def test_pixels_are_whole_numbers(store: Path) -> None:

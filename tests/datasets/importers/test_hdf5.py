@@ -109,6 +109,18 @@ def test_aloha_comes_back_with_plain_and_with_packed_images(tmp_path: Path, pack
     check(tmp_path / "data", lambda n, t: {name: make(n, t) for name, make in columns.items()}, "hand it over")
 
 
+def test_packed_images_without_a_timestep_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_aloha(tmp_path / "recorded", packed=True)
+    path = sorted((tmp_path / "recorded").iterdir())[1]
+    with h5py.File(path, "a") as file:
+        images = file["observations/images/cam_high"]
+        del file["observations/images/cam_high"]
+        file["observations/images/cam_high"] = images[:0]
+    command = ["convert", "aloha", str(tmp_path / "recorded"), str(tmp_path / "data"), "--instruction", "pick"]
+    assert main(command) == 2
+    assert f"{path}, the episode, observations/images/cam_high: got 0 timesteps" in capsys.readouterr().err
+
+
 def test_maniskill_comes_back_without_the_observation_after_the_last_action(tmp_path: Path) -> None:
     write_maniskill(tmp_path / "trajectory.h5")
     command = ["convert", "maniskill", str(tmp_path / "trajectory.h5"), str(tmp_path / "data"), "--instruction", "pick"]

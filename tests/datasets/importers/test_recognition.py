@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from astra.cli.main import main
+from tests.datasets.importers.test_calvin import write_timestep
 from tests.datasets.importers.test_hdf5 import write_aloha, write_maniskill, write_robomimic
+from tests.datasets.importers.test_vima import write_trajectory
+from tests.demonstrations.test_convert_kitchen import d4rl, minari
 
 
 def test_each_format_is_named_with_the_command_that_converts_it(
@@ -18,12 +21,24 @@ def test_each_format_is_named_with_the_command_that_converts_it(
     write_robomimic(tmp_path / "lift/image.hdf5")
     write_maniskill(tmp_path / "trajectory.h5")
     write_aloha(tmp_path / "aloha")
+    write_trajectory(tmp_path / "vima/rotate/000000", 1)
+    (tmp_path / "calvin/training/lang_annotations").mkdir(parents=True)
+    (tmp_path / "calvin/training/lang_annotations/auto_lang_ann.npy").write_bytes(b"")
+    write_timestep(tmp_path / "calvin/training", 0)
+    d4rl(tmp_path / "kitchen.hdf5")
+    minari(tmp_path / "minari")
+    minari(tmp_path / "hand", "AdroitHandDoor-v1")
     for name, expected in {
         "robots": "astra convert rlds robots/1.0.0 data/mine --fps FPS --split val",
         "buffer.zarr": "astra convert diffusion-policy-zarr buffer.zarr data/mine --instruction TEXT --fps FPS",
         "lift": "astra convert robomimic lift data/mine",
         "trajectory.h5": "astra convert maniskill trajectory.h5 data/mine --instruction TEXT",
         "aloha": "astra convert aloha aloha data/mine --instruction TEXT",
+        "vima": "astra convert vima vima data/mine",
+        "calvin": "astra convert calvin calvin/training data/mine",
+        "kitchen.hdf5": "astra convert d4rl-kitchen kitchen.hdf5 data/mine",
+        "minari": "astra convert minari minari data/mine",
+        "hand": "astra convert minari hand data/mine --instruction TEXT --fps FPS",
     }.items():
         assert main(["inspect", "dataset", str(tmp_path / name)]) == 0
         said = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()

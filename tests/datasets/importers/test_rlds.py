@@ -1,5 +1,6 @@
 """RLDS without TensorFlow: written here byte by byte, and the real sample where it is present."""
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from astra.cli.main import main
 from astra.datasets import LeRobotDataset
 from astra.datasets.importers.rlds.checksum import crc32c, masked_crc32c
 from astra.datasets.importers.rlds.importer import open_rlds
+from astra.datasets.importers.rlds.records import count_records, read_records
 from astra.datasets.lerobot.layout import encode_png
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared/data/bridge_rlds"
@@ -150,3 +152,12 @@ def test_the_real_sample_is_read_whole() -> None:
     assert len({read.instruction for read in episodes}) == 4
     assert episodes[0].columns["action"].shape == (10, 7)
     assert episodes[0].columns["observation.images.image_0"].shape == (10, 64, 64, 3)
+
+
+def test_records_in_a_hole_of_gigabytes_are_not_counted_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "robot-train.tfrecord-00000-of-00001"
+    path.write_bytes(framed(b"an example"))
+    os.truncate(path, 4 * 2**30)
+    assert count_records(path) == 2
+    with pytest.raises(ValueError, match="record 1: its length is damaged"):
+        list(read_records(path))

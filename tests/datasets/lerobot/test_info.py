@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from astra.cli.main import main
 from astra.datasets import LeRobotDataset
-from astra.datasets.lerobot.info import data_file, dimension_names, height_width, read_meta
+from astra.datasets.lerobot.info import NamesWarning, data_file, dimension_names, height_width, read_meta
+from tests.datasets.lerobot.recordings import write_version_2
 
 
 def set_entry(folder: Path, keys: tuple[str, ...], value: Any) -> None:
@@ -114,8 +116,24 @@ def test_height_and_width_are_those_of_the_names(shape: list[int], names: list[s
 
 def test_dimensions_are_named_by_lists_and_by_groups() -> None:
     assert dimension_names({"shape": [2], "names": ["x", "y"]}) == ("x", "y")
+    assert dimension_names({"shape": [2], "names": [["x", "y"]]}) == ("x", "y")
     assert dimension_names({"shape": [3], "names": {"motors": ["x", "y"], "gripper": ["g"]}}) == ("x", "y", "g")
     assert dimension_names({"shape": [3], "names": ["x"]}) is None
+
+
+@pytest.mark.parametrize("names", [["x"], {"kind": "arm"}, ["x", "y", "z"]])
+def test_names_that_do_not_fit_the_actions_are_told_and_not_wrong(
+    tmp_path: Path, names: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_version_2(tmp_path / "data", version="v2.0", dtype="image", size=(8, 8))
+    path = tmp_path / "data/meta/info.json"
+    info = json.loads(path.read_text())
+    info["features"]["action"]["names"] = names
+    path.write_text(json.dumps(info))
+    with pytest.warns(NamesWarning, match="names of action do not fit its 2 dimensions, which are called action_0"):
+        LeRobotDataset.open(tmp_path / "data")
+    assert main(["inspect", "dataset", str(tmp_path / "data")]) == 0
+    assert "note: names of dimensions: " in capsys.readouterr().out
 
 
 def test_a_change_of_the_file_after_astra_wrote_it_is_a_warning(dataset_folder: Path) -> None:

@@ -209,7 +209,7 @@ def test_a_path_out_of_the_dataset_is_refused(tmp_path: Path) -> None:
         path.write_text(json.dumps({**json.loads(path.read_text()), "video_path": bad}))
         assert "video_path is" in refused(tmp_path / "data")
     path.write_text(json.dumps({**json.loads(path.read_text()), "video_path": None}))
-    assert "has no video_path" in refused(tmp_path / "data")
+    assert f"{path} has no video_path" in refused(tmp_path / "data")
 
 
 def test_inspecting_decodes_the_first_frame_and_in_full_all_of_them(

@@ -2,11 +2,17 @@
 
 import shlex
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from astra.cli.inspecting.facts import print_facts
+
+if TYPE_CHECKING:
+    from astra.analysis.inspection.findings import Finding
+    from astra.datasets import LeRobotDataset
 
 
 def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path | None = None) -> int:
@@ -22,12 +28,9 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
         html: write a page to this file, with episodes, histograms and everything that was found; videos are also
             searched for missing frames.
     """
-    from astra.analysis.inspection.findings import Split, find
-    from astra.datasets import LeRobotDataset, describe
+    from astra.datasets import describe
     from astra.datasets.importers.recognition import recognize_format
     from astra.datasets.lerobot.layout import INFO
-    from astra.datasets.lerobot.metadata import read_metadata
-    from astra.datasets.lerobot.verification import verify
     from astra.experiments.own_data import own_data
     from astra.storage.hub import local_folder
 
@@ -38,28 +41,60 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
         print(f"astra convert {found.convert} {source} data/mine {found.options}".strip())
         print("astra train own-data --dataset data/mine")
         return 0
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        verified = verify(folder, read_metadata(folder, None).files) if full else []
-        opened = LeRobotDataset.open(folder, decode=False)
+    opened, findings, verified = open_and_find(folder, full=full, videos=html is not None)
     if full and opened.recorded is not None:
         opened.recorded.check()
     facts = [*verified, *describe(opened)]
     print_facts(facts)
+    if html is not None:
+        from astra.analysis.inspection.page import write_page
+
+        findings = write_page(opened, findings, facts, own_data().policy.actions, html)
+    print_findings(findings)
+    if html is not None:
+        print(f"page: {html}")
+    return int(any(finding.wrong for finding in findings))
+
+
+def open_and_find(
+    folder: Path, *, full: bool = False, videos: bool = False
+) -> "tuple[LeRobotDataset, tuple[Finding, ...], list[tuple[str, str]]]":
+    """Open a dataset without decoding frames, look for what is wrong in it, and return both and what was verified.
+
+    Args:
+        folder: Folder of the dataset.
+        full: Whether every byte of it and of its cache is hashed before.
+        videos: Whether the frame of every timestep is looked up in the videos.
+
+    Raises:
+        FileNotFoundError: if there is no dataset.
+        ValueError: if it is damaged.
+    """
+    from astra.analysis.inspection.findings import Finding, Split, find
+    from astra.datasets import LeRobotDataset
+    from astra.datasets.lerobot.info import NamesWarning
+    from astra.datasets.lerobot.metadata import read_metadata
+    from astra.datasets.lerobot.verification import verify
+    from astra.experiments.own_data import own_data
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        verified = verify(folder, read_metadata(folder, None).files) if full else []
+        opened = LeRobotDataset.open(folder, decode=False)
     training = own_data()
     findings = find(
         opened,
         [str(warning.message) for warning in warned if warning.category is UserWarning],
         training.policy.actions,
         Split(validation=training.validation, seed=training.training.seed),
-        videos=html is not None,
+        videos=videos,
     )
-    if html is not None:
-        from astra.analysis.inspection.page import write_page
+    names = [str(warning.message) for warning in warned if warning.category is NamesWarning]
+    notes = tuple(Finding(kind="names of dimensions", text=text, wrong=False) for text in names)
+    return opened, (*findings, *notes), verified
 
-        findings = write_page(opened, findings, facts, training.policy.actions, html)
+
+def print_findings(findings: "Sequence[Finding]") -> None:
+    """Print one line per finding."""
     for finding in findings:
         print(f"{'WRONG' if finding.wrong else 'note'}: {finding.kind}: {finding.text}")
-    if html is not None:
-        print(f"page: {html}")
-    return int(any(finding.wrong for finding in findings))

@@ -39,3 +39,14 @@ def read_d4rl(path: str | Path) -> Iterator[tuple[Float[np.ndarray, "T n"], Floa
     for end in (np.flatnonzero(ended) + 1).tolist():
         yield observations[start:end], actions[start:end]
         start = end
+
+
+def is_d4rl(path: Path) -> bool:
+    """Whether an HDF5 file has the arrays of D4RL.
+
+    Raises:
+        ModuleNotFoundError: if h5py is not installed.
+        ValueError: if the file is damaged.
+    """
+    with opened(path) as file:
+        return {"observations", "actions"} <= set(file) and any(name in file for name in ENDS)

@@ -1,10 +1,10 @@
-"""Importer of Diffusion Policy's replay buffers: zarr v2 stores (folders, .tar, .zip) of data and episode ends.
+"""Importer of Diffusion Policy's replay buffers: zarr stores, v2 or v3, of data and episode ends.
 
+A store is a folder, or a .tar or .zip file of one.
 Source: https://github.com/real-stanford/diffusion_policy, `diffusion_policy/common/replay_buffer.py`.
 """
 
 import math
-import re
 import tarfile
 import tempfile
 import zipfile
@@ -17,14 +17,11 @@ import numpy as np
 
 from astra.datasets.episode import Episode, is_camera
 from astra.datasets.importers.zarr_chunks import check_chunks
-from astra.storage.json_file import check_regular, read_json_object
+from astra.datasets.importers.zarr_header import NAMES, find_header, read_header
+from astra.storage.json_file import check_regular
 
-CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "fixedscaleoffset")
-"""Codecs of numbers; others are refused."""
 LARGEST_FACTOR, SLACK = 20, 2**26
 """Largest size of an unpacked .zip file, as a multiple of the file and in bytes beside it."""
-LARGEST_CHUNK = 2**30
-"""Largest zarr chunk that is read, in bytes when unpacked."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 """Errors that zarr and its codecs raise for damaged stores."""
 
@@ -86,10 +83,10 @@ def _wanted(archive: Path, names: Sequence[str], columns: Mapping[str, str]) -> 
     inside = [name for name in names if not name.startswith("/") and ".." not in name.split("/")]
     groups = [name for name in inside if name.split("/")[-1] in (".zgroup", "zarr.json")]
     if not groups:
-        raise ValueError(f"{archive} holds no zarr store; expected a .zgroup file in it")
+        raise ValueError(f"{archive} holds no zarr store; expected a file .zgroup or zarr.json in it")
     first = min(groups, key=len)
     root = first.removesuffix(first.split("/")[-1])
-    parts = (".z", "zarr.json", "meta/", "data/.z", *(f"data/{name}/" for name in columns))
+    parts = (".z", "zarr.json", "meta/", "data/.z", "data/zarr.json", *(f"data/{name}/" for name in columns))
     return root, [name for name in dict.fromkeys(inside) if name.startswith(tuple(root + part for part in parts))]
 
 
@@ -98,16 +95,6 @@ def _check_unpacked(archive: Path, size: int) -> None:
     limit = LARGEST_FACTOR * archive.stat().st_size + SLACK
     if size > limit:
         raise ValueError(f"{archive} unpacks to {size:,} bytes, expected at most {limit:,}: unpack it yourself")
-
-
-def explain_version_3(store: Path) -> str:
-    """Return why a store of zarr v3 is not read, and the way out."""
-    return (
-        f"{store} is a store of zarr v3, and replay buffers are read in zarr v2 only. Write it again in Python: "
-        f"old, new = zarr.open_group({str(store)!r}, mode='r'), zarr.create_group('version-2.zarr', zarr_format=2); "
-        "then new.create_array(name, data=old[name][:]) for 'meta/episode_ends' and each 'data/NAME'; and convert "
-        "version-2.zarr"
-    )
 
 
 def _read(store: Path, instruction: str, fps: float, columns: Mapping[str, str]) -> Iterator[Episode]:
@@ -135,52 +122,23 @@ def _open(store: Path, name: str) -> Any:
     except ImportError as error:
         raise ModuleNotFoundError("reading zarr stores needs zarr: pip install '.[zarr]' in Astra's folder") from error
     where = f"{store}, array {name!r}"
-    if (store / name / "zarr.json").exists():
-        raise ValueError(explain_version_3(store))
-    if not (store / name / ".zarray").exists():
+    if find_header(store / name) is None:
         raise ValueError(f"{store} has no array {name!r}, so it is not a replay buffer of Diffusion Policy")
-    header = read_json_object(store / name / ".zarray", "JSON", "copy the store again")
-    check_header(header, where)
-    check_chunks(store / name, header, math.prod(header["chunks"]) * np.dtype(header["dtype"]).itemsize)
+    header = read_header(store / name, where)
+    check_chunks(store / name, header.codec, header.chunk_bytes)
     try:
-        array = zarr.open_array(store / name, mode="r", zarr_format=2)
+        array = zarr.open_array(store / name, mode="r", zarr_format=header.version)
     except _UNREADABLE as error:
-        raise ValueError(f"{where}: its .zarray cannot be used ({error}); copy the store again") from error
+        raise ValueError(
+            f"{where}: its {NAMES[header.version]} cannot be used ({error}); copy the store again"
+        ) from error
     if array.nchunks_initialized < array.nchunks:
         raise ValueError(
             f"{store}: array {name!r} has {array.nchunks_initialized} of {array.nchunks} zarr chunks, and zarr would "
-            "read the others as zeros; copy the whole store again"
+            "read the others as zeros: copy the whole store again, or, if it was written without its empty chunks, "
+            "write it again with config={'write_empty_chunks': True}"
         )
     return array
-
-
-def check_header(header: Mapping[str, Any], where: str) -> None:
-    """Check the description of an array before zarr reads it: numbers of a known size, unpacked by known codecs.
-
-    Codecs of objects can run code of whoever wrote the store.
-
-    Raises:
-        ValueError: if the array holds no plain numbers, is too large, or names another codec.
-    """
-    dtype = header.get("dtype")
-    if not isinstance(dtype, str) or not re.fullmatch(r"[<>|=]?[biuf][1248]", dtype):
-        raise ValueError(f"{where} has the dtype {dtype!r}, expected plain numbers, such as '<f4'")
-    shape: Any = header.get("shape")
-    chunks: Any = header.get("chunks")
-    for key, sizes, least in (("shape", shape, 0), ("chunks", chunks, 1)):
-        if not isinstance(sizes, list) or not sizes or any(type(n) is not int or n < least for n in sizes):
-            raise ValueError(f"{where} has the {key} {sizes!r}, expected a list of whole numbers of at least {least}")
-    if len(shape) != len(chunks) or math.prod(chunks) * np.dtype(dtype).itemsize > LARGEST_CHUNK:
-        raise ValueError(
-            f"{where} has the shape {shape} in chunks of {chunks}, expected chunks with as many axes and at most "
-            f"{LARGEST_CHUNK:,} bytes"
-        )
-    filters = header.get("filters") or []
-    codecs = [*(filters if isinstance(filters, list) else [filters]), header.get("compressor")]
-    for codec in codecs:
-        name = codec.get("id") if isinstance(codec, dict) else codec
-        if name is not None and name not in CODECS:
-            raise ValueError(f"{where} uses the codec {name!r}, expected one of {', '.join(CODECS)}: write it again")
 
 
 def _slice(array: Any, start: int, end: int | None, where: str) -> np.ndarray:

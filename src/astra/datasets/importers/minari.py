@@ -21,6 +21,8 @@ from astra.datasets.importers.hdf5.files import child, opened, read_vectors
 from astra.storage.json_file import read_json_object
 
 METADATA, DATA = "metadata.json", "main_data.hdf5"
+KITCHEN = "FrankaKitchen"
+"""Start of the name of the environment of Franka Kitchen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,11 @@ class MinariFolder:
     """Name of the environment in gymnasium, such as FrankaKitchen-v1; empty: not stored."""
     episodes: int
     """Number of episodes."""
+
+    @property
+    def is_kitchen(self) -> bool:
+        """Whether it was recorded in Franka Kitchen, whose states tell instructions and rate."""
+        return self.environment.startswith(KITCHEN)
 
     def read(self, names: tuple[str, ...] = ()) -> Iterator[MinariEpisode]:
         """Read one episode after the other.

@@ -1,12 +1,17 @@
 """Recognition of a format by looking at what lies somewhere, with the command that converts it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from astra.datasets.importers.diffusion_policy_zarr import explain_version_3
+from astra.datasets.importers.calvin import ANNOTATIONS
+from astra.datasets.importers.d4rl import is_d4rl
 from astra.datasets.importers.hdf5.files import SUFFIXES
 from astra.datasets.importers.hdf5.importer import recognize
+from astra.datasets.importers.minari import DATA, METADATA, open_minari
+from astra.datasets.importers.vima import is_trajectory
+from astra.datasets.importers.zarr_header import NAMES
 
 FILES_LOOKED_AT = 1000
 """Number of files of a folder that are looked at."""
@@ -31,7 +36,7 @@ def recognize_format(place: Path) -> Found | None:
 
     Raises:
         ModuleNotFoundError: if looking into HDF5 files needs h5py.
-        ValueError: if an HDF5 file is damaged, or a format is known but cannot be read.
+        ValueError: if an HDF5 file or the description of a Minari dataset is damaged.
     """
     for path in _files(place):
         parent = path.parent
@@ -43,12 +48,19 @@ def recognize_format(place: Path) -> Found | None:
                 source=parent,
                 options=f"--fps FPS{'' if split == 'train' else f' --split {split}'}",
             )
-        if path.name == "zarr.json" and parent.name == "episode_ends" and parent.parent.name == "meta":
-            raise ValueError(explain_version_3(parent.parent.parent))
-        if path.name == ".zarray" and parent.name == "episode_ends" and parent.parent.name == "meta":
+        if path.name in NAMES.values() and parent.name == "episode_ends" and parent.parent.name == "meta":
             return _replay_buffer(parent.parent.parent)
         if path.name.endswith((".zarr.tar", ".zarr.zip")):
             return _replay_buffer(path)
+        if path.name == "trajectory.pkl" and is_trajectory(parent):
+            return Found(what="dataset of VIMA (trajectories with prompts)", convert="vima", source=place)
+        if path.match("episode_*.npz") and any((parent / name).is_file() for name in ANNOTATIONS):
+            return Found(what="split of CALVIN's dataset", convert="calvin", source=parent)
+        if path.name == METADATA and (parent / DATA).is_file():
+            options = "" if open_minari(parent).is_kitchen else "--instruction TEXT --fps FPS"
+            return Found(what="dataset of Minari", convert="minari", source=parent, options=options)
+        if path.suffix in SUFFIXES and is_d4rl(path):
+            return Found(what="file of D4RL, of which Franka Kitchen's are read", convert="d4rl-kitchen", source=path)
         if path.suffix in SUFFIXES and (layout := recognize(path)) is not None:
             own = layout.name.lower()
             return Found(
@@ -62,7 +74,7 @@ def recognize_format(place: Path) -> Found | None:
 
 def _replay_buffer(store: Path) -> Found:
     return Found(
-        what="replay buffer of Diffusion Policy (zarr v2)",
+        what="replay buffer of Diffusion Policy (zarr)",
         convert="diffusion-policy-zarr",
         source=store,
         options="--instruction TEXT --fps FPS",
@@ -73,8 +85,12 @@ def _files(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield place
         return
-    for number, path in enumerate(sorted(place.rglob("*"))):
-        if number == FILES_LOOKED_AT:
-            return
-        if path.is_file():
-            yield path
+    left = FILES_LOOKED_AT
+    for folder, inner, names in os.walk(place):
+        inner.sort()
+        for name in sorted(names):
+            if not left:
+                return
+            left -= 1
+            if (path := Path(folder, name)).is_file():
+                yield path

@@ -89,7 +89,7 @@ def stack_images(images: Iterable[bytes], where: str) -> UInt8[np.ndarray, "T he
             frames.append(decode_image(data, frames[0].shape[:2] if frames else None))
         except ValueError as error:
             raise ValueError(f"{where}, timestep {timestep}: {error}") from error
-    return np.stack(frames)
+    return np.stack(frames) if frames else np.empty((0, 1, 1, 3), np.uint8)
 
 
 def build_columns(arrays: Mapping[str, np.ndarray], columns: Mapping[str, str], where: str) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Float64, Int64
 
 from astra.datasets.lerobot import layout
-from astra.datasets.lerobot.info import COPY_AGAIN, Info, data_file, video_file
+from astra.datasets.lerobot.info import COPY_AGAIN, Info, check_video_path, data_file, video_file
 from astra.datasets.lerobot.tables import read_parquet
 
 LATEST_START = 1e9
@@ -61,6 +61,7 @@ def read_episodes(folder: Path, info: Info, videos: Sequence[str]) -> Episodes:
         FileNotFoundError: if the file is missing.
         ValueError: if it is damaged, lacks a column, or a place in it is negative.
     """
+    check_video_path(folder, info, videos)
     paths = sorted((folder / "meta/episodes").glob("*/*.parquet"))
     if not paths:
         raise FileNotFoundError(f"{folder / layout.EPISODES} is missing; copy the whole dataset again")

@@ -81,14 +81,18 @@ def data_file(info: Info, chunk: int, file: int) -> str:
 
 
 def video_file(info: Info, column: str, chunk: int, file: int) -> str:
-    """Return the path inside its dataset of a video file, or in version 2 of the video of an episode.
+    """Return the path inside its dataset of a video file, or in version 2 of the video of an episode."""
+    return _fill(info, info["video_path"], chunk, file, column)
+
+
+def check_video_path(folder: Path, info: Info, videos: Sequence[str]) -> None:
+    """Check that info.json says where videos lie, if any are read.
 
     Raises:
-        ValueError: if info.json does not say where videos lie.
+        ValueError: if it does not.
     """
-    if info.get("video_path") is None:
-        raise ValueError(f"{layout.INFO} has no video_path, but {column} is stored as video; {COPY_AGAIN}")
-    return _fill(info, info["video_path"], chunk, file, column)
+    if videos and info.get("video_path") is None:
+        raise ValueError(f"{folder / layout.INFO} has no video_path, but {videos[0]} is stored as video; {COPY_AGAIN}")
 
 
 def _fill(info: Info, path: str, chunk: int, file: int, column: str) -> str:
@@ -124,12 +128,21 @@ def height_width(feature: layout.Feature) -> tuple[int, int]:
 
 
 def dimension_names(feature: layout.Feature) -> tuple[str, ...] | None:
-    """Return the names of a vector's dimensions, which LeRobot stores as a list or as {"motors": [...]}."""
+    """Return the names of a vector's dimensions, which LeRobot stores as a list, as [[...]] or as {"motors": [...]}.
+
+    None, if there are none, or another number of them.
+    """
     names = feature.get("names")
     if isinstance(names, dict):
         names = [name for group in names.values() if isinstance(group, list) for name in group]
+    if isinstance(names, list) and len(names) == 1 and isinstance(names[0], list):
+        names = names[0]
     size = math.prod(feature["shape"])
     return tuple(map(str, names)) if isinstance(names, list) and len(names) == size else None
+
+
+class NamesWarning(UserWarning):
+    """Warning of names that do not fit a vector, which deserves a look, but is not wrong."""
 
 
 def own_entries(info: Info) -> Mapping[str, Any]:

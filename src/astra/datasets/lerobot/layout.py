@@ -166,9 +166,7 @@ def decode_image(data: bytes, size: tuple[int, int] | None = None) -> UInt8[np.n
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if size is not None and (image.height, image.width) != size:
-                    raise WrongFrameError(
-                        f"got a frame of {(image.height, image.width)} pixels, but info.json says {size}"
-                    )
+                    raise WrongFrameError(f"got a frame of {(image.height, image.width)} pixels, expected {size}")
                 if image.mode not in MODES or _bits_per_channel(image, data) > 8:
                     raise WrongFrameError(
                         f"got a frame of more than 8 bits per channel (mode {image.mode!r}), such as a depth image: "

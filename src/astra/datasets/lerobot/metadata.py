@@ -15,6 +15,7 @@ from astra.datasets.lerobot.checks import Rows, check_rows
 from astra.datasets.lerobot.episodes import Episodes, read_episodes, read_tasks
 from astra.datasets.lerobot.info import (
     Info,
+    NamesWarning,
     check_readable,
     dimension_names,
     height_width,
@@ -315,9 +316,19 @@ def _action_spec(folder: Path, info: Info, rows: Rows) -> ActionSpec:
     if low is None or high is None:
         margin = np.maximum(WIDENING * (rows.high - rows.low), 1e-4 * np.maximum(1.0, np.abs(rows.high)))
         low, high = (rows.low - margin).tolist(), (rows.high + margin).tolist()
+    names = dimension_names(feature)
+    if names is None:
+        names = unnamed_dimensions(len(rows.low))
+        if feature.get("names"):
+            warnings.warn(
+                f"{folder / layout.INFO}: the names of {ACTION} do not fit its {len(names)} dimensions, which are "
+                f"called {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}; correct the file to name them",
+                NamesWarning,
+                stacklevel=2,
+            )
     try:
         return ActionSpec(
-            names=dimension_names(feature) or unnamed_dimensions(len(rows.low)),
+            names=names,
             low=tuple(low),
             high=tuple(high),
             binary=tuple(own.get("action_binary", ())),

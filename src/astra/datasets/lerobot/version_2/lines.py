@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from astra.datasets.lerobot.episodes import Episodes, EpisodeVideos, unique_tasks
-from astra.datasets.lerobot.info import COPY_AGAIN, LARGEST_LINES, Info, data_file, video_file
+from astra.datasets.lerobot.info import COPY_AGAIN, LARGEST_LINES, Info, check_video_path, data_file, video_file
 from astra.storage.json_file import check_size
 
 EPISODES = "meta/episodes.jsonl"
@@ -26,6 +26,7 @@ FILES_PER_CHUNK = 1000
 
 def read_episode_lines(folder: Path, info: Info, videos: Sequence[str]) -> Episodes:
     """Read all episodes of version 2; arguments and errors are those of `read_episodes`."""
+    check_video_path(folder, info, videos)
     path = folder / EPISODES
     lines = read_lines(path, {"episode_index": int, "tasks": list, "length": int})
     lines.sort(key=lambda line: line["episode_index"])
