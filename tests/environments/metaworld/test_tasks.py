@@ -58,7 +58,7 @@ def test_the_control_swapped_tells_another_task_of_the_same_scene_if_there_is_on
     options = MetaWorldOptions(known_tasks=("mt10",))
     chosen = SUITE.choose(options)
     cases = cases_of(SUITE, chosen, EvaluationConfig(episodes=1))
-    told = {case.options["task"]: case.instruction for case in swapped(cases, chosen, 1)}
+    told = {case.options["task"]: case.instruction for case in swapped(cases, chosen, EvaluationConfig(episodes=1))}
     assert told["drawer-open"] == TASKS["drawer-close"].instruction
     assert told["drawer-close"] == TASKS["drawer-open"].instruction
     assert told["reach"] == TASKS["push"].instruction
@@ -66,7 +66,7 @@ def test_the_control_swapped_tells_another_task_of_the_same_scene_if_there_is_on
     assert all(told[name] != TASKS[name].instruction for name in MT10)
     alone = SUITE.choose(replace(options, known_tasks=("reach",)))
     with pytest.raises(ValueError, match="the policy knows one goal of reach"):
-        swapped(cases[:1], alone, 1)
+        swapped(cases[:1], alone, EvaluationConfig(episodes=1))
 
 
 def test_results_are_grouped_by_scene_and_can_be_played_again() -> None:
