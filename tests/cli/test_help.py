@@ -4,16 +4,18 @@ import re
 
 import pytest
 
+from astra.cli import convert, inspect, main
+from astra.environments import suite_notes
+
 COMMANDS = [
     [],
-    *([name] for name in ("experiments", "train", "evaluate", "compare", "collect", "convert", "inspect")),
-    *([name] for name in ("report", "export", "benchmark", "demo")),
+    *([name] for name in main.COMMANDS),
+    *(["cache", name] for name in ("list", "clear")),
     *(["train", name] for name in ("own-data", "pusht-human-19m", "tabletop-contrastive", "pusht-human-continuous")),
     *(["train", "own-data", "--policy", name] for name in ("gato", "vima", "rt1", "diffusion")),
-    *(["collect", name] for name in ("pusht", "tabletop")),
-    *(["convert", name] for name in ("lerobot", "pusht-zarr", "diffusion-policy-zarr", "d4rl-kitchen", "minari")),
-    *(["inspect", name] for name in ("mask", "params", "dataset", "checkpoint", "open-loop", "tabletop")),
-    ["inspect", "gradient-interference"],
+    *(["collect", name] for name in suite_notes()),
+    *(["convert", name] for name in convert.FORMATS),
+    *(["inspect", name] for name in inspect.THINGS),
     ["compare", "table1"],
 ]
 

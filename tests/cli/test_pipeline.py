@@ -107,6 +107,28 @@ def test_the_folder_of_another_run_is_not_changed(run_folder: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate RUN --suite pusht --episodes 1 --output DATA",
+        "evaluate RUN --suite pusht --episodes 1 --output DATA/eval",
+        "export RUN --output DATA/data/exported",
+        "collect pusht --episodes 1 --workers 1 --output DATA/more",
+        "convert lerobot DATA --output DATA/data/more --workers 1",
+        "inspect dataset DATA --html DATA",
+    ],
+)
+def test_no_command_writes_into_a_dataset(run_folder: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from astra.cli.main import main
+
+    data = run_folder.parent / "data"
+    before = {path: path.is_file() and path.read_bytes() for path in data.rglob("*")}
+    assert main([word.replace("RUN", str(run_folder)).replace("DATA", str(data)) for word in line.split()]) == 2
+    error = capsys.readouterr().err
+    assert "is a dataset: choose" in error or "is inside the dataset" in error or "is a folder: name a file" in error
+    assert before == {path: path.is_file() and path.read_bytes() for path in data.rglob("*")}
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train2"], "did you mean 'train'"),
@@ -115,6 +137,7 @@ def test_the_folder_of_another_run_is_not_changed(run_folder: Path, capsys: pyte
         (["collect", "pushtt", "--episodes", "1", "--output", "x"], "did you mean 'pusht'"),
         (["convert", "pusht-zar", "a", "b"], "did you mean 'pusht-zarr'"),
         (["convert", "pusht-zarr", "nowhere.tar", "b"], "nowhere.tar"),
+        (["convert", "lerobot", "--output", "b"], "got no dataset to merge"),
         (["evaluate", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),
     ],

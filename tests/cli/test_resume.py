@@ -98,6 +98,40 @@ def test_a_run_with_a_damaged_line_of_metrics_is_refused_and_one_cut_short_goes_
     assert metrics.read_text().startswith(first + second + '{"update": 3')
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["train --output RUN --resume", "inspect open-loop RUN", "report RUN --held-out 1"],
+    ids=lambda line: line[:9],
+)
+def test_a_dataset_that_only_a_run_names_is_not_downloaded(
+    half: Path, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    from astra.cli.main import main
+
+    asked = []
+
+    def snapshot_download(repository: str, **options: object) -> str:
+        asked.append(repository)
+        raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    config = json.loads((half / "config.json").read_text())
+    del config["sha256"]
+    (half / "checkpoints/last").unlink()
+    (half / "checkpoints/last").symlink_to("000002")
+    config["description"]["dataset"] = "strangers/pushes"
+    (half / "config.json").write_text(json.dumps(config))
+    arguments = line.replace("RUN", str(half)).split()
+    assert main(arguments) == 2
+    assert "nothing is downloaded only because a run names it" in capsys.readouterr().err
+    assert asked == []
+    assert main([*arguments, "--dataset", "strangers/pushes"]) == 2
+    assert asked == ["strangers/pushes"]
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"description": {}}', '{"description": {"dataset": 3}}'])
 def test_a_damaged_configuration_is_one_message(half: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import main

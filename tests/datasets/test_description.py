@@ -1,4 +1,7 @@
-from astra.datasets import LeRobotDataset, describe
+from collections.abc import Callable
+from pathlib import Path
+
+from astra.datasets import DatasetWriter, Episode, LeRobotDataset, describe
 
 
 def test_a_description_tells_size_instructions_and_ranges(dataset: LeRobotDataset) -> None:
@@ -10,3 +13,12 @@ def test_a_description_tells_size_instructions_and_ranges(dataset: LeRobotDatase
     assert rows["observation.image"] == "6 x 9 RGB frames"
     low, high = dataset.columns["action"][:, 1].min(), dataset.columns["action"][:, 1].max()
     assert rows["action[action_1]"].startswith(f"{low:.4g} to {high:.4g}")
+
+
+def test_a_column_that_never_changes_has_no_deviation(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
+    episode = make_episode(0)
+    episode.columns["observation.gripper"][:] = 0.3
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(episode)
+    rows = dict(describe(LeRobotDataset.open(tmp_path / "data")))
+    assert rows["observation.gripper[0]"] == "0.3 to 0.3, mean 0.3, std 0"

@@ -262,6 +262,21 @@ def test_a_model_of_the_hub_is_not_downloaded_and_its_code_does_not_run(
     assert asked == [expected | {"local_files_only": True}, expected | {"local_files_only": False}]
 
 
+def test_code_that_a_folder_of_a_model_brings_does_not_run(astra: Astra, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    model, ran = tmp_path / "model", tmp_path / "ran"
+    model.mkdir()
+    (model / "own.py").write_text(f"open({str(ran)!r}, 'w')\nfrom transformers import T5Config as Own\n")
+    (model / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}))
+    save_policy(astra, tmp_path / "policy")
+    config = json.loads((tmp_path / "policy/config.json").read_text())["config"]
+    config["language"] |= {"pretrained": str(model)}
+    change_config(tmp_path / "policy", config=config)
+    with pytest.raises(ValueError, match="needs code of its own, which Astra never runs: choose a model"):
+        load_policy(tmp_path / "policy")
+    assert not ran.exists()
+
+
 def test_quantiles_come_back_and_may_be_absent(
     tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path
 ) -> None:

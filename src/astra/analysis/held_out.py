@@ -44,7 +44,7 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
         raise ValueError(f"got --held-out {episodes}, expected at least 1 episode")
     policy = load_policy(run)
     split = read_split(run)
-    opened = open_dataset(policy, dataset or split.dataset)
+    opened = open_dataset(policy, dataset or split.folder)
     training = split.training(opened)
     held_out = split.held_out(opened) if split.validation else training
     predicted = predict_episodes(policy, opened, held_out[:episodes], training)

@@ -51,7 +51,7 @@ def view_run(run: Path, episodes: Sequence[int] | None, save: Path | None) -> No
     """
     _rerun()
     policy, split = load_policy(run), read_split(run)
-    dataset = open_dataset(policy, split.dataset)
+    dataset = open_dataset(policy, split.folder)
     chosen = list(split.held_out(dataset))[:4] if episodes is None else list(episodes)
     _check(dataset, chosen)
     predicted = predict_episodes(policy, dataset, chosen, split.training(dataset))

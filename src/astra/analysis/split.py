@@ -8,6 +8,7 @@ from astra.datasets import LeRobotDataset
 from astra.datasets.episode import OBJECTS
 from astra.evaluation.json_shape import read_json
 from astra.policies.policy import Policy
+from astra.storage.hub import folder_here
 
 SPLIT = {"training": {"seed": int}, "description": {"dataset": str, "episodes": int}}
 """Fields of a run's config.json that describe its split."""
@@ -20,13 +21,22 @@ class Split:
     """Split of a dataset into training episodes and held-out episodes."""
 
     dataset: Path
-    """Folder of the dataset."""
+    """Folder of the dataset, or its id on the Hugging Face Hub."""
     validation: float
     """Share of the episodes held out."""
     seed: int
     """Seed of the split."""
     training_episodes: int
     """Number of episodes that the run was trained on."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the dataset, which must be on this machine.
+
+        Raises:
+            FileNotFoundError: if it is a dataset of the Hub that is not here.
+        """
+        return folder_here(self.dataset)
 
     def held_out(self, opened: LeRobotDataset) -> tuple[int, ...]:
         """Return the held-out episodes.

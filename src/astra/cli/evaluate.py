@@ -89,6 +89,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from astra.evaluation.result_table import group_table, recovery_lines, result_table
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
+    from astra.storage.places import check_outside_datasets
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
@@ -111,6 +112,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
     provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
     folder = chosen.output or chosen.checkpoint / "eval"
+    check_outside_datasets(folder, "choose another folder for the results with --output")
     evaluations = evaluate_suite(
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )

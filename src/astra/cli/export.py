@@ -49,7 +49,8 @@ def run(arguments: Sequence[str]) -> None:
         FileExistsError: if the output folder exists.
         FileNotFoundError: if there is no policy.
         ImportError: if ONNX is asked for and the extra is missing.
-        ValueError: if the policy cannot be exported, or an exported program differs from it.
+        ValueError: if the output is inside a dataset, the policy cannot be exported, or an exported program differs
+            from it.
     """
     chosen = parse(Export, "export", arguments)
 
@@ -65,11 +66,13 @@ def run(arguments: Sequence[str]) -> None:
         save_prompts,
     )
     from astra.storage.atomic import atomic_folder
+    from astra.storage.places import check_outside_datasets
 
     if chosen.output.exists():
         raise FileExistsError(
             f"{chosen.output} exists already: choose another folder with --output, or remove it first"
         )
+    check_outside_datasets(chosen.output, "choose another folder with --output")
     if chosen.onnx:
         check_onnx()
     policy = load_policy(chosen.checkpoint, statistics=chosen.statistics).exportable()

@@ -106,6 +106,7 @@ REMEDIES = {
     errno.EACCES: "permission denied: choose another folder, or ask its owner for the permission",
     errno.EPERM: "permission denied: choose another folder, or ask its owner for the permission",
     errno.EEXIST: "there is something of this name already: choose another name or folder",
+    errno.EISDIR: "this is a folder: name a file",
     errno.EIO: "the disk failed to read or write: check it, then repeat the command",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n), then repeat the command",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",

@@ -102,6 +102,8 @@ def run(arguments: Sequence[str]) -> None:
     from astra.experiments.next_step import next_step
     from astra.experiments.resume import read_experiment
     from astra.parallel.processes import is_main_process
+    from astra.storage.hub import folder_here
+    from astra.tokenizers.vision.pretrained import local_files_only
 
     if resumed is None:
         assert name is not None
@@ -127,6 +129,10 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parse(Train[Experiment], f"train {name or ''}".strip(), options, default=default, common=COMMON)
     if "--seeds" in options and not chosen.seeds:
         raise ValueError("--seeds has no number behind it: name the training seeds, such as --seeds 0 1 2")
+    if resumed is not None:  # a run may come from a stranger: only what was typed leads to the network
+        named = {"--dataset": [chosen.experiment.dataset], "--mixture": chosen.experiment.mixture}
+        for dataset in (each for flag in named if value_of(flag, options) is None for each in named[flag]):
+            folder_here(dataset)
     folder = resumed or chosen.output or Path("runs") / str(name)
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():
@@ -134,14 +140,15 @@ def run(arguments: Sequence[str]) -> None:
     policy = folder
     for seed, run_folder in folders_of_seeds(folder, chosen.seeds, chosen.experiment.training.seed).items():
         training = replace(chosen.experiment.training, seed=seed)
-        policy = run_training(
-            replace(chosen.experiment, training=training),
-            run_folder,
-            resume=chosen.resume,
-            extend=chosen.resume,
-            shard=chosen.shard,
-            description=description,
-        )
+        with local_files_only(resumed is not None and name is None):
+            policy = run_training(
+                replace(chosen.experiment, training=training),
+                run_folder,
+                resume=chosen.resume,
+                extend=chosen.resume,
+                shard=chosen.shard,
+                description=description,
+            )
         if is_main_process():
             print(f"policy: {policy}")
     if is_main_process():

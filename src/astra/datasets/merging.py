@@ -49,8 +49,11 @@ def merge(
 
     Raises:
         FileExistsError: if the destination exists.
-        ValueError: if the sources do not have the same columns, names, actions, views, frame rate and type of robot.
+        ValueError: if there are no sources, or they do not have the same columns, names, actions, views, frame rate and
+            type of robot.
     """
+    if not sources:
+        raise ValueError("got no dataset to merge, expected at least one: name them before the options")
     sources = [local_folder(source) for source in sources]
     datasets = [LeRobotDataset.open(source, columns, decode=False) for source in sources]
     infos = [read_info(source) for source in sources]

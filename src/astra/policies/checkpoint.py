@@ -49,7 +49,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
     if type(policy.config) not in names:
         raise ValueError(f"{type(policy.config).__name__} is not listed in astra.policies.POLICIES: add it there")
     weights = policy.state_dict()
-    _check_finite(weights, "the policy")
+    _check_finite(weights, "the policy", "lower --training.learning-rate, and train again")
     description = {
         "format": FORMAT,
         "code_version": code_version(),
@@ -124,7 +124,7 @@ def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
     Raises:
         ValueError: if names, shapes or types differ, or a weight is NaN or infinite.
     """
-    _check_finite(weights, source)
+    _check_finite(weights, source, "use an earlier checkpoint")
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
     problems += [f"{name} is not expected" for name in weights.keys() - own.keys()]
@@ -256,7 +256,7 @@ def _read_units(tensors: Mapping[str, Tensor], number: int) -> DatasetUnits:
 
 def _read_statistics(path: Path, datasets: Sequence[str]) -> Statistics:
     tensors = load_tensors(path)
-    _check_finite(tensors, str(path))
+    _check_finite(tensors, str(path), "copy it again")
     try:
         units = {name: _read_units(tensors, number) for number, name in enumerate(datasets)}
     except (KeyError, TypeError) as error:  # jaxtyping raises TypeError for another shape
@@ -285,7 +285,9 @@ def _of_group(prefix: str, vectors: dict[str, VectorStatistics]) -> dict[str, Ve
     return {name.removeprefix(prefix): vector for name, vector in vectors.items() if name.startswith(prefix)}
 
 
-def _check_finite(tensors: dict[str, Tensor], what: str) -> None:
+def _check_finite(tensors: dict[str, Tensor], what: str, advice: str) -> None:
     bad = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if bad:
-        raise ValueError(f"{what} has NaN or infinite values in {', '.join(bad[:3])} ({len(bad)} of {len(tensors)})")
+        raise ValueError(
+            f"{what} has NaN or infinite values in {', '.join(bad[:3])} ({len(bad)} of {len(tensors)}): {advice}"
+        )

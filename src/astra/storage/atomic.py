@@ -1,5 +1,6 @@
 """Atomic writes: files and folders that are complete or missing, even if the process is killed."""
 
+import errno
 import fcntl
 import glob
 import os
@@ -91,7 +92,13 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name, sync and rename it; create its folder if needed. Return its path."""
+    """Write a file under a temporary name, sync and rename it; create its folder if needed. Return its path.
+
+    Raises:
+        IsADirectoryError: if the path is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

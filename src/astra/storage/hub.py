@@ -37,6 +37,18 @@ def local_folder(name: str | Path) -> Path:
     return Path(name) if found is None else _snapshot(*found)
 
 
+def folder_here(name: str | Path) -> Path:
+    """Return the folder of a dataset that a run names, which must be on this machine: nothing is downloaded.
+
+    A run may come from a stranger, so that only a name which the user gave leads to the network.
+
+    Raises:
+        FileNotFoundError: if it is a dataset of the Hub that is not here.
+    """
+    found = parse_id(name)
+    return Path(name) if found is None else _snapshot(*found, download=False)
+
+
 def pinned(name: Path) -> Path:
     """Return the name of a dataset with the commit that it stands for now; folders stay as they are.
 
@@ -63,14 +75,20 @@ def _is_local(text: str) -> bool:
     return Path(text).exists() or Path(owner).exists() or owner in OUR_FOLDERS
 
 
-def _snapshot(repository: str, revision: str) -> Path:
+def _snapshot(repository: str, revision: str, *, download: bool = True) -> Path:
     """Return the folder of a commit, complete and verified."""
     from huggingface_hub import constants, snapshot_download
 
     cache = Path(constants.HF_HUB_CACHE) / f"datasets--{repository.replace('/', '--')}"
     known = _known_commit(cache, revision)
-    if known is not None and (COMMIT.fullmatch(revision) or constants.HF_HUB_OFFLINE):
+    if known is not None and (COMMIT.fullmatch(revision) or constants.HF_HUB_OFFLINE or not download):
         return cache / "snapshots" / known
+    if not download:
+        raise FileNotFoundError(
+            f"the run names the dataset {_name(repository, revision)} of the Hugging Face Hub, which is not completely "
+            f"on this machine, and nothing is downloaded only because a run names it. If you trust the name, download "
+            f"it by astra inspect dataset {_name(repository, revision)}"
+        )
     if constants.HF_HUB_OFFLINE:
         raise FileNotFoundError(
             f"there is no folder {_name(repository, revision)}, and the dataset of this name on the Hugging Face Hub "

@@ -24,6 +24,7 @@ from astra.storage.atomic import atomic_folder, sync, write_atomic
 from astra.storage.json_checksum import checked_json, read_checked_json, take_checksum
 from astra.storage.json_file import read_json
 from astra.storage.lock import hold_lock
+from astra.storage.places import check_outside_datasets
 from astra.storage.provenance import code_version, machine
 from astra.training.budget import Budget
 
@@ -48,10 +49,7 @@ def check_run_folder(folder: Path) -> None:
     Raises:
         ValueError: if it is a file, a dataset or inside one, or holds other things.
     """
-    for place in (folder, *folder.absolute().parents):
-        if (place / "meta" / "info.json").exists():
-            what = "is a dataset" if place is folder else f"is inside the dataset {place}"
-            raise ValueError(f"{folder} {what}: choose another folder for the run with --output")
+    check_outside_datasets(folder, "choose another folder for the run with --output")
     if not folder.exists() or (folder / CONFIG).exists():
         return
     if not folder.is_dir():

@@ -42,7 +42,7 @@ def gradient_interference(
     torch.set_num_threads(1)
     run = load_contrastive_run(checkpoint)
     split = read_split(checkpoint)
-    opened = open_dataset(run.policy, dataset or split.dataset)
+    opened = open_dataset(run.policy, dataset or split.folder)
     drawn = draw_batches(run, opened, split.training(opened), batches)
     parts, metrics = gradient_interference(
         run, track(drawn, "gradients", batches, transient=True, disable=format == "json")

@@ -42,7 +42,7 @@ def open_loop(
     torch.set_num_threads(1)
     policy = load_policy(checkpoint)
     split = read_split(checkpoint)
-    opened = open_dataset(policy, dataset or split.dataset)
+    opened = open_dataset(policy, dataset or split.folder)
     used = split.held_out(opened)[:episodes]
     result = open_loop_error(policy, opened, used, within)
     if format == "json":

@@ -27,6 +27,7 @@ from astra.datasets.lerobot.video.encoding import VideoFiles, video_feature
 from astra.datasets.sentences import FILE_NAME as SENTENCES
 from astra.parallel.interruption import held_back
 from astra.storage.atomic import Unfinished
+from astra.storage.places import check_outside_datasets
 from astra.trajectory import ActionSpec
 
 AHEAD = 2
@@ -76,7 +77,7 @@ class DatasetWriter:
 
     Raises:
         FileExistsError: if the folder exists.
-        ValueError: if the frame rate is not a positive number.
+        ValueError: if the frame rate is not a positive number, or the folder is inside another dataset.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class DatasetWriter:
         self.folder = Path(folder)
         if self.folder.exists():
             raise FileExistsError(f"{self.folder} exists already and was not changed; choose another folder")
+        check_outside_datasets(self.folder, "choose another folder")
         self.fps = fps
         self._actions = actions
         self._robot_type = robot_type

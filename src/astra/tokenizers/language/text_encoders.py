@@ -19,10 +19,10 @@ from astra.tokenizers.language.prompts import (
 from astra.tokenizers.vision.objects import ObjectTokenizer
 from astra.tokenizers.vision.pretrained import (
     Frozen,
+    explained,
     load_pretrained,
     load_pretrained_config,
     loading_options,
-    pretrained_not_found,
 )
 
 
@@ -49,10 +49,8 @@ class FrozenTextEncoder:
         limit = getattr(config, "max_position_embeddings", max_tokens)
         if max_tokens > limit:
             raise ValueError(f"{name!r} supports at most {limit} tokens, got language.max_tokens={max_tokens}")
-        try:
+        with explained(name):
             self.tokenizer = AutoTokenizer.from_pretrained(name, **loading_options())
-        except OSError as error:
-            raise pretrained_not_found(name) from error
         self.name = name
         self.model_type: str = config.model_type
         self.width: int = config.hidden_size

@@ -30,8 +30,7 @@ class Frozen:
     """Encoder whose weights never change.
 
     It is deliberately not an `nn.Module`: the policy does not list its parameters, switch it to training mode or save
-    it
-    in checkpoints (which name the folder instead), and copies of the policy, such as its EMA, share it.
+    it in checkpoints (which name the folder instead), and copies of the policy, such as its EMA, share it.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -65,11 +64,10 @@ def load_pretrained(model_class: Any, name: str, **options: Any) -> Any:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # It warns about unused weights; missing ones are checked below.
     try:
-        model, info = model_class.from_pretrained(
-            name, output_loading_info=True, dtype=torch.float32, **loading_options(), **options
-        )
-    except OSError as error:
-        raise pretrained_not_found(name) from error
+        with explained(name):
+            model, info = model_class.from_pretrained(
+                name, output_loading_info=True, dtype=torch.float32, **loading_options(), **options
+            )
     finally:
         logging.set_verbosity(verbosity)
     missing = sorted(info["missing_keys"])
@@ -90,19 +88,33 @@ def load_pretrained_config(name: str, *model_types: str) -> Any:
     """
     from transformers import AutoConfig
 
-    try:
+    with explained(name):
         config = AutoConfig.from_pretrained(name, **loading_options())
-    except OSError as error:
-        raise pretrained_not_found(name) from error
     if config.model_type not in model_types:
         raise ValueError(f"{name!r} is a model of type {config.model_type!r}, expected {' or '.join(model_types)}")
     return config
 
 
-def pretrained_not_found(name: str) -> FileNotFoundError:
-    """Build the error for pretrained weights that cannot be found."""
-    return FileNotFoundError(
-        f"pretrained model {name!r} not found: it is neither a folder with a config.json, nor a model "
-        f"{'in the cache of' if _only_local.get() else 'that can be reached on'} the Hugging Face hub; give the path "
-        f"of a downloaded folder"
-    )
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn errors of `transformers` about a model into one message.
+
+    Raises:
+        FileNotFoundError: if the model cannot be found.
+        ValueError: if it needs code of its own.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = "in the cache of" if _only_local.get() else "that can be reached on"
+        raise FileNotFoundError(
+            f"pretrained model {name!r} not found: it is neither a folder with a config.json, nor a model {place} the "
+            f"Hugging Face hub; give the path of a downloaded folder"
+        ) from error
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"pretrained model {name!r} needs code of its own, which Astra never runs: choose a model that the library "
+            f"transformers knows"
+        ) from error
