@@ -12,7 +12,8 @@ import torch
 def trained(folder: Path, **training: Any) -> Path:
     """Train a run for two updates on six episodes of two instructions."""
     from astra.datasets import DatasetWriter, Episode
-    from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.experiment import Experiment
+    from astra.experiments.run_training import run_training
     from astra.policies.astra import AstraConfig
     from astra.training.config import TrainingConfig
 

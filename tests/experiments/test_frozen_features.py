@@ -38,21 +38,23 @@ def demonstrations(tmp_path: Path) -> Path:
 def test_a_run_on_cached_features_is_the_run_on_frames(
     encoder: str, demonstrations: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from astra.experiments import experiment as module
+    from astra.experiments import training_data
+    from astra.experiments.experiment import Experiment
+    from astra.experiments.run_training import run_training
     from astra.policies.astra import AstraConfig
     from astra.tokenizers.states import StateConfig
     from astra.tokenizers.vision.images import ImageConfig
     from astra.training.config import TrainingConfig
 
     images = ImageConfig(encoder="vit", image_size=32, pretrained=encoder, frozen=True)
-    made = module.Experiment(
+    made = Experiment(
         dataset=demonstrations,
         policy=AstraConfig(layers=1, heads=2, width=16, states=StateConfig(images=images)),
         training=TrainingConfig(updates=3, batch_size=4, timesteps=3, log_every=1, checkpoint_every=3, ema_max_decay=0),
     )
 
     def losses(folder: Path) -> list[float]:
-        module.run_training(made, folder)
+        run_training(made, folder)
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return [line[name] for line in lines for name in ("train/loss", "validation/loss") if name in line]
 
@@ -60,7 +62,7 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
     cached = losses(tmp_path / "cached")
     (file,) = (tmp_path / "cache").rglob("observation.image.*.npy")
     assert np.load(file).shape == (18, 16)
-    monkeypatch.setattr(module, "frozen_features", lambda dataset, config: {})
+    monkeypatch.setattr(training_data, "frozen_features", lambda dataset, config: {})
     assert cached == pytest.approx(losses(tmp_path / "frames"), rel=1e-5)
     assert len(set(cached)) == 4
 

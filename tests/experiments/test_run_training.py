@@ -49,7 +49,7 @@ def losses(run: Path) -> list[float]:
 def test_chunks_longer_than_every_episode_train_on_the_actions_that_exist(
     tmp_path: Path, chunk_sample: int | None
 ) -> None:
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
 
     data = record(tmp_path / "data", (5, 4, 5, 3))
     run_training(experiment(data, chunk_size=8, chunk_sample=chunk_sample), tmp_path / "run")
@@ -62,7 +62,7 @@ def test_chunks_longer_than_every_episode_train_on_the_actions_that_exist(
 @pytest.mark.parametrize("reference_state", [None, "observation.state"])
 def test_an_outlier_is_told_before_training(tmp_path: Path, reference_state: str | None) -> None:
     from astra.datasets import DatasetWriter, Episode
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
 
     random = np.random.default_rng(0)
     with DatasetWriter(tmp_path / "data", fps=10.0) as writer:
@@ -117,7 +117,7 @@ def test_texts_of_every_kind_are_stored_trained_on_and_told(tmp_path: Path) -> N
 
     from astra.cli.main import main
     from astra.datasets import LeRobotDataset
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
     from astra.policies.astra import Astra
     from astra.policies.checkpoint import load_policy
     from astra.trajectory import Observation
@@ -143,7 +143,7 @@ def test_demonstrations_without_an_instruction_are_stored_and_trained_on(
 ) -> None:
     import torch
 
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
     from astra.policies.checkpoint import load_policy
     from astra.trajectory import Observation
 
@@ -153,7 +153,7 @@ def test_demonstrations_without_an_instruction_are_stored_and_trained_on(
 
 
 def test_one_rare_instruction_that_is_too_long_is_refused_before_the_first_update(tmp_path: Path) -> None:
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
 
     data = record(tmp_path / "data", (5,) * 6, ("go",) * 5 + (" ".join(["very"] * 40) + " far",))
     with pytest.raises(ValueError, match=r"very very .* has 41 tokens.* --policy.language.max-tokens 41"):
@@ -165,7 +165,7 @@ def test_a_wide_and_a_high_camera_keep_their_frames_and_are_trained_on(tmp_path:
     from dataclasses import replace
 
     from astra.datasets import DatasetWriter, Episode, LeRobotDataset
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
 
     random, recorded = np.random.default_rng(0), {}
     with DatasetWriter(tmp_path / "data", fps=10.0) as writer:
@@ -204,7 +204,7 @@ def test_settings_that_do_not_fit_the_data_or_the_machine_are_refused_by_their_f
 ) -> None:
     from dataclasses import replace
 
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
     from astra.training import room
 
     if training:
@@ -218,7 +218,7 @@ def test_settings_that_do_not_fit_the_data_or_the_machine_are_refused_by_their_f
 def test_a_batch_may_hold_each_window_of_small_data_several_times(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from astra.experiments.experiment import run_training
+    from astra.experiments.run_training import run_training
 
     chosen = experiment(record(tmp_path / "data", (2, 3)))
     run_training(replace(chosen, training=replace(chosen.training, batch_size=256, updates=1)), tmp_path / "run")

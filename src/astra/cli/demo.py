@@ -116,8 +116,9 @@ def run(arguments: Sequence[str]) -> None:
     from astra.environments.pusht.suite import SUITE
     from astra.evaluation.report import write_report
     from astra.evaluation.result_table import result_line, result_table
-    from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.experiment import Experiment
     from astra.experiments.pusht import small_policy
+    from astra.experiments.run_training import run_training
     from astra.policies.checkpoint import load_policy
     from astra.screen import screen
     from astra.storage.provenance import code_version

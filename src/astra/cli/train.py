@@ -98,9 +98,10 @@ def run(arguments: Sequence[str]) -> None:
     from astra.cli.flags.policy import with_actions, with_policy
     from astra.cli.flags.seeds import folders_of_seeds
     from astra.contrastive_dynamics.objective import ContrastiveConfig
-    from astra.experiments.experiment import Experiment, run_training
+    from astra.experiments.experiment import Experiment
     from astra.experiments.next_step import next_step
     from astra.experiments.resume import read_experiment
+    from astra.experiments.run_training import run_training
     from astra.parallel.processes import is_main_process
     from astra.storage.hub import folder_here
     from astra.tokenizers.vision.pretrained import local_files_only

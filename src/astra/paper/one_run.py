@@ -23,7 +23,8 @@ from astra.datasets import LeRobotDataset
 from astra.environments.suite import suite_of
 from astra.evaluation.eval_info import FILE_NAME, read_eval_info
 from astra.evaluation.kept import write_kept
-from astra.experiments.experiment import Experiment, run_training
+from astra.experiments.experiment import Experiment
+from astra.experiments.run_training import run_training
 from astra.paper.row_results import HELD_OUT
 from astra.policies.checkpoint import load_policy
 from astra.policies.policy import Policy
