@@ -57,7 +57,7 @@ def test_attention_maps_show_the_chosen_layer_head_by_head_in_reading_order() ->
     np.testing.assert_allclose(pictures[0], weights[0, 0][reading_order(ROWS)].numpy())
     assert "layer 1 of 2" in figure.get_suptitle()
     assert "token 2 of the state at timestep 1" in figure.get_supxlabel()
-    assert min(label.get_fontsize() for axes in figure.axes[:2] for label in axes.get_xticklabels()) >= 8
+    assert min(float(label.get_fontsize()) for axes in figure.axes[:2] for label in axes.get_xticklabels()) >= 8
     assert png(figure).startswith(b"\x89PNG")
 
 
