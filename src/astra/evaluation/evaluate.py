@@ -1,8 +1,6 @@
 """Evaluate one agent: play its episodes, compute results, and write eval_info.json and videos."""
 
 import dataclasses
-import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from astra.evaluation.rollout import play
 from astra.evaluation.success import Summary
 from astra.parallel.processes import everywhere, in_main, is_main_process, own_share
 from astra.policies.policy import Policy
-from astra.storage.provenance import code_version, machine
+from astra.storage.provenance import code_version, command_line, machine
 
 _Played = tuple[int, EpisodeResult, str | None]
 """Number of a case, its result without frames, and the path of its video relative to the folder."""
@@ -90,7 +88,7 @@ def evaluate(
     ordered = tuple(results[number] for number in range(len(cases)))
     info = eval_info(ordered, agent=name, seconds=time.perf_counter() - started, video_paths=videos)
     origin = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
         "code_version": code_version(),
         "machine": machine(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

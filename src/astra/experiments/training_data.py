@@ -24,7 +24,7 @@ from astra.trajectory import Statistics
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """What a policy of an experiment learns from."""
+    """Windows and statistics from which the policy of an experiment learns."""
 
     training: Windows
     """Windows of the training episodes."""

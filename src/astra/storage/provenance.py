@@ -1,13 +1,22 @@
-"""Provenance of results: code version and machine."""
+"""Provenance of results: command line, code version and machine."""
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
 
 import astra
+
+
+def command_line() -> str:
+    """Return the command of this process as it is typed, without the folder of the program: `astra evaluate RUN`."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m NAME
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def code_version() -> str:
