@@ -100,6 +100,8 @@ def test_another_policy_keeps_encoders_width_and_the_size_of_the_trunk(name: str
     plain = [replace(each.policy, language=LanguageConfig()) for each in (absolute, with_policy(absolute, name)[0])]
     before, after = map(trunk_parameters, plain)
     assert 0.6 < after / before < 1.4
+    for layers in {max(plain[1].layers - 1, 1), plain[1].layers + 1}:
+        assert abs(trunk_parameters(replace(plain[1], layers=layers)) - before) >= abs(after - before)
     new.policy.decoding.check(new.policy.chunk_size)
 
 

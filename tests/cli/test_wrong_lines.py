@@ -1,4 +1,4 @@
-"""Two hundred wrong command lines: exit code 2, one message, no traceback, nothing written."""
+"""Wrong command lines: exit code 2, one message, no traceback, nothing written."""
 
 from pathlib import Path
 
@@ -51,14 +51,14 @@ def wrong_lines(number: int) -> list[list[str]]:
     return lines
 
 
-def test_two_hundred_wrong_lines_exit_with_2_and_one_message(
+def test_wrong_lines_exit_with_2_and_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from astra.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     failed = []
-    for line in wrong_lines(200):
+    for line in wrong_lines(80):
         try:
             code = main(line)
         except SystemExit as stop:

@@ -1,4 +1,4 @@
-"""Acting with the cache equals the full forward pass over hundreds of steps with random resets."""
+"""Acting with the cache equals the full forward pass over many steps with random resets."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import torch
 if TYPE_CHECKING:
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
-STEPS = 500
+STEPS = 150
 
 
 def part(source: "Trajectory", env: int, start: int, end: int, instruction: str) -> "Trajectory":
@@ -25,7 +25,7 @@ def part(source: "Trajectory", env: int, start: int, end: int, instruction: str)
 
 
 @pytest.mark.parametrize("options", [dict(), dict(window=4)], ids=["whole history", "window"])
-def test_five_hundred_steps_with_resets_equal_the_full_forward(
+def test_many_steps_with_resets_equal_the_full_forward(
     options: dict[str, Any], tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     from astra.policies.astra import AstraConfig
@@ -50,7 +50,7 @@ def test_five_hundred_steps_with_resets_equal_the_full_forward(
     episodes: list[tuple[int, int, int, str]] = []
     acted = []
     for t in range(STEPS):
-        resets = torch.rand(B) < 0.02
+        resets = torch.rand(B) < 0.06
         if t and resets.any():
             for env in resets.nonzero()[:, 0].tolist():
                 episodes.append((env, started[env], t, instructions[env]))

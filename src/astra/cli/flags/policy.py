@@ -34,9 +34,9 @@ def with_policy(experiment: Experiment, name: str) -> tuple[Experiment, str]:
         kept["decoding"] = replace(old.decoding, n_action_steps=1)
     if kind is RT1Config:
         kept |= {"head_width": old.width // old.heads, "image_size": _side(old.states, RT1Config().image_size)}
-    sizes = [kind(**{**kept, "layers": layers}) for layers in range(1, 2 * old.layers + 1)]
-    size = _trunk(old)
-    new = min(sizes, key=lambda config: abs(_trunk(config) - size))
+    size, one, two = _trunk(old), *(_trunk(kind(**{**kept, "layers": layers})) for layers in (1, 2))
+    nearest = 1 + round((size - one) / (two - one))  # every layer adds as many parameters
+    new = kind(**{**kept, "layers": min(max(nearest, 1), 2 * old.layers)})
     defaults = type(old)()
     dropped = [field for field in values.keys() - known if values[field] != getattr(defaults, field)]
     note = f"policy: {name}, --policy.layers {new.layers}, trunk of {_trunk(new):,} parameters instead of {size:,}"
