@@ -51,14 +51,15 @@ def wrong_lines(number: int) -> list[list[str]]:
     return lines
 
 
+@pytest.mark.parametrize("number", [80, pytest.param(200, marks=pytest.mark.slow)])
 def test_wrong_lines_exit_with_2_and_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from astra.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     failed = []
-    for line in wrong_lines(80):
+    for line in wrong_lines(number):
         try:
             code = main(line)
         except SystemExit as stop:

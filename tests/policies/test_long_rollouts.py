@@ -8,8 +8,6 @@ import torch
 if TYPE_CHECKING:
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
-STEPS = 150
-
 
 def part(source: "Trajectory", env: int, start: int, end: int, instruction: str) -> "Trajectory":
     from astra.trajectory import Trajectory
@@ -24,9 +22,10 @@ def part(source: "Trajectory", env: int, start: int, end: int, instruction: str)
     )
 
 
+@pytest.mark.parametrize("steps", [150, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", [dict(), dict(window=4)], ids=["whole history", "window"])
 def test_many_steps_with_resets_equal_the_full_forward(
-    options: dict[str, Any], tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+    steps: int, options: dict[str, Any], tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
     from astra.policies.astra import AstraConfig
     from astra.trajectory import Observation, Trajectory
@@ -39,18 +38,18 @@ def test_many_steps_with_resets_equal_the_full_forward(
     low, high = torch.tensor(tiny_spec.actions.low), torch.tensor(tiny_spec.actions.high)
     source = Trajectory(
         instructions=tuple(tiny_spec.instructions[env % 2] for env in range(B)),
-        states={name: torch.randn(B, STEPS, size) for name, size in tiny_spec.states.items()},
+        states={name: torch.randn(B, steps, size) for name, size in tiny_spec.states.items()},
         images={},
-        valid=torch.ones(B, STEPS, dtype=torch.bool),
-        actions=low + (high - low) * torch.rand(B, STEPS, len(low)),
-        action_valid=torch.ones(B, STEPS, dtype=torch.bool),
+        valid=torch.ones(B, steps, dtype=torch.bool),
+        actions=low + (high - low) * torch.rand(B, steps, len(low)),
+        action_valid=torch.ones(B, steps, dtype=torch.bool),
     )
     state = policy.start(source.instructions, [0] * B)
     started, instructions = [0] * B, list(source.instructions)
     episodes: list[tuple[int, int, int, str]] = []
     acted = []
-    for t in range(STEPS):
-        resets = torch.rand(B) < 0.06
+    for t in range(steps):
+        resets = torch.rand(B) < 10 / steps
         if t and resets.any():
             for env in resets.nonzero()[:, 0].tolist():
                 episodes.append((env, started[env], t, instructions[env]))
@@ -61,8 +60,8 @@ def test_many_steps_with_resets_equal_the_full_forward(
         observation = Observation(states=states, images={}, previous_action=source.actions[:, t - 1])
         acted.append(policy.predict(state, observation))
     seen = torch.stack([step for step in acted if step is not None], dim=1)
-    assert seen.shape[1] == STEPS
-    episodes += [(env, started[env], STEPS, instructions[env]) for env in range(B)]
+    assert seen.shape[1] == steps
+    episodes += [(env, started[env], steps, instructions[env]) for env in range(B)]
     assert len(episodes) > 10
     for env, start, end, instruction in episodes:
         trajectory = part(source, env, start, end, instruction)
