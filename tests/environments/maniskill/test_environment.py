@@ -10,7 +10,8 @@ from gymnasium.utils.env_checker import check_env
 
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
 from astra.environments.maniskill.environment import ManiSkill
-from astra.environments.maniskill.expert import ManiSkillExpert, to_bins
+from astra.environments.maniskill.expert import ManiSkillExpert
+from astra.environments.maniskill.grasping import to_bins
 from astra.environments.maniskill.package import reason_against
 from astra.environments.maniskill.suite import options_for
 from astra.environments.maniskill.world import BINS, CAMERAS, ROBOT, SCENE, ManiSkillOptions

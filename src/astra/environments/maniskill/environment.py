@@ -57,10 +57,13 @@ class ManiSkill(ArmWorld):
 
     def succeeded(self) -> bool:
         """Return whether the target lies in the container and nothing of the gripper touches it."""
-        simulator, container = self.simulator, CONTAINERS[self.combination.container]
-        place = simulator.container
-        inside = container.holds(place.turn.T @ (simulator.objects[0].point - place.point))
-        return inside and not simulator.touched and simulator.speed < STILL
+        return self.is_inside() and not self.simulator.touched and self.simulator.speed < STILL
+
+    def is_inside(self) -> bool:
+        """Return whether the middle of the target is in the container."""
+        simulator, place = self.simulator, self.simulator.container
+        container = CONTAINERS[self.combination.container]
+        return container.holds(place.turn.T @ (simulator.objects[0].point - place.point))
 
     def scene_vector(self) -> np.ndarray:
         """Return poses and sizes of target and container."""
