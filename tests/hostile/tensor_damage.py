@@ -9,9 +9,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from astra.storage.json_checksum import checked_json
+
 
 def edit(random: Random, path: Path) -> str:
-    """Rewrite a file of tensors with one thing wrong in it, and return a description."""
+    """Rewrite a file of tensors with one thing wrong in it, and return a description.
+
+    Half of the time no JSON of the checkpoint records checksums, as in those of older versions.
+    """
     if random.random() < 0.3:
         return f"{path.name}: {_bad_header(random, path)}"
     tensors = load_file(path)
@@ -36,7 +41,16 @@ def edit(random: Random, path: Path) -> str:
     elif kind == "empty":
         tensors = {}
     save_file(tensors, path)
+    if random.random() < 0.5:
+        _forget_checksums(path.parent.parent)
     return f"edit {path.name}: {kind} {name}"
+
+
+def _forget_checksums(checkpoint: Path) -> None:
+    for path in checkpoint.rglob("*.json"):
+        content = json.loads(path.read_text())
+        if "checksums" in content:
+            path.write_text(checked_json(content | {"checksums": {}}))
 
 
 def _bad_header(random: Random, path: Path) -> str:

@@ -82,6 +82,7 @@ def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], obj
     weights = load_file(folder / "model.safetensors")
     change(weights)
     save_file(weights, folder / "model.safetensors")
+    change_config(folder, checksums={})  # as if an older version had written it
 
 
 def truncate(path: Path) -> None:
@@ -92,6 +93,7 @@ def drop_statistics(folder: Path) -> None:
     statistics = load_file(folder / "statistics.safetensors")
     del statistics["actions.std"]
     save_file(statistics, folder / "statistics.safetensors")
+    change_config(folder, checksums={})
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,7 @@ def drop_statistics(folder: Path) -> None:
         (lambda f: change_config(f, config={"kind": "B"}), ValueError, "expected an object with kind 'AstraConfig'"),
         (lambda f: truncate(f / "model.safetensors"), ValueError, r"model.safetensors is damaged or cut short"),
         (lambda f: truncate(f / "statistics.safetensors"), ValueError, r"statistics.safetensors is damaged"),
+        (lambda f: change_config(f, checksums=[]), ValueError, r"has the checksums \[\], expected one for each file"),
         (drop_statistics, ValueError, "lacks 'actions.std'"),
         (lambda f: change_weights(f, lambda w: w.pop("queries")), ValueError, "queries is missing"),
         (lambda f: change_weights(f, lambda w: w.update(x=torch.ones(1))), ValueError, "x is not expected"),
@@ -150,6 +153,7 @@ def test_weights_of_another_architecture_are_refused(
     save_policy(astra, tmp_path / "one")
     save_policy(CONFIGS[1].build(tiny_spec, tiny_statistics), tmp_path / "other")
     (tmp_path / "one" / "model.safetensors").replace(tmp_path / "other" / "model.safetensors")
+    change_config(tmp_path / "other", checksums={})
     with pytest.raises(ValueError, match=r"do not fit the Astra .*and \d+ more; they belong to another architecture"):
         load_policy(tmp_path / "other")
 
@@ -204,6 +208,21 @@ def test_a_description_that_is_no_object_is_refused(astra: Astra, tmp_path: Path
     (tmp_path / "policy/config.json").write_text(text)
     with pytest.raises(ValueError, match="is not valid JSON of a policy"):
         load_policy(tmp_path / "policy")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "statistics.safetensors"])
+def test_a_file_of_another_checkpoint_of_the_same_policy_is_refused(
+    astra: Astra, tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tmp_path: Path, name: str
+) -> None:
+    save_policy(astra, tmp_path / "one")
+    with torch.no_grad():
+        next(astra.parameters()).add_(1)
+    shifted = {column: replace(vector, mean=vector.mean + 1) for column, vector in tiny_statistics.states.items()}
+    other = astra.config.build(tiny_spec, replace(tiny_statistics, states=shifted))
+    save_policy(other, tmp_path / "other")
+    (tmp_path / "other" / name).replace(tmp_path / "one" / name)
+    with pytest.raises(ValueError, match=r"belongs to another checkpoint: .*Copy the whole checkpoint"):
+        load_policy(tmp_path / "one")
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "statistics.safetensors"])

@@ -119,6 +119,7 @@ def test_moments_that_do_not_fit_their_weight_are_refused(
     else:
         moments[name] = value if value.shape else torch.full_like(moments[name], torch.nan)
     save_file(moments, path)
+    change(path.parent / "state.json", checksums={})  # as if an older version had written it
     with pytest.raises(ValueError, match=message):
         state.load(tmp_path)
 
@@ -127,6 +128,7 @@ def test_moments_of_an_unknown_weight_are_refused_by_their_file(state: RunState,
     state.save(tmp_path)
     path = tmp_path / "training_state" / "optimizer.safetensors"
     save_file({**load_file(path), "added": torch.ones(1)}, path)
+    change(path.parent / "state.json", checksums={})
     with pytest.raises(ValueError, match=r"optimizer.safetensors has optimizer moments of 'added', not a weight"):
         state.load(tmp_path)
 
@@ -137,5 +139,27 @@ def test_weights_in_training_are_not_replaced_by_their_averages(state: RunState,
     weights = load_file(path)
     weights.pop(next(iter(weights)))
     save_file(weights, path)
+    change(path.parent / "state.json", checksums={})
     with pytest.raises(ValueError, match="is missing"):
         state.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "policy",
+        "training_state/weights.safetensors",
+        "training_state/optimizer.safetensors",
+        "training_state/state.json",
+    ],
+)
+def test_a_file_of_another_update_is_refused(state: RunState, tmp_path: Path, name: str) -> None:
+    for checkpoint in ("one", "two"):
+        torch.stack([weight.square().sum() for weight in state.policy.parameters()]).sum().backward()
+        state.optimizer.step()
+        state.ema.update(state.policy)
+        state.save(tmp_path / checkpoint)
+    (tmp_path / "one" / name).rename(tmp_path / "aside")
+    (tmp_path / "two" / name).rename(tmp_path / "one" / name)
+    with pytest.raises(ValueError, match="belongs to another checkpoint"):
+        state.load(tmp_path / "one")

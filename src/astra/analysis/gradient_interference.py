@@ -20,12 +20,13 @@ from astra.augmentation.object_order import shuffle_objects
 from astra.augmentation.state_noise import add_state_noise
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets import LeRobotDataset, Windows
-from astra.policies.checkpoint import fill, load_policy, load_tensors, policy_folder
+from astra.policies.checkpoint import fill, load_policy, policy_folder
 from astra.policies.policy import Policy
 from astra.storage.config_json import from_json
+from astra.storage.tensor_files import load_tensors, recorded_checksums
 from astra.training.config import TrainingConfig
 from astra.training.objective import Objective
-from astra.training.run_state import CONTRASTIVE
+from astra.training.run_state import CONTRASTIVE, WEIGHTS, read_state
 from astra.trajectory import Trajectory
 
 ALL = "all"
@@ -79,7 +80,7 @@ def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
 
     Raises:
         FileNotFoundError: if there is no checkpoint with the training state, or no run around it.
-        ValueError: if the run had no contrastive loss.
+        ValueError: if the run had no contrastive loss, or a file is damaged or of another checkpoint.
     """
     folder = policy_folder(checkpoint).resolve().parent
     path, config = read_run_config(folder)
@@ -90,11 +91,11 @@ def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
     if training.contrastive is None:
         raise ValueError(f"{checkpoint} was trained without a contrastive loss: give a run trained with --contrast")
     policy = load_policy(folder)
-    weights = state / "weights.safetensors"
-    fill(policy, {**policy.state_dict(), **load_tensors(weights)}, str(weights))
+    weights, head = state / WEIGHTS, state / CONTRASTIVE
+    checksums = recorded_checksums(read_state(state / "state.json"), state / "state.json")
+    fill(policy, {**policy.state_dict(), **load_tensors(weights, checksums)}, str(weights))
     contrastive = ContrastiveDynamics(training.contrastive, policy)
-    head = state / CONTRASTIVE
-    fill(contrastive, load_tensors(head), str(head))
+    fill(contrastive, load_tensors(head, checksums), str(head))
     return ContrastiveRun(policy=policy, contrastive=contrastive, training=training, update=int(folder.name))
 
 

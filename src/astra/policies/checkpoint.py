@@ -1,6 +1,7 @@
 """A policy in one folder, written atomically and without pickle.
 
-    policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version
+    policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version,
+                                     and the checksums of the two files below
     policy/model.safetensors         weights and persistent buffers
     policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...; and the
                                      units of each dataset of a mixture whose datasets have statistics of their own
@@ -26,7 +27,7 @@ from astra.storage.atomic import atomic_folder
 from astra.storage.config_json import from_json, to_json
 from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.provenance import code_version
-from astra.storage.tensor_files import load_tensors, save_tensors, tensor_shapes
+from astra.storage.tensor_files import CHECKSUMS, load_tensors, recorded_checksums, save_tensors, tensor_shapes
 from astra.tokenizers.vision.pretrained import local_files_only
 from astra.trajectory import DatasetUnits, Statistics, TrajectorySpec, VectorStatistics, in_units_of
 
@@ -38,8 +39,8 @@ DATASETS = "datasets."
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 
 
-def save_policy(policy: Policy[Any], folder: Path) -> None:
-    """Write a policy to a new folder.
+def save_policy(policy: Policy[Any], folder: Path) -> dict[str, str]:
+    """Write a policy to a new folder, and return the checksums of its tensor files by their names.
 
     Raises:
         FileExistsError: if the folder exists.
@@ -59,10 +60,11 @@ def save_policy(policy: Policy[Any], folder: Path) -> None:
     }
     if policy.statistics.datasets:
         description["datasets"] = list(policy.statistics.datasets)
+    tensors = {MODEL: weights, STATISTICS: _flat_statistics(policy.statistics)}
     with atomic_folder(folder) as partial:
-        (partial / CONFIG).write_text(checked_json(description))
-        save_tensors(weights, partial / MODEL)
-        save_tensors(_flat_statistics(policy.statistics), partial / STATISTICS)
+        checksums = {name: save_tensors(values, partial / name) for name, values in tensors.items()}
+        (partial / CONFIG).write_text(checked_json(description | {CHECKSUMS: checksums}))
+    return checksums
 
 
 def load_policy(
@@ -90,11 +92,11 @@ def load_policy(
             no such dataset.
     """
     folder = policy_folder(folder)
-    config, spec, datasets = _read_description(folder / CONFIG)
-    spec, own = in_units_of(spec, _read_statistics(folder / STATISTICS, datasets), statistics)
+    config, spec, datasets, checksums = _read_description(folder / CONFIG)
+    spec, own = in_units_of(spec, _read_statistics(folder / STATISTICS, datasets, checksums), statistics)
     with local_files_only(not allow_downloads):
         policy = _build(config, spec, own, folder)
-    weights = load_tensors(folder / MODEL)
+    weights = load_tensors(folder / MODEL, checksums)
     fill(policy, weights, str(folder / MODEL))
     return policy.to(device).eval()
 
@@ -207,8 +209,8 @@ def check_format(path: Path) -> None:
     raise ValueError(f"{path} has format {written!r}, but Astra {astra.__version__} reads format {FORMAT}: {advice}")
 
 
-def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[str]]:
-    """Return the configuration, the spec, and the datasets that have statistics of their own."""
+def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[str], dict[str, Any]]:
+    """Return the configuration, the spec, the datasets that have statistics of their own, and the checksums."""
     description = _read_json(path)
     check_format(path)
     name = description["policy"]
@@ -218,7 +220,8 @@ def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[st
     datasets = description.get("datasets", [])
     if not isinstance(datasets, list) or not all(isinstance(name, str) for name in datasets):
         raise ValueError(f"{path} has the datasets {datasets!r}, expected a list of names: copy it again")
-    return config, from_json(TrajectorySpec, description["spec"], f"{path}: spec"), datasets
+    spec = from_json(TrajectorySpec, description["spec"], f"{path}: spec")
+    return config, spec, datasets, recorded_checksums(description, path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -254,8 +257,8 @@ def _read_units(tensors: Mapping[str, Tensor], number: int) -> DatasetUnits:
     return DatasetUnits(state_shift=group("state_shift"), state_scale=group("state_scale"), **shared)
 
 
-def _read_statistics(path: Path, datasets: Sequence[str]) -> Statistics:
-    tensors = load_tensors(path)
+def _read_statistics(path: Path, datasets: Sequence[str], checksums: Mapping[str, Any]) -> Statistics:
+    tensors = load_tensors(path, checksums)
     _check_finite(tensors, str(path), "copy it again")
     try:
         units = {name: _read_units(tensors, number) for number, name in enumerate(datasets)}

@@ -4,7 +4,8 @@
     training_state/weights.safetensors      weights in training, without the frozen ones
     training_state/contrastive.safetensors  head of contrastive dynamics learning, if there is one
     training_state/optimizer.safetensors    optimizer moments by parameter: WEIGHT.exp_avg, ...
-    training_state/state.json               updates and seconds so far, position in the data, number of EMA updates
+    training_state/state.json               updates and seconds so far, position in the data, number of EMA updates, and
+                                            the checksums of the files above: they belong to one update
 
 The learning rate depends on the budget only, and random draws on the seed and the update only, so neither is stored.
 """
@@ -21,11 +22,11 @@ from astra.datasets.batches import BatchSampler
 from astra.policies.checkpoint import MODEL, fill, save_policy
 from astra.policies.policy import Policy
 from astra.storage.json_checksum import checked_json, read_checked_json
-from astra.storage.tensor_files import load_tensors, save_tensors
+from astra.storage.tensor_files import CHECKSUMS, load_tensors, recorded_checksums, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
 
-CONTRASTIVE = "contrastive.safetensors"
+WEIGHTS, CONTRASTIVE, OPTIMIZER = "weights.safetensors", "contrastive.safetensors", "optimizer.safetensors"
 FORMAT = 2
 """Version of the format, raised with every incompatible change."""
 COUNTERS: dict[str, tuple[type, ...]] = {
@@ -56,20 +57,21 @@ class RunState:
         Raises:
             ValueError: if a weight is NaN or infinite.
         """
-        save_policy(self.ema.policy, checkpoint / "policy")
+        checksums = save_policy(self.ema.policy, checkpoint / "policy")
         folder = checkpoint / "training_state"
         folder.mkdir()
         frozen = self._frozen()
         weights = {name: tensor for name, tensor in self.policy.state_dict().items() if name not in frozen}
-        save_tensors(weights, folder / "weights.safetensors")
+        tensors = {WEIGHTS: weights, OPTIMIZER: _flat(self.optimizer)}
         if self.contrastive is not None:
-            save_tensors(self.contrastive.state_dict(), folder / CONTRASTIVE)
-        save_tensors(_flat(self.optimizer), folder / "optimizer.safetensors")
+            tensors[CONTRASTIVE] = self.contrastive.state_dict()
+        checksums |= {name: save_tensors(values, folder / name) for name, values in tensors.items()}
         state = {
             "format": FORMAT,
             "budget": {"update": self.budget.update, "seconds": self.budget.seconds},
             "ema_updates": self.ema.updates,
             "sampler": self.sampler.state_dict(),
+            CHECKSUMS: checksums,
         }
         (folder / "state.json").write_text(checked_json(state))
 
@@ -81,14 +83,15 @@ class RunState:
             ValueError: if a file is damaged, or belongs to another run or version of Astra.
         """
         folder = checkpoint / "training_state"
-        state = _read_state(folder / "state.json")
-        averages = load_tensors(checkpoint / "policy" / MODEL)
+        state = read_state(folder / "state.json")
+        checksums = recorded_checksums(state, folder / "state.json")
+        averages = load_tensors(checkpoint / "policy" / MODEL, checksums)
         fill(self.ema.policy, averages, str(checkpoint / "policy"))
         frozen = {name: averages[name] for name in self._frozen()}
-        fill(self.policy, frozen | load_tensors(folder / "weights.safetensors"), str(folder))
+        fill(self.policy, frozen | load_tensors(folder / WEIGHTS, checksums), str(folder))
         if self.contrastive is not None:
-            fill(self.contrastive, load_tensors(folder / CONTRASTIVE), str(folder / CONTRASTIVE))
-        _unflatten(load_tensors(folder / "optimizer.safetensors"), self.optimizer, folder / "optimizer.safetensors")
+            fill(self.contrastive, load_tensors(folder / CONTRASTIVE, checksums), str(folder / CONTRASTIVE))
+        _unflatten(load_tensors(folder / OPTIMIZER, checksums), self.optimizer, folder / OPTIMIZER)
         self.ema.updates = state["ema_updates"]
         self.sampler.load_state_dict(state["sampler"])
         self.budget.update, self.budget.seconds = state["budget"]["update"], state["budget"]["seconds"]
@@ -97,7 +100,13 @@ class RunState:
         return {name for name, weight in self.policy.named_parameters() if not weight.requires_grad}
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the state.json of a checkpoint.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is damaged, or of another version.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: this checkpoint can be evaluated, but not resumed")
     state = read_checked_json(path, "JSON", "resume from another checkpoint")
