@@ -168,6 +168,25 @@ def test_an_unknown_field_is_refused_with_a_suggestion(capsys: pytest.CaptureFix
     assert "--policy.width" in capsys.readouterr().err
 
 
+def test_results_are_not_mixed_with_other_files(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.cli.main import main
+
+    sizes = ("--suite", "pusht", "--episodes", "1", "--max-timesteps", "2", "--num-envs", "1", "--agents", "policy")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "day.txt").write_text("mine")
+    for place, first in ((run_folder, "checkpoints"), (tmp_path / "notes", "day.txt")):
+        before = sorted(place.rglob("*"))
+        assert main(["evaluate", str(run_folder), *sizes, "--output", str(place)]) == 2
+        error = capsys.readouterr().err
+        assert f"holds '{first}' and no evaluation: choose another folder for the results with --output" in error
+        assert sorted(place.rglob("*")) == before
+    for _ in range(2):  # of an earlier evaluation
+        assert main(["evaluate", str(run_folder), *sizes, "--output", str(tmp_path / "results")]) == 0
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     from astra.cli.main import COMMANDS, main
 

@@ -86,6 +86,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     import torch
 
     from astra.environments.suite import suite_of
+    from astra.evaluation.eval_info import check_place_of_results
     from astra.evaluation.result_table import group_table, recovery_lines, result_table
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
@@ -113,6 +114,8 @@ def _evaluate(arguments: Sequence[str]) -> None:
     provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
     folder = chosen.output or chosen.checkpoint / "eval"
     check_outside_datasets(folder, "choose another folder for the results with --output")
+    if chosen.output is not None:
+        check_place_of_results(folder)
     evaluations = evaluate_suite(
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )

@@ -13,7 +13,7 @@ from astra.evaluation.success import CONFIDENCE, Estimate, Summary, summarize
 from astra.storage.atomic import write_atomic
 from astra.storage.json_checksum import checked_json
 
-FILE_NAME = "eval_info.json"
+FILE_NAME, VIDEOS = "eval_info.json", "videos"
 ESTIMATE = {"value": float, "low": float, "high": float, "confidence": float}
 """Shape of an estimate with its interval."""
 INTERVALS = {"success": ESTIMATE, "scores": {ANY_NAME: ESTIMATE}, "mean_timesteps": float}
@@ -108,6 +108,19 @@ def eval_info(
         "seeds": [result.seed for result in results],
         "episodes": episodes,
     }
+
+
+def check_place_of_results(folder: Path) -> None:
+    """Check that a folder is new, empty, or that of an earlier evaluation, also of one that did not end.
+
+    Raises:
+        ValueError: if it holds something else.
+    """
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if names and not {FILE_NAME, VIDEOS} & set(names):
+        raise ValueError(
+            f"{folder} holds {names[0]!r} and no evaluation: choose another folder for the results with --output"
+        )
 
 
 def write_eval_info(info: Mapping[str, Any], folder: Path) -> Path:

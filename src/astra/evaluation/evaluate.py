@@ -11,7 +11,7 @@ from typing import Any
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent
 from astra.evaluation.episode import Case, EpisodeResult
-from astra.evaluation.eval_info import eval_info, read_summary, write_eval_info
+from astra.evaluation.eval_info import VIDEOS, eval_info, read_summary, write_eval_info
 from astra.evaluation.pictures.style import write_figure
 from astra.evaluation.pictures.videos import film_strip, write_video
 from astra.evaluation.rollout import play
@@ -101,7 +101,7 @@ def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Playe
     """Write the video of a recorded episode and drop its frames, which take many megabytes."""
     video = None
     if result.frames:
-        video = f"videos/eval_episode_{number}.mp4"
+        video = f"{VIDEOS}/eval_episode_{number}.mp4"
         write_video(result.frames, folder / video, result.fps)
         title = f"{result.instruction} ({name}, seed {result.seed})"
         strip = film_strip(result.frames, title=title, done=result.done)
