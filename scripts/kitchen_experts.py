@@ -1,6 +1,6 @@
 """Measure the expert of Franka Kitchen over 200 chains of four tasks, also in bins, from other starts and under noise.
 
-    python scripts/kitchen_experts.py results/franka-kitchen/experts.json
+    python scripts/kitchen_experts.py results/franka-kitchen/expert-rows.json
 
 Every row is written as soon as it is known; rows that the file has are not measured again. `--table` prints the file as
 two Markdown tables.

@@ -9,7 +9,7 @@ from PIL import Image
 READ = {
     *("config.json", "metrics.jsonl", "eval_info.json", "episodes.json.gz"),
     *("table.md", "table.csv", "table.png", "training.png", "held-out.png", "controls.json"),
-    *("held_out.json", "experts.json", "expert-chains.json", "oracle.json"),
+    *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "oracle.json"),
 }
 TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
 
@@ -112,6 +112,17 @@ def test_no_expert_succeeds_more_often_than_it_plays(results: Path) -> None:
     rows = [row for path in results.rglob("experts.json") for row in json.loads(path.read_text())]
     assert len(rows) > 30
     assert all(0 <= row["successes"] <= row["episodes"] > 0 for row in rows)
+
+
+def test_the_docs_have_the_table_of_the_kitchens_expert(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "franka-kitchen.md").read_text()
+    rows = json.loads((results / "franka-kitchen" / "expert-rows.json").read_text())
+    assert len(rows) == 7
+    for row in rows:
+        stages = [f"{100 * row['scores'][name]:.1f}" for name in ("p1", "p2", "p3", "p4", "mean")]
+        assert f"| {row['agent']} | {' | '.join(stages)} | {row['scores']['not_named']:.2f} |" in told
+        assert f"| {row['agent']} | {' | '.join(f'{done}/{asked}' for done, asked in row['tasks'].values())} |" in told
+        assert sum(asked for _, asked in row["tasks"].values()) == 4 * row["chains"]
 
 
 def test_the_docs_say_how_far_the_experts_chains_went(results: Path, repository: Path) -> None:
