@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from astra.policies.decoding import Decoding
+
 if TYPE_CHECKING:
     from astra.policies.action_heads import ActionHead
     from astra.tokenizers.actions import DiscreteActions
@@ -56,7 +58,26 @@ def test_every_dimension_has_its_own_bins_and_decodes_to_their_centers():
         actions.centers(bins), torch.tensor([[0.3, math.pi / 8, 0.25], [0.9, -math.pi * 7 / 8, 0.25]])
     )
     scores = torch.zeros(2, 1, 3, 8).scatter(-1, bins[:, None, :, None], 5.0)
-    torch.testing.assert_close(head.decode(scores, 0.0, [])[:, 0], actions.centers(bins))
+    torch.testing.assert_close(head.decode(scores, Decoding(), [])[:, 0], actions.centers(bins))
+
+
+def test_the_mean_of_the_bins_goes_around_a_circle_the_shorter_way_and_keeps_two_values_apart():
+    mean = Decoding(bin_value="mean")
+    actions, head = make(bins=(4, 8, 4))
+    scores = torch.full((1, 1, 3, 8), -30.0)
+    scores[0, 0, 0, :4] = torch.tensor([0.1, 0.2, 0.3, 0.4]).log()
+    scores[0, 0, 1, [0, 6, 7]] = torch.tensor([0.5, 0.2, 0.3]).log()
+    expected = [0.1 * 0.125 + 0.2 * 0.375 + 0.3 * 0.625 + 0.4 * 0.875, math.pi * (-7 / 8 - 0.7 / 4 + 2), 0.25]
+    torch.testing.assert_close(head.decode(scores, mean, [])[0, 0], torch.tensor(expected), atol=1e-5, rtol=0)
+    actions, head = make(bins=(2, 8, 4))
+    scores[0, 0, 0, :2] = torch.tensor([0.45, 0.55]).log()
+    assert head.decode(scores, mean, [])[0, 0, 0] == 0.75
+    torch.testing.assert_close(head.decode(scores, Decoding(), [])[0, 0, 1], actions.first_center[1])
+
+
+def test_a_mean_is_not_sampled():
+    with pytest.raises(ValueError, match=r"decoding.bin_value=mean needs temperature 0: a temperature of 0.5 samples"):
+        Decoding(temperature=0.5, bin_value="mean").check(1)
 
 
 def test_numbers_of_bins_can_be_chosen():
@@ -90,7 +111,7 @@ def test_a_constant_dimension_costs_nothing_and_decodes_to_its_value():
     actions, head = make()
     assert head.varies.tolist() == [True, True, False]
     scores = torch.randn(4, 1, 3, 8)
-    decoded = head.decode(scores, 1.0, [torch.Generator().manual_seed(s) for s in range(4)])
+    decoded = head.decode(scores, Decoding(temperature=1.0), [torch.Generator().manual_seed(s) for s in range(4)])
     assert decoded[:, 0, 2].tolist() == [0.25] * 4
     target = torch.tensor([[[0.2, 1.0, 0.4]]]).expand(4, 1, 3)
     assert head.loss(scores, target)[..., 2].abs().max() == 0
@@ -103,7 +124,7 @@ def test_continuous_constants_are_decoded_exactly():
 
     actions = ContinuousActionsConfig().build(*spec_and_statistics(), WIDTH)
     head = build_head(actions, WIDTH, 0.0)
-    decoded = head.decode(torch.randn(4, 1, 3, 1), 0.0, [])
+    decoded = head.decode(torch.randn(4, 1, 3, 1), Decoding(), [])
     torch.testing.assert_close(decoded[:, 0, 2], torch.full((4,), 0.4))
 
 

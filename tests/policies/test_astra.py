@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from astra.policies.decoding import Decoding
+
 if TYPE_CHECKING:
     from astra.policies.astra import Astra, AstraConfig
     from astra.trajectory import Statistics, Trajectory, TrajectorySpec
@@ -94,7 +96,7 @@ def test_cache_grows_past_its_first_capacity(tiny_spec: "TrajectorySpec", tiny_s
 
     policy = configure().build(tiny_spec, tiny_statistics).eval()
     trajectory = sample(tiny_spec, B=2, T=FIRST_CAPACITY + 3)
-    best = policy.head.decode(predictions(policy, trajectory)[:, :, 0], 0.0, [])
+    best = policy.head.decode(predictions(policy, trajectory)[:, :, 0], Decoding(), [])
     assert (best == roll(policy, trajectory)).float().mean() > 0.98  # near ties may round either way
 
 
@@ -102,7 +104,6 @@ def test_cache_grows_past_its_first_capacity(tiny_spec: "TrajectorySpec", tiny_s
 def test_environments_reset_at_different_times_equal_separate_rollouts(
     name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    from astra.policies.decoding import Decoding
     from astra.trajectory import Observation
 
     policy = configure(**VARIANTS[name], decoding=Decoding(temperature=1.0)).build(tiny_spec, tiny_statistics).eval()
@@ -233,13 +234,12 @@ def test_a_sampled_chunk_trains_some_actions_and_is_the_full_loss_on_average(
 
 
 def test_a_chunk_is_executed_for_n_action_steps(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
-    from astra.policies.decoding import Decoding
 
     config = configure(chunk_size=3, decoding=Decoding(n_action_steps=2))
     policy = config.build(tiny_spec, tiny_statistics).eval()
     torch.nn.init.normal_(policy.head.weight)
     trajectory = sample(tiny_spec, B=2, T=5, H=3)
-    chunks = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), 0.0, []).unflatten(0, (2, 5))
+    chunks = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), Decoding(), []).unflatten(0, (2, 5))
     expected = torch.stack([chunks[:, 0, 0], chunks[:, 0, 1], chunks[:, 2, 0], chunks[:, 2, 1], chunks[:, 4, 0]], dim=1)
     torch.testing.assert_close(roll(policy, trajectory), expected)
 
@@ -288,7 +288,6 @@ def test_instruction_reaches_the_action(tiny_spec: "TrajectorySpec", tiny_statis
 def test_contradicting_options_are_refused(
     options: dict[str, object], message: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    from astra.policies.decoding import Decoding
 
     if "decoding" in options:
         options = options | {"decoding": Decoding(n_action_steps=options["decoding"])}  # pyright: ignore[reportArgumentType]

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from astra.policies.decoding import Decoding
+
 if TYPE_CHECKING:
     from astra.policies.action_heads import ActionHead
     from astra.policies.noise.denoising import Noise
@@ -80,8 +82,9 @@ def test_two_modes_are_found_with_their_weights_and_places(
         schedule.step()
     generators = [torch.Generator().manual_seed(seed) for seed in range(600)]
     with torch.no_grad():
+        sampled = Decoding(temperature=1.0)
         drawn = noise.sample(
-            lambda noisy, step: denoiser(noisy, torch.full((len(noisy),), step)), head, 1.0, generators
+            lambda noisy, step: denoiser(noisy, torch.full((len(noisy),), step)), head, sampled, generators
         )
     distance = torch.cdist(drawn, modes)
     nearest = distance.argmin(-1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from astra.policies.decoding import Decoding
+
 if TYPE_CHECKING:
     from astra.policies.policy import Policy
     from astra.policies.rt1 import RT1
@@ -102,7 +104,7 @@ def test_acting_equals_training_within_and_beyond_the_history(
     policy: "RT1", spec: "TrajectorySpec", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trajectory = sample(spec)
-    expected = policy.head.decode(policy.head(outputs(policy, trajectory, monkeypatch)), 0.0, [])
+    expected = policy.head.decode(policy.head(outputs(policy, trajectory, monkeypatch)), Decoding(), [])
     torch.testing.assert_close(roll(policy, trajectory), expected)
     alone = roll(policy, cut(trajectory, slice(1, 2), 5))
     torch.testing.assert_close(alone, expected[1:2])

@@ -50,6 +50,28 @@ def test_the_pure_step_equals_the_policy(name: str, tiny_spec: "TrajectorySpec",
     assert largest_difference(step, step)[0] < 1e-5
 
 
+def test_the_step_acts_with_the_mean_of_the_bins_if_the_policy_does(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.decoding import Decoding
+    from astra.serving.control_step import ControlStep, StepRunner, example_observation
+
+    policy = build("relative", tiny_spec, tiny_statistics)
+    mode = act(policy)
+    policy.decode_with(Decoding(bin_value="mean"))
+    step = ControlStep(policy, 8)
+    chunk, _ = StepRunner(step, step, tiny_spec.instructions[0])(example_observation(policy))
+    torch.testing.assert_close(chunk[:, 0], act(policy))
+    assert not torch.allclose(mode, act(policy))
+
+
+def act(policy: "Astra") -> torch.Tensor:
+    from astra.serving.control_step import example_observation
+
+    state = policy.start([policy.spec.instructions[0]], [0])
+    return policy.act(state, example_observation(policy))[0]
+
+
 def test_exported_programs_equal_the_policy(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path
 ) -> None:

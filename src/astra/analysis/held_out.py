@@ -66,8 +66,7 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
             "held_out_episodes": len(held_out),
             "seen_in_training": not split.validation,
             "timesteps": sum(len(each.demonstrated) for each in predicted),
-            "n_action_steps": policy.decoding.n_action_steps,
-            "temperature": policy.decoding.temperature,
+            **vars(policy.decoding),
         }
         content = checked_json({**described, **info, "shown": shown}, allow_nan=False)
         write_atomic(folder / FILE_NAME, content.encode())

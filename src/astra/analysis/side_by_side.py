@@ -55,7 +55,7 @@ class Measured:
                 f"{file} was written by an older version: measure the policy again, with astra evaluate {run}"
             )
         policy = load_policy(run)
-        decoding = {name: info[name] for name in ("temperature", "n_action_steps") if name in info}
+        decoding = {name: info[name] for name in vars(policy.decoding) if name in info}
         policy.decode_with(replace(policy.decoding, **decoding))
         parts = run.resolve().parts
         return cls(label="-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1], policy=policy, info=info)

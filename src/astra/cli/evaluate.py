@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -33,7 +33,9 @@ class Evaluate:
     """Dataset of a mixture that was trained with --statistics own, in whose units the policy observes and acts; empty:
     the first one."""
     temperature: NotNegative | None = None
-    """Temperature of sampling actions, 0 takes the most likely; None: as saved with the policy."""
+    """Temperature of sampling actions; None: as saved with the policy."""
+    bin_value: Literal["mode", "mean"] | None = None
+    """What temperature 0 takes of the bins of discrete actions: the most likely one or their mean; None: as saved."""
     n_action_steps: Tokens | None = None
     """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
@@ -106,12 +108,12 @@ def _evaluate(arguments: Sequence[str]) -> None:
     kind.__doc__ = Evaluate.__doc__
     chosen: Any = parse(kind, "evaluate", arguments)
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more
-    changes = {"temperature": chosen.temperature, "n_action_steps": chosen.n_action_steps}
+    changes = {name: getattr(chosen, name) for name in ("temperature", "bin_value", "n_action_steps")}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes:
         policy.decode_with(replace(policy.decoding, **changes))
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
-    provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
+    provenance |= vars(policy.decoding)
     folder = chosen.output or chosen.checkpoint / "eval"
     check_outside_datasets(folder, "choose another folder for the results with --output")
     if chosen.output is not None:

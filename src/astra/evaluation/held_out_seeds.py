@@ -18,6 +18,8 @@ from astra.storage.atomic import write_atomic
 from astra.storage.json_checksum import checked_json
 
 PREDICTORS = (POLICY, *BASELINES)
+DECODING = ("n_action_steps", "temperature", "bin_value")
+"""Fields that say how the policy acted; the last one is new."""
 
 
 def aggregate_held_out(runs: Mapping[int, Path], folder: Path) -> Path | None:
@@ -49,8 +51,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "dataset": first["dataset"],
         **{name: sum(info[name] for info in all_infos) for name in ("episodes", "held_out_episodes", "timesteps")},
         "seen_in_training": first.get("seen_in_training", False),
-        "n_action_steps": first["n_action_steps"],
-        "temperature": first["temperature"],
+        **{name: first[name] for name in DECODING if name in first},
         "dimensions": [
             {
                 "name": name,

@@ -122,7 +122,7 @@ def run_once(run: Run) -> None:
         torch.set_num_threads(1)
         policy = load_policy(best_checkpoint(run.folder))
         provenance: dict[str, Any] = {"code_version": code_version(), "table": run.table, "row": run.row}
-        provenance |= {"temperature": policy.decoding.temperature, "n_action_steps": policy.decoding.n_action_steps}
+        provenance |= vars(policy.decoding)
         suite = suite_of(policy.spec)
         options = replace(suite.options_for(policy.spec), **run.options)
         evaluate_suite(policy, suite, run.folder / "eval", run.evaluation, options=options, provenance=provenance)

@@ -47,7 +47,7 @@ CONTINUOUS: Mapping[str, Any] = {"actions": ContinuousActionsConfig(), "soft_lab
 CHUNKS: Mapping[str, Any] = {
     "chunk_size": 8,
     "chunk_sample": 2,
-    "decoding": Decoding(temperature=0.0, n_action_steps=4),
+    "decoding": Decoding(bin_value="mean", n_action_steps=4),
 }
 """Action chunks as in the experiment `kitchen`: half of each is executed."""
 
@@ -59,13 +59,13 @@ DISCRETE_ASTRA, HISTORY_OF_1 = "astra-discrete", "astra-history-of-1"
 def cpu() -> Settings:
     """Return the shared settings at CPU scale: about 14 minutes of one core per run.
 
-    In all rows attention falls with age at first.
+    In all rows attention falls with age at first, and policies with discrete actions act with the mean of the bins.
     """
     sizes = ("diffusion-small", "vima-small", "gato-small", "astra-small")
     return Settings(
         environment="Franka Kitchen, from states",
         demonstrations=demonstrations(),
-        shared=replace(small_policy(), decoding=Decoding()),
+        shared=replace(small_policy(), decoding=Decoding(bin_value="mean")),
         trunks={size: {"positions": "recency"} for size in sizes},
         training=replace(small_training(UPDATES), validation_every=500, checkpoint_every=500),
         suite=SUITE.name,

@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.initialization import init_std
 from astra.observations import check_finite_outputs
+from astra.policies.decoding import Decoding
 from astra.policies.policy import Losses
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.tokenizers.bin_values import waves
@@ -47,7 +48,7 @@ class ActionHead(nn.Module, ABC):
         """Return where the most likely value is right; its mean is the accuracy."""
 
     def decode(
-        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+        self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
         """Return actions in the environment's own units; each environment samples from its own generator.
 
@@ -55,11 +56,11 @@ class ActionHead(nn.Module, ABC):
             ValueError: if a score is NaN or infinite: the most likely bin would be an arbitrary one.
         """
         check_finite_outputs(predicted)
-        return self.decode_unchecked(predicted, temperature, generators)
+        return self.decode_unchecked(predicted, decoding, generators)
 
     @abstractmethod
     def decode_unchecked(
-        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+        self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
         """Compute `decode` without its check, which an exported program cannot hold."""
 
@@ -115,8 +116,7 @@ class DiscreteHead(ActionHead):
         place = (actions[..., None] - bins.first_center[:, None]) / bins.bin_width[:, None]
         count = bins.counts[:, None]
         distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(min=-0.5).minimum(count - 0.5)
-        around = (distance + count / 2) % count - count / 2  # the shorter way around the circle
-        distance = torch.where(bins.periodic[:, None], around, distance)
+        distance = torch.where(bins.periodic[:, None], self._shorter(distance, count), distance)
         sharpness = torch.where(bins.counts == 2, 1e4, 0.5 / self.soft_labels**2)[:, None]
         labels = torch.softmax(self._possible(-sharpness * distance.square()), dim=-1)
         return -(labels * F.log_softmax(logits, dim=-1)).sum(-1)
@@ -129,21 +129,37 @@ class DiscreteHead(ActionHead):
         return self._possible(predicted).argmax(-1) == bins.bins(actions)
 
     def decode_unchecked(
-        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+        self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
-        """Return the center of the most likely bin (temperature 0) or of a sampled one.
+        """Return the most likely bin or the mean of all (temperature 0), or a sampled bin.
 
         An environment draws one number per dimension and uses it for the whole action chunk, through the inverse of
         each cumulative distribution. So every action is distributed as predicted, and the actions of a chunk agree.
         """
         (bins,) = self.actions
         logits = self._possible(predicted)
-        if temperature == 0:
-            return bins.centers(logits.argmax(-1))
+        if decoding.temperature == 0:
+            best = logits.argmax(-1)
+            return bins.centers(best) if decoding.bin_value == "mode" else self._mean(logits, best)
         draws = torch.stack([torch.rand(predicted.shape[2], generator=generator) for generator in generators])
-        cumulative = torch.softmax(logits / temperature, dim=-1).cumsum(-1)
+        cumulative = torch.softmax(logits / decoding.temperature, dim=-1).cumsum(-1)
         threshold = draws.to(logits.device)[:, None, :, None] * cumulative[..., -1:]
         return bins.centers((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
+
+    def _mean(self, logits: Float[Tensor, "*batch N K"], best: Int[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+        """Return the mean of the distribution over bins; on a circle, of the bins around the most likely one."""
+        (bins,) = self.actions
+        count = bins.counts[:, None]
+        distance = torch.arange(bins.num_bins, device=best.device) - best[..., None]
+        distance = torch.where(bins.periodic[:, None], self._shorter(distance, count), distance)
+        place = best + (torch.softmax(logits, dim=-1) * distance).sum(-1)
+        place = torch.where(bins.periodic, place % bins.counts, place)
+        return bins.first_center + torch.where(bins.counts == 2, best, place) * bins.bin_width
+
+    @staticmethod
+    def _shorter(distance: Shaped[Tensor, "*batch N K"], count: Int[Tensor, "N 1"]) -> Float[Tensor, "*batch N K"]:
+        """Return distances on a circle of so many bins, the shorter way around."""
+        return (distance + count / 2) % count - count / 2
 
     def _possible(self, logits: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N K"]:
         """Mask the bins that a dimension does not have or never takes."""
@@ -189,10 +205,10 @@ class ContinuousHead(ActionHead):
         return distance < 0.01
 
     def decode_unchecked(
-        self, predicted: Float[Tensor, "B C N K"], temperature: float, generators: Sequence[torch.Generator]
+        self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B C N"]:
-        """Return the predicted values; they are not random, so the temperature has no effect."""
-        del temperature, generators
+        """Return the predicted values; they are not random, so decoding has no options."""
+        del decoding, generators
         return self._value(predicted)
 
     def _value(self, predicted: Float[Tensor, "*batch N K"]) -> Float[Tensor, "*batch N"]:

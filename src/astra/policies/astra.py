@@ -159,7 +159,7 @@ class Astra(SequencePolicy[AstraState]):
         predicted = self._predict(state, observation, run_queries=bool(new.any()))
         if predicted is not None:
             generators = [state.generators[env] for env in new.nonzero()[:, 0].tolist()]
-            chunk = self.head.decode(predicted[new], self.decoding.temperature, generators)
+            chunk = self.head.decode(predicted[new], self.decoding, generators)
             state.chunks.replace(new, self.within_bounds(chunk + state.chunks.reference[new][:, None]))
         return state.chunks.next_action(), state
 

@@ -253,4 +253,4 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
         outputs = state.cache.read(self.transformer, tokens, ids, torch.cat([t > 0, seen], dim=1), self.relative)
         predicted = self._apply_head(last_real(outputs[:, 1:], seen))
         state.timestep += 1
-        return self.head.decode(predicted[:, None], self.decoding.temperature, state.generators)[:, 0], state
+        return self.head.decode(predicted[:, None], self.decoding, state.generators)[:, 0], state

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool
@@ -15,7 +16,11 @@ class Decoding:
     """How a trained policy acts; can be changed after training."""
 
     temperature: NotNegative = 0.0
-    """Sampling temperature of the action bins; 0 takes the most likely bin."""
+    """Sampling temperature of the action bins; 0 takes one value of each distribution, without chance."""
+    bin_value: Literal["mode", "mean"] = "mode"
+    """Value that temperature 0 takes: the most likely bin, or the mean of all bins. Where demonstrations are noisy, the
+    most likely bin jumps from timestep to timestep and the mean does not; where there are two ways to go on, the mean
+    may be neither. Dimensions of two values always take the likelier one. Deviation: the paper does not say."""
     n_action_steps: Tokens = 1
     """Actions of a chunk that are executed before the next chunk is predicted; at most the chunk size."""
 
@@ -39,6 +44,11 @@ class Decoding:
             )
         if self.temperature < 0:
             raise ValueError(f"decoding.temperature must not be negative, got {self.temperature}")
+        if self.temperature > 0 and self.bin_value == "mean":
+            raise ValueError(
+                f"decoding.bin_value=mean needs temperature 0: a temperature of {self.temperature} samples from the "
+                f"bins"
+            )
 
 
 def seeded_generators(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -139,7 +139,7 @@ class Diffusion(OneActionPolicy):
             tokens = self.add_positions(self.noise.tokens(noisy) + self.steps.weight[step], queries)
             return append(self, state, tokens, ids)
 
-        action = self.noise.sample(denoise, self.head, self.decoding.temperature, state.generators)
+        action = self.noise.sample(denoise, self.head, self.decoding, state.generators)
         state.timestep += 1
         return action, state
 

@@ -56,7 +56,7 @@ def act_from_state(
     assert outputs is not None
     output = last_real(outputs[:, policy.sizes.action :], seen)
     predicted = policy.head(output[:, None].expand(-1, len(policy.spec.actions), -1))
-    return policy.head.decode(predicted[:, None], policy.decoding.temperature, state.generators)[:, 0]
+    return policy.head.decode(predicted[:, None], policy.decoding, state.generators)[:, 0]
 
 
 # ---- Dimension by dimension
@@ -88,7 +88,7 @@ def act_by_dimension(
     action = torch.zeros_like(executed)
     for n in range(N):
         predicted = policy.head(output[:, None].expand(-1, N, -1))
-        decoded = policy.head.decode(predicted[:, None], policy.decoding.temperature, state.generators)
+        decoded = policy.head.decode(predicted[:, None], policy.decoding, state.generators)
         action[:, n] = decoded[:, 0, n]
         if n < N - 1:
             ids = batched(segment.select(slice(n, n + 1)), len(action), state.timestep[:, None])

@@ -226,7 +226,7 @@ class RT1(Policy[RT1State]):
         state.frames[env, at] = self.frame_tokens(observation.images, state.condition)
         state.seen = at + 1
         predicted = self.head(self.transformer(state.frames, at[:, None]))
-        return self.head.decode(predicted, self.decoding.temperature, state.generators)[:, 0], state
+        return self.head.decode(predicted, self.decoding, state.generators)[:, 0], state
 
     def condition(self, instructions: Sequence[str], pictures: PromptPictures | None) -> Float[Tensor, "B D"]:
         """Return one vector per instruction: the mean of its tokens.

@@ -67,7 +67,7 @@ def policy_steps(shape: Shape) -> tuple[Step, Step]:
         state.timestep.fill_(shape.T)
         predicted = policy.predict(state, observation)
         assert predicted is not None
-        return policy.head.decode(predicted, 0.0, [])
+        return policy.head.decode(predicted, replace(policy.decoding, temperature=0.0), [])
 
     def exported() -> torch.Tensor:
         runner.timestep = shape.T

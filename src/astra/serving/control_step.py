@@ -6,6 +6,7 @@ the function computes its own mask.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -105,7 +106,7 @@ class ControlStep(nn.Module):
             flat = block(flat, num_context, kernel, first=num_context if last else 0)
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))
         predicted = policy.head(outputs)
-        chunk = policy.head.decode_unchecked(predicted, 0.0, [])
+        chunk = policy.head.decode_unchecked(predicted, replace(policy.decoding, temperature=0.0), [])
         if (reference := policy.reference(observation)) is not None:
             chunk = policy.within_bounds(chunk + reference[:, None])
         return (

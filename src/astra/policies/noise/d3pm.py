@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
 from astra.policies.action_heads import ActionHead
+from astra.policies.decoding import Decoding
 from astra.policies.noise.denoising import Denoise, Noise
 from astra.tokenizers.actions import DiscreteActions
 
@@ -83,14 +84,14 @@ class D3PM(Noise):
         return head.loss(predicted, target)
 
     def sample(
-        self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
+        self, denoise: Denoise, head: ActionHead, decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
-        """Sample actions; at temperature 0 each denoising step uses the most likely action instead of a sampled one."""
+        """Sample actions; at temperature 0 each denoising step uses the most likely or the mean action."""
         (actions,) = self.actions
         noisy = self.pure(self._draw(generators))
         for step, before in zip(self.decoding_steps, [*self.decoding_steps[1:], -1], strict=True):
             predicted = head(denoise(noisy, step))[:, None]
-            clean = actions.bins(head.decode(predicted, temperature, generators)[:, 0])
+            clean = actions.bins(head.decode(predicted, decoding, generators)[:, 0])
             noisy = self.step_back(noisy, clean, step, before, self._draw(generators))
         return actions.centers(noisy)
 

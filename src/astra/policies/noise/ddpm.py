@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from astra.attention.initialization import init_std
 from astra.observations import check_finite_outputs
 from astra.policies.action_heads import ActionHead
+from astra.policies.decoding import Decoding
 from astra.policies.noise.denoising import Denoise, Noise
 from astra.tokenizers.actions import ContinuousActions
 from astra.trajectory import VectorStatistics
@@ -99,10 +100,10 @@ class DDPM(Noise):
         return (predicted[..., 0] - target).square()
 
     def sample(
-        self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
+        self, denoise: Denoise, head: ActionHead, decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
-        """Sample actions; the temperature has no effect."""
-        del temperature
+        """Sample actions; decoding has no options."""
+        del decoding
         (actions,), device = self.actions, self.low.device
         noisy = torch.stack([torch.randn(actions.num_tokens, generator=generator) for generator in generators])
         noisy = noisy.to(device)

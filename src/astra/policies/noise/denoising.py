@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from astra.policies.action_heads import ActionHead
+from astra.policies.decoding import Decoding
 
 Denoise = Callable[[Tensor, int], Tensor]
 """Function from noisy actions (B, N) and a denoising step to the outputs (B, N, D) of their tokens."""
@@ -40,6 +41,6 @@ class Noise(nn.Module, ABC):
 
     @abstractmethod
     def sample(
-        self, denoise: Denoise, head: ActionHead, temperature: float, generators: Sequence[torch.Generator]
+        self, denoise: Denoise, head: ActionHead, decoding: Decoding, generators: Sequence[torch.Generator]
     ) -> Float[Tensor, "B N"]:
         """Sample actions, in the environment's own units; each environment draws from its own generator."""
