@@ -43,6 +43,8 @@ PATIENCE, NOTICEABLE = 9, 0.005
 """Timesteps without progress after which a push is given up, and the change of the distance that counts as progress."""
 AHEAD = 3
 """Number of waypoints of a push among which the nearest one to the tip is looked for."""
+STEERING, MOST_ASIDE = 0.25, 0.06
+"""Meters by which the tip goes aside per radian that a pushed kettle is turned, and the most that it goes aside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,8 @@ class KitchenExpert:
         self, kitchen: FrankaKitchen, task: str, points: list[Waypoint], routine: Routine
     ) -> Iterator[Float[np.ndarray, "9"]]:
         """Press on along a line of waypoints, each joint as hard as its error asks for."""
+        kinematics = Kinematics(kitchen.simulator)
+        start = kitchen.simulator.data.site(SITES[task]).xpos[0]
         near, best, idle = 0, np.inf, 0
         for _ in range(LIMITS["push"]):
             distance = TASKS[task].distance(kitchen.simulator.positions)
@@ -152,8 +156,24 @@ class KitchenExpert:
             distances = [np.linalg.norm(point.tip - kitchen.simulator.tip()) for point in points[near : near + AHEAD]]
             near += int(np.argmin(distances))
             target = points[min(near + routine.lead, len(points) - 1)]
-            error = (target.joints - kitchen.simulator.positions[:JOINTS]) / REACH
-            yield self._action(kitchen, (routine.gain * error).clip(-1, 1), open=target.open)
+            joints = target.joints
+            if task == "kettle":
+                aside = np.array([self._aside(kitchen, start), 0.0, 0.0])
+                joints = joints + np.linalg.pinv(kinematics.jacobian(joints)[:3]) @ aside
+            velocities = routine.gain * (joints - kitchen.simulator.positions[:JOINTS]) / REACH
+            if routine.straight:
+                velocities /= max(1.0, float(np.abs(velocities).max()))
+            yield self._action(kitchen, velocities.clip(-1, 1), open=target.open)
+
+    @staticmethod
+    def _aside(kitchen: FrankaKitchen, start: float) -> float:
+        """Return how far to the side a push of the kettle goes on, in meters: after it, and to turn it back."""
+        simulator = kitchen.simulator
+        real, turn = simulator.positions[26], simulator.positions[29]
+        goal_real, goal_turn = (TASKS["kettle"].goal[place] for place in (3, 6))
+        turned = 2 * float(np.arctan2(turn, real) - np.arctan2(goal_turn, goal_real))
+        moved = float(simulator.data.site(SITES["kettle"]).xpos[0]) - start
+        return float(np.clip(moved - STEERING * turned, -MOST_ASIDE, MOST_ASIDE))
 
     def _towards(
         self, kitchen: FrankaKitchen, joints: Float[np.ndarray, "7"], *, open: bool, speed: float = 1.0

@@ -40,6 +40,7 @@ class Push:
     gain: float
     open: bool = False
     grip: int = 0
+    straight: bool = False
 
     def steps(self, hinge: Float[np.ndarray, "3"]) -> Iterator[Step]:
         """Yield the waypoints."""
@@ -66,6 +67,7 @@ class Pull:
     grip: int
     lead: int = 0
     gain: float = 0.0
+    straight: bool = False
 
     def steps(self, hinge: Float[np.ndarray, "3"]) -> Iterator[Step]:
         """Yield the waypoints; the hinge's place is relative to the anchor."""
@@ -99,19 +101,20 @@ def knob(side: int, radius: float, offset: float, last: float, depth: float) -> 
     return np.stack([side * along, np.full(12, depth), side * up], axis=1)
 
 
-def straight(start: tuple[float, float, float], end: tuple[float, float, float], number: int) -> np.ndarray:
-    """Return places on a straight line, (number, 3)."""
+def even(start: tuple[float, float, float], end: tuple[float, float, float], number: int) -> np.ndarray:
+    """Return evenly spaced places on a straight line, (number, 3)."""
     return np.linspace(start, end, number)
 
 
 PATHS: dict[str, Push | Pull] = {
     "kettle": Push(
-        pose=Pose(tip=(0.0148, -0.17, -0.1463), yaw=-5.45, elevation=-45.11),
-        back=np.array([0.0, -0.06, 0.001]),
-        line=straight((0.0148, -0.15, -0.1463), (0.0148, 0.15, -0.1463), 9),
-        away=np.array([0.0148, -0.12, -0.0663]),
+        pose=Pose(tip=(0.0, -0.2, -0.2), elevation=-45.0),
+        back=np.array([0.0, -0.04, 0.1]),
+        line=even((0.0, -0.18, -0.2), (0.0, 0.2, -0.2), 11),
+        away=np.array([0.0, -0.12, -0.07]),
         lead=2,
-        gain=4.72,
+        gain=3.0,
+        straight=True,
     ),
     "microwave": Pull(
         pose=Pose(tip=(-0.0059, 0.0061, 0.03), yaw=44.11, elevation=-21.85, roll=-0.41),
@@ -131,15 +134,16 @@ PATHS: dict[str, Push | Pull] = {
     "bottom burner": Push(
         pose=Pose(tip=(0.0823, 0.0113, -0.0403), yaw=9.65, elevation=-38.14),
         back=np.array([0.01, -0.0813, 0.0]),
-        line=straight((0.0673, 0.0113, -0.0403), (-0.0643, 0.0113, -0.0505), 2),
+        line=even((0.0673, 0.0113, -0.0403), (-0.0643, 0.0113, -0.0505), 2),
         away=np.array([-0.0193, -0.11, -0.0403]),
         lead=1,
         gain=4.26,
+        straight=True,
     ),
     "light switch": Push(
         pose=Pose(tip=(0.0662, -0.013, -0.0157), yaw=-6.64, elevation=10.93),
         back=np.array([0.0, -0.0471, 0.0]),
-        line=straight((0.04, -0.013, -0.0157), (-0.09, -0.013, -0.0157), 8),
+        line=even((0.04, -0.013, -0.0157), (-0.09, -0.013, -0.0157), 8),
         away=np.array([0.0, -0.12, -0.0157]),
         lead=5,
         gain=4.21,
@@ -147,7 +151,7 @@ PATHS: dict[str, Push | Pull] = {
     "slide cabinet": Push(
         pose=Pose(tip=(-0.07, 0.02, -0.08), elevation=10.0),
         back=np.array([0.0, -0.14, 0.0]),
-        line=straight((-0.04, 0.02, -0.08), (0.2, 0.02, -0.08), 8),
+        line=even((-0.04, 0.02, -0.08), (0.2, 0.02, -0.08), 8),
         away=np.array([0.1, -0.15, -0.08]),
         lead=5,
         gain=3.0,
@@ -186,6 +190,7 @@ def solve() -> dict[str, Any]:
             "lead": path.lead,
             "gain": path.gain,
             "grip": path.grip,
+            "straight": path.straight,
             "waypoints": [
                 {
                     "kind": kind,

@@ -54,6 +54,9 @@ class Routine:
     """Factor on the errors of the joints in a push; the larger it is, the harder it presses."""
     grip: int
     """Timesteps for closing the fingers."""
+    straight: bool
+    """Whether a push that is too fast slows all joints down together, which keeps its direction; otherwise each joint
+    alone, which presses harder."""
 
 
 @cache
@@ -75,6 +78,7 @@ def routines() -> dict[str, Routine]:
             lead=routine["lead"],
             gain=routine["gain"],
             grip=routine["grip"],
+            straight=routine["straight"],
         )
         for task, routine in stored.items()
     }
