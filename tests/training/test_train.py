@@ -13,7 +13,6 @@ import torch
 
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.policies.policy import Policy, PolicyConfig
-from astra.training.run_log import about
 from astra.training.train import train
 from astra.trajectory import Trajectory
 
@@ -277,14 +276,6 @@ def test_a_run_says_how_long_it_will_take_once_its_speed_is_known(
     lines = [line for line in capsys.readouterr().out.splitlines() if "training will take" in line]
     assert len(lines) == 1
     assert re.search(r"less than a minute at this speed \([\d.e-]+ s per update\)", lines[0])
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(20, "less than a minute"), (70, "about a minute"), (740, "about 12 minutes"), (9000, "about 2.5 hours")],
-)
-def test_durations_are_said_in_words(seconds: float, words: str) -> None:
-    assert about(seconds) == words
 
 
 def test_tensorboard_gets_the_metrics(linear: ModuleType, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from astra.analysis.open_loop import absolute_errors, observe_first
@@ -21,7 +20,7 @@ from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.episode import ACTION
 from astra.evaluation.held_out_info import LAST_ACTION, MEAN_ACTION, POLICY
 from astra.policies.policy import Policy
-from astra.screen import screen
+from astra.progress import progress
 from astra.trajectory import ActionSpec
 
 EPISODES_AT_ONCE = 16
@@ -66,20 +65,9 @@ def predict_episodes(
     check_same_spec(policy, dataset)
     mean = mean_action(dataset, training)
     groups = [list(episodes[first : first + EPISODES_AT_ONCE]) for first in range(0, len(episodes), EPISODES_AT_ONCE)]
-    console = screen(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total} timesteps")
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        total = sum(int(dataset.lengths[group].max()) for group in groups)
-        task = progress.add_task(f"{len(episodes)} held-out episodes", total=total)
-        followed = [_follow(policy, dataset, group, lambda: progress.advance(task)) for group in groups]
+    total = sum(int(dataset.lengths[group].max()) for group in groups)
+    with progress(f"{len(episodes)} held-out episodes", total, "timesteps") as advance:
+        followed = [_follow(policy, dataset, group, lambda: advance(1)) for group in groups]
     found = []
     for episode, predicted in zip(episodes, (actions for group in followed for actions in group), strict=True):
         rows = slice(dataset.starts[episode], dataset.ends[episode])

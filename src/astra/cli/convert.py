@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from rich.progress import track
 
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
+from astra.progress import tracked
 from astra.storage.numbers import Tokens, Workers, check_numbers
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def lerobot(
     folders = [local_folder(source) for source in sources]
     total = sum(read_info(folder)["total_episodes"] for folder in folders)
     merged = merge(folders, output, observations or None, video, workers)
-    for _ in track(merged, description="episodes", total=total, transient=True):
+    for _ in tracked(merged, "merging", total, "episodes"):
         pass
     return output
 

@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
-from rich.progress import track
 
 from astra.datasets.lerobot.dataset import LeRobotDataset
-from astra.screen import screen
+from astra.progress import tracked
 from astra.storage.cached_arrays import ArrayForm, file_name, open_array
 
 FRAMES_AT_ONCE = 64
@@ -50,7 +49,5 @@ def _encode_all(
     frames: np.ndarray, encode: Callable[[np.ndarray], np.ndarray], features: np.ndarray, camera: str
 ) -> None:
     starts = range(0, len(frames), FRAMES_AT_ONCE)
-    console = screen(stderr=True)
-    quiet = not console.is_terminal
-    for start in track(starts, f"encoding {camera} once", console=console, transient=True, disable=quiet):
+    for start in tracked(starts, f"encoding {camera} once", len(starts), "batches"):
         features[start : start + FRAMES_AT_ONCE] = encode(np.array(frames[start : start + FRAMES_AT_ONCE]))

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
+from astra.progress import progress
 from astra.storage.numbers import Episodes, Seed, Workers, check_numbers
 
 AHEAD = 16
@@ -185,17 +185,16 @@ def _demonstrations(
 
 
 def _write_all(writer: DatasetWriter, episodes: Iterator[Episode], total: int) -> BaseException | None:
-    """Write episodes under a progress bar and return an error that came after the first one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-        bar, collected = progress.add_task("expert", total=total), 0
+    """Write episodes, show the progress, and return an error that came after the first one."""
+    collected = 0
+    with progress("collecting", total, "episodes") as advance:
         try:
             while collected < total:
                 episode = next(episodes)
                 with held_back():
                     writer.add(episode)
                     collected += 1
-                progress.advance(bar)
+                advance(1)
         except (Exception, KeyboardInterrupt) as error:
             if not collected:
                 raise

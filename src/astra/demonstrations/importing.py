@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
 from astra.datasets import DatasetWriter, Episode
 from astra.datasets.importers.recordings import Recordings
+from astra.progress import progress
 from astra.screen import screen
 
 
@@ -42,9 +41,13 @@ def write_recordings(
     for key, reason in recordings.dropped.items():
         console.print(f"  {key}: left out ({reason})", highlight=False, markup=False)
     kept, empty = 0, 0
-    with DatasetWriter(destination, fps=fps, video=video, workers=workers, **(about or {})) as writer:
+    with (
+        progress("converting", recordings.total, "episodes") as advance,
+        DatasetWriter(destination, fps=fps, video=video, workers=workers, **(about or {})) as writer,
+    ):
         episodes: Iterator[Episode] = recordings.read()
-        for episode in track(episodes, description="episodes", total=recordings.total, transient=True):
+        for episode in episodes:
+            advance(1)
             if len(episode):
                 writer.add(episode, source=recordings.source)
                 kept += 1

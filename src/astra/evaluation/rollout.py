@@ -11,14 +11,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astra.environments.environment import Environment
 from astra.evaluation.agents import Agent, PolicyAgent
 from astra.evaluation.episode import Case, EpisodeResult, RolloutEnv
 from astra.parallel.pool import pool
 from astra.policies.policy import Policy
-from astra.screen import screen
+from astra.progress import progress
 
 
 def rollout(
@@ -56,7 +55,7 @@ def play(
         workers: Number of processes. With more than one, agent and `make_environment` are sent to each by pickle, and
             each computes on one thread.
         cluster: Ray cluster on which to play instead: auto, or its address; see `astra.parallel.pool`.
-        title: Title of a progress bar, shown in terminals; empty: no bar.
+        title: Title of the progress; empty: none is shown.
 
     Raises:
         ValueError: if the agent returns an action that is not finite, or num_envs or workers are less than one.
@@ -64,28 +63,16 @@ def play(
     if num_envs < 1 or workers < 1:
         raise ValueError(f"a rollout needs at least one environment and one worker, got {num_envs} and {workers}")
     agent = PolicyAgent(agent) if isinstance(agent, Policy) else agent
-    console = screen()
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f} % of {task.total} episodes"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (title and console.is_terminal),
-        transient=True,
-    ) as progress:
-        bar = progress.add_task(title, total=len(cases))
+    with progress(title, len(cases), "episodes", shown=bool(title)) as advance:
         if workers == 1 and cluster is None:
-            yield from _play(agent, make_environment, cases, num_envs, lambda share: progress.advance(bar, share))
+            yield from _play(agent, make_environment, cases, num_envs, advance)
         else:
             with pool(workers, cluster=cluster, shared=(agent, make_environment)) as tasks:
                 starts = range(0, len(cases), num_envs)  # each worker takes `num_envs` cases, then the next ones
                 begun = {tasks.submit(_play_together, cases[start : start + num_envs]): start for start in starts}
                 for future in as_completed(begun):
                     for index, result in future.result():
-                        progress.advance(bar)
+                        advance(1)
                         yield begun[future] + index, result
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from rich.progress import Progress
 
 from astra.parallel.allocator import keep_freed_memory
-from astra.screen import screen
+from astra.progress import progress
 
 IDLE = 0.3
 """Largest load per core of an idle machine."""
@@ -47,15 +46,14 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Time every side once per round, after one round of warm-up, and return the seconds of every call."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    with Progress(console=screen(stderr=True), transient=True) as progress:
-        bar = progress.add_task(label, total=(rounds + 1) * len(sides))
+    with progress(label, (rounds + 1) * len(sides), "calls") as advance:
         for round_number in range(rounds + 1):
             for name, call in sides.items():
                 begun = clock()
                 call()
                 if round_number:
                     seconds[name].append(clock() - begun)
-                progress.advance(bar)
+                advance(1)
     return seconds
 
 

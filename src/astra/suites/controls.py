@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
-from rich.progress import track
 
 from astra.environments.environment import Environment
 from astra.environments.suite import Task
 from astra.evaluation.episode import Case
 from astra.objects import Pictures
+from astra.progress import tracked
 from astra.suites.config import EvaluationConfig
 
 
@@ -40,7 +40,7 @@ def prompts_of(build: Callable[[], Environment], cases: Sequence[Case]) -> list[
     """Return the prompt of every case."""
     prompts = []
     with closing(build()) as environment:
-        for case in track(cases, description="prompts", transient=True):
+        for case in tracked(cases, "reading prompts", len(cases), "episodes"):
             environment.reset(seed=case.seed, options=dict(case.options))
             pictures = dict(environment.prompt_pictures)
             prompts.append(Prompt(instruction=environment.instruction, pictures=pictures))

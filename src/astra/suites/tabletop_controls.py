@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
 from astra.environments.environment import EnvironmentObservation
 from astra.environments.tabletop.environment import Tabletop, TabletopConfig
@@ -17,6 +16,7 @@ from astra.environments.tabletop.levels import TASKS_OF_LEVELS
 from astra.environments.tabletop.prompt_blind import PromptBlind
 from astra.evaluation.success import wilson_interval
 from astra.parallel.pool import pool
+from astra.progress import tracked
 from astra.storage.atomic import write_atomic
 from astra.storage.numbers import Episodes, Seed, Workers, check_numbers
 
@@ -77,11 +77,12 @@ def measure_controls(config: ControlsConfig) -> list[Row]:
     for level in config.levels:
         TabletopConfig(level=level).build()
     cells = [(level, task) for level in config.levels for task in TASKS_OF_LEVELS[level]]
+    total = len(cells)
     if config.workers == 1:
-        return [_measure(*cell, config.episodes, config.seed) for cell in track(cells, description="controls")]
+        return [_measure(*cell, config.episodes, config.seed) for cell in tracked(cells, "controls", total, "tasks")]
     with pool(config.workers) as workers:
         waiting = [workers.submit(_measure, level, task, config.episodes, config.seed) for level, task in cells]
-        return [future.result() for future in track(waiting, description="controls")]
+        return [future.result() for future in tracked(waiting, "controls", total, "tasks")]
 
 
 def controls_table(rows: Sequence[Row]) -> str:

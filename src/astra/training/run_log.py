@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from astra.progress import about
 from astra.screen import screen
 from astra.storage.atomic import write_atomic
 from astra.storage.metrics_file import metrics_line, read_metrics_lines, warn_of_missing_lines
@@ -131,16 +132,6 @@ class RunLog:
         lines = [metrics_line(row, number) for number, row in enumerate(rows, start=1)]
         write_atomic(self._metrics, "".join(lines).encode())
         return len(lines)
-
-
-def about(seconds: float) -> str:
-    """Return a rough duration in words."""
-    minutes = seconds / 60
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 1.5:
-        return "about a minute"
-    return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.1f} hours"
 
 
 def _start_tracker(accelerator: Accelerator, folder: Path, config: Mapping[str, Any], update: int) -> None:

@@ -7,9 +7,9 @@ from typing import Literal
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.progress import track
 from rich.table import Table
 
+from astra.progress import tracked
 from astra.screen import screen
 from astra.storage.numbers import Count
 
@@ -44,9 +44,7 @@ def gradient_interference(
     split = read_split(checkpoint)
     opened = open_dataset(run.policy, dataset or split.folder)
     drawn = draw_batches(run, opened, split.training(opened), batches)
-    parts, metrics = gradient_interference(
-        run, track(drawn, "gradients", batches, transient=True, disable=format == "json")
-    )
+    parts, metrics = gradient_interference(run, tracked(drawn, "gradients", batches, "batches", shown=format != "json"))
     if format == "json":
         result = {
             "update": run.update,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.progress import Progress
 
 from astra.datasets.episode import PART_DTYPES, PART_SHAPES, PARTS, object_column
 from astra.datasets.lerobot import layout
@@ -25,7 +24,7 @@ from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, read_batches
 from astra.datasets.lerobot.video.column import VideoColumn
 from astra.frames import cached_size
 from astra.parallel.allocator import keep_freed_memory
-from astra.screen import screen
+from astra.progress import progress
 from astra.storage.atomic import write_atomic
 from astra.storage.cache_folder import use_entry
 from astra.storage.cached_arrays import ArrayForm, cached_arrays
@@ -156,9 +155,8 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
     """
     rows = int(metadata.ends[-1])
     episode_of_row = np.repeat(np.arange(len(metadata.ends)), np.diff(metadata.ends, prepend=0))
-    row, console, has_frames = 0, screen(stderr=True), any(map(layout.is_image, arrays))
-    with Progress(console=console, transient=True, disable=not has_frames or not console.is_terminal) as progress:
-        shown = progress.add_task("caching frames once", total=rows)
+    row, has_frames = 0, any(map(layout.is_image, arrays))
+    with progress("caching frames once", rows, "timesteps", shown=has_frames) as advance:
         for path in metadata.data_files:
             rows_at_once = FRAMES_PER_BATCH if has_frames else ROWS_AT_ONCE
             for batch in read_batches(path, [*arrays, "episode_index"], rows_at_once):
@@ -172,7 +170,7 @@ def fill_columns(metadata: Metadata, arrays: Mapping[str, np.ndarray]) -> None:
                     target = array[row : row + len(batch)]
                     _fill(column, target, batch[column], metadata.spec, f"{path}, column {column!r}", place)
                 row += len(batch)
-                progress.advance(shown, len(batch))
+                advance(len(batch))
     if row != rows:
         raise ValueError(f"{metadata.data_files[-1]} ends after {row} of {rows} rows; copy the dataset again")
 
@@ -185,17 +183,13 @@ def fill_videos(arrays: Mapping[VideoColumn, np.ndarray]) -> None:
         ValueError: if a video is damaged, or lacks the frame of a timestep; the message names the file, the column,
             the episode and the timestep.
     """
-    console = screen(stderr=True)
     keep_freed_memory()
-    with Progress(console=console, transient=True, disable=not arrays or not console.is_terminal) as progress:
-        tasks = {
-            video: progress.add_task(f"decoding {video.column} once", total=len(arrays[video])) for video in arrays
-        }
-        for video, array in arrays.items():
-            for number, (row, frame) in enumerate(video.read(0, len(array)), start=1):
+    for video, array in arrays.items():
+        with progress(f"decoding {video.column} once", len(array), "frames") as advance:
+            for row, frame in video.read(0, len(array)):
                 array[row] = resize_frame(frame, array.shape[1:3])
-                if number % FRAMES_PER_BATCH == 0 or number == len(array):
-                    progress.update(tasks[video], completed=number)
+                if (row + 1) % FRAMES_PER_BATCH == 0:
+                    advance(FRAMES_PER_BATCH)
 
 
 def _fill(

@@ -11,9 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.progress import track
-
-from astra.screen import screen
+from astra.progress import tracked
 from astra.storage.cached_arrays import checksum
 
 PARTS = ("meta", "data", "videos")
@@ -47,15 +45,8 @@ def checksums(folder: Path, data_files: Sequence[Path]) -> dict[str, str]:
     Raises:
         OSError: if a file cannot be read.
     """
-    console = screen(stderr=True)
-    sources = track(
-        _sources(folder, data_files),
-        description="hashing the files",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    return {name: checksum(path) for name, path in sources}
+    sources = _sources(folder, data_files)
+    return {name: checksum(path) for name, path in tracked(sources, "hashing the files", len(sources), "files")}
 
 
 def _sources(folder: Path, data_files: Sequence[Path]) -> list[tuple[str, Path]]:

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import UInt8
-from rich.progress import Progress
 
 from astra.datasets.episode import object_column
 from astra.datasets.lerobot import layout
@@ -18,7 +17,7 @@ from astra.datasets.lerobot.tables import FRAMES_PER_BATCH, count_rows, read_bat
 from astra.datasets.lerobot.video.column import VideoColumn
 from astra.frames import resize
 from astra.objects import CROP
-from astra.screen import screen
+from astra.progress import progress
 from astra.trajectory import TrajectorySpec
 
 
@@ -134,20 +133,19 @@ class RecordedFrames:
             ValueError: if a frame is damaged, or of another size or depth; the message names it.
         """
         stored, rows = [column for column in self.sizes if column not in self.videos], int(self.episode_ends[-1])
-        console, row = screen(stderr=True), 0
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            for video in self.videos.values():
-                shown = progress.add_task(f"checking every frame of {video.column}", total=rows)
+        for video in self.videos.values():
+            with progress(f"checking every frame of {video.column}", rows, "timesteps") as advance:
                 for _ in video.read(0, rows):
-                    progress.advance(shown)
-            shown = progress.add_task("checking every image", total=rows, visible=bool(stored))
+                    advance(1)
+        row = 0
+        with progress("checking every image", rows, "timesteps", shown=bool(stored)) as advance:
             for path in self.files if stored else ():
                 for batch in read_batches(path, stored, FRAMES_PER_BATCH):
                     for column in stored:
                         for _ in self._decoded(column, batch, path, row):
                             pass
                     row += len(batch)
-                    progress.advance(shown, len(batch))
+                    advance(len(batch))
 
     def _read_video(
         self, column: str, first: int, until: int, shapes: Mapping[str, tuple[int, ...]] | None
