@@ -35,7 +35,7 @@ class Evaluate:
     temperature: NotNegative | None = None
     """Temperature of sampling actions; None: as saved with the policy."""
     bin_value: Literal["mode", "mean"] | None = None
-    """Value that temperature 0 takes from the bins: the most likely one or their mean; None: as saved with the policy."""
+    """Value that temperature 0 takes from the bins: the most likely or their mean; None: as saved with the policy."""
     n_action_steps: Tokens | None = None
     """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)
