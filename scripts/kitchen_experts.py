@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from astra.environments.franka_kitchen.demonstrations import KitchenDemonstrationOptions, rounded
+from astra.environments.franka_kitchen.demonstrations import KitchenDemonstrationOptions
 from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
 from astra.environments.franka_kitchen.simulator import JOINTS
 from astra.environments.franka_kitchen.tasks import TASKS
+from astra.environments.spaces import in_bins
 from astra.storage.atomic import write_atomic
 
 SEEDS = range(100_000, 100_200)
@@ -45,7 +46,7 @@ def chain(environment: FrankaKitchen, seed: int, options: KitchenDemonstrationOp
     variation = Variation(jitter=options.jitter, slowest=options.slowest, shuffle=options.shuffle)
     expert, timesteps, ended = KitchenExpert(seed, variation), 0, False
     while not ended:
-        action = rounded(expert.act(environment), options.bins).astype(np.float64)
+        action = in_bins(expert.act(environment), options.bins).astype(np.float32).astype(np.float64)
         action[:JOINTS] += random.normal(0.0, options.noise, JOINTS)
         _, _, terminated, truncated, info = environment.step(action.clip(-1, 1))
         ended, timesteps = terminated or truncated, timesteps + 1

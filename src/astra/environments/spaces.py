@@ -1,4 +1,4 @@
-"""Gymnasium's spaces of environments with state vectors, frames and actions from -1 to 1, and the check of actions."""
+"""Gymnasium's spaces of environments with states, frames and actions from -1 to 1; checks and bins of such actions."""
 
 from typing import Any
 
@@ -44,3 +44,14 @@ def unit_action(action: np.ndarray, size: int, expected: str) -> Float[np.ndarra
     if numbers.shape != (size,) or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1 + SLACK:
         raise ValueError(f"{expected}, got {action!r}")
     return numbers.clip(-1, 1)
+
+
+def in_bins(numbers: Float[np.ndarray, "*B N"], bins: int) -> Float[np.ndarray, "*B N"]:
+    """Return the centers of the bins, of equal width from -1 to 1, in which numbers lie; of 0 bins, the numbers.
+
+    A policy with discrete actions acts with such centers.
+    """
+    if bins == 0:
+        return numbers
+    places = np.floor((numbers.astype(np.float64) + 1) / 2 * bins).clip(0, bins - 1)
+    return (places + 0.5) / bins * 2 - 1

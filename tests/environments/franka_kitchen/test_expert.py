@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from astra.environments.franka_kitchen.demonstrations import KitchenDemonstrationOptions, demonstrate, rounded
+from astra.environments.franka_kitchen.demonstrations import KitchenDemonstrationOptions, demonstrate
 from astra.environments.franka_kitchen.environment import ROBOT, FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import SITES, KitchenExpert
 from astra.environments.franka_kitchen.kinematics import Kinematics, Pose
 from astra.environments.franka_kitchen.simulator import JOINTS, is_installed
 from astra.environments.franka_kitchen.tasks import TASKS
 from astra.environments.franka_kitchen.waypoints import HOME, routines
+from astra.environments.spaces import in_bins
 
 pytestmark = [
     pytest.mark.simulator,
@@ -43,7 +44,7 @@ def test_the_expert_does_every_task(kitchen: FrankaKitchen, tasks: tuple[str, ..
 def test_demonstrations_in_bins_succeed_and_record_the_centers(kitchen: FrankaKitchen) -> None:
     columns = demonstrate(kitchen, FAST, 1, replace(STEADY, bins=51))
     assert columns
-    np.testing.assert_allclose(rounded(columns["action"], 51), columns["action"], atol=1e-6)
+    np.testing.assert_allclose(in_bins(columns["action"], 51), columns["action"], atol=1e-6)
     assert len(np.unique(columns["action"])) <= 51
     assert len(columns["action"]) == len(columns[ROBOT])
 
@@ -57,13 +58,6 @@ def test_varied_demonstrations_differ_by_seed_and_are_equal_for_equal_seeds(kitc
 
 def test_a_demonstration_that_takes_too_long_is_dropped(kitchen: FrankaKitchen) -> None:
     assert demonstrate(kitchen, FAST, 1, replace(STEADY, max_timesteps=40)) is None
-
-
-def test_rounding_keeps_zero_in_an_odd_number_of_bins_and_the_bounds_inside() -> None:
-    values = np.array([-1.0, -0.5, 0.0, 1e-3, 0.5, 1.0, 0.3, 0.1, 0.15], np.float32)
-    assert np.array_equal(rounded(values, 0), values)
-    in_bins = rounded(values, 5)
-    np.testing.assert_allclose(in_bins, [-0.8, -0.4, 0, 0, 0.4, 0.8, 0.4, 0, 0], atol=1e-6)
 
 
 def test_kinematics_reach_a_pose_and_give_its_direction(kitchen: FrankaKitchen) -> None:

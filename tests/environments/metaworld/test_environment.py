@@ -9,10 +9,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from astra.environments.metaworld.environment import CAMERAS, GOAL, HAND, OBJECTS, MetaWorld, MetaWorldOptions
-from astra.environments.metaworld.expert import MetaWorldExpert, Pushes, demonstrate, to_bins
+from astra.environments.metaworld.expert import MetaWorldExpert, Pushes, demonstrate
 from astra.environments.metaworld.suite import SUITE, MetaWorldDemonstrationOptions, options_for
 from astra.environments.metaworld.tasks import TASKS
 from astra.environments.mujoco_rendering import Camera, SceneRenderer, usable_gl
+from astra.environments.spaces import in_bins
 
 pytestmark = [
     pytest.mark.simulator,
@@ -113,7 +114,7 @@ def test_the_expert_succeeds_also_in_bins_and_with_noise(environment: MetaWorld,
     assert noisy
     assert same
     assert abs(plain["action"]).max() <= 1
-    np.testing.assert_allclose(to_bins(rounded["action"], 101), rounded["action"], atol=1e-6)
+    np.testing.assert_allclose(in_bins(rounded["action"], 101), rounded["action"], atol=1e-6)
     assert not np.array_equal(plain[HAND][:10], noisy[HAND][:10])
     assert all(np.array_equal(noisy[name], same[name]) for name in noisy)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
 from astra.environments.franka_kitchen.simulator import JOINTS
+from astra.environments.spaces import in_bins
 from astra.storage.numbers import BinsOrNone, NotNegative, Share, WholeShare
 
 KICK_TIMESTEPS, KICK_STRENGTH = (3, 7), (0.3, 0.9)
@@ -57,7 +57,7 @@ def demonstrate(
     kick, left = np.zeros(JOINTS), 0
     rows: list[dict[str, np.ndarray]] = []
     for _ in range(options.max_timesteps):
-        action = rounded(expert.act(environment), options.bins)
+        action = in_bins(expert.act(environment), options.bins).astype(np.float32)
         if left == 0 and random.random() < options.kicks:
             kick = random.uniform(*KICK_STRENGTH) * random.choice([-1.0, 1.0], JOINTS)
             left = int(random.integers(*KICK_TIMESTEPS))
@@ -71,11 +71,3 @@ def demonstrate(
     if not info["is_success"] or info["scores"]["not_named"]:
         return None
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def rounded(action: Float[np.ndarray, "*T 9"], bins: int) -> Float[np.ndarray, "*T 9"]:
-    """Return the centers of the bins, of equal width from -1 to 1, in which the numbers lie; of 0 bins, the numbers."""
-    if bins == 0:
-        return action
-    places = np.floor((action.astype(np.float64) + 1) / 2 * bins).clip(0, bins - 1)
-    return ((places + 0.5) / bins * 2 - 1).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.maniskill.world import BINS, ArmWorld
+from astra.environments.spaces import in_bins
 
 World = TypeVar("World", bound=ArmWorld)
 Phase = Literal["above", "down", "close", "lift", "carry", "lower", "release"]
@@ -65,8 +66,8 @@ class GraspingExpert(ABC, Generic[World]):
         step = goal - environment.simulator.tip.point
         step *= min(1.0, FASTEST / max(float(np.linalg.norm(step)), 1e-9))
         step[2] = max(step[2], -FASTEST_DOWN)
-        action = np.concatenate([step / STEP, self._turn(environment) / TURN, [gripper]])
-        return to_bins(action.clip(-1, 1), self.bins).astype(np.float32)
+        pose = np.concatenate([step / STEP, self._turn(environment) / TURN]).clip(-1, 1)
+        return np.array([*in_bins(pose, self.bins), gripper], np.float32)
 
     @abstractmethod
     def holding(self) -> Mapping[Phase, Callable[[World], tuple[np.ndarray, float]]]:
@@ -127,11 +128,3 @@ class GraspingExpert(ABC, Generic[World]):
         if self.phase in ("above", "down"):
             turn[2] += self.yaw(environment)
         return turn
-
-
-def to_bins(action: Float[np.ndarray, "*B 7"], bins: int) -> Float[np.ndarray, "*B 7"]:
-    """Round all but the gripper to the centers of bins of equal width from -1 to 1; 0 bins leave them as they are."""
-    if bins == 0:
-        return action
-    numbers = np.clip(np.floor((action + 1) / 2 * bins), 0, bins - 1)
-    return np.concatenate([((numbers + 0.5) / bins * 2 - 1)[..., :6], np.sign(action[..., 6:])], axis=-1)

@@ -17,6 +17,7 @@ from astra.environments.environment import EnvironmentObservation
 from astra.environments.metaworld.environment import MetaWorld
 from astra.environments.metaworld.simulator import expert_class
 from astra.environments.metaworld.tasks import TASKS
+from astra.environments.spaces import in_bins
 
 MOVING = 3
 """Number of action dimensions that move the hand and get noise; the last one is the gripper."""
@@ -44,15 +45,7 @@ class MetaWorldExpert:
         policy = self._policies[environment.task]
         with warnings.catch_warnings(action="ignore"):  # it warns that its own actions exceed the bounds
             action = np.asarray(policy.get_action(environment.full_observation), np.float64)
-        return to_bins(action[:4].clip(-1, 1), self.bins).astype(np.float32)
-
-
-def to_bins(action: Float[np.ndarray, "*B 4"], bins: int) -> Float[np.ndarray, "*B 4"]:
-    """Round actions to the centers of bins of equal width from -1 to 1; 0 bins leave them as they are."""
-    if bins == 0:
-        return action
-    numbers = np.clip(np.floor((action + 1) / 2 * bins), 0, bins - 1)
-    return (numbers + 0.5) / bins * 2 - 1
+        return in_bins(action[:4].clip(-1, 1), self.bins).astype(np.float32)
 
 
 class Pushes:
