@@ -128,6 +128,21 @@ def test_continuous_constants_are_decoded_exactly():
     torch.testing.assert_close(decoded[:, 0, 2], torch.full((4,), 0.4))
 
 
+@pytest.mark.parametrize(("quadratic_below", "learned"), [(0.01, 1.0), (100.0, 0.75)])
+def test_continuous_actions_learn_the_median_or_the_mean(quadratic_below: float, learned: float) -> None:
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    actions = ContinuousActionsConfig(quadratic_below=quadratic_below).build(*spec_and_statistics(), WIDTH)
+    head = build_head(actions, WIDTH, 0.0)
+    shown = torch.zeros(4, 1, 3)
+    shown[1:, :, 0] = 1.0  # three of four demonstrations do 1, one does 0
+    values = torch.linspace(-0.5, 1.5, 201)
+    targets = actions.normalize(values[:, None, None].expand(201, 1, 3))
+    losses = [head.loss(value.expand(4, 1, 3)[..., None], shown)[..., 0].mean() for value in targets]
+    assert values[int(torch.stack(losses).argmin())] == pytest.approx(learned, abs=0.011)
+
+
 def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:

@@ -28,6 +28,8 @@ CONTEXT = 50
 """Timesteps that the large policies attend to, in training and in rollouts."""
 BINS = 255
 """Bins per action dimension; an odd number has one whose center is zero."""
+MEAN = ContinuousActionsConfig(quadratic_below=10.0)
+"""Continuous actions of the small policies: the mean of the demonstrated ones, as with discrete actions."""
 ROLLOUTS = EvaluationConfig(episodes=50, seed=200_000, videos=0)
 """Rollouts in training, from other seeds than those of `astra evaluate`."""
 
@@ -55,7 +57,7 @@ def kitchen() -> Experiment:
 def kitchen_continuous() -> Experiment:
     """Table 5, row Astra, continuous actions: 91 percent of the stages in the paper. Astra (small), from states."""
     experiment = kitchen()
-    return replace(experiment, policy=replace(experiment.policy, actions=ContinuousActionsConfig(), soft_labels=0.0))
+    return replace(experiment, policy=replace(experiment.policy, actions=MEAN, soft_labels=0.0))
 
 
 def kitchen_images() -> Experiment:

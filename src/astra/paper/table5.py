@@ -21,12 +21,11 @@ from typing import Any
 from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.franka_kitchen.suite import SUITE, KitchenDemonstrationOptions
-from astra.experiments.kitchen import kitchen, kitchen_43m, small_policy
+from astra.experiments.kitchen import MEAN, kitchen, kitchen_43m, small_policy
 from astra.experiments.pusht import small_training
 from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
-from astra.tokenizers.actions import ContinuousActionsConfig
 
 UPDATES, BATCH = 3_000, 64
 """Updates of every run, and timesteps of each: once through the demonstrations."""
@@ -43,7 +42,7 @@ WINDOW = 16
 DEMONSTRATIONS = 1_000
 STAGES = ("p1", "p2", "p3", "p4", "mean")
 
-CONTINUOUS: Mapping[str, Any] = {"actions": ContinuousActionsConfig(), "soft_labels": 0.0}
+CONTINUOUS: Mapping[str, Any] = {"actions": MEAN, "soft_labels": 0.0}
 CHUNKS: Mapping[str, Any] = {
     "chunk_size": 8,
     "chunk_sample": 2,
@@ -59,7 +58,7 @@ DISCRETE_ASTRA, HISTORY_OF_1 = "astra-discrete", "astra-history-of-1"
 def cpu() -> Settings:
     """Return the shared settings at CPU scale: about 12 minutes of one core per run.
 
-    In all rows attention falls with age at first, and policies with discrete actions act with the mean of the bins.
+    In all rows attention falls with age at first, and policies act with the mean of the actions that they expect.
     """
     sizes = ("diffusion-small", "vima-small", "gato-small", "astra-small")
     return Settings(

@@ -170,8 +170,8 @@ class DiscreteHead(ActionHead):
 class ContinuousHead(ActionHead):
     """Smooth-L1 on normalized values; cross-entropy on binary dimensions.
 
-    Deviation: the paper does not state the loss of continuous actions; this is the loss of GR-1, whose CALVIN recipe
-    the paper follows.
+    Deviation: the paper does not state the loss of continuous actions; the default is the loss of GR-1, whose CALVIN
+    recipe the paper follows.
     """
 
     def __init__(self, actions: ContinuousActions, width: int) -> None:
@@ -190,7 +190,7 @@ class ContinuousHead(ActionHead):
         """Compute smooth-L1, or binary cross-entropy, per dimension."""
         (continuous,) = self.actions
         value, target = predicted[..., 0], continuous.normalize(actions)
-        smooth = F.smooth_l1_loss(value, target, reduction="none", beta=0.1)
+        smooth = F.smooth_l1_loss(value, target, reduction="none", beta=continuous.quadratic_below)
         crossed = F.binary_cross_entropy_with_logits(
             value, torch.where(continuous.binary, target, 0.0), reduction="none"
         )

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention.initialization import init_std
-from astra.storage.numbers import Frequencies, check_numbers
+from astra.storage.numbers import Frequencies, Positive, check_numbers
 from astra.tokenizers.bin_values import ValueEmbedding
 from astra.trajectory import TAIL, ActionSpec, Statistics, TrajectorySpec
 
@@ -236,9 +236,21 @@ def varying(statistics: Statistics, actions: ActionSpec) -> list[bool]:
 class ContinuousActionsConfig:
     """Continuous actions: every dimension is a normalized number; a binary dimension is 0 or 1."""
 
+    quadratic_below: Positive = 0.1
+    """Error, in standard deviations, below which the loss grows with its square; above, it grows linearly. With a small
+    value the policy predicts about the median of the demonstrated actions, with a large one their mean."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: if one is out of range; the message names the field.
+        """
+        check_numbers(self, "policy.actions")
+
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "ContinuousActions":
         """Build the tokenizer."""
-        return ContinuousActions(spec, statistics, width)
+        return ContinuousActions(spec, statistics, width, self.quadratic_below)
 
 
 class ContinuousActions(nn.Module):
@@ -252,15 +264,17 @@ class ContinuousActions(nn.Module):
     varies: Tensor
     mean: Tensor
 
-    def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> None:
+    def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int, quadratic_below: float = 0.1) -> None:
         """Build the embedding.
 
         Args:
             spec: Bounds, and which dimensions are binary.
             statistics: Mean and standard deviation of the actions.
             width: Width of a token.
+            quadratic_below: Error below which the loss grows with its square, see `ContinuousActionsConfig`.
         """
         super().__init__()
+        self.quadratic_below = quadratic_below
         self.num_tokens = N = len(spec.actions)
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         binary = torch.tensor(spec.actions.binary)
