@@ -50,7 +50,7 @@ def small_policy() -> AstraConfig:
 def kitchen() -> Experiment:
     """Table 5, row Astra, discrete actions: 79 percent of the stages in the paper. Astra (small), from states."""
     return Experiment(
-        dataset=Path("data/kitchen"), policy=small_policy(), training=small_training(30_000), rollouts=ROLLOUTS
+        dataset=Path("data/kitchen"), policy=small_policy(), training=small_training(8_000), rollouts=ROLLOUTS
     )
 
 
