@@ -9,7 +9,7 @@ from PIL import Image
 READ = {
     *("config.json", "metrics.jsonl", "eval_info.json", "episodes.json.gz"),
     *("table.md", "table.csv", "table.png", "training.png", "held-out.png", "controls.json"),
-    *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "oracle.json"),
+    *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "oracle.json", "spread.json"),
 }
 TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
 
@@ -112,6 +112,15 @@ def test_no_expert_succeeds_more_often_than_it_plays(results: Path) -> None:
     rows = [row for path in results.rglob("experts.json") for row in json.loads(path.read_text())]
     assert len(rows) > 30
     assert all(0 <= row["successes"] <= row["episodes"] > 0 for row in rows)
+
+
+def test_the_page_of_the_kitchen_tells_how_much_demonstrations_differ(results: Path, repository: Path) -> None:
+    spread = json.loads((results / "franka-kitchen" / "spread.json").read_text())
+    page = " ".join((repository / "docs" / "franka-kitchen.md").read_text().split())
+    nearest, wide, widest = (spread[f"quantile {share}"] for share in ("0.5", "0.9", "0.99"))
+    assert f"is {nearest:.2f} rad away from the nearest state of another" in page
+    numbers = f"median over {spread['states']:,} states of {spread['episodes']} episodes"
+    assert f"({numbers}, in the space of the arm's seven joints; 90 % quantile {wide:.2f}, 99 % {widest:.2f})" in page
 
 
 def test_the_docs_have_the_table_of_the_kitchens_expert(results: Path, repository: Path) -> None:
