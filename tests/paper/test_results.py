@@ -114,6 +114,17 @@ def test_no_expert_succeeds_more_often_than_it_plays(results: Path) -> None:
     assert all(0 <= row["successes"] <= row["episodes"] > 0 for row in rows)
 
 
+def test_the_docs_have_the_means_of_the_policies_in_the_kitchen(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "results.md").read_text()
+    section = told[told.index("## `kitchen`") : told.index("## `metaworld-mt10`")]
+    paths = (results / "franka-kitchen").rglob("eval_info.json")
+    policies = [path for path in paths if path.parent.name not in ("no-op", "expert")]
+    assert len(policies) >= 6
+    for path in policies:
+        mean = json.loads(path.read_text())["overall"]["intervals"]["scores"]["mean"]
+        assert f"| {mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}] |" in section
+
+
 def test_the_page_of_the_kitchen_tells_how_much_demonstrations_differ(results: Path, repository: Path) -> None:
     spread = json.loads((results / "franka-kitchen" / "spread.json").read_text())
     page = " ".join((repository / "docs" / "franka-kitchen.md").read_text().split())
