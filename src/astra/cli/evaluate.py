@@ -108,7 +108,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     kind.__doc__ = Evaluate.__doc__
     chosen: Any = parse(kind, "evaluate", arguments)
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more
-    changes = {name: getattr(chosen, name) for name in ("temperature", "bin_value", "n_action_steps")}
+    changes = {name: getattr(chosen, name) for name in vars(policy.decoding)}
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes:
         policy.decode_with(replace(policy.decoding, **changes))

@@ -264,7 +264,7 @@ class ContinuousActions(nn.Module):
     varies: Tensor
     mean: Tensor
 
-    def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int, quadratic_below: float = 0.1) -> None:
+    def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int, quadratic_below: float) -> None:
         """Build the embedding.
 
         Args:

@@ -188,8 +188,7 @@ def fill_videos(arrays: Mapping[VideoColumn, np.ndarray]) -> None:
         with progress(f"decoding {video.column} once", len(array), "frames") as advance:
             for row, frame in video.read(0, len(array)):
                 array[row] = resize_frame(frame, array.shape[1:3])
-                if (row + 1) % FRAMES_PER_BATCH == 0:
-                    advance(FRAMES_PER_BATCH)
+                advance(1)
 
 
 def _fill(

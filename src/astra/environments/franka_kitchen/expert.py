@@ -120,7 +120,7 @@ class KitchenExpert:
                 pushes.append(Waypoint(kind="push", joints=joints, tip=kinematics.tip(joints), open=point.open))
                 continue
             if pushes:
-                yield from self._push(kitchen, task, pushes, routine)
+                yield from self._push(kitchen, kinematics, task, pushes, routine)
                 pushes = []
             if point.kind == "grip":
                 for _ in range(routine.grip):
@@ -141,10 +141,9 @@ class KitchenExpert:
             yield self._towards(kitchen, joints, open=open, speed=speed)
 
     def _push(
-        self, kitchen: FrankaKitchen, task: str, points: list[Waypoint], routine: Routine
+        self, kitchen: FrankaKitchen, kinematics: Kinematics, task: str, points: list[Waypoint], routine: Routine
     ) -> Iterator[Float[np.ndarray, "9"]]:
         """Press on along a line of waypoints, each joint as hard as its error asks for."""
-        kinematics = Kinematics(kitchen.simulator)
         start = kitchen.simulator.data.site(SITES[task]).xpos[0]
         near, best, idle = 0, np.inf, 0
         for _ in range(LIMITS["push"]):
