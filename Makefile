@@ -28,7 +28,7 @@ demo: $(READY)
 	$(BIN)/astra demo $(if $(SMALL),--small)
 
 test: $(READY)
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow

@@ -222,7 +222,7 @@ def test_every_path_equals_the_reference_under_the_papers_mask(window: int | Non
     assert set(outcomes(window, layers).values()) == {"equal"}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(changes=edits, window=st.sampled_from([None, None, 1, 2]))
 @torch.no_grad()
 def test_a_changed_mask_is_computed_or_refused_by_every_path(changes: list[Edit], window: int | None) -> None:

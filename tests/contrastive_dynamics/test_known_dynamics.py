@@ -17,13 +17,13 @@ CONFIG = ContrastiveConfig(cdl_fraction=1.0, replace_prob=0.3)
 
 @pytest.fixture(scope="module")
 def learned() -> tuple[Astra, ContrastiveDynamics, float]:
-    """Train a policy and a head for 150 updates; return them and the retrieval accuracy of untrained ones."""
+    """Train a policy and a head for 90 updates; return them and the retrieval accuracy of untrained ones."""
     torch.manual_seed(0)
     policy = AstraConfig(layers=2, heads=2, width=32, actions=ContinuousActionsConfig()).build(SPEC, STATISTICS)
     contrastive = ContrastiveDynamics(CONFIG, policy)
     before = accuracy(policy, contrastive)
     optimizer = torch.optim.AdamW([*policy.parameters(), *contrastive.parameters()], lr=3e-3)
-    for update in range(150):
+    for update in range(90):
         trajectory = moves(32, 3, seed=update)
         loss, _ = contrastive(policy, trajectory, CONFIG.draw(trajectory))
         loss.backward()
