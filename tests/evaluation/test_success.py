@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.success import Estimate, bootstrap_interval, summarize, wilson_interval
+from astra.evaluation.success import Estimate, bootstrap_interval, mean_interval, summarize, wilson_interval
 
 
 def result(success: bool, score: float, timesteps: int = 10) -> EpisodeResult:
@@ -65,6 +65,12 @@ def test_bootstrap_of_equal_values_is_a_point_and_of_none_an_error() -> None:
     assert bootstrap_interval([0.5, 0.5]) == Estimate(value=0.5, low=0.5, high=0.5)
     with pytest.raises(ValueError, match="at least one value"):
         bootstrap_interval([])
+
+
+def test_a_score_of_zeros_and_ones_has_the_interval_of_a_share() -> None:
+    assert mean_interval([1.0] * 50) == wilson_interval(50, 50)
+    assert mean_interval([0.0, 1.0, 1.0]) == wilson_interval(2, 3)
+    assert mean_interval([0.0, 0.5, 1.0]) == bootstrap_interval([0.0, 0.5, 1.0])
 
 
 def test_summary_takes_rate_and_means_over_episodes() -> None:

@@ -100,7 +100,7 @@ def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = No
     Args:
         values: scores of K training seeds on E episodes.
         strata: stratum of each episode.
-        share: whether values are successes, 0 or 1.
+        share: whether values are 0 or 1, as successes are.
     """
     if share and len(values) > 1 and values.min() == values.max():
         # Resamples of constant values have no variance; the Wilson interval of one seed's episodes is honest.
@@ -141,6 +141,15 @@ class SeedDifference:
     """Mean difference over seeds, with Student's interval."""
     detectable: float
     """Smallest true difference that so many seeds show four times out of five."""
+
+
+def mean_by_seed(values: Float[np.ndarray, " K"]) -> Estimate:
+    """Estimate a mean over training seeds from one number per seed, with Student's interval.
+
+    Raises:
+        ValueError: if there are fewer than two seeds, which have no variance.
+    """
+    return difference_by_seed(values, np.zeros_like(values)).estimate
 
 
 def difference_by_seed(ours: Float[np.ndarray, " K"], theirs: Float[np.ndarray, " K"]) -> SeedDifference:

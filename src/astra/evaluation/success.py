@@ -99,6 +99,17 @@ def bootstrap_interval(
     return Estimate(value=float(sample.mean()), low=float(low), high=float(high), confidence=confidence)
 
 
+def mean_interval(values: Sequence[float]) -> Estimate:
+    """Estimate a mean over episodes: by Wilson's interval if all values are 0 or 1, else by the bootstrap.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    if values and all(value in (0, 1) for value in values):
+        return wilson_interval(int(sum(values)), len(values))
+    return bootstrap_interval(values)
+
+
 def summarize(results: Sequence[EpisodeResult]) -> Summary:
     """Summarize the episodes of one agent.
 
@@ -111,7 +122,7 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
     return Summary(
         episodes=len(results),
         success=wilson_interval(sum(result.success for result in results), len(results)),
-        scores={name: bootstrap_interval(values) for name, values in scores.items()},
+        scores={name: mean_interval(values) for name, values in scores.items()},
         mean_timesteps=float(np.mean([result.timesteps for result in results])),
         **attempts_and_misses(results),
     )

@@ -16,6 +16,7 @@ from astra.experiments import kitchen
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
+from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
 
@@ -34,5 +35,13 @@ def metaworld_mt10() -> Experiment:
 
 
 def small_policy() -> AstraConfig:
-    """Return the small Astra of the runs on Meta-World: the kitchen's with other bins, and without dropout."""
-    return replace(kitchen.small_policy(), dropout=0.0, actions=DiscreteActionsConfig(bins=101))
+    """Return the small Astra of the runs on Meta-World: the kitchen's with other bins, and without dropout.
+
+    It acts with the most likely bin, as its measured run did.
+    """
+    return replace(
+        kitchen.small_policy(),
+        dropout=0.0,
+        actions=DiscreteActionsConfig(bins=101),
+        decoding=Decoding(n_action_steps=4),
+    )

@@ -91,16 +91,12 @@ def decisions(report: Report) -> list[tuple[str, ...]]:
         number = f"{cell.row.name}, {cell.column.name}"
         if question.difference:
             number = f"{cell.row.name} minus {cell.baseline}, {cell.column.name}"
-        bounds = (("at least", question.at_least), ("at most", question.at_most))
-        sign = "+" if question.difference else ""
-        wanted = " and ".join(f"{word} {bound:{sign}g}" for word, bound in bounds if bound is not None)
         measured = _points(cell) if question.difference else _ours(cell)
         detectable = cell.detectable if question.difference else None
         shown = "" if detectable is None else f"{detectable:.{cell.column.digits}f}"
-        answer = "" if found is None else question.answer(found.value)
-        if found is not None and question.answer(found.low) != question.answer(found.high):
-            answer += ", but the interval holds the bound"
-        lines.append((question.text, number, measured or "not run yet", wanted, shown, answer))
+        seeds = cell.paired if question.difference else len(cell.seeds)
+        answer = "" if found is None else question.answer(found, seeds, detectable)
+        lines.append((question.text, number, measured or "not run yet", question.wanted, shown, answer))
     return lines
 
 
@@ -127,7 +123,8 @@ def notes_of(report: Report) -> list[str]:
     if report.measured:
         notes.append(
             "Intervals are 95 %: bootstrap over training seeds and episodes; for a single seed over its episodes alone "
-            "(Wilson for success). Intervals from three seeds are too short where seeds differ much."
+            "(Wilson for shares). Intervals from three seeds are too short where seeds differ much. Those of losses "
+            "are Student's, over training seeds."
         )
     notes += _detectable(report)
     if len(report.machines) > 1:

@@ -12,6 +12,7 @@ from astra.evaluation.statistics import (
     SeedDifference,
     detectable_difference,
     difference_by_seed,
+    mean_by_seed,
     paired_difference,
     row_mean,
 )
@@ -20,6 +21,9 @@ from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import BETWEEN, RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.run_folder import read_config
+
+LOSSES_DIFFER = ("actions", "chunk_size", "chunk_sample")
+"""Fields of a policy that change what its loss is a mean of: nats or squared distances, one action or several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,11 @@ class Report:
         mine, theirs = trained[row.key], trained[baseline.key] if baseline else None
         if mine is None or theirs is None or baseline is None or row.own_loss or baseline.own_loss:
             return None
-        if row.policy_changes.get("actions") != baseline.policy_changes.get("actions"):  # nats, or a squared distance
+        settings = self.table.settings[self.scale]() if self.scale in self.table.settings else None
+        if settings is not None and settings.training.keep_best is not None:  # another checkpoint was measured
+            return None
+        changes = row.policy_changes, baseline.policy_changes
+        if any(changes[0].get(name) != changes[1].get(name) for name in LOSSES_DIFFER):
             return None
         both = [seed for seed in mine.losses if seed in theirs.losses]
         if len(both) < 2:
@@ -158,9 +166,7 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     theirs = found.get(baseline.key) if baseline else None
     both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
     if theirs and both:
-        pair = mine.values(column, both), theirs.values(column, both), tasks
-        difference = paired_difference(*pair)
-        detectable = None if difference.low == difference.high else detectable_difference(*pair)
+        difference, detectable = _difference(column, mine.values(column, both), theirs.values(column, both), tasks)
     return replace(
         empty,
         ours=_estimate(values, tasks, column),
@@ -185,9 +191,23 @@ def _of_some_episodes(empty: Cell, mine: RowResults) -> Cell:
 
 
 def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:
+    """Return the mean of a row; losses have episodes of their own in each seed, so seeds alone vary there."""
     if column.held_out:
-        return row_mean(values, tasks, share=False)
-    return _scaled(row_mean(values / column.scale, tasks, share=column.score == "success"), column.scale)
+        return mean_by_seed(values.mean(axis=1)) if len(values) > 1 else row_mean(values, tasks, share=False)
+    scores = values / column.scale
+    return _scaled(row_mean(scores, tasks, share=bool(np.isin(scores, (0, 1)).all())), column.scale)
+
+
+def _difference(
+    column: Column, ours: Float[np.ndarray, "K E"], theirs: Float[np.ndarray, "K E"], tasks: Sequence[str]
+) -> tuple[Estimate, float | None]:
+    """Return the difference of two rows, and the smallest one that would have shown; None: nothing varies."""
+    if column.held_out and len(ours) > 1:
+        by_seed = difference_by_seed(ours.mean(axis=1), theirs.mean(axis=1))
+        return by_seed.estimate, by_seed.detectable or None
+    difference = paired_difference(ours, theirs, tasks)
+    same = difference.low == difference.high
+    return difference, None if same else detectable_difference(ours, theirs, tasks)
 
 
 def _scaled(estimate: Estimate, scale: float) -> Estimate:

@@ -5,13 +5,13 @@ whole table: encoders, bins, dropout, label smoothing, decoding, data, updates, 
 is given to all.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from astra.experiments.experiment import Experiment
+from astra.paper.question import Question
 from astra.policies.policy import PolicyConfig
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES, trunk_parameters
@@ -57,30 +57,6 @@ class Column:
     def digits(self) -> int:
         """Number of decimals that are shown."""
         return 3 if self.held_out else 2 if self.scale == 1 else 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """Question that one number of a table decides; both are fixed before the first run."""
-
-    text: str
-    """The question, which yes or no answers."""
-    row: str
-    """Key of the row that decides."""
-    column: str
-    """Name of the column that decides."""
-    difference: bool = True
-    """Whether the row minus its baseline decides; otherwise the row's own number."""
-    at_least: float | None = None
-    """Smallest number for a yes, in the unit of the column; None: no bound."""
-    at_most: float | None = None
-    """Largest number for a yes; None: no bound."""
-
-    def answer(self, value: float) -> str:
-        """Return yes or no."""
-        low = -math.inf if self.at_least is None else self.at_least
-        high = math.inf if self.at_most is None else self.at_most
-        return "yes" if low <= value <= high else "no"
 
 
 @dataclass(frozen=True, kw_only=True)

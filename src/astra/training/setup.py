@@ -206,7 +206,8 @@ def _batch_size_per_process(config: TrainingConfig, accelerator: Accelerator, wi
     processes, parts = accelerator.num_processes, config.gradient_accumulation_steps
     share, rest = divmod(config.batch_size, processes)
     if config.contrastive is not None:
-        check_episodes(windows.per_episode, size=share // parts, count=config.updates * parts * processes)
+        updates = config.updates if config.max_minutes is None else 0  # nobody knows how many minutes will hold
+        check_episodes(windows.per_episode, size=share // parts, count=updates * parts * processes)
     if rest or share < parts:
         raise ValueError(
             f"training.batch_size={config.batch_size} cannot be split over {processes} processes with "
