@@ -19,11 +19,8 @@ from astra.parallel.parent import end_with_parent
 
 R = TypeVar("R")
 
-ONE_THREAD: dict[str, str] = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "LP_NUM_THREADS": "0",  # Mesa draws without further threads
-}
-"""Environment of a worker. More threads do not speed up small matrices and pictures, and slow down other workers."""
+ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment of a worker. More threads do not speed up small matrices, and slow down the other workers."""
 
 
 @runtime_checkable
