@@ -177,6 +177,12 @@ def test_both_cameras_show_a_door_that_opens() -> None:
     assert kitchen.frame().shape == (256, 256, 3)
     kitchen.renders = False
     assert list(kitchen.observe()) == [ROBOT]
+    poses = kitchen.simulator.poses()
+    kitchen.step(np.full(9, 0.5))
+    earlier = kitchen.images(kitchen.simulator.posed(poses))
+    now = kitchen.images(kitchen.simulator.data)
+    assert all(np.array_equal(earlier[name], after[name]) for name in CAMERAS)
+    assert not any(np.array_equal(now[name], after[name]) for name in CAMERAS)
     kitchen.close()
 
 

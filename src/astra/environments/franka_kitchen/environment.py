@@ -178,9 +178,12 @@ class FrankaKitchen(Environment):
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
-        for name, (side, _) in self.spec_of_trajectories.images.items() if self.renders else ():
-            observation[name] = self._eye(side).render(self.simulator.data, CAMERAS[name])
-        return observation
+        return observation | (self.images(self.simulator.data) if self.renders else {})
+
+    def images(self, data: Any) -> dict[str, np.ndarray]:
+        """Return the observed frames of a state, a `mujoco.MjData`."""
+        sides = {name: side for name, (side, _) in self.spec_of_trajectories.images.items()}
+        return {name: self._eye(side).render(data, CAMERAS[name]) for name, side in sides.items()}
 
     def frame(self) -> np.ndarray:
         """Render gymnasium-robotics' own view: uint8, height x width x 3."""

@@ -1,7 +1,7 @@
-"""ManiSkill's controller `pd_ee_delta_pose` in numbers: its own takes eight times as long, in tensors of a few numbers.
+"""ManiSkill's controller `pd_ee_delta_pose` in numbers; its own spends most of a timestep on tensors of a few numbers.
 
-The inverse kinematics are those of ManiSkill's controller, from which everything else is read too. The targets agree with
-its own up to rounding, which a test holds.
+The inverse kinematics are those of ManiSkill's controller, from which everything else is read too. The targets agree
+with its own up to rounding, which a test holds.
 """
 
 from typing import Any

@@ -115,9 +115,9 @@ class Simulator:
         task = self._task
         task.scene.update_render(update_sensors=camera != "video", update_human_render_cameras=camera == "video")
         sensor = {**task._sensors, **task._human_render_cameras}[camera]
-        sensor.capture()
-        picture = sensor.get_obs(depth=False, position=False, segmentation=False)["rgb"]
-        return np.ascontiguousarray(picture[0].numpy())
+        eye = sensor.camera._render_cameras[0]
+        eye.take_picture()
+        return np.ascontiguousarray(eye.get_picture("Color")[..., :3])
 
     @property
     def opening(self) -> float:
