@@ -207,7 +207,7 @@ class FrankaKitchen(Environment):
         self.simulator.close()
 
     def _eye(self, side: int) -> SceneRenderer:
-        """Return the renderer of observed frames, which draws the arm with a sixth of its triangles."""
+        """Return the renderer of observed frames, which draws a sixth of the triangles."""
         return self._coarse_renderers.of(self._coarse_model, side)
 
     @functools.cached_property

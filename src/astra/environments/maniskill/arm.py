@@ -1,4 +1,4 @@
-"""The arm with a sixth of its triangles, for drawing alone: its meshes have 135,000, which took most of a frame."""
+"""The arm with an eighth of its triangles, for drawing alone: its meshes have 135,000, which took most of a frame."""
 
 from typing import Any
 
