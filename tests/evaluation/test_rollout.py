@@ -214,10 +214,10 @@ def test_images_are_rendered_only_for_agents_that_look_at_them(world: ModuleType
             observation = super()._observation()
             return observation if self.renders else {"observation.state": observation["observation.state"]}
 
-    seeing, blind = PolicyAgent(world.Walker()), BlindAgent(world.Walker())
-    for agent, looks in ((seeing, True), (blind, False), (NoOp(), False)):
+    policy = world.Walker()
+    for agent, looks in ((PolicyAgent(world.Walker()), True), (BlindAgent(policy), False), (NoOp(), False)):
         rendered.clear()
         rollout(agent, Rendering, CASES[:3], num_envs=2)
         assert set(rendered) == {looks}
-    assert not any(shown.images["observation.image"].any() for shown in blind.policy.shown)
-    assert {shown.images["observation.image"].shape for shown in blind.policy.shown} == {(2, 3, 4, 6)}
+    assert not any(shown.images["observation.image"].any() for shown in policy.shown)
+    assert {shown.images["observation.image"].shape for shown in policy.shown} == {(2, 3, 4, 6)}

@@ -111,6 +111,8 @@ class Calvin(Environment):
         """The sentence of each task."""
         self.instruction = self.told[0]
         self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
+        self.renders = True
+        """Whether observations have their images, which cost most of the time."""
         self._elapsed = 0
         sides = {"static": options.static_size, "gripper": options.gripper_size}
         images = {name: (sides[camera], sides[camera]) for name, camera in CAMERAS.items()}
