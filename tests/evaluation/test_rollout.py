@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from astra.evaluation.agents import ExpertAgent, NoOp
+from astra.evaluation.agents import BlindAgent, ExpertAgent, NoOp, PolicyAgent
 from astra.evaluation.episode import Case, EpisodeResult
 from astra.evaluation.rollout import play, rollout
 
@@ -203,3 +203,21 @@ def test_episodes_are_yielded_as_they_end(world: ModuleType) -> None:
 def test_worker_processes_return_the_same_results_in_order(world: ModuleType) -> None:
     here = rollout(world.Walker(), world.Line, CASES)
     assert_same(rollout(world.Walker(), world.Line, CASES, num_envs=2, workers=2), here)
+
+
+def test_images_are_rendered_only_for_agents_that_look_at_them(world: ModuleType) -> None:
+    rendered = list[bool]()
+
+    class Rendering(world.Line):
+        def _observation(self) -> dict[str, np.ndarray]:
+            rendered.append(self.renders)
+            observation = super()._observation()
+            return observation if self.renders else {"observation.state": observation["observation.state"]}
+
+    policy = world.Walker()
+    for agent, looks in ((PolicyAgent(world.Walker()), True), (BlindAgent(policy), False), (NoOp(), False)):
+        rendered.clear()
+        rollout(agent, Rendering, CASES[:3], num_envs=2)
+        assert set(rendered) == {looks}
+    assert not any(shown.images["observation.image"].any() for shown in policy.shown)
+    assert {shown.images["observation.image"].shape for shown in policy.shown} == {(2, 3, 4, 6)}

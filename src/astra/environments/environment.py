@@ -42,6 +42,9 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
     """Names, sizes and bounds of observations and actions."""
     max_timesteps: int
     """Timesteps after which an episode is truncated; `reset` may change it."""
+    renders: bool = True
+    """Whether observations have their images; False where nobody looks at them. A world in which images cost little
+    need not heed it."""
 
     def frame(self) -> np.ndarray:
         """Render the world for a video: uint8, height x width x 3."""

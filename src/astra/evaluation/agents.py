@@ -20,6 +20,9 @@ from astra.trajectory import Observation, TrajectorySpec
 class Agent(ABC):
     """Agent that acts in B environments at once; each environment plays one episode after another."""
 
+    looks = True
+    """Whether it looks at images; for one that does not, environments need not render them."""
+
     @abstractmethod
     def start(self, envs: Sequence[RolloutEnv]) -> None:
         """Start the first episode of every environment."""
@@ -82,6 +85,8 @@ class BlindAgent(PolicyAgent):
         ValueError: if the policy sees nothing anyway.
     """
 
+    looks = False
+
     def __init__(self, policy: Policy[Any]) -> None:
         super().__init__(policy)
         if not policy.spec.images and not (policy.spec.objects and policy.spec.objects.max_objects):
@@ -92,14 +97,20 @@ class BlindAgent(PolicyAgent):
 
     def observe(self, envs: Sequence[RolloutEnv]) -> Observation:
         """Return what the policy observes, with black pictures."""
-        seen = super().observe(envs)
+        spec, sizes = self.policy.spec, envs[0].environment.spec_of_trajectories.images
+        seen = observe(envs, replace(spec, images={}), self._device)
         objects = {view: replace(shown, crops=torch.zeros_like(shown.crops)) for view, shown in seen.objects.items()}
-        images = {camera: torch.zeros_like(frames) for camera, frames in seen.images.items()}
+        images = {
+            camera: torch.zeros(len(envs), 3, *sizes[camera], dtype=torch.uint8, device=self._device)
+            for camera in spec.images
+        }
         return replace(seen, images=images, objects=objects)
 
 
 class NoOp(Agent):
     """The no-op baseline: it repeats the action that does nothing. What a policy scores above it was learned."""
+
+    looks = False
 
     def start(self, envs: Sequence[RolloutEnv]) -> None:
         """Do nothing."""
@@ -114,6 +125,8 @@ class NoOp(Agent):
 
 class ExpertAgent(Agent):
     """A new scripted expert for every episode and every instruction in it, made from the episode's seed."""
+
+    looks = False
 
     def __init__(self, make_expert: Callable[[int], Expert]) -> None:
         """Keep the function that makes an expert from a seed, such as the expert's class."""

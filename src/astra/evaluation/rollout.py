@@ -87,6 +87,7 @@ def _play(
         environments = []
         for _ in range(min(num_envs, len(cases))):
             environments.append(make_environment())
+            environments[-1].renders = agent.looks
             stack.callback(environments[-1].close)
         yield from _play_in(environments, agent, cases, advance)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from astra.environments.franka_kitchen.coarse_model import coarse_copy
 from astra.environments.franka_kitchen.environment import (
     CAMERAS,
     OBJECT_JOINTS,
@@ -17,7 +18,7 @@ from astra.environments.franka_kitchen.environment import (
 )
 from astra.environments.franka_kitchen.simulator import JOINTS, is_installed
 from astra.environments.franka_kitchen.tasks import TASKS
-from astra.environments.mujoco_rendering import usable_gl
+from astra.environments.mujoco_rendering import SceneRenderer, usable_gl
 
 pytestmark = [
     pytest.mark.simulator,
@@ -174,4 +175,28 @@ def test_both_cameras_show_a_door_that_opens() -> None:
         changed = np.abs(before[name].astype(int) - after[name]).max(axis=2) > 40
         assert changed.sum() > 30
     assert kitchen.frame().shape == (256, 256, 3)
+    kitchen.renders = False
+    assert list(kitchen.observe()) == [ROBOT]
+    poses = kitchen.simulator.poses()
+    kitchen.step(np.full(9, 0.5))
+    earlier = kitchen.images(kitchen.simulator.posed(poses))
+    now = kitchen.images(kitchen.simulator.data)
+    assert all(np.array_equal(earlier[name], after[name]) for name in CAMERAS)
+    assert not any(np.array_equal(now[name], after[name]) for name in CAMERAS)
     kitchen.close()
+
+
+@needs_gl
+def test_policies_see_nearly_what_the_full_meshes_show_and_the_simulator_keeps_them(kitchen: FrankaKitchen) -> None:
+    simulator = kitchen.simulator
+    kitchen.reset(seed=0)
+    triangles = simulator.model.mesh_facenum.copy()
+    renderers = [SceneRenderer(model, 96, 96) for model in (simulator.model, coarse_copy(simulator.model))]
+    for camera in CAMERAS.values():
+        full, coarse = (renderer.render(simulator.data, camera) for renderer in renderers)
+        apart = np.abs(full.astype(int) - coarse).max(axis=2) > 20
+        assert 0 < apart.mean() < 0.02
+        assert np.array_equal(coarse, renderers[1].render(simulator.data, camera))
+    assert np.array_equal(simulator.model.mesh_facenum, triangles)
+    for renderer in renderers:
+        renderer.close()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from astra.environments.maniskill import cameras
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
@@ -58,6 +59,26 @@ def test_equal_seeds_give_equal_episodes_and_pictures_whatever_was_played_before
     assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     assert images.instruction == told
+
+
+def test_the_coarse_arm_looks_nearly_like_the_full_one_and_moves_bit_for_bit_alike(
+    images: ManiSkill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def played() -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        random, moved = np.random.default_rng(1), []
+        observation, _ = images.reset(seed=5, options=CUBE)
+        for _ in range(10):
+            observation, *_ = images.step(random.uniform(-1, 1, 7))
+            moved += [images.simulator.joints, images.simulator.objects[0].point]
+        return observation, moved
+
+    coarse, path = played()
+    monkeypatch.setattr(cameras, "draw_coarsely", lambda *parts: None)
+    full, same = played()
+    assert all(np.array_equal(one, two) for one, two in zip(path, same, strict=True))
+    apart = {name: np.abs(coarse[name].astype(int) - full[name]).max(axis=2) > 20 for name in CAMERAS}
+    assert all(different.mean() < 0.03 for different in apart.values())
+    assert apart["observation.images.base"].any()
 
 
 def test_the_cameras_show_the_target_in_its_color(images: ManiSkill) -> None:

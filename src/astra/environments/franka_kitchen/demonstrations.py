@@ -1,6 +1,8 @@
 """Demonstrations of the kitchen's expert: every one differs, and its arm is disturbed, which the expert corrects.
 
 The kitchen always starts in the same state. Without variation, a thousand demonstrations would be one path.
+
+Images are rendered after a success, from the poses of each timestep, so that failed attempts cost none.
 """
 
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from astra.environments.environment import EnvironmentObservation
 from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
 from astra.environments.franka_kitchen.simulator import JOINTS
@@ -49,13 +52,14 @@ def demonstrate(
     Returns:
         Observations and `action`, first axis time; None unless the four named tasks, and no others, are done in time.
     """
+    environment.renders = False
     observation, info = environment.reset(seed=seed, options=dict(reset))
     random = np.random.default_rng([seed, 1])
     variation = Variation(jitter=options.jitter, slowest=options.slowest, shuffle=options.shuffle)
     expert = KitchenExpert(seed, variation)
     strength = options.noise * random.random()
     kick, left = np.zeros(JOINTS), 0
-    rows: list[dict[str, np.ndarray]] = []
+    observations, actions, poses = list[EnvironmentObservation](), list[np.ndarray](), list[dict[str, np.ndarray]]()
     for _ in range(options.max_timesteps):
         action = in_bins(expert.act(environment), options.bins).astype(np.float32)
         if left == 0 and random.random() < options.kicks:
@@ -64,10 +68,17 @@ def demonstrate(
         executed = action.astype(np.float64)
         executed[:JOINTS] += random.normal(0.0, strength, JOINTS) + (kick if left else 0.0)
         left = max(left - 1, 0)
-        rows.append({**observation, "action": action})
+        observations.append(observation)
+        actions.append(action)
+        poses.append(environment.simulator.poses())
         observation, _, terminated, truncated, info = environment.step(executed.clip(-1, 1))
         if terminated or truncated:
             break
+    environment.renders = True
     if not info["is_success"] or info["scores"]["not_named"]:
         return None
+    rows = [
+        {**observation, **environment.images(environment.simulator.posed(each)), "action": action}
+        for observation, each, action in zip(observations, poses, actions, strict=True)
+    ]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

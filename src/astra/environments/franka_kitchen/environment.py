@@ -1,5 +1,6 @@
 """The environment of Franka Kitchen: four of seven tasks per episode, states by name, two cameras, exact seeding."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
+from astra.environments.franka_kitchen.coarse_model import coarse_copy
 from astra.environments.franka_kitchen.simulator import FINGERS, JOINTS, TIMESTEP, Simulator
 from astra.environments.franka_kitchen.tasks import (
     TASKS,
@@ -116,7 +118,7 @@ class FrankaKitchen(Environment):
         self.done: dict[str, int] = {}
         """Timestep at which each task was done first."""
         self.instruction = instruction_for(self.asked)
-        self._renderers = SquareRenderers()
+        self._renderers, self._coarse_renderers = SquareRenderers(), SquareRenderers()
         self._elapsed = 0
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}
@@ -131,7 +133,7 @@ class FrankaKitchen(Environment):
         self.action_space = unit_action_space(self.spec_of_trajectories)
         self.observation_space = observation_space(self.spec_of_trajectories, BOUND)
         if images:
-            self._renderer(side)
+            self._eye(side)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -176,13 +178,17 @@ class FrankaKitchen(Environment):
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
-        for name, (side, _) in self.spec_of_trajectories.images.items():
-            observation[name] = self._renderer(side).render(self.simulator.data, CAMERAS[name])
-        return observation
+        return observation | (self.images(self.simulator.data) if self.renders else {})
+
+    def images(self, data: Any) -> dict[str, np.ndarray]:
+        """Return the observed frames of a state, a `mujoco.MjData`."""
+        sides = {name: side for name, (side, _) in self.spec_of_trajectories.images.items()}
+        return {name: self._eye(side).render(data, CAMERAS[name]) for name, side in sides.items()}
 
     def frame(self) -> np.ndarray:
         """Render gymnasium-robotics' own view: uint8, height x width x 3."""
-        return self._renderer(self.video_size).render(self.simulator.data, CAMERAS["observation.images.kitchen"])
+        renderer = self._renderers.of(self.simulator.model, self.video_size)
+        return renderer.render(self.simulator.data, CAMERAS["observation.images.kitchen"])
 
     def render(self) -> np.ndarray:
         """Render the same image as `frame`."""
@@ -197,10 +203,16 @@ class FrankaKitchen(Environment):
     def close(self) -> None:
         """Release the simulator and the renderers."""
         self._renderers.close()
+        self._coarse_renderers.close()
         self.simulator.close()
 
-    def _renderer(self, side: int) -> SceneRenderer:
-        return self._renderers.of(self.simulator.model, side)
+    def _eye(self, side: int) -> SceneRenderer:
+        """Return the renderer of observed frames, which draws a sixth of the triangles."""
+        return self._coarse_renderers.of(self._coarse_model, side)
+
+    @functools.cached_property
+    def _coarse_model(self) -> Any:
+        return coarse_copy(self.simulator.model)
 
     def _note_done(self) -> None:
         positions = self.simulator.positions

@@ -6,6 +6,7 @@ Source: gymnasium-robotics 1.4.2 (extra `kitchen`), its environment FrankaKitche
 import contextlib
 import importlib
 import io
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,6 +29,8 @@ JOINTS = 7
 """Joints of the arm; the two fingers follow them."""
 FINGERS = slice(7, 9)
 """Places of the fingers among the positions."""
+DRAWN = ("geom_xpos", "geom_xmat", "site_xpos", "site_xmat", "light_xpos", "light_xdir")
+"""Arrays of a `mujoco.MjData` that pictures are drawn from."""
 
 
 class Simulator:
@@ -48,6 +51,7 @@ class Simulator:
         """The 30 positions at the start of an episode that is not perturbed."""
         gains = self.model.actuator_gainprm[:JOINTS, 0]
         self._sag = gains * REACH
+        self._shown = self.mujoco.MjData(self.model)
 
     def reset(self, seed: int, positions: Float[np.ndarray, "30"] | None = None) -> None:
         """Start an episode.
@@ -81,6 +85,16 @@ class Simulator:
     def tip(self) -> Float[np.ndarray, "3"]:
         """Return the point between the fingertips, in meters."""
         return np.array(self.data.site("end_effector").xpos)
+
+    def poses(self) -> dict[str, np.ndarray]:
+        """Return the poses of everything that is drawn, with which `posed` shows the present state later."""
+        return {name: np.array(getattr(self.data, name)) for name in DRAWN}
+
+    def posed(self, poses: Mapping[str, np.ndarray]) -> Any:
+        """Return a `mujoco.MjData` to draw an earlier state from; the present state stays as it is."""
+        for name, values in poses.items():
+            getattr(self._shown, name)[:] = values
+        return self._shown
 
     def close(self) -> None:
         """Release what the simulator holds."""

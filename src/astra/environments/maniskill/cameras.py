@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from astra.environments.maniskill.arm import draw_coarsely
 from astra.environments.maniskill.package import maniskill
 
 SHADER = Path(__file__).with_name("shader")
@@ -59,6 +60,10 @@ def with_cameras(base: Any) -> Any:
             super()._clear()
             if spared:
                 gc.unfreeze()
+
+        def _load_agent(self, options: dict[str, Any], *others: Any, **named: Any) -> None:
+            super()._load_agent(options, *others, **named)
+            draw_coarsely(sapien, self.agent.robot)
 
         @property
         def _default_sensor_configs(self) -> list[Any]:

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra.environments.foreign_packages import quiet
+from astra.environments.maniskill.controller import HandController
 from astra.environments.maniskill.layout import JOINTS, Layout
+from astra.environments.maniskill.package import maniskill
 from astra.environments.maniskill.task import BASE, task_class
 
 FPS = 20.0
@@ -52,24 +54,29 @@ class Simulator:
         self._task.layout = layout
         with warnings.catch_warnings(action="ignore"):
             self._task.reset(seed=0)
-        self._read()
+        self._begin()
 
     def step(self, action: Float[np.ndarray, "7"]) -> None:
         """Move for one timestep."""
-        with warnings.catch_warnings(action="ignore"):  # ManiSkill's step warns of NumPy 2
-            self._task.step(action.astype(np.float32))
+        self._controller.act(action)
+        for _ in range(self._task._sim_steps_per_control):
+            self._task.scene.step()
+        self._read()
+
+    def _begin(self) -> None:
+        """Take over a scene that was built anew."""
+        self._controller = HandController(maniskill()["sapien"], self._task.agent)
         self._read()
 
     def _read(self) -> None:
         task = self._task
-        arm, hand = task.agent.robot, task.agent.tcp
-        self.joints: Float[np.ndarray, 9] = arm.qpos[0].numpy().astype(np.float64)
+        self.joints: Float[np.ndarray, 9] = np.asarray(task.agent.robot._objs[0].qpos, np.float64)
         """Positions of the seven joints in radians and of the two fingers in meters."""
-        self.tip = _pose(hand)
+        self.tip = _pose(task.agent.tcp._objs[0].entity_pose)
         """Middle of the fingertips; its z axis points away from the hand, its y axis from finger to finger."""
-        self.objects = [_pose(each) for each in task.objects]
+        self.objects = [_pose(each._objs[0].pose) for each in task.objects]
         """Poses of the target and of the distractors."""
-        self.container = _pose(task.container)
+        self.container = _pose(task.container._objs[0].pose)
         """Pose of the container: the middle of its underside."""
         target = task.objects[0]._bodies[0]
         self.speed = float(np.linalg.norm(target.linear_velocity))
@@ -108,9 +115,9 @@ class Simulator:
         task = self._task
         task.scene.update_render(update_sensors=camera != "video", update_human_render_cameras=camera == "video")
         sensor = {**task._sensors, **task._human_render_cameras}[camera]
-        sensor.capture()
-        picture = sensor.get_obs(depth=False, position=False, segmentation=False)["rgb"]
-        return np.ascontiguousarray(picture[0].numpy())
+        eye = sensor.camera._render_cameras[0]
+        eye.take_picture()
+        return np.ascontiguousarray(eye.get_picture("Color")[..., :3])
 
     @property
     def opening(self) -> float:
@@ -122,9 +129,8 @@ class Simulator:
         self._task.close()
 
 
-def _pose(thing: Any) -> Pose:
-    raw = thing.pose.raw_pose[0].numpy().astype(np.float64)
-    return Pose(point=raw[:3], turn=_turn(raw[3:]))
+def _pose(pose: Any) -> Pose:
+    return Pose(point=np.asarray(pose.p, np.float64), turn=_turn(pose.q))
 
 
 def _turn(quaternion: Any) -> Float[np.ndarray, "3 3"]:

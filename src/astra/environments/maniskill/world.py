@@ -112,8 +112,6 @@ class ArmWorld(Environment):
         self.max_timesteps = options.max_timesteps
         self.attempts = Attempts()
         """Grasp attempts of the episode."""
-        self.renders = True
-        """Whether observations have their images, which cost most of the time."""
         self._elapsed, self._gripper, self._success = 0, 1.0, False
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}

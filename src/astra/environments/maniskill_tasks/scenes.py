@@ -128,7 +128,7 @@ class OwnScene(Simulator):
         """Build the scene anew. Equal seeds give bitwise equal episodes."""
         with quiet(errors=True):  # it tells at each reset that some objects have no first place
             self._task.reset(seed=seed)
-        self._read()
+        self._begin()
 
     @property
     def done(self) -> bool:

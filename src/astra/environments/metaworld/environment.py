@@ -141,7 +141,7 @@ class MetaWorld(Environment):
         """Return the current observation."""
         vectors = observe_vectors(self.full_observation)
         observation = {name: vectors[name] for name in self.spec_of_trajectories.states}
-        for name, (side, _) in self.spec_of_trajectories.images.items():
+        for name, (side, _) in self.spec_of_trajectories.images.items() if self.renders else ():
             observation[name] = self._renderer(side).render(self.simulator.raw.data, CAMERAS[name])
         return observation
 
