@@ -204,6 +204,7 @@ class FrankaKitchen(Environment):
         """Release the simulator and the renderers."""
         self._renderers.close()
         self._coarse_renderers.close()
+        self.__dict__.pop("_coarse_model", None)
         self.simulator.close()
 
     def _eye(self, side: int) -> SceneRenderer:

@@ -46,12 +46,13 @@ class Simulator:
         raw = kitchen_class()()
         self.mujoco = importlib.import_module("mujoco")
         self._raw: Any = raw
-        self.model, self.data = raw.model, raw.data
+        self.model: Any = raw.model
+        self.data: Any = raw.data
         self.start = np.array(raw.robot_env.init_qpos)
         """The 30 positions at the start of an episode that is not perturbed."""
         gains = self.model.actuator_gainprm[:JOINTS, 0]
         self._sag = gains * REACH
-        self._shown = self.mujoco.MjData(self.model)
+        self._shown: Any = self.mujoco.MjData(self.model)
 
     def reset(self, seed: int, positions: Float[np.ndarray, "30"] | None = None) -> None:
         """Start an episode.
@@ -97,8 +98,10 @@ class Simulator:
         return self._shown
 
     def close(self) -> None:
-        """Release what the simulator holds."""
-        self._raw.close()
+        """Release what the simulator holds, some 100 MB, also where an expert or an agent still holds the simulator."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = self.model = self.data = self._shown = None
 
 
 def kitchen_class() -> Any:
