@@ -14,7 +14,7 @@ from astra.environments.calvin.sampling import LENGTH, read_chains
 from astra.environments.calvin.simulator import FPS, Simulator
 from astra.environments.calvin.starts import protocol_start
 from astra.environments.calvin.tasks import TASKS, initial_worlds
-from astra.environments.calvin.vectors import ROBOT, SCENE, SIZES, robot_vector, scene_vector
+from astra.environments.calvin.vectors import ROBOT, SIZES, state_vectors
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Count, Pixels, check_numbers
@@ -36,7 +36,7 @@ BOUND = 10.0
 """Largest absolute value of an observed number."""
 Scene = Literal["A", "B", "C", "D"]
 Kind = Literal["state", "images"]
-"""Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+"""Observation beside the robot's state: a state vector of each fixture and block, or two cameras."""
 Episodes = Literal["chains", "tasks"]
 """Kind of episode: chains of five instructions, or one instruction."""
 Sentences = Literal["validation", "training"]
@@ -56,7 +56,7 @@ class CalvinOptions:
     sentences: Sentences = "validation"
     """Sentences that are told: the protocol's one per task, which is in no demonstration, or those of training."""
     observation: Kind = "state"
-    """Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+    """Observation beside the robot's state: a state vector of each fixture and block, or two cameras."""
     static_size: Pixels = 64
     """Side in pixels of the static camera's frames, if any; the reference's is 200."""
     gripper_size: Pixels = 64
@@ -181,7 +181,7 @@ class Calvin(Environment):
 
     def observe(self) -> EnvironmentObservation:
         """Return the current observation."""
-        vectors = {ROBOT: robot_vector(self.simulator.proprioception), SCENE: self._scene_vector()}
+        vectors = self._vectors()
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
@@ -232,10 +232,11 @@ class Calvin(Environment):
         info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
         return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
 
-    def _scene_vector(self) -> np.ndarray:
+    def _vectors(self) -> dict[str, np.ndarray]:
         state = self.simulator.state
         fixtures = [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led]
-        return scene_vector(np.array(fixtures, np.float64), state.blocks)
+        robot = self.simulator.proprioception
+        return state_vectors(robot, np.array(fixtures, np.float64), state.blocks, self.options.scene)
 
 
 def sentences(clones: Clones, kind: Sentences) -> dict[str, tuple[str, ...]]:

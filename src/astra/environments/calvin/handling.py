@@ -18,7 +18,7 @@ from astra.environments.calvin.hand import (
     Steps,
     shifted,
 )
-from astra.environments.calvin.scene import Block, rotation_columns
+from astra.environments.calvin.scene import Block, long_axis_yaw, rotation_columns
 
 WIDTH = 0.04
 """Width and height of every block in meters."""
@@ -36,9 +36,7 @@ IN_CABINET, CABINET_LEAN = 0.0, 0.3
 
 def block_yaw(block: Block) -> float:
     """Return the direction of a block's long axis, in radians."""
-    columns = rotation_columns(block.quaternion)
-    axis = columns[:2] if abs(columns[2]) < 0.7 else columns[3:5]
-    return float(np.arctan2(axis[1], axis[0]))
+    return float(long_axis_yaw(rotation_columns(block.quaternion)))
 
 
 def grasp_yaw(hand: Hand, color: str, near: float = FORWARD) -> float:
