@@ -36,6 +36,9 @@ UPDATES = 40_000
 """Updates of the small policies from states."""
 ROLLOUTS = EvaluationConfig(episodes=20, seed=200_500, videos=0)
 """Rollouts in training: the chains 500 to 519, which an evaluation of 100 chains does not play."""
+MEAN = ContinuousActionsConfig(quadratic_below=10.0, loss="huber")
+"""Continuous actions of the small policies: the mean of the demonstrated ones, which vary in what the state does not
+tell, and the gripper's two actions with the same weight."""
 CONTEXT = 10
 """Timesteps that the large policies attend to. Source: GR-1."""
 
@@ -49,7 +52,7 @@ def small_policy() -> AstraConfig:
         chunk_sample=2,
         dropout=0.1,
         states=StateConfig(proprioception=ProprioceptionConfig(frequencies=6)),
-        actions=ContinuousActionsConfig(),
+        actions=MEAN,
         decoding=Decoding(temperature=0.0, n_action_steps=4),
     )
 
