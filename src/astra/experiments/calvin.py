@@ -51,6 +51,7 @@ def small_policy() -> AstraConfig:
         chunk_size=8,
         chunk_sample=2,
         dropout=0.1,
+        language=LanguageConfig(word_dropout=0.1),
         states=StateConfig(proprioception=ProprioceptionConfig(frequencies=6)),
         actions=MEAN,
         decoding=Decoding(temperature=0.0, n_action_steps=4),

@@ -240,8 +240,8 @@ class ContinuousActionsConfig:
     """Error, in standard deviations, below which the loss grows with its square; above, it grows linearly. With a small
     value the policy predicts about the median of the demonstrated actions, with a large one their mean."""
     loss: Literal["smooth-l1", "huber"] = "smooth-l1"
-    """Scale of the loss: smooth-l1 has the slope 1 above `quadratic_below`; huber is half the squared error below it, so
-    that a large `quadratic_below` does not make it small beside the cross-entropy of binary dimensions."""
+    """Scale of the loss: smooth-l1 has the slope 1 above `quadratic_below`; huber is half the squared error below it,
+    so that a large `quadratic_below` does not make it small beside the cross-entropy of binary dimensions."""
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -67,6 +67,16 @@ def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], s
     return Demonstration(instruction=environment.instruction, columns=recording.columns)
 
 
+def sentences_of_training(options: CalvinOptions) -> dict[str, tuple[str, ...]]:
+    """Return for each sentence those of the same task.
+
+    Raises:
+        ValueError: if the clones are missing.
+    """
+    told = sentences(find_clones(options.calvin), options.sentences)
+    return {sentence: alike for alike in told.values() for sentence in alike}
+
+
 _kept: list[tuple[CalvinOptions, Calvin]] = []
 
 
@@ -91,5 +101,6 @@ SUITE = Suite(
     make_expert=CalvinExpert,
     demonstrate=demonstrate,
     demonstration_options=CalvinDemonstrationOptions,
+    sentences=sentences_of_training,
     equal_shares=True,
 )
