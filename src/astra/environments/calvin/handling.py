@@ -30,6 +30,8 @@ CLEAR = 0.125
 """Distance from a block's middle to the door at which the hand passes beside the door."""
 DRAWER_HALF = 0.125
 """Distance in x from the drawer's middle within which a block that is pushed off the table falls into it."""
+FALLEN, STEP = 0.03, 0.02
+"""Height in meters that a block has lost when it has left the table, and way of the hand after which it looks again."""
 IN_CABINET, CABINET_LEAN = 0.0, 0.3
 """Where the cabinet's inside begins in y, and the lean there, which keeps the wrist off the cabinet's upper edge."""
 
@@ -144,7 +146,7 @@ def push(hand: Hand, color: str, by: float) -> Steps:
 
 
 def push_into_drawer(hand: Hand) -> Steps:
-    """Push a block over the table's edge, so that it falls into the drawer."""
+    """Push a block over the table's edge, so that it falls into the drawer; the hand stays behind its middle."""
     now = hand.simulator.snapshot()
     on_table = {color: block for color, block in now.blocks.items() if (now.table, -1) in block.contacts}
     color = min(on_table or now.blocks, key=lambda name: now.blocks[name].position[1])
@@ -156,10 +158,16 @@ def push_into_drawer(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     place = hand.simulator.snapshot().blocks[color].position
     start = shifted(place, y=0.03 + _reach(hand, color, np.array([0.0, 1.0])))
-    yield from hand.travel(shifted(start, z=0.08), yaw=0.0)
-    yield from hand.to(start, yaw=0.0)
-    yield from hand.to(np.array([place[0], -0.16, start[2]]), yaw=0.0, arrived=0.02)
-    yield from hand.to(np.array([place[0], -0.10, start[2] + 0.02]), yaw=0.0, arrived=0.02)
+    yield from hand.travel(shifted(start, z=0.08))
+    yield from hand.to(start)
+    edge = float(hand.simulator.box("base_link")[0, 1])
+    for y in np.arange(start[1] - STEP, edge - 2 * STEP, -STEP):
+        now = hand.simulator.snapshot().blocks[color].position
+        if now[2] < place[2] - FALLEN or now[1] > hand.position[1]:
+            break
+        yield from hand.to(np.array([now[0], y, start[2]]), arrived=STEP, speed=0.6)
+    here = hand.position
+    yield from hand.to(np.array([here[0], here[1] + 0.06, start[2] + 0.02]), arrived=0.02)
     yield from hand.stay(8)
 
 
