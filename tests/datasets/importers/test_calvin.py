@@ -94,6 +94,14 @@ def test_images_are_resized_and_replace_fixtures_and_blocks(split: Path, tmp_pat
     assert dict(spec.states) == {ROBOT: 17}
 
 
+@pytest.mark.parametrize("flag", ["--static-size", "--gripper-size"])
+def test_sizes_of_no_pixels_are_refused(
+    split: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "calvin", str(split), str(tmp_path / "data"), "--images", flag, "0"]) == 2
+    assert flag in capsys.readouterr().err
+
+
 def test_without_scenes_the_scene_has_to_be_named(split: Path, tmp_path: Path) -> None:
     (split / "scene_info.npy").unlink()
     with pytest.raises(ValueError, match=r"does not say the scene of 'pull the handle'.* name it by --scene"):

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from astra.environments.calvin import prefix
 from astra.environments.calvin.clones import find_clones
 from astra.environments.calvin.environment import CAMERAS, Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.sampling import read_chains
 from astra.environments.calvin.suite import SUITE, options_for
-from astra.environments.calvin.tasks import TASKS
+from astra.environments.calvin.tasks import TASKS, initial_worlds
 from astra.environments.calvin.vectors import BLOCK_COLUMNS, FIXTURES, ROBOT, SIZES, state_vectors_of
 from astra.trajectory import TrajectorySpec
 
@@ -159,13 +160,17 @@ def test_the_world_goes_on_when_an_instruction_is_done(calvin: Calvin, monkeypat
     np.testing.assert_allclose(observation[ROBOT][:3], before[:3], atol=0.01)
 
 
-def test_an_error_of_the_simulator_counts_what_was_done(calvin: Calvin, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["pybullet.error", ValueError, IndexError])
+def test_an_error_of_the_simulator_counts_what_was_done(
+    calvin: Calvin, monkeypatch: pytest.MonkeyPatch, kind: type[Exception] | str
+) -> None:
+    error = importlib.import_module("pybullet").error if isinstance(kind, str) else kind
     calvin.reset(seed=100_000)
     monkeypatch.setitem(calvin.oracle, calvin.names[0], lambda start, now: True)
     calvin.step(NOTHING)
 
     def fail(action: np.ndarray) -> None:
-        raise importlib.import_module("pybullet").error("Not connected to physics server.")
+        raise error("Not connected to physics server.")
 
     monkeypatch.setattr(calvin.simulator, "step", fail)
     with pytest.warns(UserWarning, match="simulator failed in chain: .*what was done counts"):
@@ -206,6 +211,16 @@ def test_a_task_is_due_after_the_expert_did_others(calvin: Calvin) -> None:
     again, _ = calvin.reset(seed=2, options={"task": "place_in_drawer"})
     assert all(np.array_equal(observation[name], again[name]) for name in SIZES)
     assert "scores" not in info
+
+
+def test_a_situation_that_the_expert_never_prepares_is_given_up(
+    calvin: Calvin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix, "TRIES", 2)
+    monkeypatch.setattr(prefix, "LIMIT", 1)
+    monkeypatch.setattr(prefix, "draw_chain", lambda task, random: (initial_worlds()[0], ("open_drawer",)))
+    with pytest.raises(ValueError, match="the expert prepared none of 2 situations for close_drawer"):
+        calvin.reset(seed=2, options={"task": "close_drawer"})
 
 
 def test_validation_sentences_are_in_no_demonstration(calvin: Calvin) -> None:
