@@ -162,10 +162,10 @@ def push_into_drawer(hand: Hand) -> Steps:
     yield from hand.to(start)
     edge = float(hand.simulator.box("base_link")[0, 1])
     for y in np.arange(start[1] - STEP, edge - 2 * STEP, -STEP):
-        now = hand.simulator.snapshot().blocks[color].position
-        if now[2] < place[2] - FALLEN or now[1] > hand.position[1]:
+        block = hand.simulator.snapshot().blocks[color].position
+        if block[2] < place[2] - FALLEN or block[1] > hand.position[1]:
             break
-        yield from hand.to(np.array([now[0], y, start[2]]), arrived=STEP, speed=0.6)
+        yield from hand.to(np.array([block[0], y, start[2]]), arrived=STEP, speed=0.6)
     here = hand.position
     yield from hand.to(np.array([here[0], here[1] + 0.06, start[2] + 0.02]), arrived=0.02)
     yield from hand.stay(8)
