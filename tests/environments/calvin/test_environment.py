@@ -156,6 +156,7 @@ def test_the_world_goes_on_when_an_instruction_is_done(calvin: Calvin, monkeypat
     before = calvin.simulator.proprioception
     observation, reward, terminated, _, info = calvin.step(NOTHING)
     assert (reward, terminated, info["is_success"], info["scores"]["length"]) == (1.0, False, False, 1.0)
+    assert info["done"] == {calvin.names[0]: 1}
     assert calvin.instruction == calvin.sentences[calvin.names[1]][0] != first
     np.testing.assert_allclose(observation[ROBOT][:3], before[:3], atol=0.01)
 

@@ -118,7 +118,8 @@ class Calvin(Environment):
         self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
         self.renders = True
         """Whether observations have their images, which cost most of the time."""
-        self._elapsed = 0
+        self._elapsed = self._timestep = 0
+        self._when: list[int] = []
         sides = {"static": options.static_size, "gripper": options.gripper_size}
         images = {name: (sides[camera], sides[camera]) for name, camera in CAMERAS.items()}
         self.spec_of_trajectories = TrajectorySpec(
@@ -155,7 +156,7 @@ class Calvin(Environment):
             self.simulator.reset(protocol_start(initial_worlds()[world]))
             self.task = "chain"
         self.told = tuple(str(self.np_random.choice(self.sentences[name])) for name in self.names)
-        self.done = 0
+        self.done, self._timestep, self._when = 0, 0, []
         self._begin()
         return self.observe(), self._info()
 
@@ -168,6 +169,7 @@ class Calvin(Environment):
         numbers = unit_action(action, len(ACTIONS), EXPECTED)
         numbers[6] = 1.0 if numbers[6] > 0 else -1.0
         self._elapsed += 1
+        self._timestep += 1
         try:
             self.simulator.step(numbers)
             done = self.oracle[self.present](self._start, self.simulator.snapshot())
@@ -177,6 +179,7 @@ class Calvin(Environment):
             return self._last, 0.0, False, True, self._info()
         if done:
             self.done += 1
+            self._when.append(self._timestep)
             if self.done < len(self.names):
                 self._begin()
         finished = self.done == len(self.names)
@@ -234,7 +237,8 @@ class Calvin(Environment):
 
     def _info(self) -> dict[str, Any]:
         scores = {f"{number} in a row": float(self.done >= number) for number in range(1, len(self.names) + 1)}
-        info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
+        done = dict(zip(self.names, self._when, strict=False))
+        info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": done}
         return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
 
     def _vectors(self) -> dict[str, np.ndarray]:
