@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from astra.datasets import LeRobotDataset
+from astra.datasets.sentences import read_sentences
 from astra.demonstrations import collect as module
 from astra.demonstrations.collect import CollectConfig, collect, demonstrate
 from astra.environments.suite import Demonstration, Goal, Suite, Task
@@ -178,6 +179,16 @@ FAILURES = Failing(failures=(("a", 4), ("a", 5), ("b", 5)))
 def test_one_seed_after_the_other_chooses_the_task_and_failures_are_left_out(tmp_path: Path) -> None:
     suite = suite_with_failures(equal_shares=False)
     assert order(suite, FAILURES, 4, tmp_path / "data") == [("a", 6), ("b", 7), ("a", 8), ("b", 9)]
+
+
+@pytest.mark.usefixtures("_no_processes")
+def test_a_suite_tells_several_sentences_for_the_instructions_that_were_demonstrated(tmp_path: Path) -> None:
+    told = {"a": ("a", "do a"), "b": ("b",), "c": ("c",)}
+    suite = replace(suite_with_failures(equal_shares=True), sentences=lambda options: told)
+    order(suite, Failing(), 1, tmp_path / "one")
+    assert read_sentences(tmp_path / "one", ["a"]) == {"a": ("a", "do a")}
+    order(suite, Failing(), 2, tmp_path / "two")
+    assert read_sentences(tmp_path / "two", ["a", "b"]) == {"a": ("a", "do a"), "b": ("b",)}
 
 
 @pytest.mark.usefixtures("_no_processes")

@@ -143,6 +143,30 @@ def test_continuous_actions_learn_the_median_or_the_mean(quadratic_below: float,
     assert values[int(torch.stack(losses).argmin())] == pytest.approx(learned, abs=0.011)
 
 
+def test_hubers_loss_is_half_the_squared_error_and_leaves_binary_dimensions_as_they_are():
+    from dataclasses import replace
+
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    spec, statistics = spec_and_statistics()
+    spec = replace(spec, actions=replace(spec.actions, periodic=(False,) * 3, binary=(False, False, True)))
+    predicted, shown = torch.randn(4, 1, 3, 1), torch.zeros(4, 1, 3)
+    losses, errors = [], torch.empty(0)
+    for config in (
+        ContinuousActionsConfig(quadratic_below=10.0),
+        ContinuousActionsConfig(quadratic_below=10.0, loss="huber"),
+    ):
+        actions = config.build(spec, statistics, WIDTH)
+        losses.append(build_head(actions, WIDTH, 0.0).loss(predicted, shown))
+        errors = predicted[..., 0] - actions.normalize(shown)
+    smooth, huber = losses
+    binary = torch.tensor(spec.actions.binary)
+    torch.testing.assert_close(huber[..., ~binary], errors[..., ~binary] ** 2 / 2)
+    torch.testing.assert_close(huber[..., ~binary], 10 * smooth[..., ~binary])
+    assert torch.equal(huber[..., binary], smooth[..., binary])
+
+
 def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:

@@ -10,7 +10,7 @@ import tyro
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.progress import tracked
-from astra.storage.numbers import Tokens, Workers, check_numbers
+from astra.storage.numbers import Pixels, Tokens, Workers, check_numbers
 
 if TYPE_CHECKING:
     from astra.datasets.importers.hdf5.importer import Layout
@@ -21,8 +21,8 @@ def calvin(
     destination: tyro.conf.Positional[Path],
     *,
     images: bool = False,
-    static_size: int = 64,
-    gripper_size: int = 64,
+    static_size: Pixels = 64,
+    gripper_size: Pixels = 64,
     scene: str = "",
     workers: Workers = 1,
 ) -> Path:

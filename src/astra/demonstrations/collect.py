@@ -98,7 +98,10 @@ def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
             Episode(instruction=shown.instruction, columns=shown.columns, pictures=shown.pictures, fps=spec.fps)
             for shown in demonstrations
         )
-        failure = _write_all(writer, episodes, config.episodes)
+        written, failure = _write_all(writer, episodes, config.episodes)
+        if suite.sentences is not None:
+            told = suite.sentences(options)
+            writer.tell({instruction: told[instruction] for instruction in written if instruction in told})
     print(f"the expert succeeded in {attempts[True]} of {attempts.total()} attempts; only successes are kept")
     if failure is not None:
         raise failure
@@ -184,20 +187,23 @@ def _demonstrations(
             attempts.retry(goal)
 
 
-def _write_all(writer: DatasetWriter, episodes: Iterator[Episode], total: int) -> BaseException | None:
-    """Write episodes, show the progress, and return an error that came after the first one."""
-    collected = 0
+def _write_all(
+    writer: DatasetWriter, episodes: Iterator[Episode], total: int
+) -> tuple[list[str], BaseException | None]:
+    """Write episodes and show the progress; return their instructions, and an error that came after the first one."""
+    collected, instructions = 0, dict[str, None]()
     with progress("collecting", total, "episodes") as advance:
         try:
             while collected < total:
                 episode = next(episodes)
                 with held_back():
                     writer.add(episode)
+                    instructions[episode.instruction] = None
                     collected += 1
                 advance(1)
         except (Exception, KeyboardInterrupt) as error:
             if not collected:
                 raise
             print(f"stopped early: {writer.folder} holds the {collected} episodes that were complete")
-            return error
-    return None
+            return list(instructions), error
+    return list(instructions), None

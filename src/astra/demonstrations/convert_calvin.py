@@ -9,7 +9,7 @@ import torch
 from astra.datasets import DatasetWriter, Episode
 from astra.datasets.importers.calvin import FPS, AnnotatedPart, read_calvin
 from astra.environments.calvin.environment import ACTIONS, CAMERAS
-from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, robot_vector, scene_vector_of
+from astra.environments.calvin.vectors import ORDER, ROBOT, robot_vector, state_vectors_of
 from astra.frames import resize
 
 COLUMNS = {f"rgb_{camera}": column for column, camera in CAMERAS.items()}
@@ -60,7 +60,7 @@ def convert_calvin(
 
 
 def _episode(part: AnnotatedPart, sizes: dict[str, int], scene: str) -> Episode:
-    columns = {ROBOT: robot_vector(part.robot).astype(np.float32)}
+    vectors, columns = {ROBOT: robot_vector(part.robot)}, {}
     for camera, side in sizes.items():
         frames = resize(torch.from_numpy(part.frames[camera]).movedim(-1, 1), (side, side))
         columns[COLUMNS[camera]] = frames.movedim(1, -1).contiguous().numpy()
@@ -69,9 +69,10 @@ def _episode(part: AnnotatedPart, sizes: dict[str, int], scene: str) -> Episode:
         if letter not in ORDER:
             raise ValueError(
                 f"the dataset does not say the scene of {part.instruction!r} (its scene_info.npy is missing, or "
-                f"names {letter!r}), on which the order of the blocks depends: name it by --scene"
+                f"names {letter!r}), which tells where the fixtures are and which block is which: name it by --scene"
             )
-        columns[SCENE] = scene_vector_of(part.fixtures_and_blocks, letter).astype(np.float32)
+        vectors = state_vectors_of(part.robot, part.fixtures_and_blocks, letter)
+    columns |= {name: vector.astype(np.float32) for name, vector in vectors.items()}
     actions = part.actions.clip(-1, 1)
     actions[:, -1] = np.where(actions[:, -1] > 0, 1.0, -1.0)
     return Episode(instruction=part.instruction, columns={**columns, "action": actions.astype(np.float32)}, fps=FPS)

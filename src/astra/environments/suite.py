@@ -113,6 +113,9 @@ class Suite:
     acts from the reset on until it succeeds."""
     demonstration_options: type[Any] | None = None
     """Subclass of `options` with further options of `demonstrate`; None: there are none."""
+    sentences: Callable[[Any], Mapping[str, Sequence[str]]] | None = None
+    """Returns from options the sentences of which training tells one for an instruction of a demonstration, chosen anew
+    in every epoch; None: always the instruction itself."""
     equal_shares: bool = False
     """Whether each task has seeds of its own and gets the same number of demonstrations. Otherwise one seed after the
     other is tried, and the seed chooses the task."""

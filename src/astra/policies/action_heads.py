@@ -168,7 +168,7 @@ class DiscreteHead(ActionHead):
 
 
 class ContinuousHead(ActionHead):
-    """Smooth-L1 on normalized values; cross-entropy on binary dimensions.
+    """Smooth-L1, or Huber's loss, on normalized values; cross-entropy on binary dimensions.
 
     Deviation: the paper does not state the loss of continuous actions; the default is the loss of GR-1, whose CALVIN
     recipe the paper follows.
@@ -187,10 +187,14 @@ class ContinuousHead(ActionHead):
     def loss(
         self, predicted: Float[Tensor, "*batch N K"], actions: Float[Tensor, "*batch N"]
     ) -> Float[Tensor, "*batch N"]:
-        """Compute smooth-L1, or binary cross-entropy, per dimension."""
+        """Compute smooth-L1 or Huber's loss, or binary cross-entropy, per dimension."""
         (continuous,) = self.actions
         value, target = predicted[..., 0], continuous.normalize(actions)
-        smooth = F.smooth_l1_loss(value, target, reduction="none", beta=continuous.quadratic_below)
+        bend = continuous.config.quadratic_below
+        if continuous.config.loss == "huber":
+            smooth = F.huber_loss(value, target, reduction="none", delta=bend)
+        else:
+            smooth = F.smooth_l1_loss(value, target, reduction="none", beta=bend)
         crossed = F.binary_cross_entropy_with_logits(
             value, torch.where(continuous.binary, target, 0.0), reduction="none"
         )

@@ -239,6 +239,9 @@ class ContinuousActionsConfig:
     quadratic_below: Positive = 0.1
     """Error, in standard deviations, below which the loss grows with its square; above, it grows linearly. With a small
     value the policy predicts about the median of the demonstrated actions, with a large one their mean."""
+    loss: Literal["smooth-l1", "huber"] = "smooth-l1"
+    """Scale of the loss: smooth-l1 has the slope 1 above `quadratic_below`; huber is half the squared error below it,
+    so that a large `quadratic_below` does not make it small beside the cross-entropy of binary dimensions."""
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -250,7 +253,7 @@ class ContinuousActionsConfig:
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> "ContinuousActions":
         """Build the tokenizer."""
-        return ContinuousActions(spec, statistics, width, self.quadratic_below)
+        return ContinuousActions(self, spec, statistics, width)
 
 
 class ContinuousActions(nn.Module):
@@ -264,17 +267,19 @@ class ContinuousActions(nn.Module):
     varies: Tensor
     mean: Tensor
 
-    def __init__(self, spec: TrajectorySpec, statistics: Statistics, width: int, quadratic_below: float) -> None:
+    def __init__(
+        self, config: ContinuousActionsConfig, spec: TrajectorySpec, statistics: Statistics, width: int
+    ) -> None:
         """Build the embedding.
 
         Args:
+            config: Kind of loss.
             spec: Bounds, and which dimensions are binary.
             statistics: Mean and standard deviation of the actions.
             width: Width of a token.
-            quadratic_below: Error below which the loss grows with its square, see `ContinuousActionsConfig`.
         """
         super().__init__()
-        self.quadratic_below = quadratic_below
+        self.config = config
         self.num_tokens = N = len(spec.actions)
         low, high = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
         binary = torch.tensor(spec.actions.binary)

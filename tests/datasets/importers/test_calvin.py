@@ -12,7 +12,7 @@ from astra.datasets import LeRobotDataset
 from astra.datasets.importers.calvin import read_calvin
 from astra.datasets.sentences import read_sentences
 from astra.demonstrations.convert_calvin import COLUMNS, convert_calvin
-from astra.environments.calvin.vectors import ROBOT, SCENE, orientation
+from astra.environments.calvin.vectors import BLOCK_COLUMNS, FIXTURES, ROBOT, SIZES, orientation
 
 FIRST = 358
 """Number of the first timestep."""
@@ -69,7 +69,7 @@ def test_annotated_parts_are_read_with_both_ends(split: Path) -> None:
 def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path: Path) -> None:
     assert main(["convert", "calvin", str(split), str(tmp_path / "data")]) == 0
     dataset = LeRobotDataset.open(tmp_path / "data")
-    assert (dataset.spec.suite, dataset.spec.fps, dict(dataset.spec.states)) == ("calvin", 30.0, {ROBOT: 18, SCENE: 33})
+    assert (dataset.spec.suite, dataset.spec.fps, dict(dataset.spec.states)) == ("calvin", 30.0, SIZES)
     assert dataset.spec.actions.binary[-1]
     assert list(dataset.instructions) == ["pull the handle", "lift the red block"]
     assert read_sentences(tmp_path / "data", dataset.instructions) == {
@@ -78,9 +78,12 @@ def test_a_split_becomes_a_dataset_of_states_in_our_order(split: Path, tmp_path:
     }
     _, in_a = (dataset.episode(index) for index in range(2))
     (part,) = [part for part in read_calvin(split) if part.scene == "A"]
-    # The order of scene A is pink, blue, red; ours is red, blue, pink.
-    np.testing.assert_allclose(in_a.columns[SCENE][:, 6:9], part.fixtures_and_blocks[:, 18:21], rtol=1e-6)
-    np.testing.assert_allclose(in_a.columns[SCENE][:, 24:27], part.fixtures_and_blocks[:, 6:9], rtol=1e-6)
+    # The order of scene A is pink, blue, red.
+    for color, first in {"pink": 6, "blue": 12, "red": 18}.items():
+        seen, place = in_a.columns[BLOCK_COLUMNS[color]], part.fixtures_and_blocks[:, first : first + 3]
+        np.testing.assert_allclose(seen[:, :6], np.hstack([place, place - part.robot[:, :3]]), rtol=1e-5)
+    for number, name in enumerate(FIXTURES):
+        np.testing.assert_allclose(in_a.columns[FIXTURES[name]][:, 0], part.fixtures_and_blocks[:, number], rtol=1e-6)
     np.testing.assert_allclose(in_a.columns[ROBOT][:, 3:9], orientation(part.robot[:, 3:6]), atol=1e-6)
 
 
@@ -88,7 +91,15 @@ def test_images_are_resized_and_replace_fixtures_and_blocks(split: Path, tmp_pat
     convert_calvin(split, tmp_path / "data", images=True, static_size=10, gripper_size=8)
     spec = LeRobotDataset.open(tmp_path / "data").spec
     assert dict(spec.images) == {COLUMNS["rgb_static"]: (10, 10), COLUMNS["rgb_gripper"]: (8, 8)}
-    assert dict(spec.states) == {ROBOT: 18}
+    assert dict(spec.states) == {ROBOT: 17}
+
+
+@pytest.mark.parametrize("flag", ["--static-size", "--gripper-size"])
+def test_sizes_of_no_pixels_are_refused(
+    split: Path, tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "calvin", str(split), str(tmp_path / "data"), "--images", flag, "0"]) == 2
+    assert flag in capsys.readouterr().err
 
 
 def test_without_scenes_the_scene_has_to_be_named(split: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The expert of CALVIN and its demonstrations, where the simulator is there."""
 
+import gc
+import importlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions,
 from astra.environments.calvin.environment import CAMERAS, Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert, routine_of
 from astra.environments.calvin.simulator import STEP, TURN
+from astra.environments.calvin.suite import SUITE
 from astra.environments.calvin.tasks import TASKS
 from astra.environments.calvin.vectors import ROBOT, SIZES
 from tests.environments.calvin.test_environment import reason_to_skip
@@ -60,6 +64,47 @@ def test_images_come_from_a_second_play_of_the_same_actions(calvin: Calvin) -> N
     np.testing.assert_array_equal(again.columns[ROBOT], shown.columns[ROBOT])
     shapes = [again.columns[name].shape[1:] for name in CAMERAS]
     assert shapes == [(16, 16, 3), (8, 8, 3)]
+
+
+def test_the_environment_of_demonstrations_gives_way_to_another_one() -> None:
+    assert SUITE.demonstrate is not None
+    reset = {"task": TASK, "scene": "D"}
+    first = SUITE.demonstrate(OPTIONS, reset, SEED)
+    other = Calvin(CalvinOptions())
+    try:
+        with pytest.raises(ValueError, match="one environment per process"):
+            SUITE.demonstrate(OPTIONS, reset, SEED)
+    finally:
+        other.close()
+    again = SUITE.demonstrate(OPTIONS, reset, SEED)
+    assert first is not None
+    assert again is not None
+    assert all(np.array_equal(first.columns[name], again.columns[name]) for name in first.columns)
+
+
+@pytest.mark.parametrize("calls", [0, 1])  # calvin_env loads the scene when it is made, and Astra does again
+def test_a_simulator_that_fails_to_load_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    bullet = importlib.import_module("pybullet")
+    kind = importlib.import_module("calvin_env.scene.play_table_scene").PlayTableScene
+    load, left = kind.load, []
+
+    def fail_later(scene: Any) -> None:
+        if not left:
+            raise bullet.error("Cannot load URDF file.")
+        left.pop()
+        load(scene)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "load", fail_later)
+        for _ in range(2):
+            left[:] = [None] * calls
+            with pytest.raises(bullet.error, match="Cannot load URDF file"):
+                Calvin(CalvinOptions())
+            assert not bullet.isConnected(0)
+    made = Calvin(CalvinOptions())
+    gc.collect()  # what is left of the failed ones must not disconnect it
+    made.reset(seed=SEED)
+    made.close()
 
 
 def test_every_task_has_a_routine() -> None:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from astra.environments.calvin import prefix
 from astra.environments.calvin.clones import find_clones
 from astra.environments.calvin.environment import CAMERAS, Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.sampling import read_chains
-from astra.environments.calvin.scene import BLOCKS
 from astra.environments.calvin.suite import SUITE, options_for
-from astra.environments.calvin.tasks import TASKS
-from astra.environments.calvin.vectors import ORDER, ROBOT, SCENE, SIZES, robot_vector, scene_vector_of
+from astra.environments.calvin.tasks import TASKS, initial_worlds
+from astra.environments.calvin.vectors import BLOCK_COLUMNS, FIXTURES, ROBOT, SIZES, state_vectors_of
 from astra.trajectory import TrajectorySpec
 
 
@@ -66,7 +66,7 @@ def test_equal_seeds_give_bitwise_equal_episodes(calvin: Calvin) -> None:
     assert all(
         np.array_equal(one[name], other[name]) for one, other in zip(first, again, strict=True) for name in SIZES
     )
-    assert not np.array_equal(first[-1][SCENE], play(calvin, 5)[-1][SCENE])
+    assert not np.array_equal(first[-1][BLOCK_COLUMNS["red"]], play(calvin, 5)[-1][BLOCK_COLUMNS["red"]])
 
 
 def test_seeds_number_the_chains_of_the_protocol(calvin: Calvin) -> None:
@@ -82,26 +82,31 @@ def test_seeds_number_the_chains_of_the_protocol(calvin: Calvin) -> None:
 
 def test_the_state_names_fixtures_and_blocks_in_one_order(calvin: Calvin) -> None:
     observation, _ = calvin.reset(seed=100_000)
-    vector, state = observation[SCENE], calvin.simulator.state
-    np.testing.assert_allclose(
-        vector[:6], [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led], atol=1e-6
-    )
-    for number, color in enumerate(BLOCKS):
-        pose = vector[6 + 9 * number : 15 + 9 * number]
-        np.testing.assert_allclose(pose[:3], state.blocks[color][:3], atol=1e-6)
-        assert np.linalg.norm(pose[3:6]) == pytest.approx(1, abs=1e-5)
+    state, gripper = calvin.simulator.state, calvin.simulator.proprioception[:3]
+    joints = {"door": state.slider, "drawer": state.drawer, "button": state.button, "switch": state.switch}
+    for name, column in FIXTURES.items():
+        np.testing.assert_allclose(observation[column][0], joints[name], atol=1e-6)
+        np.testing.assert_allclose(observation[column][1:4] - gripper, observation[column][4:7], atol=1e-6)
+    assert observation[FIXTURES["button"]][7] == state.led
+    assert observation[FIXTURES["switch"]][7] == state.lightbulb
+    for color, column in BLOCK_COLUMNS.items():
+        vector = observation[column]
+        np.testing.assert_allclose(vector[:3], state.blocks[color][:3], atol=1e-6)
+        np.testing.assert_allclose(vector[:3] - gripper, vector[3:6], atol=1e-6)
+        assert np.linalg.norm(vector[6:9]) == pytest.approx(1, abs=1e-5)
+        assert vector[-1] == pytest.approx(calvin.simulator.block_lengths[color])
     robot = observation[ROBOT]
-    np.testing.assert_allclose(robot[:3], calvin.simulator.proprioception[:3], atol=1e-6)
-    assert robot[-1] == 1.0
+    np.testing.assert_allclose(robot[:3], gripper, atol=1e-6)
+    assert robot[9] == pytest.approx(calvin.simulator.proprioception[6])  # the opening
 
 
 def test_the_vectors_are_those_of_the_numbers_in_the_dataset(calvin: Calvin) -> None:
     observation, _ = calvin.reset(seed=100_000)
     state = calvin.simulator.scene.get_obs()
-    np.testing.assert_allclose(scene_vector_of(state, "D"), observation[SCENE], atol=1e-6)
-    np.testing.assert_allclose(robot_vector(calvin.simulator.proprioception), observation[ROBOT], atol=1e-6)
-    names = [block.name.removeprefix("block_") for block in calvin.simulator.scene.movable_objects]
-    assert tuple(names) == ORDER["D"]
+    vectors = state_vectors_of(calvin.simulator.proprioception, state, "D")
+    assert vectors.keys() == observation.keys() == SIZES.keys()
+    for name, vector in vectors.items():
+        np.testing.assert_allclose(vector, observation[name], atol=1e-6)
 
 
 def test_the_gripper_follows_the_sign_of_its_number(calvin: Calvin) -> None:
@@ -151,17 +156,22 @@ def test_the_world_goes_on_when_an_instruction_is_done(calvin: Calvin, monkeypat
     before = calvin.simulator.proprioception
     observation, reward, terminated, _, info = calvin.step(NOTHING)
     assert (reward, terminated, info["is_success"], info["scores"]["length"]) == (1.0, False, False, 1.0)
+    assert info["done"] == {calvin.names[0]: 1}
     assert calvin.instruction == calvin.sentences[calvin.names[1]][0] != first
     np.testing.assert_allclose(observation[ROBOT][:3], before[:3], atol=0.01)
 
 
-def test_an_error_of_the_simulator_counts_what_was_done(calvin: Calvin, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["pybullet.error", ValueError, IndexError])
+def test_an_error_of_the_simulator_counts_what_was_done(
+    calvin: Calvin, monkeypatch: pytest.MonkeyPatch, kind: type[Exception] | str
+) -> None:
+    error = importlib.import_module("pybullet").error if isinstance(kind, str) else kind
     calvin.reset(seed=100_000)
     monkeypatch.setitem(calvin.oracle, calvin.names[0], lambda start, now: True)
     calvin.step(NOTHING)
 
     def fail(action: np.ndarray) -> None:
-        raise importlib.import_module("pybullet").error("Not connected to physics server.")
+        raise error("Not connected to physics server.")
 
     monkeypatch.setattr(calvin.simulator, "step", fail)
     with pytest.warns(UserWarning, match="simulator failed in chain: .*what was done counts"):
@@ -204,6 +214,16 @@ def test_a_task_is_due_after_the_expert_did_others(calvin: Calvin) -> None:
     assert "scores" not in info
 
 
+def test_a_situation_that_the_expert_never_prepares_is_given_up(
+    calvin: Calvin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix, "TRIES", 2)
+    monkeypatch.setattr(prefix, "LIMIT", 1)
+    monkeypatch.setattr(prefix, "draw_chain", lambda task, random: (initial_worlds()[0], ("open_drawer",)))
+    with pytest.raises(ValueError, match="the expert prepared none of 2 situations for close_drawer"):
+        calvin.reset(seed=2, options={"task": "close_drawer"})
+
+
 def test_validation_sentences_are_in_no_demonstration(calvin: Calvin) -> None:
     training = find_clones().yaml(annotations="new_playtable")
     assert calvin.sentences.keys() == TASKS.keys()
@@ -215,7 +235,7 @@ def test_validation_sentences_are_in_no_demonstration(calvin: Calvin) -> None:
 def test_policies_are_matched_with_their_observations(calvin: Calvin) -> None:
     spec = calvin.spec_of_trajectories
     assert options_for(spec) == CalvinOptions()
-    seen = replace(spec, states={ROBOT: 18}, images=dict.fromkeys(CAMERAS, (48, 48)))
+    seen = replace(spec, states={ROBOT: 17}, images=dict.fromkeys(CAMERAS, (48, 48)))
     assert options_for(seen) == CalvinOptions(observation="images", static_size=48, gripper_size=48)
     with pytest.raises(ValueError, match="choose another suite"):
         options_for(TrajectorySpec(states={ROBOT: 15}, actions=spec.actions))

@@ -76,6 +76,26 @@ def test_words_that_the_dataset_lacks_are_reported_once():
         words(["push the plate"])
 
 
+def test_word_dropout_trains_the_embedding_of_unknown_words_and_acts_in_training_only():
+    words = WordTokenizer(INSTRUCTIONS, width=6, max_tokens=32, word_dropout=0.5)
+    tokens, valid = words([INSTRUCTIONS[0]] * 200 + ["push"])
+    unknown = words.embedding.weight[1]
+    dropped = (tokens == unknown).all(-1)
+    assert dropped[:200, :6].float().mean() == pytest.approx(0.5, abs=0.08)
+    assert not dropped[~valid].any()
+    assert valid.sum() == 200 * 6 + 1
+    tokens.sum().backward()
+    assert words.embedding.weight.grad is not None
+    assert words.embedding.weight.grad[1].abs().min() > 0
+    words.eval()
+    assert not (words(INSTRUCTIONS)[0] == unknown).all(-1).any()
+
+
+def test_word_dropout_is_refused_with_a_pretrained_encoder():
+    with pytest.raises(ValueError, match=r"knows all words: set policy.language.word_dropout to 0, got 0.1 with 't5'"):
+        LanguageConfig(pretrained="t5", word_dropout=0.1)
+
+
 def test_a_too_long_instruction_is_refused():
     words = WordTokenizer(INSTRUCTIONS, width=6, max_tokens=6)
     words([INSTRUCTIONS[0]])

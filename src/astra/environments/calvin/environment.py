@@ -14,7 +14,7 @@ from astra.environments.calvin.sampling import LENGTH, read_chains
 from astra.environments.calvin.simulator import FPS, Simulator
 from astra.environments.calvin.starts import protocol_start
 from astra.environments.calvin.tasks import TASKS, initial_worlds
-from astra.environments.calvin.vectors import ROBOT, SCENE, SIZES, robot_vector, scene_vector
+from astra.environments.calvin.vectors import ROBOT, SIZES, state_vectors
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.spaces import observation_space, unit_action, unit_action_space
 from astra.storage.numbers import Count, Pixels, check_numbers
@@ -36,7 +36,7 @@ BOUND = 10.0
 """Largest absolute value of an observed number."""
 Scene = Literal["A", "B", "C", "D"]
 Kind = Literal["state", "images"]
-"""Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+"""Observation beside the robot's state: a state vector of each fixture and block, or two cameras."""
 Episodes = Literal["chains", "tasks"]
 """Kind of episode: chains of five instructions, or one instruction."""
 Sentences = Literal["validation", "training"]
@@ -56,7 +56,7 @@ class CalvinOptions:
     sentences: Sentences = "validation"
     """Sentences that are told: the protocol's one per task, which is in no demonstration, or those of training."""
     observation: Kind = "state"
-    """Observation beside the robot's state: fixtures and blocks as a state vector, or two cameras."""
+    """Observation beside the robot's state: a state vector of each fixture and block, or two cameras."""
     static_size: Pixels = 64
     """Side in pixels of the static camera's frames, if any; the reference's is 200."""
     gripper_size: Pixels = 64
@@ -68,9 +68,14 @@ class CalvinOptions:
         """Check the numbers.
 
         Raises:
-            ValueError: if a number is out of range.
+            ValueError: if a number is out of range, or chains are to be played outside of scene D.
         """
         check_numbers(self, "")
+        if self.play == "chains" and self.scene != "D":
+            raise ValueError(
+                f"the protocol's chains start in places of scene D, got --scene {self.scene}: leave it out, or add "
+                "--play tasks, which measures the 34 tasks one by one in any scene"
+            )
 
 
 class Calvin(Environment):
@@ -111,9 +116,8 @@ class Calvin(Environment):
         """The sentence of each task."""
         self.instruction = self.told[0]
         self.max_timesteps = options.steps_per_instruction * (LENGTH if options.play == "chains" else 1)
-        self.renders = True
-        """Whether observations have their images, which cost most of the time."""
-        self._elapsed = 0
+        self._elapsed = self._timestep = 0
+        self._when: list[int] = []
         sides = {"static": options.static_size, "gripper": options.gripper_size}
         images = {name: (sides[camera], sides[camera]) for name, camera in CAMERAS.items()}
         self.spec_of_trajectories = TrajectorySpec(
@@ -150,7 +154,7 @@ class Calvin(Environment):
             self.simulator.reset(protocol_start(initial_worlds()[world]))
             self.task = "chain"
         self.told = tuple(str(self.np_random.choice(self.sentences[name])) for name in self.names)
-        self.done = 0
+        self.done, self._timestep, self._when = 0, 0, []
         self._begin()
         return self.observe(), self._info()
 
@@ -163,15 +167,17 @@ class Calvin(Environment):
         numbers = unit_action(action, len(ACTIONS), EXPECTED)
         numbers[6] = 1.0 if numbers[6] > 0 else -1.0
         self._elapsed += 1
+        self._timestep += 1
         try:
             self.simulator.step(numbers)
             done = self.oracle[self.present](self._start, self.simulator.snapshot())
             observation = self.observe()
-        except self.simulator.failures as error:
+        except Exception as error:  # whatever calvin_env or pybullet raise
             warnings.warn(f"CALVIN's simulator failed in {self.task}: {error!r}; what was done counts", stacklevel=2)
             return self._last, 0.0, False, True, self._info()
         if done:
             self.done += 1
+            self._when.append(self._timestep)
             if self.done < len(self.names):
                 self._begin()
         finished = self.done == len(self.names)
@@ -181,7 +187,7 @@ class Calvin(Environment):
 
     def observe(self) -> EnvironmentObservation:
         """Return the current observation."""
-        vectors = {ROBOT: robot_vector(self.simulator.proprioception), SCENE: self._scene_vector()}
+        vectors = self._vectors()
         observation = {
             name: vectors[name].clip(-BOUND, BOUND).astype(np.float32) for name in self.spec_of_trajectories.states
         }
@@ -229,13 +235,15 @@ class Calvin(Environment):
 
     def _info(self) -> dict[str, Any]:
         scores = {f"{number} in a row": float(self.done >= number) for number in range(1, len(self.names) + 1)}
-        info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": self.names[: self.done]}
+        done = dict(zip(self.names, self._when, strict=False))
+        info: dict[str, Any] = {"is_success": self.done == len(self.names), "done": done}
         return {**info, "scores": {**scores, "length": float(self.done)}} if len(self.names) > 1 else info
 
-    def _scene_vector(self) -> np.ndarray:
+    def _vectors(self) -> dict[str, np.ndarray]:
         state = self.simulator.state
         fixtures = [state.slider, state.drawer, state.button, state.switch, state.lightbulb, state.led]
-        return scene_vector(np.array(fixtures, np.float64), state.blocks)
+        robot = self.simulator.proprioception
+        return state_vectors(robot, np.array(fixtures, np.float64), state.blocks, self.options.scene)
 
 
 def sentences(clones: Clones, kind: Sentences) -> dict[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from astra.environments.calvin.hand import (
     Steps,
     shifted,
 )
-from astra.environments.calvin.scene import Block, rotation_columns
+from astra.environments.calvin.scene import Block, long_axis_yaw, rotation_columns
 
 WIDTH = 0.04
 """Width and height of every block in meters."""
@@ -30,15 +30,15 @@ CLEAR = 0.125
 """Distance from a block's middle to the door at which the hand passes beside the door."""
 DRAWER_HALF = 0.125
 """Distance in x from the drawer's middle within which a block that is pushed off the table falls into it."""
+FALLEN, STEP = 0.03, 0.02
+"""Height in meters that a block has lost when it has left the table, and way of the hand after which it looks again."""
 IN_CABINET, CABINET_LEAN = 0.0, 0.3
 """Where the cabinet's inside begins in y, and the lean there, which keeps the wrist off the cabinet's upper edge."""
 
 
 def block_yaw(block: Block) -> float:
     """Return the direction of a block's long axis, in radians."""
-    columns = rotation_columns(block.quaternion)
-    axis = columns[:2] if abs(columns[2]) < 0.7 else columns[3:5]
-    return float(np.arctan2(axis[1], axis[0]))
+    return float(long_axis_yaw(rotation_columns(block.quaternion)))
 
 
 def grasp_yaw(hand: Hand, color: str, near: float = FORWARD) -> float:
@@ -146,7 +146,7 @@ def push(hand: Hand, color: str, by: float) -> Steps:
 
 
 def push_into_drawer(hand: Hand) -> Steps:
-    """Push a block over the table's edge, so that it falls into the drawer."""
+    """Push a block over the table's edge, so that it falls into the drawer; the hand stays behind its middle."""
     now = hand.simulator.snapshot()
     on_table = {color: block for color, block in now.blocks.items() if (now.table, -1) in block.contacts}
     color = min(on_table or now.blocks, key=lambda name: now.blocks[name].position[1])
@@ -158,10 +158,16 @@ def push_into_drawer(hand: Hand) -> Steps:
     hand.gripper = CLOSED
     place = hand.simulator.snapshot().blocks[color].position
     start = shifted(place, y=0.03 + _reach(hand, color, np.array([0.0, 1.0])))
-    yield from hand.travel(shifted(start, z=0.08), yaw=0.0)
-    yield from hand.to(start, yaw=0.0)
-    yield from hand.to(np.array([place[0], -0.16, start[2]]), yaw=0.0, arrived=0.02)
-    yield from hand.to(np.array([place[0], -0.10, start[2] + 0.02]), yaw=0.0, arrived=0.02)
+    yield from hand.travel(shifted(start, z=0.08))
+    yield from hand.to(start)
+    edge = float(hand.simulator.box("base_link")[0, 1])
+    for y in np.arange(start[1] - STEP, edge - 2 * STEP, -STEP):
+        block = hand.simulator.snapshot().blocks[color].position
+        if block[2] < place[2] - FALLEN or block[1] > hand.position[1]:
+            break
+        yield from hand.to(np.array([block[0], y, start[2]]), arrived=STEP, speed=0.6)
+    here = hand.position
+    yield from hand.to(np.array([here[0], here[1] + 0.06, start[2] + 0.02]), arrived=0.02)
     yield from hand.stay(8)
 
 

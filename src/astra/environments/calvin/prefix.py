@@ -14,6 +14,8 @@ from astra.environments.calvin.tasks import TASKS, World, initial_worlds
 
 LIMIT = 300
 """Timesteps in which the expert must do a task before."""
+TRIES = 100
+"""Situations that are drawn before it is given up; one of ten fails, as a rule."""
 VARIATION = Variation(jitter=0.01, slowest=0.3)
 """Variation of the tasks before."""
 
@@ -24,12 +26,16 @@ def situation(
     """Bring the simulator into a situation in which a task is due, and return the tasks that were done for it.
 
     The situation is that of a random place in a random chain. If the expert fails before, another one is drawn.
+
+    Raises:
+        ValueError: if the expert fails in every one of `TRIES` situations.
     """
-    while True:
+    for _ in range(TRIES):
         world, before = draw_chain(task, random)
         simulator.reset(varied_start(world, simulator.surfaces, simulator.door_left, random))
         if all(_do(simulator, oracle, name, int(random.integers(2**31))) for name in before):
             return before
+    raise ValueError(f"the expert prepared none of {TRIES} situations for {task}: is the clone of calvin_env complete?")
 
 
 def draw_chain(task: str, random: np.random.Generator) -> tuple[World, tuple[str, ...]]:

@@ -12,6 +12,8 @@ BLOCKS = ("red", "blue", "pink")
 """The three blocks by color, in the order of every state vector. Their sizes differ by scene."""
 SPLITS = {"D": ("D",), "ABC": ("A", "B", "C"), "ABCD": SCENES}
 """Scenes of the demonstrations in the three settings of the benchmark, all of which are measured in D."""
+STANDING = 0.7
+"""Rise of a block's long axis, of length 1, from which on the block stands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +108,14 @@ def rotation_columns(quaternion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "6
             2 * (y * z + x * w),
         ]
     )
+
+
+def long_axis_yaw(columns: Float[np.ndarray, "*T 6"]) -> Float[np.ndarray, "*T"]:
+    """Return the direction of a block's long axis on the table, or of another one if the block stands, in radians.
+
+    Args:
+        columns: First two columns of its rotation matrix.
+    """
+    lies = np.abs(columns[..., 2]) < STANDING
+    along, across = (np.arctan2(columns[..., n + 1], columns[..., n]) for n in (0, 3))
+    return np.where(lies, along, across)

@@ -1,10 +1,10 @@
 """CALVIN's simulator of one scene, started in exactly the same state for equal states of the scene.
 
-pybullet remembers the last episode, so that equal resets differ. Therefore the state is saved once, after a first reset
-and a step of the physics (without them, a restored state is not exact), and restored at every reset. Source:
-calvin_env, envs/play_table_env.py.
+pybullet's collision detection remembers earlier episodes, so that equal resets differ, also after its own `saveState`
+and `restoreState`. Therefore the world is built anew at every reset. Source: calvin_env, envs/play_table_env.py.
 """
 
+import contextlib
 import importlib
 from functools import cached_property
 from typing import Any
@@ -49,7 +49,7 @@ class Simulator:
         scene: Letter of the scene.
 
     Raises:
-        ValueError: if a package is missing, or the process has another simulator.
+        ValueError: if a package is missing, or the process has another simulator that is not spare.
     """
 
     _alive: "Simulator | None" = None
@@ -57,28 +57,35 @@ class Simulator:
     def __init__(self, clones: Clones, scene: str) -> None:
         """Load the scene, which takes a second."""
         if Simulator._alive is not None:
-            raise ValueError(IN_USE)
+            if not Simulator._alive.spare:
+                raise ValueError(IN_USE)
+            Simulator._alive.close()
         base = simulator_class(clones)
         if importlib.import_module("pybullet").isConnected(0):
             raise ValueError(OTHER)
+        self.spare = False
+        """Whether the next simulator may take its place."""
         with quiet(errors=True):
             self._raw: Any = _quiet_kind(base)(**_configuration(clones, scene))
-            self._client: Any = self._raw.p
-            self.robot, self.scene = self._raw.robot, self._raw.scene
+        self._client: Any = self._raw.p
+        self.robot, self.scene = self._raw.robot, self._raw.scene
+        try:
+            self._load()
+        except BaseException:
+            self._client.disconnect()
+            raise
         Simulator._alive = self
-        self.failures: tuple[type[Exception], ...] = (
-            importlib.import_module("pybullet").error,
-            AssertionError,
-            ArithmeticError,
-        )
-        """Errors by which a step may fail."""
-        self._load()
         self.surfaces: dict[str, np.ndarray] = {
             name: np.array([list(corner) for corner in corners]) for name, corners in self.scene.surfaces.items()
         }
         """Lower and upper corner of the places where blocks may start: table, slider_left and slider_right."""
         self._clones = clones
         self._cameras: dict[tuple[str, int], Any] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was not closed."""
+        return Simulator._alive is self
 
     def reset(self, state: SceneState, robot: Float[np.ndarray, "15"] = START) -> None:
         """Start an episode; equal arguments start it in exactly the same state."""
@@ -189,7 +196,7 @@ class Simulator:
 
     def close(self) -> None:
         """End the simulation; the process may then start another one."""
-        if Simulator._alive is self:
+        if self.alive:
             Simulator._alive = None
             self._client.disconnect()
 
@@ -230,9 +237,20 @@ def _configuration(clones: Clones, scene: str) -> dict[str, Any]:
 
 
 def _quiet_kind(base: Any) -> Any:
-    """Return calvin_env's class without its end, which prints, and disconnects whoever has its number by then."""
+    """Return calvin_env's class without its end, which prints, and disconnects whoever has its number by then.
+
+    If it cannot be made, it disconnects at once, and not when it is collected as garbage.
+    """
 
     class Quiet(base):
+        def __init__(self, **configuration: Any) -> None:
+            try:
+                super().__init__(**configuration)
+            except BaseException:
+                with contextlib.suppress(importlib.import_module("pybullet").error):
+                    self.p.disconnect()
+                raise
+
         def __del__(self) -> None:
             pass
 

@@ -57,23 +57,37 @@ def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], s
     """Record one demonstration, with variation and disturbances; images are rendered in a second play of it."""
     task = reset["task"]
     environment = _environment(replace(options, scene=reset["scene"]))
-    environment.renders = False
-    recording = record(environment, task, seed, options)
-    if recording is None:
-        return None
-    environment.renders = True
-    if environment.spec_of_trajectories.images:
-        recording = play_again(environment, task, seed, recording)
+    environment.simulator.spare = False
+    try:
+        environment.renders = False
+        recording = record(environment, task, seed, options)
+        if recording is None:
+            return None
+        environment.renders = True
+        if environment.spec_of_trajectories.images:
+            recording = play_again(environment, task, seed, recording)
+    finally:
+        environment.simulator.spare = True
     return Demonstration(instruction=environment.instruction, columns=recording.columns)
+
+
+def sentences_of_training(options: CalvinOptions) -> dict[str, tuple[str, ...]]:
+    """Return for each sentence those of the same task.
+
+    Raises:
+        ValueError: if the clones are missing.
+    """
+    told = sentences(find_clones(options.calvin), options.sentences)
+    return {sentence: alike for alike in told.values() for sentence in alike}
 
 
 _kept: list[tuple[CalvinOptions, Calvin]] = []
 
 
 def _environment(options: CalvinDemonstrationOptions) -> Calvin:
-    """Return the one environment that a process can have; it is made anew if the scene changes."""
+    """Return the one environment that a process can have; it is made anew if the scene changes, or it was closed."""
     plain = CalvinOptions(**{field.name: getattr(options, field.name) for field in fields(CalvinOptions)})
-    if not _kept or _kept[0][0] != plain:
+    if not _kept or _kept[0][0] != plain or not _kept[0][1].simulator.alive:
         while _kept:
             _kept.pop()[1].close()
         _kept.append((plain, Calvin(plain)))
@@ -91,5 +105,6 @@ SUITE = Suite(
     make_expert=CalvinExpert,
     demonstrate=demonstrate,
     demonstration_options=CalvinDemonstrationOptions,
+    sentences=sentences_of_training,
     equal_shares=True,
 )

@@ -94,14 +94,23 @@ def _tasks() -> dict[str, Task]:
     return {task.name: task for task in found}
 
 
+OBJECTS = {*BLOCKS, "slider", "drawer", "lightbulb", "led"}
+"""Objects that the names of tasks have."""
 TASKS = _tasks()
 """Every task by name, in the reference's order, on which its random numbers depend."""
 
 
 def other_task(name: str) -> str:
-    """Return the task whose instruction the control `swapped` tells: of another category, half the list away."""
-    names = list(TASKS)
-    return names[(names.index(name) + len(names) // 2) % len(names)]
+    """Return the task whose instruction the control `swapped` tells: of another category, with other objects.
+
+    It is the first one from half the list away on.
+    """
+    names, words = list(TASKS), set(name.split("_")) & OBJECTS
+    half = names.index(name) + len(names) // 2
+    others = (names[(half + n) % len(names)] for n in range(len(names)))
+    return next(
+        other for other in others if TASKS[other].kind != TASKS[name].kind and not words & set(other.split("_"))
+    )
 
 
 @cache

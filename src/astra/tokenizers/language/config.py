@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from astra.storage.numbers import Tokens, check_numbers
+from astra.storage.numbers import Share, Tokens, check_numbers
 from astra.tokenizers.language.text_encoders import FrozenTextEncoder, PretrainedTextTokenizer
 from astra.tokenizers.language.words import WordTokenizer
 from astra.trajectory import Statistics, TrajectorySpec
@@ -19,6 +19,9 @@ class LanguageConfig:
     max_tokens: Tokens = 32
     """Maximum prompt length in words or word pieces, without pictures; longer prompts raise an error."""
 
+    word_dropout: Share = 0.0
+    """Share of words that are unknown in training, so that words which no training instruction has mean something."""
+
     def __post_init__(self) -> None:
         """Check the numbers.
 
@@ -26,6 +29,11 @@ class LanguageConfig:
             ValueError: if one is out of range; the message names the field.
         """
         check_numbers(self, "policy.language")
+        if self.word_dropout and self.pretrained is not None:
+            raise ValueError(
+                f"a pretrained text encoder knows all words: set policy.language.word_dropout to 0, got "
+                f"{self.word_dropout} with {self.pretrained!r}"
+            )
 
     def build(self, spec: TrajectorySpec, statistics: Statistics, width: int) -> LanguageTokenizer:
         """Build the tokenizer; its vocabulary comes from the spec's instructions, the statistics are not used.
@@ -35,5 +43,5 @@ class LanguageConfig:
             ValueError: if the pretrained model is not one of the three kinds.
         """
         if self.pretrained is None:
-            return WordTokenizer(spec.instructions, width, self.max_tokens, spec.objects)
+            return WordTokenizer(spec.instructions, width, self.max_tokens, spec.objects, self.word_dropout)
         return PretrainedTextTokenizer(FrozenTextEncoder(self.pretrained, self.max_tokens), width, spec.objects)

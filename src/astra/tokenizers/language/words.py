@@ -43,12 +43,17 @@ def build_vocabulary(instructions: Sequence[str], max_pictured: int = 0) -> Toke
 class WordTokenizer(nn.Module):
     """Prompt tokens from a learned embedding of each word, trained with the policy, and from pictured objects.
 
-    All words missing from the vocabulary share one embedding, which is never trained if all training instructions are
-    in the vocabulary.
+    All words missing from the vocabulary share one embedding. If all training instructions are in the vocabulary, it is
+    trained only with a word dropout, which puts it in the place of some words.
     """
 
     def __init__(
-        self, instructions: Sequence[str], width: int, max_tokens: int, objects: ObjectSpec | None = None
+        self,
+        instructions: Sequence[str],
+        width: int,
+        max_tokens: int,
+        objects: ObjectSpec | None = None,
+        word_dropout: float = 0.0,
     ) -> None:
         """Build the vocabulary and its embedding.
 
@@ -57,8 +62,10 @@ class WordTokenizer(nn.Module):
             width: Width of a token.
             max_tokens: Maximum number of words in a prompt.
             objects: Objects that prompts may picture; None: prompts have no pictures.
+            word_dropout: Share of words that are unknown in training.
         """
         super().__init__()
+        self.word_dropout = word_dropout
         self.max_pictured = objects.max_pictured if objects else 0
         self.tokenizer = build_vocabulary(instructions, self.max_pictured)
         self.max_words = max_tokens
@@ -101,6 +108,10 @@ class WordTokenizer(nn.Module):
         prompts = prompt_indices(instructions, parts, pictures, views, self.embedding.num_embeddings)
         rows = [torch.tensor(prompt or [0], dtype=torch.long) for prompt in prompts]  # an empty prompt is padding
         ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.embedding.weight.device)
+        if self.training and self.word_dropout:
+            words = (ids != 0) & (ids < self.embedding.num_embeddings)
+            dropped = torch.rand(ids.shape, device=ids.device) < self.word_dropout
+            ids = ids.masked_fill(words & dropped, 1)  # [UNK], as in `build_vocabulary`
         if pictured is None or self.picture is None:
             return self.embedding(ids), ids != 0
         rows = torch.cat([self.embedding.weight, pictured + self.picture])
