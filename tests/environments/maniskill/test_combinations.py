@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from astra.environments.maniskill.attempts import Attempts
+from astra.environments.maniskill.demonstrations import Disturbances, ManiSkillDemonstrationOptions
 from astra.environments.maniskill.layout import FREE, sample_layout
 from astra.environments.maniskill.levels import (
     LEVELS,
@@ -19,6 +20,7 @@ from astra.environments.maniskill.levels import (
     parse,
 )
 from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES
+from astra.environments.maniskill.starts import start_of
 from astra.environments.maniskill.suite import SUITE, tasks
 from astra.environments.maniskill.world import ManiSkillOptions
 
@@ -79,6 +81,29 @@ def test_layouts_have_the_distractors_of_their_level_apart_from_each_other(level
         for (first, at), (second, to) in itertools.combinations(places, 2):
             assert math.hypot(at.x - to.x, at.y - to.y) > first + second + FREE["distractor"]
     assert counts == set(range(low, high + 1))
+
+
+def test_equal_seeds_give_equal_starts_and_disturbances_and_every_task_and_level_has_its_own() -> None:
+    def drawn(level: str, task: str, seed: int) -> tuple[float, ...]:
+        start = start_of(level, task, seed)
+        places = [start.layout.container, start.layout.objects[0][1]]
+        disturbed = Disturbances(start.entropy, ManiSkillDemonstrationOptions()).disturb(np.zeros(7), moves_target=True)
+        return (*start.layout.joints, *(number for each in places for number in (each.x, each.y)), *disturbed[:3])
+
+    rows = [
+        drawn(level, each.name, seed)
+        for level in (TRAINING, *LEVELS)
+        for each in combinations_of(level)
+        for seed in (0, 1)
+    ]
+    assert rows[:2] == [drawn(TRAINING, combinations_of(TRAINING)[0].name, seed) for seed in (0, 1)]
+    for numbers in np.transpose(rows):
+        assert len(np.unique(numbers)) == len(rows), "no two starts share a joint, a place or a disturbance"
+    counts = {
+        tuple(len(start_of(TRAINING, each.name, seed).layout.objects) for seed in range(20))
+        for each in combinations_of(TRAINING)
+    }
+    assert len(counts) == len(combinations_of(TRAINING)), "nor the numbers of distractors"
 
 
 def test_unknown_levels_tasks_and_words_are_refused() -> None:

@@ -106,6 +106,8 @@ class ArmWorld(Environment):
     """Height and width of video frames, in pixels."""
     simulator: Simulator
     """Scene of the present episode."""
+    entropy: tuple[int, ...] = ()
+    """Numbers that seed all further chance of the present episode, such as what disturbs the expert."""
 
     def __init__(self, options: ManiSkillOptions, scene_size: int, instructions: Sequence[str]) -> None:
         self.options = options
