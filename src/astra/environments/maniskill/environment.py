@@ -32,7 +32,7 @@ class ManiSkill(ArmWorld):
         super().__init__(options, SIZES[SCENE], [each.instruction for each in combinations_of(TRAINING)])
         self.combination = combinations_of(TRAINING)[0]
         """Target and container of the episode."""
-        self.layout: Layout = sample_layout(self.combination, (0, 0), np.random.default_rng(0))
+        self.layout: Layout = sample_layout(self.combination, (), np.random.default_rng(0))
         """Objects of the episode and their places at the start."""
         self.simulator = Simulator(self.layout, self.sides)
         self.task, self.instruction = self.combination.name, self.combination.instruction

@@ -24,6 +24,8 @@ SIZES = {"small": 0.7, "": 1.0, "big": 1.4}
 """Factor of each size word; the regular size has none."""
 OPENING = 0.08
 """Largest opening of the gripper."""
+WIDEST = OPENING / 2 - 0.002
+"""Half of the largest width that is gripped."""
 Kind = Literal["box", "sphere", "cylinder", "capsule", "hull"]
 Difficulty = Literal["easy", "medium", "hard"]
 
@@ -178,6 +180,11 @@ def is_thin(target: Target) -> bool:
 def is_oversized(target: Target) -> bool:
     """Whether the open gripper leaves less than 1.25 cm on each side of an object."""
     return bool(OPENING / 2 - min(target.half[:2]) < 0.0125)
+
+
+def is_graspable(target: Target) -> bool:
+    """Whether an object fits between the fingers."""
+    return bool(min(target.half[:2]) <= WIDEST)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.utils import seeding
 
+from astra.environments.maniskill.distractors import sample_distractors
 from astra.environments.maniskill.layout import Layout, sample_layout
-from astra.environments.maniskill.levels import combinations_of, distractors_of, find_combination
+from astra.environments.maniskill.levels import combinations_of, find_combination
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,8 @@ def draw_start(level: str, task: str | None, random: np.random.Generator) -> Sta
     drawn = offered[int(random.integers(len(offered)))]
     combination = drawn if task is None else find_combination(level, task)
     entropy = draw_entropy(random, f"{level} {combination.name}")
-    layout = sample_layout(combination, distractors_of(level), np.random.default_rng(entropy))
+    own = np.random.default_rng(entropy)
+    layout = sample_layout(combination, sample_distractors(level, combination, own), own)
     return Start(layout=layout, entropy=entropy)
 
 
