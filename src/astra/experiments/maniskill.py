@@ -9,8 +9,8 @@ Demonstrations, of 18 combinations of target and container with 2 to 4 distracto
     astra evaluate runs/maniskill --episodes 20 --agents policy swapped blind no-op    # all eight columns of Table 2
     astra evaluate runs/maniskill --episodes 20 --levels seen-2-4 --tasks hard         # or easy, or medium
 
-The small policies see the present timestep only (a window of one): the fingers' opening and the last gripper action
-show whether a grasp failed. They predict an action chunk of the next four actions, of which two are executed, so that
+The small policies see the present timestep only (a window of one): the fingers' opening shows whether a grasp failed.
+They predict an action chunk of the next four actions, of which two are executed, so that
 they answer to a failed grasp at once. None was trained to its end yet, and no number of Table 2 was measured.
 """
 

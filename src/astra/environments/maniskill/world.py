@@ -16,7 +16,7 @@ from astra.trajectory import ActionSpec, TrajectorySpec
 
 ROBOT, SCENE = "observation.state", "observation.environment_state"
 """Column names of the state vectors: the robot; target and goal, which a real robot does not know."""
-ROBOT_SIZE = 9 + 1 + JOINTS + 1
+ROBOT_SIZE = 9 + 1 + JOINTS
 """Length of the robot's state vector."""
 CAMERAS = {"observation.images.base": "base", "observation.images.hand": "hand"}
 """The two cameras by column name: one that looks at the robot and the table, and one at the hand."""
@@ -214,6 +214,7 @@ class ArmWorld(Environment):
         }
 
     def _robot_vector(self) -> np.ndarray:
+        """Return what the robot feels. The last gripper action, which would be easy to copy, is not there."""
         simulator = self.simulator
         hand = simulator.in_base(simulator.tip)
-        return np.concatenate([hand, [simulator.opening], simulator.joints[:JOINTS], [self._gripper]])
+        return np.concatenate([hand, [simulator.opening], simulator.joints[:JOINTS]])
