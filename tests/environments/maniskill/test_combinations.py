@@ -20,7 +20,7 @@ from astra.environments.maniskill.levels import (
     find_combination,
     parse,
 )
-from astra.environments.maniskill.objects import CONTAINERS, SHAPES, instruction_for, is_graspable
+from astra.environments.maniskill.objects import CONTAINERS, SHAPES, WALL, instruction_for, is_graspable
 from astra.environments.maniskill.starts import start_of
 from astra.environments.maniskill.suite import SUITE, tasks
 from astra.environments.maniskill.world import ManiSkillOptions
@@ -68,6 +68,18 @@ def test_every_target_fits_between_the_fingers_and_into_its_container() -> None:
         assert is_graspable(each.target), each.name
         assert each.target.radius < CONTAINERS[each.container].radius, each.name
         assert each.container not in SHAPES
+
+
+def test_a_container_holds_what_lies_in_it_and_not_what_is_above_or_beside_it() -> None:
+    for each in itertools.chain(*combinations().values()):
+        container, height = CONTAINERS[each.container], float(each.target.half[2])
+        for x, z, expected in (
+            (0.0, WALL + height, True),
+            (0.0, container.height + height + 0.02, False),
+            (0.0, -0.01, False),
+            (container.radius + 0.01, WALL + height, False),
+        ):
+            assert container.holds(each.target, np.array([x, 0.0, z])) == expected, (each.name, x, z)
 
 
 @pytest.mark.parametrize("level", [TRAINING, *LEVELS])

@@ -59,10 +59,10 @@ class ManiSkill(ArmWorld):
         return self.is_inside() and not self.simulator.touched and self.simulator.speed < STILL
 
     def is_inside(self) -> bool:
-        """Return whether the middle of the target is in the container."""
+        """Return whether the target is in the container, by its middle."""
         simulator, place = self.simulator, self.simulator.container
         container = CONTAINERS[self.combination.container]
-        return container.holds(place.turn.T @ (simulator.objects[0].point - place.point))
+        return container.holds(self.combination.target, place.turn.T @ (simulator.objects[0].point - place.point))
 
     def scene_vector(self) -> np.ndarray:
         """Return poses and sizes of target and container."""

@@ -117,6 +117,7 @@ class ArmWorld(Environment):
         self.renders = True
         """Whether observations have their images, which cost most of the time."""
         self._elapsed, self._gripper, self._success = 0, 1.0, False
+        self._rest: float | None = None
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}
         self.spec_of_trajectories = TrajectorySpec(
@@ -139,9 +140,11 @@ class ArmWorld(Environment):
         """Move the gripper for one timestep. The reward is 1 at the success.
 
         Raises:
-            ValueError: if the action is not seven finite numbers from -1 to 1.
+            ValueError: if the action is not seven finite numbers from -1 to 1, or no episode was started.
         """
         numbers = unit_action(action, len(ACTIONS), EXPECTED)
+        if self._rest is None:
+            raise ValueError("a step came before the first reset: call reset, which starts an episode")
         numbers[6] = self._gripper = 1.0 if numbers[6] > 0 else -1.0
         simulator = self.simulator
         distance = float(np.linalg.norm(simulator.tip.point - simulator.objects[0].point))
@@ -199,7 +202,7 @@ class ArmWorld(Environment):
         """Note that the scene of a new episode stands, and return what `reset` returns."""
         self.attempts = Attempts()
         self._elapsed, self._gripper, self._success = 0, 1.0, False
-        self._rest = self.simulator.objects[0].point[2]
+        self._rest = float(self.simulator.objects[0].point[2])
         return self.observe(), self._info()
 
     def _info(self) -> dict[str, Any]:
