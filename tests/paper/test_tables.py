@@ -70,7 +70,8 @@ def test_what_helps_one_row_is_given_to_all() -> None:
     for table, row, scale in runnable():
         settings = table.settings[scale]()
         policy: Any = policy_of(row, scale, settings)
-        for field in set(SHARED_FIELDS) - {"states", *row.policy_changes, *row.lacks}:
+        own = settings.history if row.needs_history else {}
+        for field in set(SHARED_FIELDS) - {"states", *own, *row.policy_changes, *row.lacks}:
             assert getattr(policy, field) == getattr(settings.shared, field), (table.name, row.key, field)
         assert not {field.name for field in fields(policy)} & set(row.lacks)
         if "states" in row.lacks:
@@ -136,11 +137,13 @@ def test_a_control_is_measured_in_the_runs_of_its_row_and_not_run_by_itself() ->
         select_rows(table, "cpu", ["no-op"])
 
 
-def test_rows_in_maniskill_see_equal_pasts_and_every_number_has_at_least_a_hundred_episodes() -> None:
+def test_rows_in_maniskill_are_compared_with_rows_of_equal_pasts_and_every_number_has_at_least_a_hundred_episodes() -> (
+    None
+):
     from astra.environments.maniskill.suite import SUITE
     from astra.environments.maniskill.world import ManiSkillOptions
     from astra.paper import TABLES
-    from astra.paper.table import policy_of
+    from astra.paper.table import policy_of, training_of
     from astra.suites.evaluate_suite import cases_of
 
     options, one = ManiSkillOptions(), TABLES["table2"]().settings_at("cpu")
@@ -159,8 +162,14 @@ def test_rows_in_maniskill_see_equal_pasts_and_every_number_has_at_least_a_hundr
             assert len(counted) >= 100, column.name
         for row in (row for row in table.rows if not row.runs_of):
             policy: Any = policy_of(row, "cpu", settings)
-            assert getattr(policy, "window", None) or policy.history == settings.shared.window, row.key
+            seen = getattr(policy, "window", None) or policy.history
+            assert (seen, training_of(row, settings, 0).timesteps) == ((4, 8) if row.needs_history else (1, 1)), row.key
             assert getattr(policy, "drop_past_actions", 1.0) == 1.0, "RT-1 never reads its actions"
+            assert policy.decoding.bin_value == "mean"
+            baseline = table.baseline_of(row)
+            assert (
+                row.name.startswith("Astra, history") or baseline is None or baseline.needs_history == row.needs_history
+            )
             assert policy.frame_size == settings.shared.frame_size, "frames are cached once"
 
 
@@ -176,7 +185,8 @@ def test_controls_in_maniskill_are_measured_once_and_shown_in_both_tables() -> N
     assert (
         shown[0]
         == shown[1]
-        == {(agent, Path("table2-cpu/astra")) for agent in ("expert", "swapped", "blind", "no-history")}
+        == {(agent, Path("table2-cpu/astra")) for agent in ("expert", "swapped", "blind")}
+        | {("no-history", Path("table2-cpu/astra-history-of-4"))}
     )
 
 
@@ -290,7 +300,7 @@ def test_rows_that_share_runs_are_the_same_experiment_in_both_tables() -> None:
     for table, row in shared:
         name, _, key = row.same_runs_as.partition("/")
         other = TABLES[name]()
-        for scale in table.settings:
+        for scale in table.settings.keys() & row.sizes.keys():
             (mine,) = plan_runs(table, scale, table.settings_at(scale), [row], [3], Folders())
             (theirs,) = plan_runs(other, scale, other.settings_at(scale), [other.row(key)], [3], Folders())
             assert (mine.experiment, mine.evaluation) == (theirs.experiment, theirs.evaluation)
