@@ -135,7 +135,7 @@ def controls(same_runs_as: str = "") -> tuple[Row, ...]:
     """Return the controls, which are measured in the runs of the row Astra, and of Astra with a history.
 
     Args:
-        same_runs_as: Table whose runs count, with a slash; empty: the own ones.
+        same_runs_as: Table whose runs count; empty: this one.
     """
     control = partial(
         Row, added=True, runs_of="astra", baseline="astra", same_runs_as=same_runs_as and f"{same_runs_as}/astra"
