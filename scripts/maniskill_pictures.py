@@ -45,7 +45,7 @@ def draw_levels(folder: Path) -> None:
     write_small_figure(figure, folder / "levels.png", width=1400, colors=256)
 
 
-def draw_regrasp(folder: Path, seed: int = 5) -> None:
+def draw_regrasp(folder: Path, seed: int = 11) -> None:
     """Write regrasp.png and regrasp-film.png: the first grasp slips, and the expert grasps again."""
     environment = ManiSkill(ManiSkillOptions(observation="state"))
     recording = play(environment, REGRASP, seed, SLIPPING, ManiSkillExpert)

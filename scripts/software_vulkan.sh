@@ -2,7 +2,8 @@
 # Unpack Mesa's Vulkan driver for CPUs (lavapipe) into a folder of the project, for ManiSkill. Nothing of the system is
 # changed, and no root is needed.
 #
-#   scripts/software_vulkan.sh [FOLDER]      FOLDER: .cache/software-vulkan in the project, where Astra finds it
+#   scripts/software_vulkan.sh [FOLDER]      FOLDER: new or empty; .cache/software-vulkan in the project, where Astra
+#                                            finds it
 #
 # Debian 12's own driver is too old for ManiSkill's renderer, so this takes the one of bookworm-backports. With another
 # FOLDER, set VK_ICD_FILENAMES to FOLDER/lvp_icd.json. DEBIAN_MIRROR names another mirror than deb.debian.org.
@@ -10,10 +11,15 @@ set -euo pipefail
 
 project=$(cd "$(dirname "$0")/.." && pwd)
 folder=${1:-$project/.cache/software-vulkan}
+case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
 manifest=$folder/lvp_icd.json
 if [ -f "$manifest" ]; then
     echo "the driver is there already: $manifest"
     exit 0
+fi
+if [ -e "$folder" ] && { [ ! -d "$folder" ] || [ -n "$(ls -A -- "$folder")" ]; }; then
+    echo "$folder is not empty, and it is no driver that this script unpacked: name a folder that is new or empty" >&2
+    exit 2
 fi
 
 system=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-}" || echo unknown)
@@ -50,7 +56,9 @@ if missing=$(ldd "$work/driver/$library" | awk '/not found/ {print $1}') && [ -n
     exit 2
 fi
 source=$(find "$work/driver/usr/share/vulkan/icd.d" -name 'lvp_icd*.json')
-sed "s|\"library_path\": *\"[^\"]*\"|\"library_path\": \"$folder/$library\"|" "$source" >"$work/driver/lvp_icd.json"
-rm -rf "$folder"
-mv "$work/driver" "$folder"
+text=$(printf %s "$folder/$library" | sed 's|["\\]|\\&|g')       # as JSON writes it
+text=$(printf %s "$text" | sed 's/[\\|&]/\\&/g')                 # as sed replaces by it
+sed "s|\"library_path\": *\"[^\"]*\"|\"library_path\": \"$text\"|" "$source" >"$work/driver/lvp_icd.json"
+if [ -d "$folder" ]; then rmdir -- "$folder"; fi                     # it is empty, or this fails
+mv -T -- "$work/driver" "$folder"
 echo "the driver is ready: $manifest"

@@ -43,9 +43,9 @@ class Goal:
     """Options of the environment's `reset`, such as {"task": "rotate", "level": "L1"}."""
     instruction: str = ""
     """Instruction of this goal, needed for the control "swapped"; empty: known after the reset only."""
-    swapped: str | Mapping[str, str] = ""
+    swapped: str | Mapping[str, str] | Callable[[int], str] = ""
     """Wrong instruction that the control "swapped" tells, such as another task's, or one for each instruction that the
-    environment may have; empty: that of the next goal."""
+    environment may have, or a function of the episode's seed; empty: that of the next goal."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,10 +132,19 @@ def attempts_and_misses(results: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Return the fields `missed`, `recovery`, `attempts` and `between_attempts` of a summary."""
     missed = [result.success for result in results if result.missed]
     begun = [result.attempts for result in results if result.attempts is not None]
-    gaps = [(each[-1] - each[0]) / (len(each) - 1) for each in begun if len(each) > 1]
+    gaps = mean_gaps(begun)
     return {
         "missed": len(missed),
         "recovery": wilson_interval(sum(missed), len(missed)) if missed else None,
         "attempts": bootstrap_interval([len(each) for each in begun]) if begun else None,
         "between_attempts": bootstrap_interval(gaps) if gaps else None,
     }
+
+
+def mean_gaps(attempts: Sequence[Sequence[int]]) -> list[float]:
+    """Return the mean number of timesteps from one attempt to the next, of each episode with several attempts.
+
+    Args:
+        attempts: For each episode the timesteps at which attempts began.
+    """
+    return [(each[-1] - each[0]) / (len(each) - 1) for each in attempts if len(each) > 1]

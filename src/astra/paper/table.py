@@ -80,6 +80,9 @@ class Row:
     `timesteps` and `batch_size` with the same product."""
     paper: tuple[float | None, ...] = ()
     """Numbers in the paper, in the order of the columns."""
+    needs_history: bool = False
+    """Whether it sees a history and learns from windows of neighboring timesteps, as the settings say, where others see
+    and learn from single ones."""
     quoted: bool = False
     """Whether the paper took the numbers from other papers; such a row is shown but not run."""
     added: bool = False
@@ -138,6 +141,10 @@ class Settings:
     """Options of the suite that differ from those that fit the policy."""
     evaluation: EvaluationConfig
     """Evaluation of every row, on the same episodes."""
+    history: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the policy in rows that need a history, where others have none."""
+    windows: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the training in these rows, as `Row.training_changes` may make them."""
     observations: tuple[str, ...] = ()
     """Columns of the dataset that rows may see; empty: all."""
     stride: int = 1
@@ -262,7 +269,8 @@ def policy_of(row: Row, scale: Scale, settings: Settings) -> PolicyConfig:
     if row.sees is not None:
         shared["states"] = states_seen(settings.shared.states, row.sees)
     trunk = settings.trunks.get(row.sizes[scale], {})
-    return replace(config, **{**trunk, **shared, **row.policy_changes})
+    history = settings.history if row.needs_history else {}
+    return replace(config, **{**trunk, **shared, **history, **row.policy_changes})
 
 
 def states_seen(states: StateConfig, sees: Sees) -> StateConfig:
@@ -289,13 +297,14 @@ def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:
     Raises:
         ValueError: if the row changes the budget.
     """
-    shared, changed = settings.training, replace(settings.training, seed=seed, **row.training_changes)
+    changes = {**(settings.windows if row.needs_history else {}), **row.training_changes}
+    shared, changed = settings.training, replace(settings.training, seed=seed, **changes)
     allowed = OBJECTIVES
     if shared.last_timestep_only:
         allowed |= {"timesteps"}
     elif changed.timesteps * changed.batch_size == shared.timesteps * shared.batch_size:
         allowed |= {"timesteps", "batch_size"}
-    if more := sorted(row.training_changes.keys() - allowed):
+    if more := sorted(changes.keys() - allowed):
         raise ValueError(f"the row {row.key} changes {', '.join(more)} of the training, which all rows share")
     return changed
 

@@ -67,7 +67,8 @@ def swapped(cases: Sequence[Case], chosen: Sequence[tuple[str, Task]], config: E
             )
         for number, case in enumerate(islice(left, config.episodes_of(level))):
             goal, other = (task.goals[n % len(task.goals)] for n in (number, number + 1))
-            changed.append(replace(case, instruction=goal.swapped or other.instruction))
+            wrong = goal.swapped(case.seed) if callable(goal.swapped) else goal.swapped
+            changed.append(replace(case, instruction=wrong or other.instruction))
     return changed
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from astra.environments.maniskill.attempts import Attempts
-from astra.environments.maniskill.layout import FREE, sample_layout
+from astra.environments.maniskill.demonstrations import Disturbances, ManiSkillDemonstrationOptions
+from astra.environments.maniskill.distractors import misfit
+from astra.environments.maniskill.layout import FREE
 from astra.environments.maniskill.levels import (
     LEVELS,
     TRAINING,
@@ -18,9 +20,13 @@ from astra.environments.maniskill.levels import (
     find_combination,
     parse,
 )
-from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES
+from astra.environments.maniskill.objects import CONTAINERS, SHAPES, WALL, instruction_for, is_graspable
+from astra.environments.maniskill.starts import start_of
 from astra.environments.maniskill.suite import SUITE, tasks
 from astra.environments.maniskill.world import ManiSkillOptions
+from astra.suites.config import EvaluationConfig
+from astra.suites.controls import swapped
+from astra.suites.evaluate_suite import cases_of
 
 
 def test_training_has_enough_combinations_and_each_level_adds_what_its_name_says() -> None:
@@ -59,9 +65,21 @@ def test_every_difficulty_is_seen_and_follows_the_paper() -> None:
 
 def test_every_target_fits_between_the_fingers_and_into_its_container() -> None:
     for each in itertools.chain(*combinations().values()):
-        assert min(each.target.half[:2]) < OPENING / 2 - 0.002, each.name
+        assert is_graspable(each.target), each.name
         assert each.target.radius < CONTAINERS[each.container].radius, each.name
         assert each.container not in SHAPES
+
+
+def test_a_container_holds_what_lies_in_it_and_not_what_is_above_or_beside_it() -> None:
+    for each in itertools.chain(*combinations().values()):
+        container, height = CONTAINERS[each.container], float(each.target.half[2])
+        for x, z, expected in (
+            (0.0, WALL + height, True),
+            (0.0, container.height + height + 0.02, False),
+            (0.0, -0.01, False),
+            (container.radius + 0.01, WALL + height, False),
+        ):
+            assert container.holds(each.target, np.array([x, 0.0, z])) == expected, (each.name, x, z)
 
 
 @pytest.mark.parametrize("level", [TRAINING, *LEVELS])
@@ -69,16 +87,62 @@ def test_layouts_have_the_distractors_of_their_level_apart_from_each_other(level
     low, high = distractors_of(level)
     counts = set()
     for seed, combination in enumerate(combinations_of(level) * 3):
-        layout = sample_layout(combination, (low, high), np.random.default_rng(seed))
+        layout = start_of(level, combination.name, seed).layout
         (target, _), *others = layout.objects
         counts.add(len(others))
         assert target == combination.target
-        assert all((other.shape, other.color) != (target.shape, target.color) for other, _ in others)
+        assert len({(each.shape, each.color) for each, _ in layout.objects}) == len(layout.objects)
         places = [(CONTAINERS[combination.container].radius, layout.container)]
         places += [(other.radius, place) for other, place in layout.objects]
         for (first, at), (second, to) in itertools.combinations(places, 2):
             assert math.hypot(at.x - to.x, at.y - to.y) > first + second + FREE["distractor"]
     assert counts == set(range(low, high + 1))
+
+
+def test_equal_seeds_give_equal_starts_and_disturbances_and_every_task_and_level_has_its_own() -> None:
+    def drawn(level: str, task: str, seed: int) -> tuple[float, ...]:
+        start = start_of(level, task, seed)
+        places = [start.layout.container, start.layout.objects[0][1]]
+        disturbed = Disturbances(start.entropy, ManiSkillDemonstrationOptions()).disturb(np.zeros(7), moves_target=True)
+        return (*start.layout.joints, *(number for each in places for number in (each.x, each.y)), *disturbed[:3])
+
+    rows = [
+        drawn(level, each.name, seed)
+        for level in (TRAINING, *LEVELS)
+        for each in combinations_of(level)
+        for seed in (0, 1)
+    ]
+    assert rows[:2] == [drawn(TRAINING, combinations_of(TRAINING)[0].name, seed) for seed in (0, 1)]
+    for numbers in np.transpose(rows):
+        assert len(np.unique(numbers)) == len(rows), "no two starts share a joint, a place or a disturbance"
+    counts = {
+        tuple(len(start_of(TRAINING, each.name, seed).layout.objects) for seed in range(20))
+        for each in combinations_of(TRAINING)
+    }
+    assert len(counts) == len(combinations_of(TRAINING)), "nor the numbers of distractors"
+
+
+@pytest.mark.parametrize("level", [TRAINING, *LEVELS])
+def test_without_the_instruction_the_target_cannot_be_told_from_distractors(level: str) -> None:
+    seen = {each.target for each in combinations_of(TRAINING)}
+    for combination in combinations_of(level):
+        for seed in range(10):
+            objects = [each for each, _ in start_of(level, combination.name, seed).layout.objects]
+            fits = [misfit(each, combination.container) for each in objects]
+            assert fits.count(fits[0]) >= min(len(objects), 5), "others belong into the container as much"
+            assert len({each in seen for each in objects}) == 1, "and they are as new"
+            assert len({each.color in {other.color for other in seen} for each in objects}) == 1
+
+
+def test_the_wrong_instruction_names_a_distractor_of_the_episode_and_the_same_container() -> None:
+    for level in LEVELS:
+        for task in tasks(ManiSkillOptions(), level):
+            config = EvaluationConfig(episodes=1, seed=7)
+            (changed,) = swapped(cases_of(SUITE, [(level, task)], config), [(level, task)], config)
+            layout = start_of(level, task.name, 7).layout
+            told = {instruction_for(each, layout.combination.container) for each, _ in layout.objects[1:]}
+            assert changed.instruction != task.goals[0].instruction
+            assert changed.instruction in (told or {each.instruction for each in combinations_of(level)})
 
 
 def test_unknown_levels_tasks_and_words_are_refused() -> None:

@@ -59,6 +59,8 @@ def test_equal_seeds_give_equal_episodes_and_pictures_whatever_was_played_before
     assert all(np.array_equal(one, two) for one, two in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     assert images.instruction == told
+    starts = [images.reset(seed=3, options=options)[0][ROBOT] for options in (EASY, CUBE, {**CUBE, "level": "train"})]
+    assert len(np.unique(starts, axis=0)) == len(starts), "each task and level has starts of its own"
 
 
 def test_the_coarse_arm_looks_nearly_like_the_full_one_and_moves_bit_for_bit_alike(
@@ -123,6 +125,13 @@ def test_the_expert_succeeds_through_bins_and_its_success_is_a_target_at_rest_in
         assert not simulator.touched
 
 
+def test_the_expert_of_continuous_actions_is_not_rounded_to_bins(states: ManiSkill) -> None:
+    options = ManiSkillDemonstrationOptions(observation="state", bins=0, noise=0.0, kicks=0.0, slips=0.0)
+    recording = play(states, CUBE, 1, options, ManiSkillExpert)
+    assert recording.succeeded
+    assert np.abs(in_bins(recording.actions[:, :6], BINS) - recording.actions[:, :6]).max() > 1e-3
+
+
 def test_a_slip_makes_the_expert_grasp_again_and_demonstrations_keep_its_own_actions(images: ManiSkill) -> None:
     options = ManiSkillDemonstrationOptions(noise=0.0, kicks=0.0, slips=1.0)
     images.renders = False
@@ -138,8 +147,10 @@ def test_a_slip_makes_the_expert_grasp_again_and_demonstrations_keep_its_own_act
     assert len(shown.columns["observation.images.hand"]) == len(recording.actions)
 
 
-def test_an_episode_is_truncated_at_its_limit_and_the_no_op_action_keeps_the_hand() -> None:
+def test_an_episode_begins_with_a_reset_is_truncated_at_its_limit_and_the_no_op_action_keeps_the_hand() -> None:
     short = ManiSkill(ManiSkillOptions(observation="state", max_timesteps=3))
+    with pytest.raises(ValueError, match="a step came before the first reset: call reset"):
+        short.step(short.no_op_action())
     short.reset(seed=0)
     before = short.simulator.tip.point
     assert [short.step(short.no_op_action())[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]

@@ -4,7 +4,7 @@ The recorded actions are the expert's, in bins, without the disturbances. Images
 play of the same actions, which is bitwise equal; failed attempts cost no images.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,12 +69,12 @@ class Disturbances:
     """Disturbances of one episode.
 
     Args:
-        seed: seed of the episode.
+        entropy: numbers that seed the episode.
         options: how strong and how frequent they are.
     """
 
-    def __init__(self, seed: int, options: ManiSkillDemonstrationOptions) -> None:
-        self._random = np.random.default_rng([seed, 1])
+    def __init__(self, entropy: Sequence[int], options: ManiSkillDemonstrationOptions) -> None:
+        self._random = np.random.default_rng([*entropy, 1])
         self._kicks = options.kicks
         self._strength = options.noise * self._random.random()
         self._kick, self._kick_left = np.zeros(3), 0
@@ -136,7 +136,7 @@ def play(
         make_expert: Makes the expert from a seed and a number of bins.
     """
     observation, _ = environment.reset(seed=seed, options=dict(reset))
-    expert, disturbances = make_expert(seed, options.bins), Disturbances(seed, options)
+    expert, disturbances = make_expert(seed, options.bins), Disturbances(environment.entropy, options)
     seen, actions, executed, ended = list[EnvironmentObservation](), list[np.ndarray](), list[np.ndarray](), False
     info: dict[str, Any] = {}
     while not ended:

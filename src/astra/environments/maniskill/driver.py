@@ -5,7 +5,8 @@ Therefore this is tried in a process of its own, once; the answer is kept in env
 processes need not ask again.
 
 The drivers are asked in this order: those that `VK_ICD_FILENAMES` or `VK_DRIVER_FILES` names, and no other if one is
-set; the software driver that `scripts/software_vulkan.sh` unpacks; those of the system.
+set; the software driver that `scripts/software_vulkan.sh` unpacks, in the project around Astra's sources or
+in the working directory; those of the system.
 """
 
 import functools
@@ -19,8 +20,8 @@ NAMES = ("VK_ICD_FILENAMES", "VK_DRIVER_FILES")
 """Variables that name drivers to Vulkan."""
 WORKS = "ASTRA_VULKAN_WORKS"
 """Variable that names the drivers that were found to work, so that no other process asks again."""
-UNPACKED = Path(__file__).resolve().parents[4] / ".cache" / "software-vulkan" / "lvp_icd.json"
-"""Driver that the script unpacks."""
+UNPACKED = Path(".cache") / "software-vulkan" / "lvp_icd.json"
+"""Driver that the script unpacks, in the folder of the project."""
 SECONDS = 120
 """Time that a driver has to answer."""
 TRIAL = """
@@ -47,9 +48,9 @@ def ensure_vulkan() -> None:
     if os.environ.get(WORKS) == str(chosen):
         return
     candidates = [chosen] if chosen else [{}]
-    if not chosen and UNPACKED.exists():
-        candidates.insert(0, dict.fromkeys(NAMES[:1], str(UNPACKED)))
-    reasons = []
+    unpacked = [] if chosen else [folder / UNPACKED for folder in folders()]
+    candidates = [*(dict.fromkeys(NAMES[:1], str(driver)) for driver in unpacked if driver.exists()), *candidates]
+    reasons = [f"{driver}: there is no such file" for driver in unpacked if not driver.exists()]
     for candidate in candidates:
         reason = _reason_against(candidate)
         if not reason:
@@ -57,6 +58,14 @@ def ensure_vulkan() -> None:
             return
         reasons.append(f"{' and '.join(candidate.values()) or 'the system'}: {reason}")
     raise ValueError(f"ManiSkill finds no Vulkan driver that works ({'; '.join(reasons)}). {REMEDY}")
+
+
+def folders() -> list[Path]:
+    """Return the folders in which a driver may have been unpacked: that of the sources, and the working directory.
+
+    An installed Astra has no such folder around it, so it must be run where the script was.
+    """
+    return list(dict.fromkeys((Path(__file__).resolve().parents[4], Path.cwd())))
 
 
 def _reason_against(driver: Mapping[str, str]) -> str:

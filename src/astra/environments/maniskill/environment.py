@@ -6,9 +6,10 @@ import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
 from astra.environments.maniskill.layout import Layout, sample_layout
-from astra.environments.maniskill.levels import TRAINING, combinations_of, distractors_of, find_combination
+from astra.environments.maniskill.levels import TRAINING, combinations_of
 from astra.environments.maniskill.objects import CONTAINERS
 from astra.environments.maniskill.simulator import Simulator
+from astra.environments.maniskill.starts import draw_start
 from astra.environments.maniskill.world import ROBOT, ROBOT_SIZE, SCENE, ArmWorld, ManiSkillOptions
 
 SIZES = {ROBOT: ROBOT_SIZE, SCENE: 2 * (9 + 3)}
@@ -31,7 +32,7 @@ class ManiSkill(ArmWorld):
         super().__init__(options, SIZES[SCENE], [each.instruction for each in combinations_of(TRAINING)])
         self.combination = combinations_of(TRAINING)[0]
         """Target and container of the episode."""
-        self.layout: Layout = sample_layout(self.combination, (0, 0), np.random.default_rng(0))
+        self.layout: Layout = sample_layout(self.combination, (), np.random.default_rng(0))
         """Objects of the episode and their places at the start."""
         self.simulator = Simulator(self.layout, self.sides)
         self.task, self.instruction = self.combination.name, self.combination.instruction
@@ -39,7 +40,7 @@ class ManiSkill(ArmWorld):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
-        """Start an episode. Equal seeds and options give bitwise equal episodes.
+        """Start an episode. Equal seeds and options give bitwise equal episodes, other tasks or levels other places.
 
         Raises:
             ValueError: for an unknown option, level or task.
@@ -47,11 +48,9 @@ class ManiSkill(ArmWorld):
         super(Environment, self).reset(seed=seed)
         options = reset_options("ManiSkill", options, ("level", "task"))
         level = str(options.get("level", TRAINING))
-        offered = combinations_of(level)
-        drawn = offered[int(self.np_random.integers(len(offered)))]
-        self.combination = find_combination(level, str(options["task"])) if "task" in options else drawn
+        start = draw_start(level, str(options["task"]) if "task" in options else None, self.np_random)
+        self.layout, self.entropy, self.combination = start.layout, start.entropy, start.layout.combination
         self.task, self.instruction = self.combination.name, self.combination.instruction
-        self.layout = sample_layout(self.combination, distractors_of(level), self.np_random)
         self.simulator.reset(self.layout)
         return self._started()
 
@@ -60,10 +59,10 @@ class ManiSkill(ArmWorld):
         return self.is_inside() and not self.simulator.touched and self.simulator.speed < STILL
 
     def is_inside(self) -> bool:
-        """Return whether the middle of the target is in the container."""
+        """Return whether the target is in the container, by its middle."""
         simulator, place = self.simulator, self.simulator.container
         container = CONTAINERS[self.combination.container]
-        return container.holds(place.turn.T @ (simulator.objects[0].point - place.point))
+        return container.holds(self.combination.target, place.turn.T @ (simulator.objects[0].point - place.point))
 
     def scene_vector(self) -> np.ndarray:
         """Return poses and sizes of target and container."""

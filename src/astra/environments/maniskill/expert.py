@@ -11,13 +11,11 @@ from jaxtyping import Float
 
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.grasping import LOWEST, PATIENCE, GraspingExpert, Phase
-from astra.environments.maniskill.objects import CONTAINERS, OPENING, SHAPES, WALL
+from astra.environments.maniskill.objects import CONTAINERS, SHAPES, WALL, WIDEST
 from astra.environments.maniskill.simulator import Pose
 
 CLEAR = 0.04
 """Height in meters by which a carried object clears the rim of the container."""
-WIDEST = OPENING / 2 - 0.002
-"""Half of the largest width that is gripped."""
 
 
 class ManiSkillExpert(GraspingExpert[ManiSkill]):

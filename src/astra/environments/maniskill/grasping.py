@@ -16,8 +16,8 @@ STEP, TURN = 0.1, -0.1
 """Meters and radians that an action of 1 asks for; ManiSkill's controller turns the other way."""
 FASTEST, FASTEST_DOWN = 0.06, 0.05
 """Largest step in meters, and largest one downwards."""
-HOVER = 0.09
-"""Height in meters above the grasp at which the hand turns and waits."""
+HOVER, HOVER_AGAIN = 0.09, 0.035
+"""Height in meters above the grasp at which the hand turns and waits, at first and after a failed grasp."""
 LOWEST = 0.011
 """Smallest height in meters of the middle of the fingertips, which reach 1 cm below it."""
 CLOSING, RELEASING = 4, 3
@@ -48,7 +48,7 @@ class GraspingExpert(ABC, Generic[World]):
         self.bins = bins
         self.phase: Phase = "above"
         """Present phase of the grasp."""
-        self._since = 0
+        self._since, self._hover = 0, HOVER
         self._phases: dict[Phase, Callable[[World], tuple[np.ndarray, float]]] = {
             "above": self._above,
             "down": self._down,
@@ -61,7 +61,7 @@ class GraspingExpert(ABC, Generic[World]):
         """Return the next action for the present state of the environment."""
         self._since += 1
         if self.phase in self.HOLDING and not environment.simulator.held:
-            self._begin("above")
+            self._begin_again()
         goal, gripper = self._phases[self.phase](environment)
         step = goal - environment.simulator.tip.point
         step *= min(1.0, FASTEST / max(float(np.linalg.norm(step)), 1e-9))
@@ -88,9 +88,13 @@ class GraspingExpert(ABC, Generic[World]):
     def _begin(self, phase: Phase) -> None:
         self.phase, self._since = phase, 0
 
+    def _begin_again(self) -> None:
+        self._begin("above")
+        self._hover = HOVER_AGAIN
+
     def _above(self, environment: World) -> tuple[np.ndarray, float]:
         grasp, tip = self.grasp(environment), environment.simulator.tip.point
-        goal = grasp + np.array([0.0, 0.0, HOVER])
+        goal = grasp + np.array([0.0, 0.0, self._hover])
         away = float(np.linalg.norm((goal - tip)[:2]))
         if away > 3 * self.NEAR and tip[2] < goal[2] - self.NEAR:  # first up, so that nothing is swept away
             goal[:2] = tip[:2]
@@ -110,7 +114,10 @@ class GraspingExpert(ABC, Generic[World]):
 
     def _close(self, environment: World) -> tuple[np.ndarray, float]:
         if self._since >= CLOSING:
-            self._begin(self.HOLDING[0] if environment.simulator.held else "above")
+            if environment.simulator.held:
+                self._begin(self.HOLDING[0])
+            else:
+                self._begin_again()
             return self._phases[self.phase](environment)
         return environment.simulator.tip.point.copy(), -1.0
 
@@ -119,7 +126,7 @@ class GraspingExpert(ABC, Generic[World]):
         if self._since <= RELEASING:
             return tip.copy(), 1.0
         if not self.placed(environment):
-            self._begin("above")
+            self._begin_again()
         return tip + np.array([0.0, 0.0, FASTEST]), 1.0
 
     def _turn(self, environment: World) -> np.ndarray:

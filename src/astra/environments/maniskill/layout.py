@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from astra.environments.maniskill.levels import Combination, combinations
+from astra.environments.maniskill.levels import Combination
 from astra.environments.maniskill.objects import CONTAINERS, Target
 
 JOINTS = 7
@@ -49,48 +49,30 @@ class Layout:
     """Distance in radians of the arm's joints from their rest."""
 
 
-def sample_layout(combination: Combination, distractors: tuple[int, int], random: np.random.Generator) -> Layout:
+def sample_layout(combination: Combination, distractors: Sequence[Target], random: np.random.Generator) -> Layout:
     """Sample a layout without overlaps.
 
     Args:
         combination: Target and container.
-        distractors: Smallest and largest number of distractors.
+        distractors: The other objects.
         random: Source of random numbers.
 
     Raises:
         RuntimeError: if the objects find no place, which did not happen in tests.
     """
-    count = int(random.integers(distractors[0], distractors[1] + 1))
-    others = sample_distractors(combination.target, count, random)
     joints = random.uniform(-ROBOT_SPREAD, ROBOT_SPREAD, JOINTS)
-    kinds = ["container", "target", *["distractor"] * count]
-    radii = [CONTAINERS[combination.container].radius, combination.target.radius, *(other.radius for other in others)]
+    kinds = ["container", "target", *["distractor"] * len(distractors)]
+    radii = [
+        CONTAINERS[combination.container].radius,
+        combination.target.radius,
+        *(other.radius for other in distractors),
+    ]
     for _ in range(RESTARTS):
         if places := _places(kinds, radii, random):
             container, *free = places
-            objects = tuple(zip((combination.target, *others), free, strict=True))
+            objects = tuple(zip((combination.target, *distractors), free, strict=True))
             return Layout(combination=combination, container=container, objects=objects, joints=joints)
-    raise RuntimeError(f"found no places for {count} distractors beside {combination.name}")
-
-
-def sample_distractors(target: Target, count: int, random: np.random.Generator) -> tuple[Target, ...]:
-    """Sample distractors from the targets of training, in any of their colors; none has the target's color and shape.
-
-    Args:
-        target: Target of the episode.
-        count: Number of distractors.
-        random: Source of random numbers.
-    """
-    seen = [combination.target for combination in combinations()["seen"]]
-    forms = sorted({(each.shape, each.size) for each in seen})
-    colors = sorted({each.color for each in seen})
-    pool = [
-        Target(shape=shape, color=color, size=size)
-        for shape, size in forms
-        for color in colors
-        if (shape, color) != (target.shape, target.color)
-    ]
-    return tuple(pool[number] for number in random.choice(len(pool), count, replace=False))
+    raise RuntimeError(f"found no places for {len(distractors)} distractors beside {combination.name}")
 
 
 def _places(kinds: Sequence[str], radii: Sequence[float], random: np.random.Generator) -> list[Place]:

@@ -24,6 +24,8 @@ SIZES = {"small": 0.7, "": 1.0, "big": 1.4}
 """Factor of each size word; the regular size has none."""
 OPENING = 0.08
 """Largest opening of the gripper."""
+WIDEST = OPENING / 2 - 0.002
+"""Half of the largest width that is gripped."""
 Kind = Literal["box", "sphere", "cylinder", "capsule", "hull"]
 Difficulty = Literal["easy", "medium", "hard"]
 
@@ -180,6 +182,11 @@ def is_oversized(target: Target) -> bool:
     return bool(OPENING / 2 - min(target.half[:2]) < 0.0125)
 
 
+def is_graspable(target: Target) -> bool:
+    """Whether an object fits between the fingers."""
+    return bool(min(target.half[:2]) <= WIDEST)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Container:
     """A container: a floor and straight walls around it, which lean outwards."""
@@ -205,8 +212,14 @@ class Container:
             return math.hypot(self.inner[0] + flare, self.inner[1] + flare)
         return (self.inner[0] + flare) / math.cos(math.pi / self.sides)
 
-    def holds(self, point: Float[np.ndarray, "3"]) -> bool:
-        """Whether a point, in the container's frame, is above its floor and within its walls at their rim."""
+    def holds(self, target: Target, point: Float[np.ndarray, "3"]) -> bool:
+        """Whether an object lies in the container, not above it.
+
+        Args:
+            target: The object.
+            point: Its middle in the container's frame: within the walls at their rim, above the floor, and above the
+                rim by at most half of the object's height and 1 cm.
+        """
         flare = self.height * math.tan(math.radians(self.lean))
         x, y = point[:2]
         if self.sides == 4:
@@ -214,11 +227,13 @@ class Container:
         else:
             angles = 2 * math.pi * np.arange(self.sides) / self.sides
             inside = bool((x * np.cos(angles) + y * np.sin(angles) < self.inner[0] + flare).all())
-        return bool(inside and point[2] > 0)
+        return bool(inside and 0 < point[2] < self.height + target.half[2] + ABOVE)
 
 
 WALL = 0.005
 """Thickness of walls and floors."""
+ABOVE = 0.01
+"""Largest height above the rim of the underside of an object that lies in a container."""
 CONTAINERS = {
     "bowl": Container(sides=10, inner=(0.050, 0.050), height=0.040, lean=30.0, color=(0.92, 0.92, 0.88)),
     "tray": Container(sides=4, inner=(0.095, 0.070), height=0.018, color=(0.45, 0.28, 0.14)),

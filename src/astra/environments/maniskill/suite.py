@@ -2,19 +2,25 @@
 
 import functools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, record
 from astra.environments.maniskill.environment import SIZES, ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, TRAINING, combinations_of, names_by_difficulty
+from astra.environments.maniskill.objects import instruction_for
+from astra.environments.maniskill.starts import start_of
 from astra.environments.maniskill.world import SCENE, ManiSkillOptions, fitting_options
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 
 
 def tasks(options: ManiSkillOptions, level: str) -> tuple[Task, ...]:
-    """Return the combinations of a level; the control `swapped` tells the instruction of the level's next target."""
+    """Return the combinations of a level; the control `swapped` names a distractor, and the same container.
+
+    Where there is no distractor, it tells the instruction of the level's next target.
+    """
     del options
     those = combinations_of(level)
     others = (*those[1:], *those[:1])
@@ -25,12 +31,26 @@ def tasks(options: ManiSkillOptions, level: str) -> tuple[Task, ...]:
                 Goal(
                     reset={"level": level, "task": combination.name},
                     instruction=combination.instruction,
-                    swapped=other.instruction,
+                    swapped=partial(wrong_instruction, level, combination.name, other.instruction),
                 ),
             ),
         )
         for combination, other in zip(those, others, strict=True)
     )
+
+
+def wrong_instruction(level: str, task: str, otherwise: str, seed: int) -> str:
+    """Return an instruction that names a distractor of an episode as the target.
+
+    Args:
+        level: Level of the episode.
+        task: Task of the episode.
+        otherwise: Instruction where there is no distractor.
+        seed: Seed of the episode.
+    """
+    layout = start_of(level, task, seed).layout
+    distractors = [target for target, _ in layout.objects[1:]]
+    return instruction_for(distractors[0], layout.combination.container) if distractors else otherwise
 
 
 def options_for(spec: TrajectorySpec) -> ManiSkillOptions:

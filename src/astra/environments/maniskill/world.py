@@ -16,7 +16,7 @@ from astra.trajectory import ActionSpec, TrajectorySpec
 
 ROBOT, SCENE = "observation.state", "observation.environment_state"
 """Column names of the state vectors: the robot; target and goal, which a real robot does not know."""
-ROBOT_SIZE = 9 + 1 + JOINTS + 1
+ROBOT_SIZE = 9 + 1 + JOINTS
 """Length of the robot's state vector."""
 CAMERAS = {"observation.images.base": "base", "observation.images.hand": "hand"}
 """The two cameras by column name: one that looks at the robot and the table, and one at the hand."""
@@ -106,6 +106,8 @@ class ArmWorld(Environment):
     """Height and width of video frames, in pixels."""
     simulator: Simulator
     """Scene of the present episode."""
+    entropy: tuple[int, ...] = ()
+    """Numbers that seed all further chance of the present episode, such as what disturbs the expert."""
 
     def __init__(self, options: ManiSkillOptions, scene_size: int, instructions: Sequence[str]) -> None:
         self.options = options
@@ -113,6 +115,7 @@ class ArmWorld(Environment):
         self.attempts = Attempts()
         """Grasp attempts of the episode."""
         self._elapsed, self._gripper, self._success = 0, 1.0, False
+        self._rest: float | None = None
         side = options.frame_size
         images = dict.fromkeys(CAMERAS, (side, side)) if options.observation == "images" else {}
         self.spec_of_trajectories = TrajectorySpec(
@@ -135,9 +138,11 @@ class ArmWorld(Environment):
         """Move the gripper for one timestep. The reward is 1 at the success.
 
         Raises:
-            ValueError: if the action is not seven finite numbers from -1 to 1.
+            ValueError: if the action is not seven finite numbers from -1 to 1, or no episode was started.
         """
         numbers = unit_action(action, len(ACTIONS), EXPECTED)
+        if self._rest is None:
+            raise ValueError("a step came before the first reset: call reset, which starts an episode")
         numbers[6] = self._gripper = 1.0 if numbers[6] > 0 else -1.0
         simulator = self.simulator
         distance = float(np.linalg.norm(simulator.tip.point - simulator.objects[0].point))
@@ -195,7 +200,7 @@ class ArmWorld(Environment):
         """Note that the scene of a new episode stands, and return what `reset` returns."""
         self.attempts = Attempts()
         self._elapsed, self._gripper, self._success = 0, 1.0, False
-        self._rest = self.simulator.objects[0].point[2]
+        self._rest = float(self.simulator.objects[0].point[2])
         return self.observe(), self._info()
 
     def _info(self) -> dict[str, Any]:
@@ -210,6 +215,7 @@ class ArmWorld(Environment):
         }
 
     def _robot_vector(self) -> np.ndarray:
+        """Return what the robot feels. The last gripper action, which would be easy to copy, is not there."""
         simulator = self.simulator
         hand = simulator.in_base(simulator.tip)
-        return np.concatenate([hand, [simulator.opening], simulator.joints[:JOINTS], [self._gripper]])
+        return np.concatenate([hand, [simulator.opening], simulator.joints[:JOINTS]])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
+from astra.environments.maniskill.starts import draw_entropy
 from astra.environments.maniskill.world import ArmWorld, ManiSkillOptions
 from astra.environments.maniskill_tasks.scenes import TASKS, OwnScene
 
@@ -35,19 +36,20 @@ class ManiSkillTasks(ArmWorld):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
-        """Start an episode. Equal seeds and options give bitwise equal episodes.
+        """Start an episode. Equal seeds and options give bitwise equal episodes, other tasks other places.
 
         Raises:
             ValueError: for an unknown option or task.
         """
         super(Environment, self).reset(seed=seed)
         options = reset_options("ManiSkill", options, ("task",))
-        drawn, scene_seed = self.np_random.integers(len(TASKS)), int(self.np_random.integers(LARGEST_SEED))
-        name = str(options.get("task", tuple(TASKS)[drawn]))
+        drawn = tuple(TASKS)[int(self.np_random.integers(len(TASKS)))]
+        name = str(options.get("task", drawn))
         if name not in TASKS:
             raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
         self._enter(name)
-        self.scene.begin(scene_seed)
+        self.entropy = draw_entropy(self.np_random, name)
+        self.scene.begin(int(np.random.default_rng(self.entropy).integers(LARGEST_SEED)))
         return self._started()
 
     def succeeded(self) -> bool:
