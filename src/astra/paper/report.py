@@ -13,10 +13,11 @@ from astra.evaluation.statistics import (
     detectable_difference,
     difference_by_seed,
     mean_by_seed,
+    nested_bootstrap,
     paired_difference,
     row_mean,
 )
-from astra.evaluation.success import Estimate, bootstrap_interval, wilson_interval
+from astra.evaluation.success import Estimate, mean_interval
 from astra.paper.row_results import RowResults, check_same_episodes, read_row
 from astra.paper.table import BETWEEN, RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
@@ -182,12 +183,14 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
 def _of_some_episodes(empty: Cell, mine: RowResults) -> Cell:
     """Return a mean over episodes with a miss or several attempts; rows and seeds have different ones: no pairs."""
     column = empty.column
-    values = mine.recovered(column) if column.score == RECOVERY else mine.gaps(column)
-    if not values:
+    numbers = mine.recovered if column.score == RECOVERY else mine.gaps
+    by_seed = {seed: np.array(found) for seed in mine.seeds if (found := numbers(column, seed))}
+    if not by_seed:
         return empty
-    recovery = column.score == RECOVERY
-    ours = wilson_interval(int(sum(values)), len(values)) if recovery else bootstrap_interval(values)
-    return replace(empty, ours=_scaled(ours, column.scale), seeds=mine.seeds, episodes=len(values))
+    values = list(by_seed.values())
+    ours = nested_bootstrap(values) if len(values) > 1 else mean_interval(values[0].tolist())
+    episodes = sum(len(each) for each in values)
+    return replace(empty, ours=_scaled(ours, column.scale), seeds=tuple(by_seed), episodes=episodes)
 
 
 def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from astra.evaluation.eval_info import FILE_NAME
 from astra.evaluation.kept import RESTORE, read_kept
+from astra.evaluation.success import mean_gaps
 from astra.paper.table import ATTEMPTS, Column
 from astra.storage.json_checksum import read_checked_json
 
@@ -48,14 +49,13 @@ class RowResults:
             return ["" for _ in self.held_out.get(self.seeds[0], ())]
         return [episode["task"] for episode in self._of(column, self.seeds[0])]
 
-    def recovered(self, column: Column) -> list[bool]:
-        """Return the success of every episode in which an action missed, over all seeds."""
-        return [bool(each["success"]) for seed in self.seeds for each in self._of(column, seed) if each.get("missed")]
+    def recovered(self, column: Column, seed: int) -> list[float]:
+        """Return the success, 0 or 1, of every episode of a seed in which an action missed."""
+        return [float(each["success"]) for each in self._of(column, seed) if each.get("missed")]
 
-    def gaps(self, column: Column) -> list[float]:
-        """Return the mean timesteps between the attempts of every episode that has several, over all seeds."""
-        begun = [each.get("attempts", ()) for seed in self.seeds for each in self._of(column, seed)]
-        return [(each[-1] - each[0]) / (len(each) - 1) for each in begun if len(each) > 1]
+    def gaps(self, column: Column, seed: int) -> list[float]:
+        """Return the mean timesteps between the attempts of every episode of a seed that has several."""
+        return mean_gaps([each.get("attempts", ()) for each in self._of(column, seed)])
 
     def _of(self, column: Column, seed: int) -> list[Mapping[str, Any]]:
         return [

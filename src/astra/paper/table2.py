@@ -46,7 +46,7 @@ HISTORY, WINDOW = 4, 8
 EPISODES, EPISODES_AT = 25, {"seen-0": 6, "seen-2-4": 20, "seen-6-8": 6}
 """Evaluation episodes of each combination, at unseen levels and at seen ones: at least 100 in every column, and in
 every class of difficulty at `seen-2-4`; 1,126 in all."""
-EVALUATION_MINUTES = 70.0
+EVALUATION_MINUTES = 20.0
 """Approximate minutes of the evaluation of one agent."""
 TOGETHER = 12
 """Environments in which one process acts at once."""
@@ -75,7 +75,7 @@ GRASPS = (
 
 
 def cpu() -> Settings:
-    """Return the shared settings at CPU scale: about three hours of one core per run, with its evaluation.
+    """Return the shared settings at CPU scale: about two hours of one core per run, with its evaluation.
 
     Policies act with the mean of the actions that they expect: the most likely bin jumps between timesteps.
     """
