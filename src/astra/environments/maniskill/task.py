@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from astra.environments.maniskill.cameras import with_cameras
+from astra.environments.maniskill.drawing.cameras import with_cameras
 from astra.environments.maniskill.layout import Layout, Place
 from astra.environments.maniskill.objects import COLORS, CONTAINERS, SHAPES, WALL, Container, Target
 from astra.environments.maniskill.package import maniskill

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.foreign_packages import quiet
-from astra.environments.maniskill.cameras import with_cameras
+from astra.environments.maniskill.drawing.cameras import with_cameras
 from astra.environments.maniskill.package import maniskill
 from astra.environments.maniskill.simulator import Simulator
 from astra.environments.maniskill.task import WOOD

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from astra.environments.maniskill.arm import draw_coarsely
+from astra.environments.maniskill.drawing.arm import draw_coarsely
 from astra.environments.maniskill.package import maniskill
 
 SHADER = Path(__file__).with_name("shader")
