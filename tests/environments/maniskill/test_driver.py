@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from astra.environments.maniskill import driver
-from astra.environments.maniskill.drawing.driver import NAMES, WORKS, ensure_vulkan
+from astra.environments.maniskill.driver import NAMES, WORKS, ensure_vulkan
 from astra.environments.maniskill.package import check_version
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "software_vulkan.sh"

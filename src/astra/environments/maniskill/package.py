@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from astra.environments.foreign_packages import quiet
-from astra.environments.maniskill.drawing.driver import ensure_vulkan
+from astra.environments.maniskill.driver import ensure_vulkan
 
 VERSION = "3.0"
 """Version of mani_skill with which everything was measured."""

@@ -1,1 +1,1 @@
-"""What ManiSkill draws: the cameras, their shader, the coarse arm, and the driver that all of it needs."""
+"""What ManiSkill draws: the cameras, their shader, and the coarse arm."""

@@ -65,7 +65,7 @@ def folders() -> list[Path]:
 
     An installed Astra has no such folder around it, so it must be run where the script was.
     """
-    return list(dict.fromkeys((Path(__file__).resolve().parents[5], Path.cwd())))
+    return list(dict.fromkeys((Path(__file__).resolve().parents[4], Path.cwd())))
 
 
 def _reason_against(driver: Mapping[str, str]) -> str:
