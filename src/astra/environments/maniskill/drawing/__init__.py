@@ -1,1 +1,1 @@
-"""What ManiSkill draws: the cameras, their shader, and the coarse arm."""
+"""Pictures of ManiSkill: the cameras, their shader, and the coarse arm."""
