@@ -16,7 +16,7 @@ def answer(value: float, half: float, *, seeds: int = 3, detectable: float | Non
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_effect_needs_its_size_and_an_interval_without_zero(sign: int) -> None:
-    bounds = {"at_least": 0.02} if sign > 0 else {"at_most": -0.02}
+    bounds: dict[str, Any] = {"at_least": 0.02} if sign > 0 else {"at_most": -0.02}
     assert answer(sign * 0.03, 0.01, **bounds) == "yes"
     assert answer(sign * 0.03, 0.04, **bounds) == "not decided: the interval holds 0"
     assert answer(sign * 0.005, 0.01, **bounds) == "no"
@@ -25,7 +25,7 @@ def test_an_effect_needs_its_size_and_an_interval_without_zero(sign: int) -> Non
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_no_needs_that_the_effect_would_have_shown(sign: int) -> None:
-    bounds = {"at_least": 0.02} if sign > 0 else {"at_most": -0.02}
+    bounds: dict[str, Any] = {"at_least": 0.02} if sign > 0 else {"at_most": -0.02}
     assert answer(sign * 0.01, 0.04, detectable=0.05, **bounds).startswith("not decided: an effect of this size")
     assert answer(sign * 0.01, 0.04, **bounds).startswith("not decided: an effect of this size")
     assert answer(sign * 0.01, 0.015, detectable=0.02, **bounds) == "no"
