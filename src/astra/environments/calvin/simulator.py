@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from astra.environments.calvin.cameras import Cameras
 from astra.environments.calvin.clones import Clones, load_yaml, simulator_class
-from astra.environments.calvin.coarse_robot import coarse_robot
+from astra.environments.calvin.drawing.cameras import Cameras
+from astra.environments.calvin.drawing.coarse_robot import coarse_robot
 from astra.environments.calvin.scene import BLOCKS, Block, SceneState, Snapshot
 from astra.environments.foreign_packages import quiet
 

@@ -19,7 +19,7 @@ MARGIN = 0.005
 Picture = tuple[UInt8[np.ndarray, "side side 3"], Float[np.ndarray, "side side"]]
 """Colors, and distances in meters."""
 Shape = tuple[int, int, tuple[float, float, float, float]]
-"""What is drawn of a link: number of the body, number of the link (-1 is the body's base), color."""
+"""One drawn shape of a link: number of the body, number of the link (-1 is the body's base), color."""
 
 
 class Cameras:

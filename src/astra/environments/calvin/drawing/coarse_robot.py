@@ -4,6 +4,7 @@ A copy of the clone's URDF names coarser meshes for what is drawn, and the clone
 the meshes lie in a temporary folder of the process, so that they can neither be outdated nor half written.
 """
 
+import atexit
 import importlib
 import re
 import shutil
@@ -31,9 +32,6 @@ FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes
 STL_HEADER = 84
 """Bytes before the triangles of an STL file."""
 
-_folders: list["tempfile.TemporaryDirectory[str]"] = []
-"""Temporary folders, which are removed when the process ends."""
-
 
 @cache
 def coarse_robot(urdf: Path) -> Path:
@@ -42,8 +40,8 @@ def coarse_robot(urdf: Path) -> Path:
     Args:
         urdf: URDF of the user's clone, with names of files that begin with `package://`.
     """
-    _folders.append(tempfile.TemporaryDirectory(prefix="astra-calvin-"))
-    folder = Path(_folders[-1].name)
+    folder = Path(tempfile.mkdtemp(prefix="astra-calvin-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     tree = ElementTree.parse(urdf)
     for mesh in tree.iter("mesh"):
         mesh.set("filename", str(urdf.parent / mesh.attrib["filename"].removeprefix(PACKAGE)))
