@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from astra.environments.calvin.clones import Clones, load_yaml, simulator_class
+from astra.environments.calvin.drawing.cameras import Cameras
+from astra.environments.calvin.drawing.coarse_robot import coarse_robot
 from astra.environments.calvin.scene import BLOCKS, Block, SceneState, Snapshot
 from astra.environments.foreign_packages import quiet
 
@@ -79,8 +81,8 @@ class Simulator:
             name: np.array([list(corner) for corner in corners]) for name, corners in self.scene.surfaces.items()
         }
         """Lower and upper corner of the places where blocks may start: table, slider_left and slider_right."""
-        self._clones = clones
-        self._cameras: dict[tuple[str, int], Any] = {}
+        blocks = tuple(block.uid for block in self._blocks.values())
+        self._cameras = Cameras(clones, self._client, self.robot.robot_uid, blocks)
 
     @property
     def alive(self) -> bool:
@@ -191,23 +193,13 @@ class Simulator:
 
     def render(self, camera: str, side: int) -> UInt8[np.ndarray, "side side 3"]:
         """Render the camera `static` or `gripper`, square with a side in pixels."""
-        pixels = self._camera(camera, side).render()[0]
-        return np.ascontiguousarray(pixels, np.uint8)
+        return self._cameras.render(camera, side)
 
     def close(self) -> None:
         """End the simulation; the process may then start another one."""
         if self.alive:
             Simulator._alive = None
             self._client.disconnect()
-
-    def _camera(self, name: str, side: int) -> Any:
-        if (name, side) not in self._cameras:
-            made = getattr(importlib.import_module(f"calvin_env.camera.{name}_camera"), f"{name.title()}Camera")
-            settings = load_yaml(self._clones.environment / f"conf/cameras/cameras/{name}.yaml")
-            del settings["_target_"]
-            sized = {**settings, "width": side, "height": side}
-            self._cameras[name, side] = made(**sized, cid=self._raw.cid, robot_id=self.robot.robot_uid)
-        return self._cameras[name, side]
 
 
 def _configuration(clones: Clones, scene: str) -> dict[str, Any]:
@@ -216,6 +208,7 @@ def _configuration(clones: Clones, scene: str) -> dict[str, Any]:
     fingers = load_yaml(conf / "robot/panda_longer_finger.yaml")
     robot = {**load_yaml(conf / "robot/panda.yaml"), **fingers, "_convert_": "all"}
     del robot["defaults"]
+    robot["filename"] = str(coarse_robot(clones.environment / "data" / robot["filename"]))
     whole = {
         "robot": robot,
         "scene": load_yaml(conf / f"scene/calvin_scene_{scene}.yaml"),

@@ -1,0 +1,1 @@
+"""How the frames of CALVIN are drawn."""
