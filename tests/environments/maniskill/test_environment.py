@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.maniskill import cameras
 from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
+from astra.environments.maniskill.drawing import cameras
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.package import reason_against
