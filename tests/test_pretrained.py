@@ -29,7 +29,7 @@ def test_it_does_what_it_is_told(tmp_path: Path) -> None:
     from astra.suites.config import EvaluationConfig
     from astra.suites.evaluate_suite import evaluate_suite
 
-    played = EvaluationConfig(episodes=1, agents=("policy", "swapped"), videos=0)
+    played = EvaluationConfig(episodes=2, agents=("policy", "swapped"), videos=0)
     found = evaluate_suite(load_policy(FOLDER), SUITE, tmp_path, played)
     told, other = (found[agent].summary.scores["reward"].value for agent in ("policy", "swapped"))
     assert told > 0.7

@@ -7,13 +7,13 @@ FAULTS = """
 import resource, torch
 from astra.parallel.allocator import keep_freed_memory
 {setting}
-layers = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(4)))
+layers = torch.nn.Sequential(*(torch.nn.Linear(256, 256) for _ in range(8)))
 def update():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     layers(torch.zeros(4096, 256)).sum().backward()
     layers.zero_grad()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(sum([update() for _ in range(12)][6:]))
+print(sum([update() for _ in range(30)][15:]))
 """
 
 
