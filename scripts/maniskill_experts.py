@@ -3,8 +3,7 @@
     python scripts/maniskill_experts.py results/maniskill/experts.json --seeds 50 [--levels seen-2-4 all]
 
 Every row is written as soon as it is known; rows that the file has with as many seeds are not measured again. `--table`
-prints the file as Markdown tables. An episode takes about 0.8 s of CPU time, so 50 seeds of all 76 rows of both agents
-take 1.7 hours.
+prints the file as Markdown tables. 50 seeds of all rows of both agents take about 30 minutes.
 """
 
 import argparse
