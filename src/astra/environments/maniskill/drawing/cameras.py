@@ -11,8 +11,8 @@ from astra.environments.maniskill.package import maniskill
 SHADER = Path(__file__).with_name("shader")
 """Our own shader: ManiSkill's take a software driver eleven seconds to compile, in every process."""
 EYE, LOOKED_AT = (0.45, 0.0, 0.60), (-0.13, 0.0, 0.0)
-"""Place of the base camera, which looks at the robot, and the point that it looks at. From higher up the hand would hide
-more: of 36 starts, this view shows the target in 35, and (0.30, 0, 0.80) in 30."""
+"""Place of the base camera, which looks at the robot, and the point that it looks at. From higher up the hand would
+hide more: of 36 starts, this view shows the target in 35, and (0.30, 0, 0.80) in 30."""
 HAND_EYE = (0.07, 0.0, 0.02)
 """Place of the hand camera in the frame of `panda_hand`; it looks along the fingers."""
 FIELD = {"base": 0.8, "hand": 1.4, "video": 0.8}
