@@ -62,16 +62,16 @@ def test_one_seed_is_told_by_its_episodes_alone() -> None:
     from astra.evaluation.success import wilson_interval
 
     values = np.array([[1.0, 1.0, 0.0, 1.0]])
-    assert row_mean(values, share=True) == wilson_interval(3, 4)
-    assert row_mean(values, share=False).value == 0.75
+    assert row_mean(values) == wilson_interval(3, 4)
+    assert row_mean(values).value == 0.75
 
 
 def test_a_row_that_always_fails_may_still_succeed_once() -> None:
     from astra.evaluation.statistics import row_mean
     from astra.evaluation.success import wilson_interval
 
-    assert row_mean(np.zeros((3, 50)), share=True) == wilson_interval(0, 50)
-    assert row_mean(np.ones((3, 50)), share=True) == wilson_interval(50, 50)
+    assert row_mean(np.zeros((3, 50))) == wilson_interval(0, 50)
+    assert row_mean(np.ones((3, 50))) == wilson_interval(50, 50)
 
 
 def test_the_same_data_give_the_same_interval_and_no_data_are_refused() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import row_mean
-from astra.evaluation.success import Summary, attempts_and_misses
+from astra.evaluation.success import Estimate, Summary, attempts_and_misses
 
 SAME = ("seed", "task", "group", "instruction", "environment_instruction")
 """Entries of an episode that are equal for all training seeds."""
@@ -68,13 +68,13 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         lines = np.arange(len(those)).reshape(len(infos), -1)  # seed after seed, each with the same episodes
         strata = [f"{those[index].group}/{those[index].task}" for index in lines[0]]
 
-        def mean(values: Sequence[float], *, share: bool) -> Any:
-            return row_mean(np.array(values, np.float64)[lines], strata, share=share)
+        def mean(values: Sequence[float]) -> Estimate:
+            return row_mean(np.array(values, np.float64)[lines], strata)
 
         return Summary(
             episodes=len(those),
-            success=mean([float(result.success) for result in those], share=True),
-            scores={name: mean([result.scores[name] for result in those], share=False) for name in those[0].scores},
+            success=mean([float(result.success) for result in those]),
+            scores={name: mean([result.scores[name] for result in those]) for name in those[0].scores},
             mean_timesteps=float(np.mean([result.timesteps for result in those])),
             **attempts_and_misses(those),
         )

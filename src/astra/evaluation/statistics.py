@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float
 
-from astra.evaluation.success import Estimate, bootstrap_interval, wilson_interval
+from astra.evaluation.success import Estimate, mean_interval, wilson_interval
 
 RESAMPLES = 10_000
 POWER = 0.8
@@ -94,22 +94,17 @@ def nested_bootstrap(
     return Estimate(value=value, low=float(low), high=float(high), confidence=confidence)
 
 
-def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = None, *, share: bool) -> Estimate:
+def row_mean(values: Float[np.ndarray, "K E"], strata: Sequence[str] | None = None) -> Estimate:
     """Estimate the mean of a row: over seeds and episodes, or over episodes alone where there is one seed.
 
     Args:
-        values: scores of K training seeds on E episodes.
+        values: scores of K training seeds on E episodes; where all are 0 or 1, they are taken for shares.
         strata: stratum of each episode.
-        share: whether values are 0 or 1, as successes are.
     """
-    if share and len(values) > 1 and values.min() == values.max():
+    if len(values) > 1 and values.min() == values.max() and values.flat[0] in (0, 1):
         # Resamples of constant values have no variance; the Wilson interval of one seed's episodes is honest.
         return wilson_interval(int(values[0].sum()), values.shape[1])
-    if len(values) > 1:
-        return two_level_bootstrap(values, strata)
-    if share:
-        return wilson_interval(int(values.sum()), values.size)
-    return bootstrap_interval(values[0], resamples=RESAMPLES)
+    return two_level_bootstrap(values, strata) if len(values) > 1 else mean_interval(values[0].tolist())
 
 
 def paired_difference(

@@ -19,7 +19,7 @@ from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.tabletop.suite import SUITE
 from astra.experiments.tabletop import SHORT_TASKS, TOP, small_policy, small_training
-from astra.paper.history import SUCTION_NUMBERS, tabletop_with_slips
+from astra.paper.history import LOSS, SUCTION_NUMBERS, tabletop_with_slips
 from astra.paper.question import Question
 from astra.paper.table import Column, Demonstrations, Row, Settings, Table
 from astra.suites.config import EvaluationConfig
@@ -33,7 +33,6 @@ TUNED = ContrastiveConfig(
 """Embeddings of length 1, a projection of two layers, hard negatives, and a weight that is 0 for 10 % of the run and
 then falls from 0.1 to 0."""
 AUGMENTED: Mapping[str, Any] = {"augmentation": AugmentationConfig()}
-LOSS = Column(name="first-action loss", held_out=True)
 LEVELS = tuple(Column(name=level, group=level) for level in ("L1", "L2", "L3"))
 PAYS = {"loss": -0.03, "points": 3.0}
 """Differences for a yes: of the held-out loss in nats, and of success in points."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
 from astra.experiments.tabletop import LONGEST, small_policy, small_training
-from astra.paper.history import tabletop_with_slips
+from astra.paper.history import LOSS, tabletop_with_slips
 from astra.paper.question import Question
 from astra.paper.table import Column, Demonstrations, Row, Sees, Settings, Table
 from astra.suites.config import EvaluationConfig
@@ -33,7 +33,6 @@ CROWDED_TASKS = ("twist", "rearrange", "same_shape")
 """Tasks whose meaning lies in several objects at once."""
 CROWDED = ("observation.end_effector", "observation.objects.front", "observation.objects.top")
 CROWDED_DEMONSTRATIONS = 18_000
-LOSS = Column(name="first-action loss", held_out=True)
 BOUND = 0.02
 """Smallest mean difference of the held-out loss, in nats, for a yes; the paper's 3.5 points are about 0.03."""
 

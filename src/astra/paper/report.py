@@ -196,9 +196,8 @@ def _of_some_episodes(empty: Cell, mine: RowResults) -> Cell:
 def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:
     """Return the mean of a row; losses have episodes of their own in each seed, so seeds alone vary there."""
     if column.held_out:
-        return mean_by_seed(values.mean(axis=1)) if len(values) > 1 else row_mean(values, tasks, share=False)
-    scores = values / column.scale
-    return _scaled(row_mean(scores, tasks, share=bool(np.isin(scores, (0, 1)).all())), column.scale)
+        return mean_by_seed(values.mean(axis=1)) if len(values) > 1 else row_mean(values, tasks)
+    return _scaled(row_mean(values / column.scale, tasks), column.scale)
 
 
 def _difference(

@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.franka_kitchen.suite import SUITE, KitchenDemonstrationOptions
 from astra.experiments.kitchen import MEAN, kitchen, kitchen_43m, small_policy
 from astra.experiments.pusht import small_training
+from astra.paper.contrast import TUNED
 from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
@@ -52,16 +52,8 @@ CHUNKS: Mapping[str, Any] = {
 
 ASTRA: Mapping[Scale, str] = {"cpu": "astra-small", "paper": "astra-43m"}
 WINDOWS: Mapping[str, Any] = {"timesteps": WINDOW, "batch_size": BATCH // WINDOW}
-CONTRASTIVE = ContrastiveConfig(
-    normalize=True,
-    temperature=0.2,
-    projection_layers=2,
-    fade=True,
-    cdl_fraction=1.0,
-    min_timesteps=2,
-    augmentation=None,
-)
-"""Contrastive dynamics learning as in docs/claims.md; all four windows of a batch are anchors."""
+CONTRASTIVE = replace(TUNED, begin=0.0, negatives_from="any_task", cdl_fraction=1.0, min_timesteps=2, augmentation=None)
+"""Contrastive dynamics learning as in docs/claims.md, from the start; all four windows of a batch are anchors."""
 DISCRETE_ASTRA, HISTORY_OF_1 = "astra-discrete", "astra-history-of-1"
 
 

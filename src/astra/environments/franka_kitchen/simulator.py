@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import io
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -52,7 +53,6 @@ class Simulator:
         """The 30 positions at the start of an episode that is not perturbed."""
         gains = self.model.actuator_gainprm[:JOINTS, 0]
         self._sag = gains * REACH
-        self._shown: Any = self.mujoco.MjData(self.model)
 
     def reset(self, seed: int, positions: Float[np.ndarray, "30"] | None = None) -> None:
         """Start an episode.
@@ -91,6 +91,10 @@ class Simulator:
         """Return the poses of everything that is drawn, with which `posed` shows the present state later."""
         return {name: np.array(getattr(self.data, name)) for name in DRAWN}
 
+    @cached_property
+    def _shown(self) -> Any:
+        return self.mujoco.MjData(self.model)
+
     def posed(self, poses: Mapping[str, np.ndarray]) -> Any:
         """Return a `mujoco.MjData` to draw an earlier state from; the present state stays as it is."""
         for name, values in poses.items():
@@ -101,7 +105,8 @@ class Simulator:
         """Release what the simulator holds, some 100 MB, also where an expert or an agent still holds the simulator."""
         if self._raw is not None:
             self._raw.close()
-            self._raw = self.model = self.data = self._shown = None
+            self.__dict__.pop("_shown", None)
+            self._raw = self.model = self.data = None
 
 
 def kitchen_class() -> Any:
