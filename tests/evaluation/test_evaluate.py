@@ -11,7 +11,7 @@ from astra.evaluation.episode import Case
 from astra.evaluation.eval_info import read_summary
 from astra.evaluation.evaluate import evaluate
 from astra.evaluation.pictures.videos import read_video
-from astra.evaluation.result_table import result_line, result_table
+from astra.evaluation.result_table import ResultTable, result_line
 from astra.storage.provenance import code_version
 
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
@@ -75,7 +75,7 @@ def test_the_terminal_shows_agents_beside_each_other(world: ModuleType, tmp_path
     assert line.endswith(f"expert={expert.scores['near']}")
     assert line.count("[") == 3
     terminal = io.StringIO()
-    Console(width=80, file=terminal).print(result_table({"policy": policy, "no-op": no_op}))
+    Console(width=80, file=terminal).print(ResultTable({"policy": policy, "no-op": no_op}))
     assert "1.00 [0.57, 1.00]" in terminal.getvalue()
 
 

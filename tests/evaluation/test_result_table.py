@@ -1,9 +1,14 @@
 """Tables of results for the terminal."""
 
+import io
+
 import numpy as np
+import pytest
+from rich.console import Console
 
 from astra.evaluation.episode import EpisodeResult
-from astra.evaluation.result_table import ALL, group_table
+from astra.evaluation.result_table import ALL, ResultTable, group_table
+from astra.evaluation.success import Estimate, Summary
 
 
 def result(group: str, task: str, *, success: bool) -> EpisodeResult:
@@ -43,3 +48,18 @@ def test_every_task_has_a_row_and_a_group_of_several_tasks_has_one_for_all_of_th
 
 def test_without_groups_there_is_no_table() -> None:
     assert group_table({"policy": [result("", "open", success=True)]}) is None
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_agents_and_all_their_numbers_fit_on_the_screen(width: int) -> None:
+    share = Estimate(value=0.5, low=0.4, high=0.6)
+    scores = ("p1", "p2", "p3", "p4", "mean", "not_named")
+    summary = Summary(episodes=50, success=share, scores=dict.fromkeys(scores, share), mean_timesteps=200.0)
+    terminal = io.StringIO()
+    Console(width=width, file=terminal).print(ResultTable({"policy": summary, "told of another episode": summary}))
+    lines = [line.strip() for line in terminal.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines if line.startswith(("policy", "told of another episode"))]
+    assert len(rows) == 2
+    assert sum(line.count(str(share)) for line in lines) == 2 * len((*scores, "success"))
+    assert all(name in terminal.getvalue() for name in scores)

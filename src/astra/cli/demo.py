@@ -115,7 +115,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.environments.pusht.environment import AGENT
     from astra.environments.pusht.suite import SUITE
     from astra.evaluation.report import write_report
-    from astra.evaluation.result_table import result_line, result_table
+    from astra.evaluation.result_table import ResultTable, result_line
     from astra.experiments.experiment import Experiment
     from astra.experiments.pusht import small_policy
     from astra.experiments.run_training import run_training
@@ -156,5 +156,5 @@ def run(arguments: Sequence[str]) -> None:
     report = write_report(demo.output)
     print(f"{(time.monotonic() - started) / 60:.1f} minutes in total; report: {report}")
     summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
-    screen().print(result_table(summaries))
+    screen().print(ResultTable(summaries))
     print(result_line(SCORE, summaries["policy"], summaries["no-op"], summaries["expert"]))

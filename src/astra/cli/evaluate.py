@@ -74,10 +74,10 @@ def run(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0]) / "eval"
     summaries = in_main(lambda: aggregate(runs, folder))
     if is_main_process():
-        from astra.evaluation.result_table import recovery_lines, result_table
+        from astra.evaluation.result_table import ResultTable, recovery_lines
 
         print(f"all training seeds: {', '.join(map(str, runs))}")
-        screen().print(result_table(summaries))
+        screen().print(ResultTable(summaries))
         for line in recovery_lines(summaries):
             screen().print(line)
         print(f"results: {folder}")
@@ -89,7 +89,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
 
     from astra.environments.suite import suite_of
     from astra.evaluation.eval_info import check_place_of_results
-    from astra.evaluation.result_table import group_table, recovery_lines, result_table
+    from astra.evaluation.result_table import ResultTable, group_table, recovery_lines
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
     from astra.storage.places import check_outside_datasets
@@ -123,7 +123,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     )
     if is_main_process():
         summaries = {name: evaluation.summary for name, evaluation in evaluations.items()}
-        screen().print(result_table(summaries))
+        screen().print(ResultTable(summaries))
         for line in recovery_lines(summaries):
             screen().print(line)
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):

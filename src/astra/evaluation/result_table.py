@@ -1,27 +1,54 @@
 """Result tables for the terminal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
 
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.success import Summary, wilson_interval
 
 ALL = "all tasks"
+UNLIMITED = 10_000
+"""Width of a screen in characters on which every table fits."""
 
 
-def result_table(summaries: Mapping[str, Summary]) -> Table:
-    """Return a table with one row per agent: episodes, mean of each score and success rate, with intervals."""
-    scores = list(dict.fromkeys(name for summary in summaries.values() for name in summary.scores))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("agent", "episodes", *scores, "success"):
-        table.add_column(heading, no_wrap=True)
-    for agent, summary in summaries.items():
-        means = [str(summary.scores[name]) if name in summary.scores else "" for name in scores]
-        table.add_row(agent, str(summary.episodes), *means, str(summary.success))
-    return table
+@dataclass(frozen=True)
+class ResultTable:
+    """Each agent's episodes, mean scores and success rate, with intervals.
+
+    One row per agent where the screen is wide enough for it, otherwise one row per number.
+    """
+
+    summaries: Mapping[str, Summary]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield the table in the form that fits."""
+        wide = self._wide()
+        width = Measurement.get(console, options.update(width=UNLIMITED), wide).maximum
+        yield wide if width <= options.max_width else self._long()
+
+    def _wide(self) -> Table:
+        scores = list(dict.fromkeys(name for summary in self.summaries.values() for name in summary.scores))
+        table = _table("agent", "episodes", *scores, "success")
+        for agent, summary in self.summaries.items():
+            means = [str(summary.scores[name]) if name in summary.scores else "" for name in scores]
+            table.add_row(agent, str(summary.episodes), *means, str(summary.success))
+        return table
+
+    def _long(self) -> Table:
+        table = _table("agent", "episodes", "score", "mean")
+        for agent, summary in self.summaries.items():
+            first = agent, str(summary.episodes)
+            for name, value in {**summary.scores, "success": summary.success}.items():
+                table.add_row(*first, name, str(value))
+                first = "", ""
+            table.add_section()
+        return table
 
 
 def recovery_lines(summaries: Mapping[str, Summary]) -> list[str]:
@@ -55,12 +82,19 @@ def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
         return None
     sizes = Counter(group for group, _ in cells)
     cells = {cell: agents for cell, agents in cells.items() if cell[1] != ALL or sizes[cell[0]] > 2}
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("group", "task", *results):
-        table.add_column(heading, no_wrap=heading not in results)
+    table = _table("group", "task")
+    for agent in results:
+        table.add_column(agent)
     for group, task in sorted(cells, key=lambda cell: (cell[0], cell[1] == ALL, cell[1])):
         rates = [wilson_interval(sum(won), len(won)) for won in cells[group, task].values()]
         table.add_row(group, task, *map(str, rates))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
     return table
 
 
