@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from astra.policies.checkpoint import load_policy, load_tensors
+from tests.training.with_gradient import with_gradient
 
 HERE = Path(__file__).parent
 FOLDERS = [str(HERE), str(HERE.parent / "evaluation")]
@@ -78,21 +79,13 @@ def assert_same_run(first: Path, second: Path) -> None:
         one, other = (load_tensors(folder / "checkpoints/last" / name) for folder in (first, second))
         assert one.keys() == other.keys()
         for key in one.keys() - {"seen"}:  # a count of forward passes, which micro-batches multiply
-            here, there = (_with_gradient(key, tensors[key]) for tensors in (one, other))
+            here, there = (with_gradient(key, tensors[key]) for tensors in (one, other))
             torch.testing.assert_close(here, there, rtol=1e-5, atol=1e-5, msg=lambda text, key=key: key + text)
     one, other = ((folder / "metrics.jsonl").read_text().splitlines() for folder in (first, second))
     for line, line2 in zip(map(json.loads, one), map(json.loads, other), strict=True):
         assert line.keys() == line2.keys()
         for name in line.keys() & {"train/loss", "validation/loss", "train/gradient_norm"}:
             assert line[name] == pytest.approx(line2[name], rel=1e-5), name
-
-
-def _with_gradient(name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Leave out key biases: they shift all scores of a query alike, so their gradient is rounding error."""
-    if not name.endswith("qkv.bias"):
-        return weight
-    query, _, value = weight.chunk(3)
-    return torch.cat([query, value])
 
 
 @pytest.mark.parametrize("name", ["whole", "parts", "sharded"])
