@@ -98,9 +98,8 @@ class WordTokenizer(nn.Module):
             objects: Tokenizer of the objects.
 
         Raises:
-            ValueError: if a prompt has more than `max_tokens` words or more pictures than the spec allows, a
-                placeholder
-                has no picture or a picture no placeholder.
+            ValueError: if a prompt has more than `max_tokens` words or more pictures than the spec allows, or a
+                placeholder has no picture, or a picture no placeholder.
         """
         parts = [self._split(instruction) for instruction in instructions]
         pictured = picture_tokens(pictures, objects, self.max_pictured)
