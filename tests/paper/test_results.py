@@ -62,7 +62,7 @@ def test_every_evaluation_has_aggregates_that_its_episodes_confirm(results: Path
             won = [episode["success"] for episode in info["episodes"]]
             assert len(won) == summary.episodes, path
             assert sum(won) / len(won) == pytest.approx(summary.success.value), path
-    assert agents == {"policy", "no-op", "expert", "swapped", "shuffled", "blank"}
+    assert agents == {"policy", "no-op", "expert", "swapped", "shuffled", "blank", "blind"}
     compressed = {path.parent for path in results.rglob("episodes.json.gz")}
     assert compressed <= {path.parent for path in paths}
 
@@ -119,7 +119,7 @@ def test_the_docs_have_the_means_of_the_policies_in_the_kitchen(results: Path, r
     section = told[told.index("## `kitchen`") : told.index("## `metaworld-mt10`")]
     paths = (results / "franka-kitchen").rglob("eval_info.json")
     policies = [path for path in paths if path.parent.name not in ("no-op", "expert")]
-    assert len(policies) >= 6
+    assert len(policies) >= 9
     for path in policies:
         mean = json.loads(path.read_text())["overall"]["intervals"]["scores"]["mean"]
         assert f"| {mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}] |" in section
