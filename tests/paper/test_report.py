@@ -72,6 +72,22 @@ def test_what_was_not_measured_stays_empty_and_says_why(tiny_table: ModuleType, 
     assert losses.rows == (("Gato", "Astra", "+0.000 [+0.000, +0.000]", "0.000"),)  # the other row has one seed
 
 
+def test_small_losses_keep_three_digits_and_a_missing_accuracy_stays_empty(
+    tiny_table: ModuleType, results: Path
+) -> None:
+    from astra.paper.rendering import parts_of
+    from astra.paper.report import make_report
+
+    for row, loss in (("astra", 0.00512), ("gato", 0.00412)):
+        for seed in range(3):
+            last = {"update": 5, "minutes": 0.5, "validation/loss": loss + 0.00001 * seed}
+            (results / row / str(seed) / "metrics.jsonl").write_text(json.dumps(last) + "\n")
+    parts = {part.title: part for part in parts_of(make_report(tiny_table.tiny(), "cpu", results))}
+    assert parts["End of training, means over seeds"].rows[0][3:] == ("0.00413", "")
+    (shown,) = parts["Differences in held-out loss, paired by training seed"].rows
+    assert shown[2].startswith("-0.00100 [")
+
+
 def test_a_table_says_which_differences_it_could_have_shown(tiny_table: ModuleType, results: Path) -> None:
     from astra.paper.rendering import notes_of
     from astra.paper.report import make_report

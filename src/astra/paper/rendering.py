@@ -179,23 +179,29 @@ def _trainings(report: Report) -> Part:
         size = trunk_size(report.table, row, report.scale)
         loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
         trunk = "" if size is None else f"{size:,}"
-        rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.3f}", f"{accuracy:.1f}"))
+        right = "" if math.isnan(accuracy) else f"{accuracy:.1f}"
+        rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.{_digits(loss)}f}", right))
     header = ("policy", "trunk parameters", "minutes per run (median)", "held-out loss", "held-out accuracy (%)")
     return Part(title="End of training, means over seeds", header=header, rows=tuple(rows))
 
 
 def _loss_differences(report: Report) -> Part | None:
     rows = []
-    for row in report.table.rows:
+    for row, training in zip(report.table.rows, report.trainings, strict=True):
         difference, baseline = report.loss_difference(row), report.table.baseline_of(row)
-        if difference is None or baseline is None or math.isnan(difference.estimate.value):
+        if difference is None or baseline is None or training is None or math.isnan(difference.estimate.value):
             continue
-        value = difference.estimate
-        interval = f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
-        rows.append((row.name, baseline.name, interval, f"{difference.detectable:.3f}"))
+        digits = _digits(training.held_out_loss)
+        shown = _interval(difference.estimate, f"+.{digits}f")
+        rows.append((row.name, baseline.name, shown, f"{difference.detectable:.{digits}f}"))
     header = ("policy", "minus", "held-out loss", "detectable")
     title = "Differences in held-out loss, paired by training seed"
     return Part(title=title, header=header, rows=tuple(rows)) if rows else None
+
+
+def _digits(loss: float) -> int:
+    """Return the number of decimals of a loss: three, or as many as show three digits of a small one."""
+    return max(3, 2 - math.floor(math.log10(loss))) if loss > 0 else 3
 
 
 def _detectable(report: Report) -> list[str]:

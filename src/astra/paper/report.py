@@ -63,7 +63,7 @@ class Training:
     losses: Mapping[int, float]
     """Loss on held-out demonstrations at the end of training, by training seed."""
     held_out_accuracy: float
-    """Share of action dimensions predicted right on them, mean over seeds; NaN for actions without bins."""
+    """Share of action dimensions predicted right on them, mean over seeds; NaN for continuous diffusion."""
     machines: tuple[str, ...]
     """Machines that trained the row, as far as the runs recorded them."""
 
