@@ -145,6 +145,19 @@ def test_the_docs_have_the_table_of_the_kitchens_expert(results: Path, repositor
         assert sum(asked for _, asked in row["tasks"].values()) == 4 * row["chains"]
 
 
+def test_the_docs_have_the_table_of_metaworlds_experts(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "metaworld.md").read_text()
+    rows = {(row["agent"], row["task"]): row for row in json.loads((results / "metaworld/experts.json").read_text())}
+    agents = ("expert", "expert in 101 bins", "with noise")
+    tasks = {task for _, task in rows}
+    assert len(tasks) == 50
+    for task in tasks:
+        counts = " / ".join(str(rows[agent, task]["successes"]) for agent in agents)
+        assert any(line.startswith(f"| {task} | ") and f" | {counts} | " in line for line in told.splitlines()), task
+    sums = [f"{sum(rows[agent, task]['successes'] for task in tasks):,}" for agent in agents]
+    assert f"in {sums[0]}, {sums[1]} and {sums[2]} of 2,500 episodes" in " ".join(told.split())
+
+
 def test_the_docs_say_how_far_the_experts_chains_went(results: Path, repository: Path) -> None:
     chains = json.loads((results / "calvin" / "expert-chains.json").read_text())
     for number, chain in enumerate(chains):

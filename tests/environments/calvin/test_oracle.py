@@ -91,11 +91,12 @@ def test_a_placed_block_was_held_and_was_let_go() -> None:
     assert not place(moment(robot_touches=(TABLE,)), moment(block("blue", ON_PLANK)))
 
 
-def test_a_block_is_pushed_into_the_drawer_without_being_held() -> None:
+def test_a_block_that_touched_the_table_alone_is_pushed_into_the_drawer_whatever_the_robot_touches() -> None:
     push = check("push_object_into", ["block_red", "block_pink"], "table", "base_link", "table", "drawer_link")
     assert push(START, moment(block("pink", IN_DRAWER)))
     assert not push(START, moment(block("blue", IN_DRAWER)))
-    assert not push(START, moment(block("pink", IN_DRAWER, HELD)))
+    assert push(START, moment(block("pink", IN_DRAWER, HELD)))
+    assert not push(moment(block("pink", ON_TABLE, HELD)), moment(block("pink", IN_DRAWER)))
     assert not push(moment(block("pink", ON_TABLE, (2, -1))), moment(block("pink", IN_DRAWER)))
 
 
