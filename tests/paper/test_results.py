@@ -1,5 +1,6 @@
 """Every file under results/ is read with today's code."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from PIL import Image
 READ = {
     *("config.json", "metrics.jsonl", "eval_info.json", "episodes.json.gz"),
     *("table.md", "table.csv", "table.png", "training.png", "held-out.png", "controls.json"),
-    *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "oracle.json", "spread.json"),
+    *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "expert-tasks.json", "oracle.json"),
+    "spread.json",
 }
 TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
 
@@ -78,7 +80,7 @@ def test_every_training_has_a_loss_to_draw(results: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["table6-cpu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table1-cpu", *TABLE4))],
+    ["table6-cpu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table1-cpu", "table5-cpu", *TABLE4))],
 )
 def test_every_table_is_what_its_runs_say(name: str, results: Path) -> None:
     from astra.cli.comparison import command_of
@@ -94,7 +96,12 @@ def test_every_table_is_what_its_runs_say(name: str, results: Path) -> None:
 
 
 def test_every_table_is_checked(results: Path) -> None:
-    assert {path.parent.name for path in results.rglob("table.csv")} == {"table1-cpu", *TABLE4, "table6-cpu"}
+    assert {path.parent.name for path in results.rglob("table.csv")} == {
+        "table1-cpu",
+        *TABLE4,
+        "table5-cpu",
+        "table6-cpu",
+    }
 
 
 def test_every_picture_opens(results: Path) -> None:
@@ -123,6 +130,19 @@ def test_the_docs_have_the_means_of_the_policies_in_the_kitchen(results: Path, r
     for path in policies:
         mean = json.loads(path.read_text())["overall"]["intervals"]["scores"]["mean"]
         assert f"| {mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}] |" in section
+
+
+def test_the_docs_have_table_5(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "results.md").read_text()
+    section = told[told.index("## Table 5") : told.index("## Table 6")]
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in section.splitlines() if line.startswith("| ")}
+    measured = [
+        row for row in csv.DictReader((results / "table5-cpu/table.csv").read_text().splitlines()) if row["value"]
+    ]
+    assert len(measured) >= 12 * 5
+    for row in measured:
+        value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+        assert f"| {value:.1f} [{low:.1f}, {high:.1f}] |" in lines[row["row"]]
 
 
 def test_the_page_of_the_kitchen_tells_how_much_demonstrations_differ(results: Path, repository: Path) -> None:
@@ -167,6 +187,16 @@ def test_the_docs_say_how_far_the_experts_chains_went(results: Path, repository:
     shares = [sum(length >= number for length in lengths) / len(chains) for number in range(1, 6)]
     told = (repository / "docs" / "results.md").read_text()
     assert f"| {' | '.join(f'{share:.2f}' for share in shares)} | {sum(lengths) / len(lengths):.2f} [" in told
+
+
+def test_the_docs_have_the_table_of_calvins_tasks(results: Path, repository: Path) -> None:
+    rows = json.loads((results / "calvin" / "expert-tasks.json").read_text())
+    told = (repository / "docs" / "calvin.md").read_text()
+    cells = {(row["scene"], row["task"]): f"{row['successes']}/{row['episodes']}" for row in rows}
+    tasks = dict.fromkeys(row["task"] for row in rows)
+    assert len(tasks) == 34
+    for task in tasks:
+        assert f"| {task} | {' | '.join(cells[scene, task] for scene in 'ABCD')} |" in told
 
 
 def test_the_docs_say_how_often_the_oracles_agreed(results: Path, repository: Path) -> None:
