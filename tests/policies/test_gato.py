@@ -78,6 +78,27 @@ def test_with_either_idea_astra_is_another_function(
     assert len({round(float(cost.detach()), 4) for cost in costs}) == 4
 
 
+def test_where_the_mean_is_executed_later_dimensions_see_the_most_likely_bins_before(
+    gato: "Gato", spec: "TrajectorySpec"
+) -> None:
+    from astra.policies.decoding import Decoding, seeded_generators
+    from astra.policies.readout import outputs_before_dimensions
+
+    trajectory = sample(spec)
+
+    def act() -> torch.Tensor:
+        return gato.act(gato.start(trajectory.instructions, range(3), trajectory.pictures), at(trajectory, 0))[0]
+
+    likely = act()
+    gato.decode_with(Decoding(bin_value="mean"))
+    means = act()
+    actions = torch.cat([likely[:, None], trajectory.actions[:, 1:]], dim=1)
+    predicted = gato.head(outputs_before_dimensions(gato, replace(trajectory, actions=actions))[:, 0])
+    expected = gato.head.decode(predicted[:, None], gato.decoding, seeded_generators(range(3)))[:, 0]
+    torch.testing.assert_close(means, gato.within_bounds(expected))
+    assert not torch.allclose(means, likely)
+
+
 def test_an_action_is_as_likely_as_its_dimensions_one_after_the_other(
     gato: "Gato", spec: "TrajectorySpec", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,8 @@ class Decoding:
     bin_value: Literal["mode", "mean"] = "mode"
     """Value that temperature 0 takes: the most likely bin, or the mean of all bins. Where demonstrations are noisy, the
     most likely bin jumps from timestep to timestep and the mean does not; where there are two ways to go on, the mean
-    may be neither. Dimensions of two values always take the likelier one. Deviation: the paper does not say."""
+    may be neither. Dimensions that are decoded one after the other see the most likely bins of those before. Dimensions
+    of two values always take the likelier one. Deviation: the paper does not say."""
     n_action_steps: Tokens = 1
     """Actions of a chunk that are executed before the next chunk is predicted; at most the chunk size."""
 

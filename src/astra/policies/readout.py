@@ -13,6 +13,7 @@ By dimension, an action takes N passes of one token; with action queries it take
 Objects may be hidden, so "the last state token" means the last real one.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -77,6 +78,9 @@ def act_by_dimension(
 ) -> Float[Tensor, "B N"]:
     """Choose each dimension of an action given the dimensions before it.
 
+    Where the mean of the bins is executed, the dimensions after it see the most likely bin: a mean between two ways is
+    a value that no demonstration has, and what the policy makes of it is arbitrary.
+
     The tokens of the chosen dimensions stay in the cache until the next step, when those of the executed action
     replace them.
     """
@@ -85,13 +89,16 @@ def act_by_dimension(
     assert outputs is not None
     output = last_real(outputs[:, N:], seen)
     segment = segment_ids(Kind.ACTION, N).to(executed.device)
-    action = torch.zeros_like(executed)
+    action, before = torch.zeros_like(executed), torch.zeros_like(executed)
+    likely = replace(policy.decoding, bin_value="mode")
     for n in range(N):
-        predicted = policy.head(output[:, None].expand(-1, N, -1))
-        decoded = policy.head.decode(predicted[:, None], policy.decoding, state.generators)
-        action[:, n] = decoded[:, 0, n]
+        predicted = policy.head(output[:, None].expand(-1, N, -1))[:, None]
+        action[:, n] = policy.head.decode(predicted, policy.decoding, state.generators)[:, 0, n]
+        before[:, n] = action[:, n]
+        if policy.decoding.bin_value == "mean":
+            before[:, n] = policy.head.decode(predicted, likely, state.generators)[:, 0, n]
         if n < N - 1:
             ids = batched(segment.select(slice(n, n + 1)), len(action), state.timestep[:, None])
-            token = policy.add_positions(policy.action_tokens(action)[:, n : n + 1], ids)
+            token = policy.add_positions(policy.action_tokens(before)[:, n : n + 1], ids)
             output = append(policy, state, token, ids)[:, 0]
     return action
