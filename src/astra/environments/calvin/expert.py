@@ -70,6 +70,7 @@ class Routine:
     def _again(self) -> Iterator[Float[np.ndarray, "7"]]:
         while True:
             yield from self._routine(self._hand)
+            self._hand.attempt += 1
 
 
 class CalvinExpert:

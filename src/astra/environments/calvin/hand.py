@@ -72,6 +72,8 @@ class Hand:
         self.simulator = simulator
         self.gripper = float(simulator.robot.gripper_action)
         """The gripper action of every step until it is changed."""
+        self.attempt = 0
+        """Number of attempts at the task before this one."""
         self._variation = variation
         self._random = random
 
@@ -176,3 +178,18 @@ def outward(position: Float[np.ndarray, "3"], angle: float) -> Lean:
     """Return the lean away from the robot's base with which a hand of the yaw FORWARD reaches farther."""
     x, y = angle * (position[:2] - BASE) / np.linalg.norm(position[:2] - BASE)
     return float(-x), float(y)
+
+
+def pointing(lean: Lean, yaw: float) -> Float[np.ndarray, "3"]:
+    """Return the direction in which the fingers point, of length 1."""
+    aside, ahead = lean
+    x, y = np.sin(ahead) * np.cos(aside), np.sin(aside)
+    down = -np.cos(ahead) * np.cos(aside)
+    return np.array([np.cos(yaw) * x - np.sin(yaw) * y, np.sin(yaw) * x + np.cos(yaw) * y, down])
+
+
+def lean_of(fingers: Float[np.ndarray, "3"], yaw: float) -> Lean:
+    """Return the lean with which a hand of some yaw points its fingers in a direction of length 1."""
+    x = np.cos(yaw) * fingers[0] + np.sin(yaw) * fingers[1]
+    y = np.cos(yaw) * fingers[1] - np.sin(yaw) * fingers[0]
+    return float(np.arcsin(y)), float(np.arctan2(x, -fingers[2]))

@@ -7,15 +7,20 @@ from jaxtyping import Float
 
 from astra.environments.calvin.fixtures import push_door
 from astra.environments.calvin.hand import (
+    BASE,
     CABINET,
     CLOSED,
     FORWARD,
+    HIGH,
     LOW,
     OPEN,
     OUT_OF_CABINET,
     UPRIGHT,
     Hand,
     Steps,
+    lean_of,
+    outward,
+    pointing,
     shifted,
 )
 from astra.environments.calvin.scene import Block, long_axis_yaw, rotation_columns
@@ -32,8 +37,13 @@ DRAWER_HALF = 0.125
 """Distance in x from the drawer's middle within which a block that is pushed off the table falls into it."""
 FALLEN, STEP = 0.03, 0.02
 """Height in meters that a block has lost when it has left the table, and way of the hand after which it looks again."""
-IN_CABINET, CABINET_LEAN = 0.0, 0.3
-"""Where the cabinet's inside begins in y, and the lean there, which keeps the wrist off the cabinet's upper edge."""
+IN_CABINET, CABINET_LEANS = 0.0, (0.3, 0.5, 0.1)
+"""Where the cabinet's inside begins in y, and the leans there, of one attempt after the other, which keep the wrist off
+the cabinet's upper edge."""
+MOST_ASIDE, LEANING = 0.6, 0.1
+"""Largest lean away from walls and door, and room in meters that a hand needs beside itself to lean off a wall."""
+FAR, FAR_LEAN = 0.78, 0.5
+"""Distance from the robot's base in meters from which on a hand that pushes leans outward, and its lean."""
 
 
 def block_yaw(block: Block) -> float:
@@ -73,28 +83,32 @@ def held(hand: Hand) -> str:
 
 
 def grasp(hand: Hand, color: str, near: float = FORWARD) -> Steps:
-    """Go to a block from above and close the fingers around it; the sliding door is pushed away if it is in the way."""
+    """Go to a block, along the fingers, and close them around it; first push the sliding door out of the way."""
     yield from hand.let_go()
     place = hand.simulator.snapshot().blocks[color].position
     lean = UPRIGHT
     if place[1] > IN_CABINET:
         yield from clear(hand, place)
-        lean = (_aside(hand, place), CABINET_LEAN)
+        lean = (_aside(hand, place), CABINET_LEANS[hand.attempt % len(CABINET_LEANS)])
     hand.gripper = OPEN
-    yaw = grasp_yaw(hand, color, near)
+    yaw, fingers = grasp_yaw(hand, color, near), pointing(lean, FORWARD)
+    lean = lean_of(fingers, yaw)
     place = shifted(hand.simulator.snapshot().blocks[color].position, z=GRASP_HEIGHT)
-    yield from hand.travel(shifted(place, z=0.08), yaw=yaw, lean=lean)
-    yield from hand.to(shifted(place, z=0.04), yaw=yaw, lean=lean, arrived=0.02)
+    far = HIGH - place[2] if place[1] > IN_CABINET else 0.08
+    yield from hand.travel(place - far * fingers, yaw=yaw, lean=lean)
+    yield from hand.to(place - 0.04 * fingers, yaw=yaw, lean=lean, arrived=0.02)
     yield from hand.to(place, yaw=yaw, lean=lean, speed=0.7)
     yield from hand.close()
 
 
 def clear(hand: Hand, place: Float[np.ndarray, "3"]) -> Steps:
-    """Push the sliding door away from a place in the cabinet, as far as it goes."""
+    """Push the sliding door so far away from a place in the cabinet that the hand has room, or as far as it goes."""
     gap, at_left = _gap(hand, place)
     end = hand.simulator.door_left if not at_left else 0.0
-    if gap < CLEAR and abs(end - hand.simulator.state.slider) > 0.01:
-        yield from push_door(hand, (gap - CLEAR - 0.01) if at_left else (CLEAR + 0.01 - gap))
+    walls = hand.simulator.box("plank_link")[:, 0]
+    needed = CLEAR + (LEANING if np.abs(walls - place[0]).min() < CLEAR else 0.0)
+    if gap < needed and abs(end - hand.simulator.state.slider) > 0.01:
+        yield from push_door(hand, (gap - needed - 0.01) if at_left else (needed + 0.01 - gap))
         yield from hand.let_go()
 
 
@@ -110,7 +124,7 @@ def _aside(hand: Hand, place: Float[np.ndarray, "3"]) -> float:
     door, plank = (hand.simulator.box(f"{link}_link")[:, 0] for link in ("slide", "plank"))
     low, high = (plank[0], door[0]) if _gap(hand, place)[1] else (door[1], plank[1])
     at_left, at_right = (max(0.0, CLEAR - gap) / 0.1 for gap in (place[0] - low, high - place[0]))
-    return float(np.clip(at_left - at_right, -0.4, 0.4))
+    return float(np.clip(at_left - at_right, -MOST_ASIDE, MOST_ASIDE))
 
 
 def lift(hand: Hand, color: str) -> Steps:
@@ -138,10 +152,11 @@ def push(hand: Hand, color: str, by: float) -> Steps:
     sign = 1.0 if by > 0 else -1.0
     place = hand.simulator.snapshot().blocks[color].position
     gap = 0.025 + _reach(hand, color, np.array([1.0, 0.0]))
-    start = shifted(place, x=-sign * gap)
-    yield from hand.travel(shifted(start, z=0.08))
-    yield from hand.to(start)
-    yield from hand.to(shifted(place, x=by), arrived=0.02, speed=0.8)
+    start, end = shifted(place, x=-sign * gap), shifted(place, x=by)
+    lean = outward(end, FAR_LEAN) if np.linalg.norm(end[:2] - BASE) > FAR else UPRIGHT
+    yield from hand.travel(shifted(start, z=0.08), lean=lean)
+    yield from hand.to(start, lean=lean)
+    yield from hand.to(end, lean=lean, arrived=0.02, speed=0.8)
     yield from hand.stay(4)
 
 
