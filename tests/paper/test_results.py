@@ -13,6 +13,7 @@ READ = {
     *("held_out.json", "experts.json", "expert-chains.json", "expert-rows.json", "expert-tasks.json", "oracle.json"),
     "spread.json",
 }
+MOST_LIKELY = "table5-cpu-most-likely-bin"
 TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
 
 
@@ -143,6 +144,13 @@ def test_the_docs_have_table_5(results: Path, repository: Path) -> None:
     for row in measured:
         value, low, high = (float(row[name]) for name in ("value", "low", "high"))
         assert f"| {value:.1f} [{low:.1f}, {high:.1f}] |" in lines[row["row"]]
+    for decoding, folder in (("the mean of the bins", "table5-cpu"), ("the most likely bins", MOST_LIKELY)):
+        means = []
+        for policy in ("astra", "vima", "gato"):
+            paths = [results / folder / f"{policy}-discrete/{seed}/eval_info.json" for seed in (1, 2)]
+            infos = [json.loads(path.read_text())["overall"]["intervals"]["scores"]["mean"]["value"] for path in paths]
+            means.append(f"{sum(infos) / 2:.2f}")
+        assert f"| {decoding} | {' | '.join(means)} |" in section
 
 
 def test_the_page_of_the_kitchen_tells_how_much_demonstrations_differ(results: Path, repository: Path) -> None:
