@@ -65,7 +65,7 @@ def test_every_evaluation_has_aggregates_that_its_episodes_confirm(results: Path
             won = [episode["success"] for episode in info["episodes"]]
             assert len(won) == summary.episodes, path
             assert sum(won) / len(won) == pytest.approx(summary.success.value), path
-    assert agents == {"policy", "no-op", "expert", "swapped", "shuffled", "blank", "blind"}
+    assert agents == {"policy", "no-op", "expert", "swapped", "shuffled", "blank", "blind", "no-history"}
     compressed = {path.parent for path in results.rglob("episodes.json.gz")}
     assert compressed <= {path.parent for path in paths}
 
