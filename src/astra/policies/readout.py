@@ -96,7 +96,7 @@ def act_by_dimension(
         action[:, n] = policy.head.decode(predicted, policy.decoding, state.generators)[:, 0, n]
         before[:, n] = action[:, n]
         if policy.decoding.bin_value == "mean":
-            before[:, n] = policy.head.decode(predicted, likely, state.generators)[:, 0, n]
+            before[:, n] = policy.head.decode_unchecked(predicted, likely, state.generators)[:, 0, n]
         if n < N - 1:
             ids = batched(segment.select(slice(n, n + 1)), len(action), state.timestep[:, None])
             token = policy.add_positions(policy.action_tokens(before)[:, n : n + 1], ids)

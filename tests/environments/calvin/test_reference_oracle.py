@@ -12,12 +12,10 @@ from astra.environments.calvin.oracle import make_oracle
 from astra.environments.calvin.scene import Block, Snapshot
 from astra.environments.calvin.tasks import TASKS
 from tests.environments.calvin.test_environment import reason_to_skip
+from tests.environments.calvin.test_oracle import BODIES, LINKS, ROBOT, TABLE
 
-ROBOT, TABLE, BODIES = 0, 5, {"red": 2, "blue": 3, "pink": 4}
-LINKS = {"base_link": -1, "slide_link": 2, "drawer_link": 3, "plank_link": 6}
 PLACES = [*((TABLE, link) for link in LINKS.values()), (ROBOT, 9), (ROBOT, 10)]
 PAIRS = 4_000
-
 
 pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())]
 

@@ -180,12 +180,13 @@ def outward(position: Float[np.ndarray, "3"], angle: float) -> Lean:
     return float(-x), float(y)
 
 
-def pointing(lean: Lean, yaw: float) -> Float[np.ndarray, "3"]:
-    """Return the direction in which the fingers point, of length 1."""
+def pointing(lean: Lean) -> Float[np.ndarray, "3"]:
+    """Return the direction, of length 1, in which the fingers of a hand of the yaw FORWARD point."""
     aside, ahead = lean
     x, y = np.sin(ahead) * np.cos(aside), np.sin(aside)
     down = -np.cos(ahead) * np.cos(aside)
-    return np.array([np.cos(yaw) * x - np.sin(yaw) * y, np.sin(yaw) * x + np.cos(yaw) * y, down])
+    cos, sin = np.cos(FORWARD), np.sin(FORWARD)
+    return np.array([cos * x - sin * y, sin * x + cos * y, down])
 
 
 def lean_of(fingers: Float[np.ndarray, "3"], yaw: float) -> Lean:

@@ -91,7 +91,7 @@ def grasp(hand: Hand, color: str, near: float = FORWARD) -> Steps:
         yield from clear(hand, place)
         lean = (_aside(hand, place), CABINET_LEANS[hand.attempt % len(CABINET_LEANS)])
     hand.gripper = OPEN
-    yaw, fingers = grasp_yaw(hand, color, near), pointing(lean, FORWARD)
+    yaw, fingers = grasp_yaw(hand, color, near), pointing(lean)
     lean = lean_of(fingers, yaw)
     place = shifted(hand.simulator.snapshot().blocks[color].position, z=GRASP_HEIGHT)
     far = HIGH - place[2] if place[1] > IN_CABINET else 0.08
