@@ -73,7 +73,7 @@ def test_relative_vectors_do_not_depend_on_the_timestep() -> None:
 
 
 def test_biases_of_each_layer_start_at_the_slopes_of_the_heads_and_leave_the_prompt_alone() -> None:
-    from astra.attention.positions import SLOPES, SegmentSizes, of_layer, relative_positions
+    from astra.attention.positions import SLOPES, SegmentSizes, by_layer, relative_positions
     from astra.attention.segments import context_ids
 
     L, M, N, T, H = 2, 1, 2, 4, 5
@@ -84,9 +84,11 @@ def test_biases_of_each_layer_start_at_the_slopes_of_the_heads_and_leave_the_pro
     bias = positions.bias(ids, ids)[None]
     assert bias.shape[1] == 3 * H
     age = (ids.timestep[:, None] - ids.timestep).clamp(min=0).masked_fill(ids.timestep < 0, 0)
-    for layer in range(3):
+    parts = by_layer(bias, 3, H)
+    assert len(parts) == 3
+    for part in parts:
         for head in range(H):
-            assert torch.equal(of_layer(bias, layer, H)[0, head], -SLOPES[head % 4] * age)
+            assert torch.equal(part[0, head], -SLOPES[head % 4] * age)
 
 
 def test_relative_positions_start_blind_to_time() -> None:

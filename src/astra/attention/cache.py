@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from astra.attention import masks
 from astra.attention.layers import by_head, cat
 from astra.attention.masks import additive
-from astra.attention.positions import RelativePositions, SegmentSizes, of_layer
+from astra.attention.positions import RelativePositions, SegmentSizes, by_layer
 from astra.attention.segments import Kind, TokenIds, concatenate
 from astra.attention.step_checks import check_new_tokens
 from astra.attention.transformer import Transformer
@@ -142,9 +142,9 @@ class SegmentCache:
         num_keyed = len(rows)
         if queries is not None:
             rows = torch.cat([rows, queries.flatten(0, 1)])
-        for layer, block in enumerate(transformer.blocks):
+        own_masks = by_layer(mask, len(transformer.blocks), transformer.heads)
+        for layer, (block, own) in enumerate(zip(transformer.blocks, own_masks, strict=True)):
             is_last = layer == len(transformer.blocks) - 1
-            own = of_layer(mask, layer, transformer.heads)
             kernel = _CacheKernel(self.keys[layer], self.values[layer], batch, columns, own)
             rows = block(rows, num_keyed, kernel, first=num_keyed if is_last and not context_out else 0)
         if not context_out:

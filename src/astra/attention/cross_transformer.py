@@ -24,7 +24,7 @@ from astra.attention import masks
 from astra.attention.initialization import initialize
 from astra.attention.layers import attend
 from astra.attention.masks import ALL_SEGMENTS, additive
-from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes, of_layer
+from astra.attention.positions import LearnedPositions, RelativePositions, SegmentSizes, by_layer
 from astra.attention.segments import TokenIds, concatenate
 from astra.attention.step_checks import check_cross_attention, check_new_tokens
 from astra.attention.vima_block import CrossBlock, VimaBlock
@@ -125,9 +125,9 @@ class CrossAttentionTransformer(nn.Module):
         """
         B, R, _ = context.shape
         x = context
-        for layer, (cross, block) in enumerate(zip(self.cross, self.blocks, strict=True)):
+        masks = by_layer(mask, len(self.blocks), self.heads)
+        for layer, (cross, block, own) in enumerate(zip(self.cross, self.blocks, masks, strict=True)):
             x = cross(x, prompt.keys_values[layer], prompt.mask)
-            own = of_layer(mask, layer, self.heads)
             kernel = _Kernel(self.heads, self.dropout if self.training else 0.0, B, own, past, layer)
             x = block(x.flatten(0, 1), B * R, kernel).unflatten(0, (B, R))
         return x

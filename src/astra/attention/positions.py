@@ -13,6 +13,7 @@ Deviation: the paper does not describe positions. `LearnedPositions` gives the p
 same bias. With `recency` some heads start by looking at the present, others at everything (Press et al. 2022, ALiBi).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -129,6 +130,6 @@ def relative_positions(
     return RelativePositions(sizes, width, heads, layers=layers if positions == "recency" else None)
 
 
-def of_layer(mask: Float[Tensor, "#B LH R S"], layer: int, heads: int) -> Float[Tensor, "#B H R S"]:
-    """Return one layer's part of an additive mask, which holds the heads of one layer, for all, or those of each."""
-    return mask if mask.shape[1] <= heads else mask[:, layer * heads : (layer + 1) * heads]
+def by_layer(mask: Float[Tensor, "#B LH R S"], layers: int, heads: int) -> Sequence[Float[Tensor, "#B H R S"]]:
+    """Return each layer's part of an additive mask, which holds the heads of one layer, for all, or those of each."""
+    return [mask] * layers if mask.shape[1] <= heads else mask.split(heads, dim=1)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention import masks
-from astra.attention.positions import RelativePositions, of_layer
+from astra.attention.positions import RelativePositions, by_layer
 from astra.attention.segments import Kind, TokenIds, interleave, sequence_ids
 from astra.attention.transformer import Transformer
 
@@ -144,8 +144,8 @@ class DenseTransformer(nn.Module):
     def forward(self, sequence: Float[Tensor, "B S D"], mask: Float[Tensor, "#B #H S S"]) -> Float[Tensor, "B S D"]:
         """Return the output of every token."""
         x = sequence
-        for layer, block in enumerate(self.blocks):
-            x = block(x, of_layer(mask, layer, self.heads))
+        for block, own in zip(self.blocks, by_layer(mask, len(self.blocks), self.heads), strict=True):
+            x = block(x, own)
         return self.final_norm(x)
 
 

@@ -13,7 +13,7 @@ from astra.attention.kernels.layout import Rows, SharedPrompt
 from astra.attention.kernels.packed import PackedKernel
 from astra.attention.kernels.row_blocks import RowBlock, RowBlockKernel, WeightsKernel
 from astra.attention.layers import Block, Kernel
-from astra.attention.positions import LearnedPositions, of_layer
+from astra.attention.positions import LearnedPositions, by_layer
 from astra.attention.vima_block import VimaBlock
 
 __all__ = ["SharedPrompt", "Transformer", "TrunkBlock"]
@@ -115,10 +115,10 @@ class Transformer(nn.Module):
         make: Callable[[SharedPrompt, Tensor], AnyKernel],
     ) -> list[AnyKernel]:
         """Return the kernel of each layer: one for all, unless the masks hold the heads of all layers."""
-        layers, heads = range(len(self.blocks)), self.heads
+        layers, heads = len(self.blocks), self.heads
         if max(mask.shape[1], prompt.mask.shape[1]) <= heads:
-            return [make(prompt, mask)] * len(layers)
-        parts = [(of_layer(prompt.mask, layer, heads), of_layer(mask, layer, heads)) for layer in layers]
+            return [make(prompt, mask)] * layers
+        parts = zip(by_layer(prompt.mask, layers, heads), by_layer(mask, layers, heads), strict=True)
         return [make(replace(prompt, mask=inside), part) for inside, part in parts]
 
 

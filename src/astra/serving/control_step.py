@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from astra.attention import masks
 from astra.attention.layers import by_head, keys_and_values
 from astra.attention.masks import additive
-from astra.attention.positions import of_layer
+from astra.attention.positions import by_layer
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.attention.step_checks import check_control_steps
 from astra.observations import check_finite_outputs, check_observation
@@ -99,10 +99,12 @@ class ControlStep(nn.Module):
         flat = torch.cat([tokens[0], queries[0]])
         num_context = sizes.action + sizes.state
         computed: list[tuple[Tensor, Tensor]] = []
-        for layer, block in enumerate(policy.transformer.blocks):
-            own = of_layer(mask, layer, policy.transformer.heads)
+        blocks = policy.transformer.blocks
+        for layer, (block, own) in enumerate(
+            zip(blocks, by_layer(mask, len(blocks), policy.transformer.heads), strict=True)
+        ):
             kernel = _StepKernel(keys[layer], values[layer], own, computed)
-            last = layer == len(policy.transformer.blocks) - 1
+            last = layer == len(blocks) - 1
             flat = block(flat, num_context, kernel, first=num_context if last else 0)
         outputs = policy.transformer.final_norm(flat)[None].unflatten(1, (policy.config.chunk_size, sizes.action))
         predicted = policy.head(outputs)
