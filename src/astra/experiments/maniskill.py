@@ -56,6 +56,14 @@ def small_policy() -> AstraConfig:
     )
 
 
+def fast_training(updates: int) -> TrainingConfig:
+    """Return a training of so many updates on one thread in bfloat16.
+
+    CPUs that multiply in bfloat16 (AVX512_BF16 or AMX) take less than half of the time; on others float32 is faster.
+    """
+    return replace(small_training(updates), precision="bfloat16")
+
+
 def maniskill() -> Experiment:
     """Table 2, row Astra without CDL, from two cameras at 64 pixels, with encoders that are trained with the policy.
 
@@ -66,7 +74,7 @@ def maniskill() -> Experiment:
     return Experiment(
         dataset=Path("data/maniskill"),
         policy=replace(policy, states=replace(policy.states, images=images)),
-        training=replace(small_training(UPDATES), augmentation=AugmentationConfig()),
+        training=replace(fast_training(UPDATES), augmentation=AugmentationConfig()),
         rollouts=ROLLOUTS,
     )
 
@@ -80,7 +88,7 @@ def maniskill_states() -> Experiment:
     return Experiment(
         dataset=Path("data/maniskill-states"),
         policy=small_policy(),
-        training=small_training(UPDATES),
+        training=fast_training(UPDATES),
         rollouts=ROLLOUTS,
     )
 

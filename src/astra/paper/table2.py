@@ -26,8 +26,7 @@ from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.maniskill.levels import SEEN, UNSEEN
 from astra.environments.maniskill.suite import SUITE
-from astra.experiments.maniskill import maniskill, maniskill_198m
-from astra.experiments.pusht import small_training
+from astra.experiments.maniskill import fast_training, maniskill, maniskill_198m
 from astra.paper.table import ATTEMPTS, BETWEEN, RECOVERY, Column, Demonstrations, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
@@ -36,11 +35,11 @@ DEMONSTRATIONS = 3_600
 """Demonstrations, 200 of each seen combination."""
 UPDATES, BATCH = 8_000, 128
 """Updates of every run, and timesteps of each: about five times through the demonstrations."""
-MINUTES = 100.0
-"""Approximate minutes of these updates of Astra on one thread."""
-COSTS = {"RT-1": 1.7, "VIMA": 0.8, "Gato": 1.2, "w/o action query": 1.2, "history": 1.8, "CDL": 4.7}
+MINUTES = 25.0
+"""Approximate minutes of these updates of Astra on one thread of a CPU that multiplies in bfloat16."""
+COSTS = {"RT-1": 4.3, "VIMA": 0.9, "Gato": 1.15, "w/o action query": 1.15, "history": 2.05, "CDL": 5.6}
 """CPU time of an update relative to Astra's, measured by `astra.profiling.rows` before the first run, in a few rounds
-on a machine that others loaded (29 November 2026)."""
+on a machine that others loaded (30 November 2026). RT-1's convolutions are slow in bfloat16."""
 HISTORY, WINDOW = 4, 8
 """Timesteps to which rows with a history attend, and those of the windows from which they learn."""
 EPISODES, EPISODES_AT = 25, {"seen-0": 6, "seen-2-4": 20, "seen-6-8": 6}
@@ -87,7 +86,7 @@ def cpu() -> Settings:
         demonstrations=demonstrations(maniskill().dataset.name, DEMONSTRATIONS),
         shared=replace(policy, decoding=Decoding(bin_value="mean")),
         trunks={**{sizes["cpu"]: known for sizes in (ASTRA, GATO, VIMA)}, "rt1-small": frames},
-        training=replace(small_training(UPDATES), batch_size=BATCH, augmentation=AugmentationConfig()),
+        training=replace(fast_training(UPDATES), batch_size=BATCH, augmentation=AugmentationConfig()),
         history={"window": HISTORY},
         windows={"timesteps": WINDOW, "batch_size": BATCH // WINDOW},
         suite=SUITE.name,

@@ -63,7 +63,13 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
     def batches() -> list[Trajectory]:
         return [windows.batch(part) for part in split_batch(windows, next(sampler), training)]
 
-    return update_by(policy, batches, training.contrastive, training.augmentation)
+    update = update_by(policy, batches, training.contrastive, training.augmentation)
+
+    def in_precision_of_training() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
+            update()
+
+    return in_precision_of_training
 
 
 def main() -> None:
