@@ -14,7 +14,9 @@ READ = {
     "spread.json",
 }
 MOST_LIKELY = "table5-cpu-most-likely-bin"
-TABLE4 = ("table4-cpu", "table4-cpu-equal-time")
+FAST = "table6-cpu"
+"""Table that the default tests read; the others are read by slow ones."""
+SLOW = ("table1-cpu", "table4-cpu", "table4-cpu-equal-time", "table5-cpu", "claims/history-loss-cpu")
 
 
 @pytest.fixture
@@ -79,10 +81,7 @@ def test_every_training_has_a_loss_to_draw(results: Path) -> None:
         assert read_metrics(path)["loss"]["train"], path
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["table6-cpu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table1-cpu", "table5-cpu", *TABLE4))],
-)
+@pytest.mark.parametrize("name", [FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def test_every_table_is_what_its_runs_say(name: str, results: Path) -> None:
     from astra.cli.comparison import command_of
     from astra.paper import TABLES
@@ -90,19 +89,23 @@ def test_every_table_is_what_its_runs_say(name: str, results: Path) -> None:
     from astra.paper.report import make_report
 
     folder = results / name
-    report = make_report(TABLES[name.partition("-")[0]](), "cpu", folder)
+    report = make_report(TABLES[folder.name.partition("-cpu")[0]](), "cpu", folder)
     assert as_csv(report) == (folder / "table.csv").read_text()
     command = command_of(report, "time" if name.endswith("time") else "updates")
     assert markdown(report, command) == (folder / "table.md").read_text()
 
 
 def test_every_table_is_checked(results: Path) -> None:
-    assert {path.parent.name for path in results.rglob("table.csv")} == {
-        "table1-cpu",
-        *TABLE4,
-        "table5-cpu",
-        "table6-cpu",
-    }
+    assert {str(path.parent.relative_to(results)) for path in results.rglob("table.csv")} == {FAST, *SLOW}
+
+
+def test_the_docs_have_what_decides_each_claim(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "claims.md").read_text()
+    for path in (results / "claims").rglob("table.md"):
+        questions = path.read_text().partition("## Questions")[2].partition("\n## ")[0]
+        measured = [line.split(" | ")[2] for line in questions.splitlines() if line.startswith("| ")][2:]
+        assert measured, path
+        assert all(number in told for number in measured), path
 
 
 def test_every_picture_opens(results: Path) -> None:
