@@ -17,6 +17,16 @@ from astra.attention.transformer import SharedPrompt, Transformer
 from astra.profiling.shapes import Shape
 
 
+def in_bfloat16(update: Callable[[], object]) -> Callable[[], None]:
+    """Return an update whose products are computed in bfloat16, as in a training with `precision=bfloat16`."""
+
+    def mixed() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            update()
+
+    return mixed
+
+
 def tokens(shape: Shape, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sample prompt, state, query and action tokens, equal on every device."""
     generator = torch.Generator().manual_seed(0)

@@ -16,6 +16,7 @@ from astra.datasets.batches import BatchSampler
 from astra.paper import TABLES
 from astra.paper.table import Row, Settings, Table, experiment_of, obstacle
 from astra.profiling.clock import in_turn, median_ratio, one_thread
+from astra.profiling.contenders import in_bfloat16
 from astra.profiling.contrast import update_by
 from astra.training.train import split_batch
 from astra.trajectory import Trajectory
@@ -64,12 +65,7 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
         return [windows.batch(part) for part in split_batch(windows, next(sampler), training)]
 
     update = update_by(policy, batches, training.contrastive, training.augmentation)
-
-    def in_precision_of_training() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bfloat16"):
-            update()
-
-    return in_precision_of_training
+    return in_bfloat16(update) if training.precision == "bfloat16" else update
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 import math
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
 from astra.profiling.clock import in_turn, machine_is_idle, median_ratio, one_thread
-from astra.profiling.contenders import CONTENDERS, make_update
+from astra.profiling.contenders import CONTENDERS, in_bfloat16, make_update
 from astra.profiling.lower_bound import matrix_operations_per_second, minimum_operations
 from astra.profiling.shapes import Curve, Measurement, Ratio, Shape
 
@@ -31,14 +32,17 @@ def benchmark_training(shape: Shape, rounds: int = 3) -> Measurement:
         ratios = [
             Ratio(name=_against(PEER, wide), ratio=median_ratio(seconds[PEER], seconds["astra"]), must=1.35, aim=1.5)
         ]
-        others = {name: make_update(name, long) for name in CONTENDERS}
+        others: dict[str, Callable[[], object]] = {name: make_update(name, long) for name in CONTENDERS}
+        others["bfloat16"] = in_bfloat16(make_update("astra", long))
         seconds = in_turn(others, rounds, label=f"updates, {long.where}")
         del others
         against = {name: median_ratio(seconds[name], seconds["astra"]) for name in CONTENDERS}
+        mixed = median_ratio(seconds["astra"], seconds["bfloat16"])
         ratios += [
             Ratio(name=_against(PEER, long), ratio=against[PEER], must=1.4, aim=1.7),
             Ratio(name=_against("our own dense form", long), ratio=against["naive-dense"], must=1.4, aim=1.7),
             Ratio(name=f"lower bound (matrix products) / ours, {wide.where}", ratio=reached, must=0.82, aim=0.92),
+            Ratio(name=f"our update in float32 / in bfloat16, {long.where}", ratio=mixed),
         ]
         if "x-transformers" in against:
             ratios.append(Ratio(name=_against("x-transformers", long), ratio=against["x-transformers"]))
