@@ -189,3 +189,31 @@ def test_a_loss_of_last_timesteps_counts_the_last_real_one_of_each_trajectory(
     alone = policy.loss(replace(trajectory, action_valid=last))  # its past actions are not read anyway
     assert int(losses.count) == int(alone.count) == 3 * 5
     torch.testing.assert_close(losses.behavior_cloning, alone.behavior_cloning)
+
+
+@pytest.mark.parametrize("switch", ["recency", "recency, never, window", "learned, chunk"])
+def test_queries_of_timesteps_that_no_loss_counts_can_be_left_out(
+    switch: str, spec: "TrajectorySpec", tiny_statistics: "Statistics", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.trajectory import Trajectory
+
+    options = {"learned, chunk": dict(positions="learned", chunk_size=3)} | SWITCHES
+    policy, trajectory = build("astra", spec, tiny_statistics, **options[switch]), sample(spec)
+    valid = torch.arange(5) < torch.tensor([5, 2, 4])[:, None]
+    more = torch.zeros(3, 2, dtype=torch.bool)  # actions beyond the last state, for the chunk
+    trajectory = replace(
+        trajectory,
+        valid=valid,
+        actions=torch.cat([trajectory.actions, trajectory.actions[:, :2]], dim=1),
+        action_valid=torch.cat([valid, more], dim=1),
+        last_timestep_only=True,
+    )
+
+    def computed() -> list[torch.Tensor]:
+        losses = policy.loss(trajectory)
+        gradients = torch.autograd.grad(losses.behavior_cloning, [*policy.parameters()], allow_unused=True)
+        return [losses.behavior_cloning, losses.count, *(g for g in gradients if g is not None)]
+
+    few = computed()
+    monkeypatch.setattr(Trajectory, "only_counted", None)
+    torch.testing.assert_close(few, computed())

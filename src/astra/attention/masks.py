@@ -127,6 +127,7 @@ def split_mask(
     window: int | None = None,
     actions: int | None = None,
     causal_segments: frozenset[Kind] = frozenset(),
+    past_actions: bool = True,
 ) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
     """Return the rectangular mask of the fast kernels, computed once per shape.
 
@@ -142,6 +143,7 @@ def split_mask(
         window: W in timesteps, as in `may_attend`.
         actions: Timesteps whose action is in the context: T (also None), T - 1, or 0.
         causal_segments: As in `may_attend`.
+        past_actions: Whether later segments attend to actions.
 
     Returns:
         The ids of the rows, the ids of the columns, and the mask.
@@ -150,7 +152,7 @@ def split_mask(
         MaskError: if `may_attend` needs something that is left out.
     """
     actions = T if actions is None else actions
-    return _split_mask(may_attend, L, M, N, T, num_queries, window, actions, causal_segments)
+    return _split_mask(may_attend, L, M, N, T, num_queries, window, actions, causal_segments, past_actions)
 
 
 @lru_cache(maxsize=64)
@@ -164,8 +166,10 @@ def _split_mask(
     window: int | None,
     actions: int,
     causal_segments: frozenset[Kind],
+    past_actions: bool,
 ) -> tuple[TokenIds, TokenIds, Bool[Tensor, "R S"]]:
-    rule = partial(rule, window=window, causal_segments=causal_segments)
+    seen = partial(rule, window=window, causal_segments=causal_segments)
+    rule = seen if past_actions else lambda rows, columns: hide_actions(seen(rows, columns), rows, columns)
     whole = context_ids(L, M, N, T)
     left_out = (whole.kind == Kind.ACTION) & (whole.timestep >= actions)
     prompt, missing = whole.select(slice(0, L)), whole.select(left_out)

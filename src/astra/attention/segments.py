@@ -42,8 +42,8 @@ class TokenIds:
         """Number of each token's segment in the sequence: prompt 0, s_t 3t+1, q_t 3t+2, a_t 3t+3."""
         return torch.where(self.kind == Kind.PROMPT, 0, 3 * self.timestep + self.kind)
 
-    def select(self, index: Shaped[Tensor, " S2"] | slice) -> "TokenIds":
-        """Return the ids of some tokens: by numbers, by a boolean mask, or by a slice."""
+    def select(self, index: Shaped[Tensor, "*B2 S2"] | slice) -> "TokenIds":
+        """Return the ids of some tokens: by numbers, for all trajectories or each, by a boolean mask, or by a slice."""
         return TokenIds(self.kind[..., index], self.timestep[..., index], self.slot[..., index])
 
     def to(self, device: torch.device) -> "TokenIds":

@@ -99,6 +99,7 @@ class Astra(SequencePolicy[AstraState]):
                 f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got {trajectory.actions.shape[1]}"
             )
         exist = trajectory.action_valid.unfold(1, C, 1)[:, :T] & trajectory.counted[:, :, None]
+        counted = trajectory.only_counted if self.queries is not None else None
         if self.training and self.config.chunk_sample is not None:
             order = torch.randperm(C).to(steps.device)
             # Actions that no trajectory of the batch has, since all end before, come last.
@@ -107,20 +108,34 @@ class Astra(SequencePolicy[AstraState]):
         if self.queries is None:
             predicted = self.head(outputs_before_dimensions(self, trajectory)[:, :, None])
         else:
-            outputs = self.run_trunk(self.query_inputs(trajectory, steps), context_out=False)
-            predicted = self.head(outputs.unflatten(1, (T, len(steps), N)))
-        targets = trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
+            outputs = self.run_trunk(self.query_inputs(trajectory, steps, counted), context_out=False)
+            predicted = self.head(outputs.unflatten(1, (-1, len(steps), N)))
+        exist, targets = exist[:, :, steps], trajectory.actions.unfold(1, C, 1)[:, :T, :, steps].movedim(-1, 2)
         if (reference := self.reference(trajectory)) is not None:
             targets = relative_to(reference[:, :, None], targets, self.spec.actions)
-        return behavior_cloning(self.head, predicted, targets, exist[:, :, steps], trajectory.action_present)
+        if counted is not None:
+            row = torch.arange(len(counted), device=counted.device)
+            exist, targets = exist[row, counted][:, None], targets[row, counted][:, None]
+        return behavior_cloning(self.head, predicted, targets, exist, trajectory.action_present)
 
-    def query_inputs(self, trajectory: Trajectory, steps: Int[Tensor, " c"]) -> ModelInputs:
-        """Return the inputs of the trunk with the queries of some actions of the chunk, numbered from 0."""
+    def query_inputs(
+        self, trajectory: Trajectory, steps: Int[Tensor, " c"], timesteps: Int[Tensor, " B"] | None = None
+    ) -> ModelInputs:
+        """Return the inputs of the trunk with queries.
+
+        Args:
+            trajectory: B trajectories.
+            steps: Actions of the chunk whose queries are computed, numbered from 0.
+            timesteps: Timestep of each trajectory whose queries are computed; None for all timesteps.
+        """
         assert self.queries is not None, "the policy has no action queries"
-        slots = _query_slots(steps, self.sizes.action)
-        # The last action comes after all queries, and a window of 1 holds no action.
-        num_actions = 0 if self.config.window == 1 else trajectory.num_timesteps - 1
-        tokens = self.tokenize(trajectory, num_actions=num_actions, queries=self.queries, query_slots=slots)
+        tokens = self.tokenize(
+            trajectory,
+            num_actions=self.num_past_actions(trajectory.num_timesteps),
+            queries=self.queries,
+            query_slots=_query_slots(steps, self.sizes.action),
+            query_timesteps=timesteps,
+        )
         return self.model_inputs(tokens, self.attention_mask(tokens, self.hidden_actions(trajectory)))
 
     # ---- Acting

@@ -38,7 +38,7 @@ def last_real(tokens: Float[Tensor, "*batch M D"], valid: Bool[Tensor, "*batch M
 def outputs_at_states(policy: SequencePolicy[Any], trajectory: Trajectory) -> Float[Tensor, "B T N D"]:
     """Return the output of each state's last token, once per action dimension."""
     T = trajectory.num_timesteps
-    num_actions = 0 if policy.config.window == 1 else T - 1
+    num_actions = policy.num_past_actions(T)
     states, seen = policy.state_tokens(trajectory)
     tokens = policy.tokenize(trajectory, num_actions=num_actions, states=(states, seen))
     mask = policy.attention_mask(tokens, policy.hidden_actions(trajectory))

@@ -109,15 +109,26 @@ class SequenceTokens:
     context_valid: Bool[Tensor, "B context"]
     """True for real tokens, False for padding and hidden objects."""
     queries: Float[Tensor, "computed D"]
-    """Action queries that are computed at each timestep; all timesteps and trajectories share them."""
+    """Action queries that are computed at a timestep; all timesteps and trajectories share them."""
     query_slots: Int[Tensor, " computed"]
     """Place of each of them inside its segment."""
+    query_timesteps: Int[Tensor, " B"] | None
+    """Timestep of each trajectory whose queries are computed; None for all timesteps."""
     num_queries: int
     """Q, queries of a whole query segment, whether they are computed or not."""
     num_timesteps: int
     """T, timesteps with a state."""
     num_actions: int
     """Timesteps with an action segment in the context: T, T - 1 or 0."""
+
+    def computed_rows(self, C: int) -> Int[Tensor, "*B R"]:
+        """Return the rows that are computed: those of the context, then those of the queries, numbered by timestep."""
+        context = torch.arange(C, device=self.query_slots.device)
+        if self.query_timesteps is None:
+            timesteps = torch.arange(self.num_timesteps, device=context.device)[:, None]
+            return torch.cat([context, (C + self.num_queries * timesteps + self.query_slots).flatten()])
+        queries = C + self.num_queries * self.query_timesteps[:, None] + self.query_slots
+        return torch.cat([context.expand(len(queries), -1), queries], dim=1)
 
 
 class SequencePolicy(Policy[State]):
@@ -240,6 +251,14 @@ class SequencePolicy(Policy[State]):
 
     # ---- Past actions
 
+    def num_past_actions(self, T: int) -> int:
+        """Return the timesteps whose action is in the context of T timesteps, if no action segment is predicted there.
+
+        The last action comes after all queries; a window of one timestep holds no past action, and some policies never
+        read them.
+        """
+        return 0 if self.config.window == 1 or self.config.drop_past_actions == 1 else T - 1
+
     def hidden_actions(self, trajectory: Trajectory) -> Bool[Tensor, "B2 T"] | None:
         """Return which past actions are hidden when actions are predicted; None for none."""
         return hidden_past_actions(self.config.drop_past_actions, trajectory.valid, training=self.training)
@@ -255,6 +274,7 @@ class SequencePolicy(Policy[State]):
         prompts: PromptTokens | None = None,
         queries: Float[Tensor, "Q D"] | None = None,
         query_slots: Int[Tensor, " computed"] | None = None,
+        query_timesteps: Int[Tensor, " B"] | None = None,
     ) -> SequenceTokens:
         """Step 1: Compute the tokens of prompts and context.
 
@@ -265,6 +285,7 @@ class SequencePolicy(Policy[State]):
             prompts: Result of `distinct_prompts`, if the caller has it already.
             queries: All action queries of one timestep; None for none.
             query_slots: Those that are computed, by their place in the segment; None for all.
+            query_timesteps: Timestep of each trajectory whose queries are computed; None for all timesteps.
         """
         (B, T), device = trajectory.valid.shape, trajectory.valid.device
         N = self.sizes.action if num_actions else 0
@@ -288,6 +309,7 @@ class SequencePolicy(Policy[State]):
             context_valid=interleave(state_valid, action_valid)[:, :length],
             queries=queries[query_slots],
             query_slots=query_slots,
+            query_timesteps=query_timesteps,
             num_queries=len(queries),
             num_timesteps=T,
             num_actions=num_actions,
@@ -301,16 +323,23 @@ class SequencePolicy(Policy[State]):
         Q, device = tokens.num_queries, tokens.context.device
         shape = (L, self.sizes.state, self.sizes.action, T, Q)
         actions, window, causal = tokens.num_actions, self.config.window, self.causal_segments
-        rows, columns, allowed = split_mask(*shape, actions=actions, window=window, causal_segments=causal)
+        past = actions > 0 or self.config.drop_past_actions < 1
+        rows, columns, allowed = split_mask(
+            *shape, actions=actions, window=window, causal_segments=causal, past_actions=past
+        )
         rows, columns, allowed = rows.to(device), columns.to(device), allowed.to(device)
+        blocks = ()
         if Q:  # only the rows of the queries that are computed
-            computed = C + Q * torch.arange(T, device=device)[:, None] + tokens.query_slots
-            kept = torch.cat([torch.arange(C, device=device), computed.flatten()])
+            kept = tokens.computed_rows(C)
             rows, allowed = rows.select(kept), allowed[kept]
-        asked = len(tokens.query_slots)
-        blocks = row_blocks_of(*shape, actions=actions, window=window, causal_segments=causal, asked=asked)
+        if tokens.query_timesteps is None:
+            asked = len(tokens.query_slots)
+            blocks = row_blocks_of(
+                *shape, actions=actions, window=window, causal_segments=causal, past_actions=past, asked=asked
+            )
         valid = torch.cat([tokens.prompts.valid[tokens.prompts.index], tokens.context_valid], dim=1)
-        allowed = allowed[None] if valid.all() else allowed & valid[:, None, :]
+        allowed = allowed if allowed.ndim == 3 else allowed[None]
+        allowed = allowed if valid.all() else allowed & valid[:, None, :]
         if hidden_actions is not None and actions:
             hidden = hidden_actions[:, columns.timestep.clamp(min=0)]
             allowed = masks.hide_actions(allowed, rows, columns, hidden)
@@ -324,8 +353,9 @@ class SequencePolicy(Policy[State]):
     def model_inputs(self, tokens: SequenceTokens, mask: SequenceMask) -> ModelInputs:
         """Step 3: Add positions to tokens and mask, and let each distinct prompt attend to itself."""
         B, C = tokens.context_valid.shape
-        context = self.add_positions(tokens.context, mask.rows.select(slice(0, C)))
-        queries = tokens.queries.repeat(tokens.num_timesteps, 1)
+        context = self.add_positions(tokens.context, mask.columns.select(slice(-C, None)))
+        every = tokens.query_timesteps is None
+        queries = tokens.queries.repeat(tokens.num_timesteps, 1) if every else tokens.queries.expand(B, -1, -1)
         return ModelInputs(
             context=context,
             queries=self.add_positions(queries, mask.rows.select(slice(C, None))).expand(B, -1, -1),

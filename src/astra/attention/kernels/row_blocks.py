@@ -44,6 +44,7 @@ def row_blocks_of(
     actions: int,
     window: int | None = None,
     causal_segments: frozenset[Kind] = frozenset(),
+    past_actions: bool = True,
     asked: int | None = None,
 ) -> tuple[RowBlock, ...]:
     """Return the row blocks of `split_mask`, computed once per shape: none for short trajectories.
@@ -57,28 +58,29 @@ def row_blocks_of(
         actions: Timesteps whose action is in the context: T, T - 1 or 0.
         window: W in timesteps, as in `may_attend`.
         causal_segments: As in `may_attend`.
+        past_actions: As in `split_mask`.
         asked: Queries per timestep that are computed, if not all; None: all.
     """
     asked = num_queries if asked is None else asked
-    return _row_blocks_of(masks.may_attend, L, M, N, T, num_queries, actions, window, causal_segments, asked)
+    shape = (L, M, N, T, num_queries)
+    return _row_blocks_of(masks.may_attend, shape, actions, window, causal_segments, past_actions, asked)
 
 
 @lru_cache(maxsize=64)
 def _row_blocks_of(
     rule: Callable[..., Tensor],
-    L: int,
-    M: int,
-    N: int,
-    T: int,
-    num_queries: int,
+    shape: tuple[int, int, int, int, int],
     actions: int,
     window: int | None,
     causal_segments: frozenset[Kind],
+    past_actions: bool,
     asked: int,
 ) -> tuple[RowBlock, ...]:
     del rule  # part of the key: the mask is made by it
-    shape = (L, M, N, T, num_queries)
-    _, columns, allowed = masks.split_mask(*shape, window=window, actions=actions, causal_segments=causal_segments)
+    L, M, N, T, num_queries = shape
+    _, columns, allowed = masks.split_mask(
+        *shape, window=window, actions=actions, causal_segments=causal_segments, past_actions=past_actions
+    )
     num_context = len(columns.kind) - L
     of_context, of_queries = allowed.split([num_context, T * num_queries])
     return cut_rows(of_context, of_queries, T, M + (N if actions else 0), asked=asked)
