@@ -125,8 +125,8 @@ class CrossAttentionTransformer(nn.Module):
         """
         B, R, _ = context.shape
         x = context
-        masks = by_layer(mask, len(self.blocks), self.heads)
-        for layer, (cross, block, own) in enumerate(zip(self.cross, self.blocks, masks, strict=True)):
+        own_masks = by_layer(mask, len(self.blocks), self.heads)
+        for layer, (cross, block, own) in enumerate(zip(self.cross, self.blocks, own_masks, strict=True)):
             x = cross(x, prompt.keys_values[layer], prompt.mask)
             kernel = _Kernel(self.heads, self.dropout if self.training else 0.0, B, own, past, layer)
             x = block(x.flatten(0, 1), B * R, kernel).unflatten(0, (B, R))

@@ -354,8 +354,8 @@ class SequencePolicy(Policy[State]):
         """Step 3: Add positions to tokens and mask, and let each distinct prompt attend to itself."""
         B, C = tokens.context_valid.shape
         context = self.add_positions(tokens.context, mask.columns.select(slice(-C, None)))
-        every = tokens.query_timesteps is None
-        queries = tokens.queries.repeat(tokens.num_timesteps, 1) if every else tokens.queries.expand(B, -1, -1)
+        all_timesteps = tokens.query_timesteps is None
+        queries = tokens.queries.repeat(tokens.num_timesteps, 1) if all_timesteps else tokens.queries.expand(B, -1, -1)
         return ModelInputs(
             context=context,
             queries=self.add_positions(queries, mask.rows.select(slice(C, None))).expand(B, -1, -1),
