@@ -28,7 +28,7 @@ def test_rows_are_compared_with_rows_of_equal_pasts_and_every_number_has_at_leas
         for row in (row for row in table.rows if not row.runs_of):
             policy: Any = policy_of(row, "cpu", settings)
             seen = getattr(policy, "window", None) or policy.history
-            assert (seen, training_of(row, settings, 0).timesteps) == ((4, 8) if row.needs_history else (1, 1)), row.key
+            assert (seen, training_of(row, settings, 0).timesteps) == ((4, 4) if row.needs_history else (1, 1)), row.key
             assert getattr(policy, "drop_past_actions", 1.0) == 1.0, "RT-1 never reads its actions"
             assert policy.decoding.bin_value == "mean"
             baseline = table.baseline_of(row)

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from astra.attention.inputs import PromptTokens
 from astra.augmentation.pictures import AugmentationConfig, augment
 from astra.contrastive_dynamics.info_nce import info_nce, score_alone
 from astra.contrastive_dynamics.negatives import Contrast, Negatives, draw_contrast
 from astra.contrastive_dynamics.perturbation import ActionPerturbation
 from astra.contrastive_dynamics.trajectory_head import Pooling, TrajectoryHead
 from astra.policies.action_chunks import relative_to
-from astra.policies.policy import Policy, PromptTokens, TrajectoryEncoder
+from astra.policies.policy import Policy, TrajectoryEncoder
 from astra.storage.numbers import Count, NotNegative, Positive, PositiveShare, Share, Tokens, Width, check_numbers
 from astra.tokenizers.actions import DiscreteActions
 from astra.trajectory import Trajectory

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from astra.attention.inputs import PromptTokens
 from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
 from astra.observations import check_finite_outputs, check_observation
@@ -79,17 +80,6 @@ class AttentionMaps:
     """Tokens that attend: context, then queries."""
     columns: TokenIds
     """Tokens that are attended to: prompt, then context."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptTokens:
-    """The P distinct prompts of a batch."""
-
-    tokens: Float[Tensor, "P L D"]
-    valid: Bool[Tensor, "P L"]
-    """True for real tokens, False for padding."""
-    index: Int[Tensor, " B"]
-    """Prompt of each trajectory, a row of `tokens`."""
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from astra.attention import masks
-from astra.attention.inputs import ModelInputs, SequenceMask
+from astra.attention.inputs import ModelInputs, PromptTokens, SequenceMask, SequenceTokens
 from astra.attention.kernels.row_blocks import row_blocks_of
 from astra.attention.masks import additive, split_mask
 from astra.attention.positions import LearnedPositions, Positions, SegmentSizes, relative_positions
@@ -30,7 +30,7 @@ from astra.objects import PromptPictures
 from astra.policies.action_chunks import reference_of, relative_to, within_bounds
 from astra.policies.action_heads import build_head
 from astra.policies.decoding import Decoding
-from astra.policies.policy import Policy, PolicyConfig, PromptTokens, State, TrajectoryEncoder
+from astra.policies.policy import Policy, PolicyConfig, State, TrajectoryEncoder
 from astra.storage.numbers import Layers, NotNegative, Share, Tokens, WholeShare, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 from astra.tokenizers.language.config import LanguageConfig
@@ -97,38 +97,6 @@ class SequenceConfig(PolicyConfig):
             raise ValueError(
                 f"a window needs positions='relative' or 'recency', not 'learned'; got window={self.window}"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SequenceTokens:
-    """Tokens of a batch, before positions are added."""
-
-    prompts: PromptTokens
-    context: Float[Tensor, "B context D"]
-    """State and action tokens of all timesteps."""
-    context_valid: Bool[Tensor, "B context"]
-    """True for real tokens, False for padding and hidden objects."""
-    queries: Float[Tensor, "computed D"]
-    """Action queries that are computed at a timestep; all timesteps and trajectories share them."""
-    query_slots: Int[Tensor, " computed"]
-    """Place of each of them inside its segment."""
-    query_timesteps: Int[Tensor, " B"] | None
-    """Timestep of each trajectory whose queries are computed; None for all timesteps."""
-    num_queries: int
-    """Q, queries of a whole query segment, whether they are computed or not."""
-    num_timesteps: int
-    """T, timesteps with a state."""
-    num_actions: int
-    """Timesteps with an action segment in the context: T, T - 1 or 0."""
-
-    def computed_rows(self, C: int) -> Int[Tensor, "*B R"]:
-        """Return the rows that are computed: those of the context, then those of the queries, numbered by timestep."""
-        context = torch.arange(C, device=self.query_slots.device)
-        if self.query_timesteps is None:
-            timesteps = torch.arange(self.num_timesteps, device=context.device)[:, None]
-            return torch.cat([context, (C + self.num_queries * timesteps + self.query_slots).flatten()])
-        queries = C + self.num_queries * self.query_timesteps[:, None] + self.query_slots
-        return torch.cat([context.expand(len(queries), -1), queries], dim=1)
 
 
 class SequencePolicy(Policy[State]):
