@@ -23,6 +23,7 @@ SLOW = (
     "table5-cpu",
     "claims/history-loss-cpu",
     "claims/mask-objects-cpu",
+    "claims/contrast-limited-cpu",
 )
 
 
