@@ -144,6 +144,19 @@ def test_the_docs_have_the_means_of_the_policies_in_the_kitchen(results: Path, r
         assert f"| {mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}] |" in section
 
 
+def test_the_docs_have_the_success_of_the_policy_in_maniskill(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "results.md").read_text()
+    section = told[told.index("## `maniskill`") : told.index("## Table 1")]
+    folder = results / "maniskill" / "astra"
+    by_agent = [json.loads((folder / agent / "eval_info.json").read_text()) for agent in ("", "swapped", "blind")]
+    levels = list(by_agent[0]["per_group"])
+    assert len(levels) == 8
+    for level in levels:
+        rates = [info["per_group"][level]["intervals"]["success"] for info in by_agent]
+        numbers = " | ".join(f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]" for rate in rates)
+        assert f"`{level}` | {numbers} |" in section
+
+
 def test_the_docs_have_table_5(results: Path, repository: Path) -> None:
     told = (repository / "docs" / "results.md").read_text()
     section = told[told.index("## Table 5") : told.index("## Table 6")]
