@@ -194,17 +194,17 @@ class Trajectory:
         return self.valid.shape[1]
 
     @property
-    def only_counted(self) -> Int64[Tensor, " B"] | None:
-        """The only timestep of each trajectory that a loss counts; None if it counts all real ones."""
-        return (self.valid.sum(1) - 1).clamp(min=0) if self.last_timestep_only else None
-
-    @property
     def counted(self) -> Bool[Tensor, "B T"]:
         """Timesteps that a loss counts: all real ones, or the last real one of each trajectory."""
         if not self.last_timestep_only:
             return self.valid
         timesteps = torch.arange(self.num_timesteps, device=self.valid.device)
         return self.valid & (timesteps == self.valid.sum(1, keepdim=True) - 1)
+
+    @property
+    def only_counted(self) -> Int64[Tensor, " B"] | None:
+        """The only timestep of each trajectory that a loss counts; None if it counts all real ones."""
+        return self.counted.int().argmax(1) if self.last_timestep_only else None
 
 
 @dataclass(frozen=True, kw_only=True)
