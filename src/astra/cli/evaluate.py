@@ -96,6 +96,11 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
+    output = value_of("--output", arguments)
+    folder = Path(output) if output else Path(arguments[0]) / "eval"
+    check_outside_datasets(folder, "choose another folder for the results with --output")
+    if output:
+        check_place_of_results(folder)
     policy = load_policy(arguments[0], statistics=value_of("--statistics", arguments) or "")
     suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
@@ -114,10 +119,6 @@ def _evaluate(arguments: Sequence[str]) -> None:
         policy.decode_with(replace(policy.decoding, **changes))
     provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
     provenance |= vars(policy.decoding)
-    folder = chosen.output or chosen.checkpoint / "eval"
-    check_outside_datasets(folder, "choose another folder for the results with --output")
-    if chosen.output is not None:
-        check_place_of_results(folder)
     evaluations = evaluate_suite(
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance
     )

@@ -5,7 +5,7 @@ runs/NAME/held_out/         held_out.json over all seeds, with intervals over se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 from astra.evaluation.held_out_info import BASELINES, FILE_NAME, FOLDER, POLICY, read_held_out
 from astra.evaluation.statistics import nested_bootstrap
 from astra.evaluation.success import bootstrap_interval
+from astra.policies.decoding import Decoding
 from astra.storage.atomic import write_atomic
 from astra.storage.json_checksum import checked_json
 
 PREDICTORS = (POLICY, *BASELINES)
-DECODING = ("n_action_steps", "temperature", "bin_value")
-"""Fields that say how the policy acted; the last one is new."""
+DECODING = tuple(field.name for field in fields(Decoding))
+"""Fields that say how the policy acted; files of older versions lack some."""
 
 
 def aggregate_held_out(runs: Mapping[int, Path], folder: Path) -> Path | None:
