@@ -169,6 +169,7 @@ def test_pictures_show_what_is_there(tiny_table: ModuleType, results: Path) -> N
     assert len(curves.axes) == 4
     names = [line.get_label() for line in curves.axes[0].lines]
     assert names == ["Gato", "Astra", "Astra, mask alone"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves.axes[0].lines}) == 3
     assert curves.axes[1].lines[0].get_xdata()[-1] == pytest.approx(0.5)  # pyright: ignore
     busy = results / "gato" / "0" / "metrics.jsonl"  # of three seeds the one whose core was shared
     lines = [json.loads(line) for line in busy.read_text().splitlines()]

@@ -6,7 +6,7 @@ have no curves against time.
 """
 
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -107,8 +107,8 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
             axes = panels[across][down]
             tidy(axes, f"{'training' if source == 'train' else 'held-out'} {measure.replace('_', ' ')}")
             axes.set_xlabel("update" if axis == "update" else "minutes of training", fontsize=8, color=INK)
-            for row, color in zip(rows, cycle(COLORS), strict=False):
-                _draw_curve(axes, read_curve(report.folder_of(row), source, measure, axis), row.name, color)
+            for row, (style, color) in zip(rows, cycle(product(("-", "--"), COLORS)), strict=False):
+                _draw_curve(axes, read_curve(report.folder_of(row), source, measure, axis), row.name, color, style)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
@@ -135,10 +135,10 @@ def minutes_per_update(folder: Path) -> float:
     return median(end["minutes"] / end["update"] for end in ends)
 
 
-def _draw_curve(axes: Axes, curve: Curve | None, name: str, color: str) -> None:
+def _draw_curve(axes: Axes, curve: Curve | None, name: str, color: str, style: str) -> None:
     if curve is None:
         return
-    axes.plot(curve.x, curve.by_seed.mean(axis=0), color=color, linewidth=1.4, label=name)
+    axes.plot(curve.x, curve.by_seed.mean(axis=0), color=color, linestyle=style, linewidth=1.4, label=name)
     if len(curve.by_seed) > 1:
         low, high = curve.by_seed.min(axis=0), curve.by_seed.max(axis=0)
         axes.fill_between(curve.x, low, high, color=color, alpha=0.18, linewidth=0)
