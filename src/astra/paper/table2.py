@@ -38,9 +38,9 @@ UPDATES, BATCH = 8_000, 128
 """Updates of every run, and timesteps of each: about five times through the demonstrations."""
 MINUTES = 25.0
 """Approximate minutes of these updates of Astra on one thread of a CPU that multiplies in bfloat16."""
-COSTS = {"RT-1": 4.3, "VIMA": 0.9, "Gato": 1.15, "w/o action query": 1.15, "history": 1.25, "CDL": 3.65}
+COSTS = {"RT-1": 2.6, "VIMA": 0.9, "Gato": 1.15, "w/o action query": 1.15, "history": 1.25, "CDL": 3.65}
 """CPU time of an update relative to Astra's, measured by `astra.profiling.rows` before the first run, in a few rounds
-on a machine that others loaded (30 November 2026). RT-1's convolutions are slow in bfloat16."""
+on a machine that others loaded (30 November 2026). RT-1's convolutions compute in float32."""
 HISTORY, WINDOW = 4, 4
 """Timesteps to which rows with a history attend, and those of the windows from which they learn."""
 EPISODES, EPISODES_AT = 25, {"seen-0": 6, "seen-2-4": 20, "seen-6-8": 6}

@@ -66,6 +66,7 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "frames 3 _ _"]) -> Float[Tensor, "frames _"]:
         """Encode normalized images."""
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # convolutions are up to a third faster
         return self.model(pixel_values=pixels).pooler_output.flatten(1)
 
 
