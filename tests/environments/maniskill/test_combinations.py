@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.maniskill.attempts import Attempts
+from astra.environments.maniskill.attempts import Attempts, distance_to_box
 from astra.environments.maniskill.demonstrations import Disturbances, ManiSkillDemonstrationOptions
 from astra.environments.maniskill.distractors import misfit
 from astra.environments.maniskill.layout import FREE
@@ -159,14 +159,14 @@ def test_unknown_levels_tasks_and_words_are_refused() -> None:
             parse(text)
 
 
-def note(attempts: Attempts, closes: str, *, lifted_from: int = 99, distance: float = 0.01) -> Attempts:
+def note(attempts: Attempts, closes: str, *, lifted_from: int = 99, near: bool = True) -> Attempts:
     """Note timesteps: C closes, o opens; from a timestep on the target is held and lifted."""
     for timestep, letter in enumerate(closes):
         lifted = timestep >= lifted_from
         attempts.note(
             timestep,
             closes=letter == "C",
-            distance=distance,
+            near=near,
             held=lifted,
             risen=0.05 if lifted else 0.0,
             ends=timestep == len(closes) - 1,
@@ -177,12 +177,21 @@ def note(attempts: Attempts, closes: str, *, lifted_from: int = 99, distance: fl
 def test_attempts_begin_where_an_open_gripper_closes_near_the_target() -> None:
     assert note(Attempts(), "oooCCCCoooCCCC", lifted_from=11).begun == [3, 10]
     assert note(Attempts(), "oooCoCoCC").begun == [3], "fingers that barely open belong to the same attempt"
-    assert note(Attempts(), "oooCCCC", distance=0.2).begun == []
+    flickers = note(Attempts(), "oooCoCCCCCo", lifted_from=6)
+    assert (flickers.begun, flickers.lifted, flickers.first_failed) == ([3], [True], False)
+    assert note(Attempts(), "oooCCCC", near=False).begun == []
+
+
+def test_the_distance_to_a_box_is_that_to_its_surface() -> None:
+    half = np.array([0.05, 0.02, 0.01])
+    assert distance_to_box(np.array([0.04, -0.01, 0.0]), half) == 0.0
+    assert distance_to_box(np.array([-0.08, 0.06, 0.01]), half) == pytest.approx(0.05)
 
 
 def test_the_first_attempt_has_failed_if_it_ends_before_the_target_is_lifted() -> None:
     first = note(Attempts(), "oooCCCCoooCCCC", lifted_from=11)
     assert (first.first_failed, first.lifted) == (True, [False, True])
     assert not note(Attempts(), "oooCCCCCCoo", lifted_from=6).first_failed
+    assert note(Attempts(), "oooCCCooC", lifted_from=8).lifted == [False, True], "the gripper opened in between"
     assert note(Attempts(), "oooCCCCCC").first_failed, "the episode ended"
     assert not note(Attempts(), "oooooooo").first_failed

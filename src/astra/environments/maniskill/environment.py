@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation, reset_options
+from astra.environments.maniskill.attempts import distance_to_box
 from astra.environments.maniskill.layout import Layout, sample_layout
 from astra.environments.maniskill.levels import TRAINING, combinations_of
 from astra.environments.maniskill.objects import CONTAINERS
@@ -53,6 +54,15 @@ class ManiSkill(ArmWorld):
         self.task, self.instruction = self.combination.name, self.combination.instruction
         self.simulator.reset(self.layout)
         return self._started()
+
+    def at_target(self) -> bool:
+        """Return whether the fingertips are at the target, and at no other object more closely."""
+        poses, objects = self.simulator.objects, [each for each, _ in self.layout.objects]
+        gaps = [
+            distance_to_box(pose.turn.T @ (self.simulator.tip.point - pose.point), each.half)
+            for pose, each in zip(poses, objects, strict=True)
+        ]
+        return super().at_target() and gaps[0] <= min(gaps)
 
     def succeeded(self) -> bool:
         """Return whether the target lies in the container and nothing of the gripper touches it."""

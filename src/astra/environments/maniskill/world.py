@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from astra.environments.environment import Environment, EnvironmentObservation
-from astra.environments.maniskill.attempts import Attempts
+from astra.environments.maniskill.attempts import NEAR, Attempts
 from astra.environments.maniskill.layout import JOINTS
 from astra.environments.maniskill.simulator import FPS, Simulator
 from astra.environments.spaces import observation_space, unit_action, unit_action_space
@@ -145,14 +145,14 @@ class ArmWorld(Environment):
             raise ValueError("a step came before the first reset: call reset, which starts an episode")
         numbers[6] = self._gripper = 1.0 if numbers[6] > 0 else -1.0
         simulator = self.simulator
-        distance = float(np.linalg.norm(simulator.tip.point - simulator.objects[0].point))
+        near = self.at_target()
         simulator.step(numbers)
         self._success = succeeded = self.succeeded()
         truncated = self._elapsed + 1 >= self.max_timesteps and not succeeded
         self.attempts.note(
             self._elapsed,
             closes=self._gripper < 0,
-            distance=distance,
+            near=near,
             held=simulator.held,
             risen=float(simulator.objects[0].point[2] - self._rest),
             ends=truncated,
@@ -169,6 +169,10 @@ class ArmWorld(Environment):
         for name in self.spec_of_trajectories.images if self.renders else ():
             observation[name] = self.simulator.render(CAMERAS[name])
         return observation
+
+    def at_target(self) -> bool:
+        """Return whether the fingertips are at the target, so that closing them is an attempt to grasp it."""
+        return bool(np.linalg.norm(self.simulator.tip.point - self.simulator.objects[0].point) < NEAR)
 
     def succeeded(self) -> bool:
         """Return whether the task is done now."""
