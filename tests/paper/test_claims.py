@@ -52,8 +52,13 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
         run_once(run)
     report = make_report(table, "cpu", folders.results / folder_name(table, "cpu", "updates"))
     assert report.folder.parent.name == "claims"
-    for *_, answer in decisions(report):
-        assert answer.startswith(("yes", "no")) or name == "history-tabletop"  # two episodes need not miss
+    answers = [answer for *_, answer in decisions(report)]
+    assert len(answers) == len(table.questions)
+    for question, answer in zip(table.questions, answers, strict=True):
+        if question.difference and not question.after_one:
+            assert answer.startswith("not decided")  # one seed
+        elif name != "history-tabletop":  # two episodes need not miss
+            assert answer.split(",")[0].split(":")[0] in ("yes", "no", "not decided")
     losses = [cell.ours for row in report.cells for cell in row if cell.column.held_out]
     assert all(loss is not None and np.isfinite(loss.value) for loss in losses)
 

@@ -31,7 +31,7 @@ def test_rows_are_compared_with_rows_of_equal_pasts_and_every_number_has_at_leas
             assert (seen, training_of(row, settings, 0).timesteps) == ((4, 4) if row.needs_history else (1, 1)), row.key
             assert getattr(policy, "drop_past_actions", 1.0) == 1.0, "RT-1 never reads its actions"
             assert policy.decoding.bin_value == "mean"
-            baseline = table.baseline_of(row)
+            baseline = table.baseline_of(row, "cpu")
             assert row.key == "astra-history-of-4" or baseline is None or baseline.needs_history == row.needs_history
             assert policy.frame_size == settings.shared.frame_size, "frames are cached once"
 

@@ -240,7 +240,7 @@ def test_a_question_is_answered_by_its_number_and_says_what_could_have_been_seen
         ({"at_most": -1.0}, "at most -1", "yes"),
         ({"at_least": 3.0}, "at least +3", "no"),
         ({"at_least": -40.0}, "at least -40", "yes, but the interval holds the bound"),
-        ({"at_most": -45.0}, "at most -45", "not decided: an effect of this size might not have shown"),
+        ({"at_most": -45.0}, "at most -45", "not decided: there is an effect, which may be smaller"),
     ):
         _, number, measured, told, detectable, said = decided(**bounds)
         assert number == "Gato minus Astra, success"
@@ -255,6 +255,31 @@ def test_a_question_is_answered_by_its_number_and_says_what_could_have_been_seen
         "four times out of five" in note and "success " in note
         for note in notes_of(make_report(tiny_table.tiny(), "cpu", results))
     )
+
+
+def test_a_question_is_decided_over_training_seeds_and_after_the_one_before(
+    tiny_table: ModuleType, tmp_path: Path
+) -> None:
+    from astra.paper.rendering import decisions
+    from astra.paper.report import make_report
+    from astra.paper.table import Question
+
+    for seed, successes in enumerate((10, 40, 70)):  # of 100: seeds differ far more than episodes do
+        tiny_table.write_results(tmp_path, "astra", seed, [True] * 60 + [False] * 40)
+        tiny_table.write_results(
+            tmp_path, "gato", seed, [True] * (60 + successes // 2) + [False] * (40 - successes // 2)
+        )
+    pays = Question(text="Does it?", row="gato", column="success", at_least=3.0)
+    learned = Question(text="Was it learned?", row="astra", column="success", difference=False, at_least=30.0)
+
+    def answers(*questions: Question) -> list[str]:
+        table = replace(tiny_table.tiny(), questions=questions)
+        return [line[-1] for line in decisions(make_report(table, "cpu", tmp_path))]
+
+    assert answers(pays) == ["not decided: the interval holds 0"]
+    assert answers(learned, replace(pays, at_least=-90.0, given=learned.text)) == ["yes", "yes"]
+    never = replace(learned, at_least=90.0)
+    assert answers(never, replace(pays, given=never.text)) == ["no", f"not decided without a yes to: {never.text}"]
 
 
 def test_a_question_without_results_is_open(tiny_table: ModuleType, tmp_path: Path) -> None:

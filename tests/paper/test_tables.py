@@ -56,10 +56,10 @@ def test_keys_are_distinct_and_every_difference_has_its_row() -> None:
     for make in TABLES.values():
         table = make()
         assert len({row.key for row in table.rows}) == len(table.rows)
-        baselines = [table.baseline_of(row) for row in table.rows]
+        baselines = [table.baseline_of(row, "cpu") for row in table.rows]
         assert sum(other is None for other in baselines) == 1
     table = TABLES["table4"]()
-    other = table.baseline_of(table.row("wo-both"))
+    other = table.baseline_of(table.row("wo-both"), "cpu")
     assert other is not None
     assert other.key == "wo-action-query"
 
@@ -105,7 +105,7 @@ def test_rows_of_table_5_on_history_differ_from_their_baseline_in_their_history_
     table = TABLES["table5"]()
     settings = table.settings_at("cpu")
     base = table.row("astra-history-of-1")
-    histories = [row for row in table.rows if table.baseline_of(row) is base]
+    histories = [row for row in table.rows if table.baseline_of(row, "cpu") is base]
     assert [row.policy_changes["window"] for row in histories] == [4, 16, 16]
     for row in histories:
         policy: Any = policy_of(row, "cpu", settings)
@@ -129,7 +129,7 @@ def test_a_control_is_measured_in_the_runs_of_its_row_and_not_run_by_itself() ->
     runs = {run.row: run for run in plan_runs(table, "cpu", settings, rows, [0], Folders())}
     for row in controls:
         assert row.agent in runs[row.runs_of].evaluation.agents
-        baseline = table.baseline_of(row)
+        baseline = table.baseline_of(row, "cpu")
         assert baseline is not None
         assert baseline.key == row.runs_of
     assert runs["gato-discrete"].evaluation.agents == ("policy",)
@@ -154,7 +154,7 @@ def test_rows_of_the_tables_on_history_differ_in_their_history_alone() -> None:
             assert policy.window is None or policy.window <= training.timesteps
             assert training.last_timestep_only or training == trainings[0], "equally many timesteps are learned from"
         for question in table.questions:
-            assert table.baseline_of(table.row(question.row)) is not None
+            assert table.baseline_of(table.row(question.row), "cpu") is not None
             assert question.column in {column.name for column in table.columns}
 
 
@@ -179,7 +179,7 @@ def test_a_row_with_contrast_differs_from_its_baseline_in_the_contrast_alone() -
     for name, make in TABLES.items():
         table = make()
         for row in (row for row in table.rows if "cpu" in table.settings and "contrastive" in row.training_changes):
-            settings, baseline = table.settings_at("cpu"), table.baseline_of(row)
+            settings, baseline = table.settings_at("cpu"), table.baseline_of(row, "cpu")
             if baseline is None:  # the row is the table's reference
                 continue
             assert policy_of(row, "cpu", settings) == policy_of(baseline, "cpu", settings)

@@ -124,8 +124,10 @@ def history_pusht() -> Table:
             ),
         ),
         notes=(
-            "The loss decides. Three seeds of 100 episodes show differences in reward of 10 points and more. All rows "
-            "are measured at their own checkpoint of the lowest loss on held-out demonstrations.",
+            "The loss decides whether a history can help, and the reward whether it does: past actions that are read, "
+            "and past positions of the agent, can be copied, which lowers the loss alone. Three seeds of 100 episodes "
+            "show differences in reward of 10 points and more. All rows are measured at their own checkpoint of the "
+            "lowest loss on held-out demonstrations.",
         ),
     )
 
@@ -182,7 +184,7 @@ def history_tabletop() -> Table:
                 row="whole-history",
                 column="L1",
                 at_least=20.0,
-                after_one=(8.0, 32.0),
+                after_one=(0.0, 32.0),
             ),
             Question(
                 text="Does the policy recover from a miss?",

@@ -47,6 +47,7 @@ def _table(
     """Return a table of two rows that differ in the mask alone; the first may share the runs of another table's row."""
     astra = partial(Row, sees=sees, sizes={"cpu": "astra-small"})
     causal = astra(name="causal", attention="causal", policy_changes={"trajectory_attention": False})
+    learned = "Was the task learned, so that the mask can be told?"
     return Table(
         name=name,
         parent="claims",
@@ -58,13 +59,19 @@ def _table(
         reference="trajectory",
         questions=(
             Question(
-                text="Was the task learned, so that the mask can be told?",
+                text=learned,
                 row="trajectory",
                 column="L1",
                 difference=False,
                 at_least=SUCCESS,
             ),
-            Question(text="Does trajectory attention pay?", row=causal.key, column=LOSS.name, at_least=BOUND),
+            Question(
+                text="Does trajectory attention pay?",
+                row=causal.key,
+                column=LOSS.name,
+                at_least=BOUND,
+                given=learned,
+            ),
         ),
         notes=("Two seeds come first, and five where both favor trajectory attention by 0.01.",),
     )

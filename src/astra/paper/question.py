@@ -24,6 +24,8 @@ class Question:
     after_one: tuple[float, float] | None = None
     """After one seed a difference of at most the first number is a no, and of at least the second a yes; None: one seed
     decides nothing."""
+    given: str = ""
+    """Text of the question before it without whose yes this one is not decided; empty: there is none."""
 
     def __post_init__(self) -> None:
         """Check the bounds.
@@ -42,17 +44,16 @@ class Question:
         word, bound = ("at least", self.at_least) if self.at_least is not None else ("at most", self.at_most)
         return f"{word} {bound:{'+' if self.difference else ''}g}"
 
-    def answer(self, found: Estimate, seeds: int, detectable: float | None) -> str:
+    def answer(self, found: Estimate, seeds: int) -> str:
         """Return the answer and, unless it is a clear one, the reason.
 
-        A bound beyond zero asks for an effect. A yes then also needs an interval without zero, and a no needs that an
-        effect of this size would have shown: the interval leaves out the bound, or the detectable difference is not
-        larger. Other bounds ask for a tolerance, or for a number of the row itself, where the number decides.
+        A bound beyond zero asks for an effect. A yes then also needs an interval without zero, and a no an interval
+        that leaves out the bound. Other bounds ask for a tolerance, or for a number of the row itself, where the number
+        decides.
 
         Args:
-            found: The number with its interval.
+            found: The number with its interval; that of a difference is over training seeds.
             seeds: Training seeds behind it, which both rows of a difference have.
-            detectable: Smallest true difference that the seeds and episodes show four times out of five.
         """
         if self.difference and seeds < 2:
             if self.after_one and not self.after_one[0] < found.value < self.after_one[1]:
@@ -65,14 +66,16 @@ class Question:
             assert self.at_most is not None
             bound, low, value, high = -self.at_most, -found.high, -found.value, -found.low
         if self.difference and bound > 0:
-            return _effect(bound, low, value, high, detectable)
+            return _effect(bound, low, value, high)
         told = "yes" if value >= bound else "no"
         return f"{told}, but the interval holds the bound" if low < bound <= high else told
 
 
-def _effect(bound: float, low: float, value: float, high: float, detectable: float | None) -> str:
+def _effect(bound: float, low: float, value: float, high: float) -> str:
+    if high < bound:
+        return "no"
     if value >= bound:
         return "yes" if low > 0 else "not decided: the interval holds 0"
-    if high < bound or (detectable is not None and detectable <= bound):
-        return "no"
+    if low > 0:
+        return "not decided: there is an effect, which may be smaller"
     return "not decided: an effect of this size might not have shown"

@@ -8,13 +8,14 @@ import csv
 import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from astra.evaluation.statistics import SeedDifference
 from astra.evaluation.success import Estimate
 from astra.paper.report import Cell, Report
 from astra.paper.table import trunk_size
@@ -60,9 +61,9 @@ def parts_of(report: Report) -> list[Part]:
             if any(row[place].difference for place in measured)
         ]
         if differences:
-            unit = (
-                "percentage points, losses in nats" if any(c.held_out for c in table.columns) else "percentage points"
-            )
+            counted = {"losses in nats": any(c.held_out for c in table.columns)}
+            counted["numbers as they are"] = any(c.scale != 100 for c in table.columns if not c.held_out)
+            unit = ", ".join(("percentage points", *(words for words, present in counted.items() if present)))
             title = f"Differences in {unit}, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
             parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
@@ -82,11 +83,17 @@ def parts_of(report: Report) -> list[Part]:
 
 
 def decisions(report: Report) -> list[tuple[str, ...]]:
-    """Return a line for every question of the table: its number, what was measured, the bound, and the answer."""
+    """Return a line for every question of the table: its number, what was measured, the bound, and the answer.
+
+    The bootstrap over two or three training seeds is too narrow for a decision, and where they happen to be equal
+    Student's interval is. So the wider of the two decides.
+    """
     cells = {(cell.row.key, cell.column.name): cell for row in report.cells for cell in row}
-    lines = []
+    lines, answers = [], dict[str, str]()
     for question in report.table.questions:
         cell = cells[question.row, question.column]
+        if cell.over_seeds:
+            cell = _cautious(cell, cell.over_seeds)
         found = cell.difference if question.difference else cell.ours
         number = f"{cell.row.name}, {cell.column.name}"
         if question.difference:
@@ -95,9 +102,20 @@ def decisions(report: Report) -> list[tuple[str, ...]]:
         detectable = cell.detectable if question.difference else None
         shown = "" if detectable is None else f"{detectable:.{cell.column.digits}f}"
         seeds = cell.paired if question.difference else len(cell.seeds)
-        answer = "" if found is None else question.answer(found, seeds, detectable)
+        answer = "" if found is None else question.answer(found, seeds)
+        if answer and question.given and not answers[question.given].startswith("yes"):
+            answer = f"not decided without a yes to: {question.given}"
+        answers[question.text] = answer
         lines.append((question.text, number, measured or "not run yet", question.wanted, shown, answer))
     return lines
+
+
+def _cautious(cell: Cell, over_seeds: SeedDifference) -> Cell:
+    """Return a cell whose difference has the wider one of its interval and that over seeds."""
+    assert cell.difference is not None
+    low, high = min(cell.difference.low, over_seeds.estimate.low), max(cell.difference.high, over_seeds.estimate.high)
+    difference = replace(cell.difference, low=low, high=high)
+    return replace(cell, difference=difference, detectable=max(cell.detectable or 0.0, over_seeds.detectable))
 
 
 def print_report(report: Report) -> None:
@@ -126,6 +144,8 @@ def notes_of(report: Report) -> list[str]:
             "(Wilson for shares). Intervals from three seeds are too short where seeds differ much. Those of losses "
             "are Student's, over training seeds."
         )
+        if report.table.questions:
+            notes.append("Questions are decided by the wider of the bootstrap's and Student's interval.")
     notes += _detectable(report)
     if len(report.machines) > 1:
         notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")
@@ -188,7 +208,7 @@ def _trainings(report: Report) -> Part:
 def _loss_differences(report: Report) -> Part | None:
     rows = []
     for row, training in zip(report.table.rows, report.trainings, strict=True):
-        difference, baseline = report.loss_difference(row), report.table.baseline_of(row)
+        difference, baseline = report.loss_difference(row), report.table.baseline_of(row, report.scale)
         if difference is None or baseline is None or training is None or math.isnan(difference.estimate.value):
             continue
         digits = _digits(training.held_out_loss)

@@ -40,6 +40,9 @@ class Cell:
     measured."""
     detectable: float | None
     """Smallest true difference, in the same unit, that these seeds and episodes show four times out of five."""
+    over_seeds: SeedDifference | None
+    """The difference with Student's interval over training seeds, by which questions are decided; None: fewer than two
+    seeds."""
     baseline: str
     """Name of the baseline row; empty: none."""
     paired: int
@@ -99,7 +102,7 @@ class Report:
 
     def loss_difference(self, row: Row) -> SeedDifference | None:
         """Return the difference of a row's held-out loss to its baseline, by seed; None: it cannot be told."""
-        baseline = self.table.baseline_of(row)
+        baseline = self.table.baseline_of(row, self.scale)
         trained = {each.key: training for each, training in zip(self.table.rows, self.trainings, strict=True)}
         mine, theirs = trained[row.key], trained[baseline.key] if baseline else None
         if mine is None or theirs is None or baseline is None or row.own_loss or baseline.own_loss:
@@ -135,19 +138,22 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
     rows = {row.key: read_row(folders[row.key], row.agent) for row in table.rows}
     found = {key: results for key, results in rows.items() if results is not None}
     check_same_episodes(found)
-    cells = tuple(tuple(_cell(table, row, place, found) for place in range(len(table.columns))) for row in table.rows)
+    cells = tuple(
+        tuple(_cell(table, scale, row, place, found) for place in range(len(table.columns))) for row in table.rows
+    )
     trainings = tuple(None if row.runs_of else read_training(folders[row.key]) for row in table.rows)
     return Report(table=table, scale=scale, folder=folder, cells=cells, trainings=trainings)
 
 
-def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> Cell:
-    column, baseline = table.columns[place], table.baseline_of(row)
+def _cell(table: Table, scale: Scale, row: Row, place: int, found: dict[str, RowResults]) -> Cell:
+    column, baseline = table.columns[place], table.baseline_of(row, scale)
     empty = Cell(
         row=row,
         column=column,
         ours=None,
         difference=None,
         detectable=None,
+        over_seeds=None,
         baseline=baseline.name if baseline else "",
         paired=0,
         seeds=(),
@@ -163,16 +169,24 @@ def _cell(table: Table, row: Row, place: int, found: dict[str, RowResults]) -> C
     values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
     if not values.size:
         return empty
-    difference = detectable = None
+    difference = detectable = over_seeds = None
     theirs = found.get(baseline.key) if baseline else None
     both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
     if theirs and both:
-        difference, detectable = _difference(column, mine.values(column, both), theirs.values(column, both), tasks)
+        pair = mine.values(column, both), theirs.values(column, both)
+        over_seeds = difference_by_seed(*(each.mean(axis=1) for each in pair)) if len(both) > 1 else None
+        if column.held_out and over_seeds:
+            difference, detectable = over_seeds.estimate, over_seeds.detectable or None
+        else:
+            difference = paired_difference(*pair, tasks)
+            same = difference.low == difference.high
+            detectable = None if same else detectable_difference(*pair, tasks)
     return replace(
         empty,
         ours=_estimate(values, tasks, column),
         difference=difference,
         detectable=detectable,
+        over_seeds=over_seeds,
         paired=len(both),
         seeds=mine.seeds,
         episodes=values.shape[1],
@@ -198,18 +212,6 @@ def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Co
     if column.held_out:
         return mean_by_seed(values.mean(axis=1)) if len(values) > 1 else row_mean(values, tasks)
     return _scaled(row_mean(values / column.scale, tasks), column.scale)
-
-
-def _difference(
-    column: Column, ours: Float[np.ndarray, "K E"], theirs: Float[np.ndarray, "K E"], tasks: Sequence[str]
-) -> tuple[Estimate, float | None]:
-    """Return the difference of two rows, and the smallest one that would have shown; None: nothing varies."""
-    if column.held_out and len(ours) > 1:
-        by_seed = difference_by_seed(ours.mean(axis=1), theirs.mean(axis=1))
-        return by_seed.estimate, by_seed.detectable or None
-    difference = paired_difference(ours, theirs, tasks)
-    same = difference.low == difference.high
-    return difference, None if same else detectable_difference(ours, theirs, tasks)
 
 
 def _scaled(estimate: Estimate, scale: float) -> Estimate:

@@ -202,10 +202,14 @@ class Table:
         """Return the agents that a row's runs measure beside those of the settings: those of the rows that need it."""
         return tuple(dict.fromkeys(other.agent for other in self.rows if other.runs_of == row.key))
 
-    def baseline_of(self, row: Row) -> Row | None:
-        """Return the row that is subtracted from this one; None for the reference itself, and for the first row."""
-        if row.baseline is not None:
-            return self.row(row.baseline)
+    def baseline_of(self, row: Row, scale: Scale) -> Row | None:
+        """Return the row that is subtracted from this one; None for the reference itself, and for the first row.
+
+        A baseline that has no size at this scale gives way to the reference.
+        """
+        named = None if row.baseline is None else self.row(row.baseline)
+        if named and (scale in named.sizes or not named.sizes):
+            return named
         if self.reference is None:
             place = self.rows.index(row)
             return self.rows[place - 1] if place else None
@@ -228,10 +232,11 @@ class Table:
 def folder_of_runs(table: Table, row: Row, folder: Path) -> Path:
     """Return the folder of a row's runs, given the table's folder: inside it, or in the folder of another table.
 
-    A row of cost 1 gets the same updates with equal time as with equal updates, so its runs are shared.
+    A row of cost 1 gets the same updates with equal time as with equal updates, so its runs are shared. A control is
+    measured in the runs of another row, whose cost counts.
     """
     name = folder.name
-    if table.knows_costs and row.cost == 1:
+    if table.knows_costs and (table.row(row.runs_of) if row.runs_of else row).cost == 1:
         name = name.removesuffix(EQUAL_TIME)
     other, _, key = row.same_runs_as.partition("/")
     if other:
