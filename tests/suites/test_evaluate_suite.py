@@ -77,6 +77,15 @@ def test_levels_may_have_other_numbers_of_episodes_and_a_wrong_instruction_may_d
         assert changed.instruction != goal.instruction
 
 
+def test_a_set_of_tasks_means_those_that_the_chosen_levels_have() -> None:
+    for levels in ((), ("seen-2-4",), ("train",), ("size", "color")):
+        chosen = MANISKILL.choose(ManiSkillOptions(), levels, ("hard",))
+        assert {level for level, _ in chosen} >= set(levels)
+        assert {task.name for _, task in chosen} <= set(MANISKILL.task_sets["hard"])
+    with pytest.raises(ValueError, match="no task 'large'"):
+        MANISKILL.choose(ManiSkillOptions(), ("seen-2-4",), ("large",))
+
+
 def test_episodes_of_a_file_are_played_again_as_the_same_cases() -> None:
     for suite, options in ((PUSHT, PushTOptions()), (TABLETOP, OPTIONS)):
         chosen = suite.choose(options)

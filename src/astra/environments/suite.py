@@ -145,7 +145,6 @@ class Suite:
         Raises:
             ValueError: for an unknown level or task, or a level that was named and has none of the tasks.
         """
-        tasks = tuple(name for chosen in tasks for name in self.task_sets.get(chosen, (chosen,)))
         known_levels = tuple(dict.fromkeys((*filter(None, [self.training_level]), *self.levels)))
         for level in levels:
             if level not in known_levels:
@@ -153,6 +152,9 @@ class Suite:
                 raise ValueError(f"{self.name} has no level {level!r}; {has}")
         offered = {level: tuple(self.tasks(options, level)) for level in levels or self.levels or ("",)}
         known = list(dict.fromkeys(task.name for found in offered.values() for task in found))
+        # A set may hold tasks of other levels too.
+        sets = {name: those for name, every in self.task_sets.items() if (those := [n for n in every if n in known])}
+        tasks = tuple(name for chosen in tasks for name in sets.get(chosen, (chosen,)))
         where = f" at {', '.join(offered)}" if any(offered) else ""
         for name in tasks:
             if name not in known:

@@ -1,7 +1,7 @@
 """ManiSkill, Table 2 and the right half of Table 4: pick-and-place of objects that training never showed.
 
-Demonstrations, of 18 combinations of target and container with 2 to 4 distractors, in 101 bins; an episode takes about
-1 s of CPU time, and 4 s with its images:
+Demonstrations, of 18 combinations of target and container with 2 to 4 distractors, in 101 bins; an episode with its
+images takes 0.3 s of CPU time:
 
     astra collect maniskill --episodes 3600 --output data/maniskill
     astra collect maniskill --episodes 3600 --observation state --output data/maniskill-states
