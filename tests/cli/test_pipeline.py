@@ -57,7 +57,9 @@ def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.
     agents = ("--agents", "policy", "swapped", "no-op")
     sizes = ("--episodes", "4", "--max-timesteps", "6", "--num-envs", "2", "--videos", "1")
     assert main(["evaluate", str(run_folder), "--suite", "pusht", *agents, *sizes]) == 0
-    assert "swapped" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "swapped" in printed
+    assert "success counts at any step of an episode" in printed
     info = json.loads((run_folder / "eval" / "eval_info.json").read_text())
     assert info["overall"]["n_episodes"] == 4
     assert {task["instruction"] for task in info["per_task"]} == {
@@ -72,6 +74,7 @@ def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.
     html = (run_folder / "report.html").read_text()
     assert html.count("data:video/mp4") >= 2
     assert "attention" in html.lower()
+    assert "Success counts at any step of an episode." in html
 
 
 @pytest.mark.simulator

@@ -127,6 +127,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
         screen().print(ResultTable(summaries))
         for line in recovery_lines(summaries):
             screen().print(line)
+        screen().print(f"success counts {suite.success} of an episode")
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
             screen().print(table)
         print(f"results: {folder}")

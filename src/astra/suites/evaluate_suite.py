@@ -81,7 +81,12 @@ def evaluate_suite(
             workers=config.workers,
             cluster=config.cluster,
             num_videos=config.videos,
-            provenance={"suite": suite.name, "options": to_json(options), **(provenance or {})},
+            provenance={
+                "suite": suite.name,
+                "success_counts": suite.success,
+                "options": to_json(options),
+                **(provenance or {}),
+            },
         )
     if config.videos:
         in_main(lambda: draw_attention(policy, build, cases[0], folder))
