@@ -1,5 +1,9 @@
 """The check of a GPU, here on a CPU: what it compares, and that it fails where it should."""
 
+import signal
+import subprocess
+import time
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -46,8 +50,38 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert capsys.readouterr().out.startswith("no GPU is visible to torch")
 
 
+def test_flexattention_that_gives_way_fails_and_a_check_that_takes_too_long_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.profiling import gpu_check
+
+    def give_way(device: str) -> str:
+        warnings.warn("FlexAttention does not run here, dense attention is used instead: no compiler", stacklevel=2)
+        return "compiled"
+
+    def wait(device: str) -> str:
+        subprocess.run(["sleep", "30"], check=True)
+        return "waited"
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(gpu_check, "LIMIT", 1.0)
+    monkeypatch.setattr(gpu_check, "CHECKS", {"first": str, "flex": give_way, "slow": wait, "late": str})
+    before, begun = signal.getsignal(signal.SIGALRM), time.monotonic()
+    with warnings.catch_warnings(), pytest.raises(SystemExit, match="1"):
+        gpu_check.main()
+    signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - begun < 10
+    printed = capsys.readouterr().out
+    assert "ok        first: cuda" in printed
+    assert "FAILED    flex: UserWarning: FlexAttention does not run here" in printed
+    assert "FAILED    slow: TimeoutError: 1 seconds are over" in printed
+    assert "FAILED    late: TimeoutError" in printed
+    assert "1 of 4 without a failure" in printed
+
+
 @pytest.mark.slow
-def test_training_in_bfloat16_accelerate_and_the_export_run() -> None:
+def test_training_in_bfloat16_several_processes_and_the_export_run() -> None:
     from astra.profiling import gpu_check
 
     assert "after 20 updates the loss is" in gpu_check.check_bfloat16("cpu", updates=20)
