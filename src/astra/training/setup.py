@@ -17,6 +17,7 @@ from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
 from astra.datasets.windows import Windows
 from astra.parallel.allocator import keep_freed_memory
+from astra.parallel.compiled_kernels import keep_compiled_kernels
 from astra.parallel.processes import in_main, is_main_process
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
@@ -60,6 +61,8 @@ def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
         torch.set_num_threads(config.threads)
     has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
+    if mixed:
+        keep_compiled_kernels()
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if mixed else "no",
