@@ -22,6 +22,7 @@ SLOW = (
     "table4-cpu-equal-time",
     "table5-cpu",
     "claims/history-loss-cpu",
+    "claims/history-pusht-cpu",
     "claims/mask-objects-cpu",
     "claims/contrast-limited-cpu",
 )
