@@ -59,7 +59,7 @@ EXPERIMENTS = {
     "pusht-expert-continuous": _named("pusht.pusht_expert_continuous", "Push-T, expert data", "cpu", "0.6 on one core"),
     "pusht-human": _named("pusht.pusht_human", "Table 6, Astra", "cpu", "0.75 on one core"),
     "pusht-human-continuous": _named("pusht.pusht_human_continuous", "Table 6, Astra", "cpu", "0.75 on one core"),
-    "pusht-human-long": _named("pusht.pusht_human_long", "Table 6, Astra", "cpu", "about 8 on one core"),
+    "pusht-human-long": _named("pusht.pusht_human_long", "Table 6, Astra", "cpu", "about 2 on one core"),
     "pusht-human-19m": _named("pusht.pusht_human_19m", "Table 6, Astra", "paper", "not measured"),
     "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "1.9 on two cores, estimated"),
     "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.4 on one core"),
