@@ -93,5 +93,7 @@ def windows(*, lengths: Sequence[int] = (4, 7, 9), seed: int = 0) -> Windows:
 
 
 def training(**changes: object) -> TrainingConfig:
-    settings = dict(updates=4, batch_size=6, timesteps=TIMESTEPS, log_every=1, validation_every=2, checkpoint_every=2)
+    settings: dict[str, object] = dict(updates=4, batch_size=6, timesteps=TIMESTEPS)
+    settings |= dict(log_every=1, validation_every=2, checkpoint_every=2)
+    settings["precision"] = "float32"  # micro-batches and processes round otherwise, which bfloat16 would show
     return TrainingConfig(**(settings | changes))  # pyright: ignore[reportArgumentType]

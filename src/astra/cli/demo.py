@@ -83,7 +83,7 @@ class Demo:
         from astra.experiments.pusht import small_training
 
         training = small_training(self.size.updates)
-        return replace(training, batch_size=64, validation_every=500, checkpoint_every=500)
+        return replace(training, batch_size=64, validation_every=500, checkpoint_every=500, precision="auto")
 
 
 def check_collected(dataset: Path, episodes: int) -> None:

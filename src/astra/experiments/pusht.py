@@ -81,7 +81,7 @@ def pusht_human() -> Experiment:
 
 
 def pusht_human_long() -> Experiment:
-    """Table 6, row Astra: 94.11. Astra (small), 60,000 updates on the human demonstrations of both goals: two hours.
+    """Table 6, row Astra: 94.11. Astra (small), 100,000 updates on the human demonstrations of both goals: two hours.
 
     The demonstrations of the second goal are moved along with it to the first goal. Chunks of 16 actions, of which 8
     are executed. Two timesteps, with the past action hidden in half of the training windows: in `history-pusht` this
@@ -103,7 +103,8 @@ def pusht_human_long() -> Experiment:
         decoding=Decoding(temperature=0.5, n_action_steps=8),
     )
     training = replace(
-        small_training(60_000),
+        small_training(100_000),
+        precision="bfloat16",
         timesteps=2,
         last_timestep_only=True,
         ema_max_decay=0.9999,

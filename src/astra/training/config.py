@@ -59,7 +59,7 @@ class TrainingConfig:
     """Run or policy folder with the initial weights, matched by the names of cameras, state vectors, action dimensions
     and words; what is new keeps random weights. None: random weights."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of activations; auto: bfloat16 if the GPU supports it, else float32."""
+    """Precision of activations; auto: bfloat16 if the GPU or the CPU multiplies in it, else float32."""
     threads: Workers | None = None
     """Number of CPU threads. None: PyTorch's default."""
     seed: Seed = 0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
 from torch import nn
 
@@ -48,6 +49,15 @@ class Learner:
     """Bring the run's `RunState` up to date; every process must call it."""
 
 
+def multiplies_in_bfloat16() -> bool:
+    """Return whether the device of training multiplies in bfloat16; others only emulate it, which is slower."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    if torch.accelerator.is_available():
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
     """Build the accelerator, and set threads and memory allocation of this process.
 
@@ -59,10 +69,10 @@ def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
         raise ValueError("accelerate's own FSDP is not supported: launch without --use_fsdp, and train with --shard")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    mixed = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16)
+    mixed = config.precision == "bfloat16" or (config.precision == "auto" and multiplies_in_bfloat16())
     if mixed:
         keep_compiled_kernels()
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if mixed else "no",
