@@ -113,11 +113,11 @@ def _patches() -> Settings:
         ),
         shared=policy,
         trunks={"astra-small": {"layers": 2}},
-        training=small_training(3_000, timesteps=1, threads=1, parts=1),
+        training=replace(small_training(3_000, timesteps=1, threads=1, parts=1), precision="bfloat16"),
         suite=SUITE.name,
         evaluation=EvaluationConfig(episodes=50, agents=("policy",), levels=("L1",), tasks=EASY_TASKS, videos=0),
         observations=FRAMES,
-        minutes=15.0,
+        minutes=8.0,
         evaluation_minutes=1.0,
     )
 
