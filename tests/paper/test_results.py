@@ -14,14 +14,13 @@ READ = {
     "spread.json",
 }
 MOST_LIKELY = "table5-cpu-most-likely-bin"
-FAST = "table6-cpu"
+FAST = "claims/history-loss-cpu"
 """Table that the default tests read; the others are read by slow ones."""
 SLOW = (
     "table1-cpu",
     "table4-cpu",
     "table4-cpu-equal-time",
     "table5-cpu",
-    "claims/history-loss-cpu",
     "claims/history-pusht-cpu",
     "claims/mask-objects-cpu",
     "claims/contrast-limited-cpu",
