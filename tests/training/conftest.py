@@ -1,11 +1,21 @@
 """Policy and data of the tests of training."""
 
 import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> None:
+    """Forget the precision of trainings before, which an accelerator of the same process would take over."""
+    if "accelerate" in sys.modules:
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state()
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_config_json_describes_the_run(linear: ModuleType, tmp_path: Path) -> No
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["training"]["seed"] == 0
     assert config["policy"] == {"kind": "LinearConfig", "width": 8, "dropout": 0.2}
-    assert config["description"] == {"command": "astra train test"}
+    assert config["description"] == {"precision": "float32", "command": "astra train test"}
     assert config["code_version"].startswith("0.1.0")
 
 

@@ -30,7 +30,7 @@ from astra.training.init_from import initialize_from
 from astra.training.objective import Objective
 from astra.training.optimizer import build_optimizer
 from astra.training.room import check_batch, policy_limit
-from astra.training.run_folder import RunFolder
+from astra.training.run_folder import CONFIG, RunFolder, read_config
 from astra.training.run_state import RunState
 from astra.training.sharding import ShardedRun
 from astra.trajectory import ActionSpec, Statistics
@@ -52,14 +52,27 @@ class Learner:
 def multiplies_in_bfloat16() -> bool:
     """Return whether the device of training multiplies in bfloat16; others only emulate it, which is slower."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if torch.accelerator.is_available():
         return False
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
-    """Build the accelerator, and set threads and memory allocation of this process.
+def precision_of(config: TrainingConfig, run_folder: Path) -> str:
+    """Return the precision of a run, float32 or bfloat16: `auto` is decided where the run begins, and then stays."""
+    if config.precision != "auto":
+        return config.precision
+    if (run_folder / CONFIG).exists():
+        description = read_config(run_folder).get("description")
+        if isinstance(description, dict) and description.get("precision") in ("float32", "bfloat16"):
+            return description["precision"]
+        if not torch.accelerator.is_available():
+            return "float32"  # what `auto` was on a CPU when runs did not say it
+    return "bfloat16" if multiplies_in_bfloat16() else "float32"
+
+
+def build_accelerator(config: TrainingConfig, precision: str, run_folder: Path) -> Accelerator:
+    """Build the accelerator, and set precision, threads and memory allocation of this process.
 
     Raises:
         ValueError: if the launcher asks for accelerate's own FSDP.
@@ -69,13 +82,12 @@ def build_accelerator(config: TrainingConfig, run_folder: Path) -> Accelerator:
         raise ValueError("accelerate's own FSDP is not supported: launch without --use_fsdp, and train with --shard")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    mixed = config.precision == "bfloat16" or (config.precision == "auto" and multiplies_in_bfloat16())
-    if mixed:
+    if precision == "bfloat16":
         keep_compiled_kernels()
     AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if mixed else "no",
+        mixed_precision="bf16" if precision == "bfloat16" else "no",
         log_with=None if config.tracker == "none" else config.tracker,
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
         project_config=ProjectConfiguration(project_dir=str(run_folder), logging_dir=str(run_folder)),

@@ -30,7 +30,7 @@ from astra.training.optimizer import learning_rate_factor
 from astra.training.run_folder import RunFolder, check_run_folder
 from astra.training.run_log import RunLog, check_tracker
 from astra.training.run_state import RunState
-from astra.training.setup import Learner, build_accelerator, build_learner, build_state, restore
+from astra.training.setup import Learner, build_accelerator, build_learner, build_state, precision_of, restore
 from astra.training.validation import validate, validate_contrast
 from astra.trajectory import Statistics, Trajectory
 
@@ -87,14 +87,15 @@ def train(
             f"got windows with ending={train_windows.ending} for training.last_timestep_only="
             f"{config.last_timestep_only}: make both equal"
         )
-    accelerator = build_accelerator(config, run_folder)
+    precision = precision_of(config, run_folder)
+    accelerator = build_accelerator(config, precision, run_folder)
     state = build_state(policy_config, config, train_windows, statistics, accelerator)
     budget = state.budget
     folder = RunFolder(run_folder, keep=config.keep_checkpoints)
     identity = {"policy": to_json(policy_config), "training": to_json(config), "spec": to_json(train_windows.spec)}
     with ExitStack() as started_run:
         in_main(lambda: started_run.enter_context(folder.held()))
-        in_main(lambda: folder.prepare(identity, description or {}, extend=extend))
+        in_main(lambda: folder.prepare(identity, {"precision": precision, **(description or {})}, extend=extend))
         if told := restore(state, folder, resume=resume, init_from=config.init_from):
             accelerator.print(told)
         changed = ""
