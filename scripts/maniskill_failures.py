@@ -2,7 +2,7 @@
 
     python scripts/maniskill_failures.py runs/maniskill --levels seen-2-4 --episodes 10
 
-A failed episode counts once, in the first line that fits. Episodes have the seeds of `astra evaluate`.
+A failed episode counts once, in the first column that fits. Episodes have the seeds of `astra evaluate`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from astra.environments.environment import EnvironmentObservation
-from astra.environments.maniskill.attempts import LIFTED, NEAR
+from astra.environments.maniskill.attempts import LIFTED
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.suite import SUITE
 from astra.evaluation.rollout import rollout
@@ -22,6 +22,8 @@ from astra.policies.checkpoint import load_policy
 from astra.suites.config import EvaluationConfig
 from astra.suites.evaluate_suite import cases_of
 
+AT = 0.04
+"""Largest distance in meters between the middle of the fingertips and an object's surface at which closing counts."""
 TOGETHER = 12
 """Environments in which the policy acts at once."""
 KINDS = (
@@ -51,9 +53,9 @@ class Watched(ManiSkill):
         """Move for one timestep, and note what closes and rises."""
         closes = action[6] <= 0
         if closes and self._was_open:
-            gaps = [np.linalg.norm(self.simulator.tip.point - pose.point) for pose in self.simulator.objects]
-            nearest = 0 if self.at_target() else int(np.argmin(gaps))
-            self._closed_at.add(nearest if gaps[nearest] < NEAR else None)
+            gaps = self.gaps()
+            nearest = int(np.argmin(gaps))
+            self._closed_at.add(nearest if gaps[nearest] < AT else None)
         self._was_open = not closes
         result = super().step(action)
         heights = [pose.point[2] for pose in self.simulator.objects]

@@ -32,6 +32,10 @@ def test_a_no_needs_an_interval_that_leaves_out_the_bound(sign: int) -> None:
     assert answer(sign * 0.01, 0.009, **bounds) == "no"
 
 
+def test_rows_that_are_equal_in_all_episodes_tell_nothing() -> None:
+    assert answer(0.0, 0.0, at_least=3.0) == "not decided: both rows are equal in all episodes"
+
+
 def test_one_seed_decides_nothing_unless_it_was_said_before() -> None:
     assert answer(40, 5, seeds=1, at_least=15) == "not decided: one seed"
     told = {value: answer(value, 5, seeds=1, at_least=15, after_one=(0, 30)) for value in (-1, 0, 20, 30, 40)}

@@ -159,6 +159,16 @@ def test_rows_of_the_tables_on_history_differ_in_their_history_alone() -> None:
             assert question.column in {column.name for column in table.columns}
 
 
+def test_a_question_that_depends_on_another_comes_after_it() -> None:
+    from astra.paper import TABLES
+
+    for make in TABLES.values():
+        earlier: set[str] = set()
+        for question in make().questions:
+            assert not question.given or question.given in earlier, question.text
+            earlier.add(question.text)
+
+
 def test_rows_of_the_tables_on_the_mask_differ_in_the_mask_alone() -> None:
     from astra.paper import TABLES
     from astra.paper.table import policy_of, training_of

@@ -1,10 +1,11 @@
 """The check of a GPU, here on a CPU: what it compares, and that it fails where it should."""
 
+import os
 import signal
-import subprocess
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -51,7 +52,7 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_flexattention_that_gives_way_fails_and_a_check_that_takes_too_long_is_ended(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     from astra.profiling import gpu_check
 
@@ -60,7 +61,7 @@ def test_flexattention_that_gives_way_fails_and_a_check_that_takes_too_long_is_e
         return "compiled"
 
     def wait(device: str) -> str:
-        subprocess.run(["sleep", "30"], check=True)
+        gpu_check._run(["bash", "-c", f"sleep 30 & echo $! > {tmp_path}/child; wait"])
         return "waited"
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -72,6 +73,8 @@ def test_flexattention_that_gives_way_fails_and_a_check_that_takes_too_long_is_e
         gpu_check.main()
     signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - begun < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "child").read_text()), 0)
     printed = capsys.readouterr().out
     assert "ok        first: cuda" in printed
     assert "FAILED    flex: UserWarning: FlexAttention does not run here" in printed

@@ -82,6 +82,10 @@ def test_a_set_of_tasks_means_those_that_the_chosen_levels_have() -> None:
         chosen = MANISKILL.choose(ManiSkillOptions(), levels, ("hard",))
         assert {level for level, _ in chosen} >= set(levels)
         assert {task.name for _, task in chosen} <= set(MANISKILL.task_sets["hard"])
+    only_colors = MANISKILL.choose(ManiSkillOptions(), ("size", "color"), ("easy",))
+    assert {level for level, _ in only_colors} == {"color"}
+    with pytest.raises(ValueError, match="no task of the set 'easy' at size; it has "):
+        MANISKILL.choose(ManiSkillOptions(), ("size",), ("easy",))
     with pytest.raises(ValueError, match="no task 'large'"):
         MANISKILL.choose(ManiSkillOptions(), ("seen-2-4",), ("large",))
 

@@ -1,4 +1,7 @@
-"""By default all switches that came since revision c2b3bcb are off: training has the losses that it had then."""
+"""By default all switches of policies and objectives that came since revision c2b3bcb are off.
+
+In float32 training has the losses that it had then.
+"""
 
 import json
 from pathlib import Path

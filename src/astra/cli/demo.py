@@ -37,8 +37,7 @@ class Size:
 
 
 WHOLE = Size(episodes=1000, updates=6000, test_episodes=100, reference_episodes=20)
-"""5 minutes on two free cores that multiply in bfloat16, 12 to 17 on others; enough for a policy that follows its
-instruction."""
+"""5 to 17 minutes on two free cores, by their speed; enough for a policy that follows its instruction."""
 SMALL = Size(episodes=120, updates=600, test_episodes=20, reference_episodes=10)
 """About 2 minutes on two free cores; it tests the pipeline, not the policy."""
 

@@ -74,12 +74,15 @@ def run(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0]) / "eval"
     summaries = in_main(lambda: aggregate(runs, folder))
     if is_main_process():
+        from astra.evaluation.eval_info import FILE_NAME, read_eval_info
         from astra.evaluation.result_table import ResultTable, recovery_lines
 
         print(f"all training seeds: {', '.join(map(str, runs))}")
         screen().print(ResultTable(summaries))
         for line in recovery_lines(summaries):
             screen().print(line)
+        for told in {read_eval_info(run / "eval" / FILE_NAME)["success_counts"] for run in runs.values()}:
+            screen().print(f"success counts {told} of an episode")
         print(f"results: {folder}")
 
 
@@ -96,10 +99,11 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
-    output = value_of("--output", arguments)
-    folder = Path(output) if output else Path(arguments[0]) / "eval"
+    checkpoint, output = str(policy_folder(arguments[0])), value_of("--output", arguments)
+    named = output not in (None, "", "None")
+    folder = Path(output or "") if named else Path(arguments[0]) / "eval"
     check_outside_datasets(folder, "choose another folder for the results with --output")
-    if output:
+    if named:
         check_place_of_results(folder)
     policy = load_policy(arguments[0], statistics=value_of("--statistics", arguments) or "")
     suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
@@ -117,7 +121,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     changes = {name: value for name, value in changes.items() if value is not None}
     if changes:
         policy.decode_with(replace(policy.decoding, **changes))
-    provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": str(policy_folder(chosen.checkpoint))}
+    provenance: dict[str, Any] = {"code_version": code_version(), "checkpoint": checkpoint}
     provenance |= vars(policy.decoding)
     evaluations = evaluate_suite(
         policy, suite, folder, chosen.evaluation, options=chosen.options, provenance=provenance

@@ -152,10 +152,9 @@ class Suite:
                 raise ValueError(f"{self.name} has no level {level!r}; {has}")
         offered = {level: tuple(self.tasks(options, level)) for level in levels or self.levels or ("",)}
         known = list(dict.fromkeys(task.name for found in offered.values() for task in found))
-        # A set may hold tasks of other levels too.
-        sets = {name: those for name, every in self.task_sets.items() if (those := [n for n in every if n in known])}
-        tasks = tuple(name for chosen in tasks for name in sets.get(chosen, (chosen,)))
         where = f" at {', '.join(offered)}" if any(offered) else ""
+        alone = set(tasks) - self.task_sets.keys()
+        tasks = tuple(name for chosen in tasks for name in self._members(chosen, known, where))
         for name in tasks:
             if name not in known:
                 near = difflib.get_close_matches(name, (*known, *self.task_sets), n=3)
@@ -163,11 +162,23 @@ class Suite:
                 raise ValueError(f"{self.name} has no task {name!r}{where}; {meant}")
         for level in levels:
             names = [task.name for task in offered[level]]
-            if tasks and not set(tasks) & set(names):
+            if alone and not set(tasks) & set(names):
                 raise ValueError(
                     f"{self.name} has none of the tasks {', '.join(tasks)} at {level}; it has {', '.join(names)}"
                 )
         return [(level, task) for level, found in offered.items() for task in found if not tasks or task.name in tasks]
+
+    def _members(self, chosen: str, known: Sequence[str], where: str) -> Sequence[str]:
+        """Return the tasks of a set that are known where tasks are chosen, or the task that is no set.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if chosen not in self.task_sets:
+            return (chosen,)
+        if members := [name for name in self.task_sets[chosen] if name in known]:
+            return members
+        raise ValueError(f"{self.name} has no task of the set {chosen!r}{where}; it has {', '.join(known)}")
 
 
 def find_suite(name: str) -> Suite:

@@ -1,11 +1,11 @@
 """Does contrastive dynamics learning (CDL) pay when it is set fairly? Two tables.
 
-The first has few demonstrations and chooses the checkpoint with the lowest held-out loss for all rows, so that cloning
-has overfitted before training ends and a regularizer has something to gain. The second has windows of several
-timesteps, where there is a dynamics to learn. All rows embed past actions as numbers, since CDL otherwise has to learn
-the order of bins first. CDL augments what it compares, so the tuned rows are compared with augmentation alone, and like
-that row they clone augmented data too: they differ in the contrastive loss alone. The constants and bounds were
-committed before the first run. Results: results/claims/, docs/claims.md.
+The first has few demonstrations and chooses the checkpoint with the lowest held-out loss for all rows, where cloning
+was expected to overfit before training ends, so that a regularizer has something to gain. The second has windows of
+several timesteps, where there is a dynamics to learn. All rows embed past actions as numbers, since CDL otherwise has
+to learn the order of bins first. CDL augments what it compares, so the tuned rows are compared with augmentation alone,
+and like that row they clone augmented data too: they differ in the contrastive loss alone. The constants and bounds
+were committed before the first run. Results: results/claims/, docs/claims.md.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from astra.suites.config import EvaluationConfig
 from astra.training.config import HELD_OUT_LOSS
 
 DEMONSTRATIONS = 12_000
-"""Few enough for cloning to overfit within the updates of the run."""
+"""Few enough for cloning to overfit, it was expected; with augmentation it does not (docs/claims.md)."""
 TUNED = ContrastiveConfig(
     normalize=True, temperature=0.2, projection_layers=2, negatives_from="same_task", begin=0.1, fade=True
 )
@@ -35,7 +35,7 @@ then falls from 0.1 to 0."""
 AUGMENTED: Mapping[str, Any] = {"augmentation": AugmentationConfig()}
 LEVELS = tuple(Column(name=level, group=level) for level in ("L1", "L2", "L3"))
 PAYS = {"loss": -0.03, "points": 3.0}
-"""Differences for a yes: of the held-out loss in nats, and of success in points."""
+"""Differences for a yes: of the loss of the next action in nats, and of success in points."""
 
 astra = partial(Row, attention="trajectory", sees="objects", sizes={"cpu": "astra-small"})
 

@@ -55,6 +55,8 @@ class Question:
             found: The number with its interval; that of a difference is over training seeds.
             seeds: Training seeds behind it, which both rows of a difference have.
         """
+        if self.difference and found.low == found.high == 0:
+            return "not decided: both rows are equal in all episodes"
         if self.difference and seeds < 2:
             if self.after_one and not self.after_one[0] < found.value < self.after_one[1]:
                 return "yes" if found.value >= self.after_one[1] else "no"

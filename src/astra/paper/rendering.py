@@ -115,7 +115,7 @@ def _cautious(cell: Cell, over_seeds: SeedDifference) -> Cell:
     assert cell.difference is not None
     low, high = min(cell.difference.low, over_seeds.estimate.low), max(cell.difference.high, over_seeds.estimate.high)
     difference = replace(cell.difference, low=low, high=high)
-    return replace(cell, difference=difference, detectable=max(cell.detectable or 0.0, over_seeds.detectable))
+    return replace(cell, difference=difference, detectable=max(cell.detectable or 0.0, over_seeds.detectable) or None)
 
 
 def print_report(report: Report) -> None:
@@ -145,7 +145,10 @@ def notes_of(report: Report) -> list[str]:
             "are Student's, over training seeds."
         )
         if report.table.questions:
-            notes.append("Questions are decided by the wider of the bootstrap's and Student's interval.")
+            notes.append(
+                "Questions have the wider of the bootstrap's and Student's interval over seeds, so theirs can be wider "
+                "than those of the differences above."
+            )
     notes += _detectable(report)
     if len(report.machines) > 1:
         notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")

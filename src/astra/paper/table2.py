@@ -55,7 +55,7 @@ ASTRA: Mapping[Scale, str] = {"cpu": "astra-small", "paper": "astra-198m"}
 GATO: Mapping[Scale, str] = {"cpu": "gato-small", "paper": "gato-198m"}
 VIMA: Mapping[Scale, str] = {"cpu": "vima-small", "paper": "vima-525m"}
 CONTRASTIVE = ContrastiveConfig(augmentation=AUGMENTATION)
-"""Contrastive dynamics learning of the paper's form, with the augmentation of all rows."""
+"""Contrastive dynamics learning of the paper's form, with shifts as small as in cloning at CPU scale."""
 LEVELS = (
     *(Column(name=f"unseen {level}", group=level) for level in UNSEEN),
     *(Column(name=f"seen, {level.removeprefix('seen-')}", group=level) for level in SEEN),

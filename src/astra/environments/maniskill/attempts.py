@@ -19,7 +19,7 @@ OPEN_BEFORE = 2
 class Attempts:
     """Attempts of one episode.
 
-    An attempt begins when the gripper, which was open, is told to close at the target. It succeeds when the target is
+    An attempt begins when the gripper, which was open, is told to close near the target. It succeeds when the target is
     lifted between the fingers. It has failed when the gripper opens again for OPEN_BEFORE timesteps, or the episode
     ends without success, before that.
     """
@@ -58,5 +58,10 @@ class Attempts:
 
 
 def distance_to_box(point: Float[np.ndarray, "3"], half: Float[np.ndarray, "3"]) -> float:
-    """Return the distance of a point to a box around the origin, along its axes; 0 inside."""
+    """Return the distance in meters of a point to a box around the origin; 0 inside.
+
+    Args:
+        point: Point in the axes of the box, in meters.
+        half: Half of the sides of the box, in meters.
+    """
     return float(np.linalg.norm(np.maximum(np.abs(point) - half, 0.0)))

@@ -56,13 +56,17 @@ class ManiSkill(ArmWorld):
         return self._started()
 
     def at_target(self) -> bool:
-        """Return whether the fingertips are at the target, and at no other object more closely."""
+        """Return whether the fingertips are within 8 cm of the target's middle, and no nearer to another object."""
+        gaps = self.gaps()
+        return super().at_target() and gaps[0] <= min(gaps)
+
+    def gaps(self) -> list[float]:
+        """Return the distance in meters of the fingertips to the box around each object, the target first."""
         poses, objects = self.simulator.objects, [each for each, _ in self.layout.objects]
-        gaps = [
+        return [
             distance_to_box(pose.turn.T @ (self.simulator.tip.point - pose.point), each.half)
             for pose, each in zip(poses, objects, strict=True)
         ]
-        return super().at_target() and gaps[0] <= min(gaps)
 
     def succeeded(self) -> bool:
         """Return whether the target lies in the container and nothing of the gripper touches it."""

@@ -171,7 +171,7 @@ class ArmWorld(Environment):
         return observation
 
     def at_target(self) -> bool:
-        """Return whether the fingertips are at the target, so that closing them is an attempt to grasp it."""
+        """Return whether the fingertips are within 8 cm of the target's middle, so that closing them is an attempt."""
         return bool(np.linalg.norm(self.simulator.tip.point - self.simulator.objects[0].point) < NEAR)
 
     def succeeded(self) -> bool:

@@ -114,8 +114,8 @@ class FilmEfficientNet(nn.Module):
     ) -> Float[Tensor, "frames m D"]:
         """Compute the tokens of RGB frames, each with its own condition.
 
-        On a CPU in float32 also where the rest of a policy trains in bfloat16: convolutions of single channels are
-        slower in it, and with channels last they take half of the time.
+        On a CPU it computes in float32 even where the rest of a policy trains in bfloat16: depthwise convolutions are
+        slower in bfloat16, and with channels last they take half of the time.
         """
         pixels = resize(frames, (self.image_size, self.image_size)).to(self.mean.dtype) / 255
         pixels = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
