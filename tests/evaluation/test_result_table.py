@@ -46,6 +46,22 @@ def test_every_task_has_a_row_and_a_group_of_several_tasks_has_one_for_all_of_th
     assert [str(rate)[:4] for rate in rates] == ["1.00", "0.00", "1.00", "0.50"]
 
 
+def test_intervals_of_many_agents_lose_no_digit_on_a_narrow_screen() -> None:
+    episodes = [
+        result("seen-2-4", f"{number}-small-yellow-bar-into-bowl", success=number > 0)
+        for number in range(3)
+    ]
+    table = group_table(dict.fromkeys(("policy", "swapped", "blind", "no-op", "expert"), episodes))
+    assert table is not None
+    console = Console(width=80, file=io.StringIO())
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert printed.count("0.94]") == 5  # two of three, for each agent
+    assert all(name in printed for name in ("policy", "swapped", "blind", "no-op", "expert"))
+
+
 def test_without_groups_there_is_no_table() -> None:
     assert group_table({"policy": [result("", "open", success=True)]}) is None
 

@@ -83,8 +83,8 @@ def group_table(results: Mapping[str, Sequence[EpisodeResult]]) -> Table | None:
     sizes = Counter(group for group, _ in cells)
     cells = {cell: agents for cell, agents in cells.items() if cell[1] != ALL or sizes[cell[0]] > 2}
     table = _table("group", "task")
-    for agent in results:
-        table.add_column(agent)
+    for agent in results:  # an interval may wrap, and loses no digit
+        table.add_column(agent, min_width=max(len("[0.00,"), len(agent)))
     for group, task in sorted(cells, key=lambda cell: (cell[0], cell[1] == ALL, cell[1])):
         rates = [wilson_interval(sum(won), len(won)) for won in cells[group, task].values()]
         table.add_row(group, task, *map(str, rates))
