@@ -19,6 +19,7 @@ EARLIER = "table6-cpu-one-timestep"
 """Table that the default tests read; the others are read by slow ones."""
 SLOW = (
     "table1-cpu",
+    "table2-cpu",
     "table4-cpu",
     "table4-cpu-equal-time",
     "table5-cpu",

@@ -24,6 +24,8 @@ from astra.storage.metrics_file import read_metrics_lines
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GRAY, "#d55e00", "#56b4e9", "#000000")
 MEASURES = ("loss", "action_accuracy")
+ACROSS = 5
+"""Largest number of panels in a row of a picture."""
 POINTS = 100
 """Points of a curve, at which all its seeds are interpolated."""
 
@@ -43,9 +45,13 @@ def result_bars(report: Report) -> Figure:
     columns = [place for place in shown if any(row[place].ours for row in rows)]
     if not columns:
         raise ValueError(f"{report.folder} holds no finished run, so there is nothing to draw")
-    figure = new_figure(1.6 + 2.6 * len(columns), 1.1 + 0.4 * len(rows))
-    panels = figure.subplots(1, len(columns), squeeze=False, sharey=True).flat
-    for axes, place in zip(panels, columns, strict=True):
+    down = -(-len(columns) // ACROSS)
+    across = -(-len(columns) // down)
+    figure = new_figure(1.6 + 2.6 * across, 1.1 + (0.4 + 0.4 * len(rows)) * down)
+    panels = figure.subplots(down, across, squeeze=False, sharey=True).flatten()
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    for axes, place in zip(panels, columns, strict=False):
         tidy(axes, report.table.columns[place].name)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("%", fontsize=8, color=INK)
