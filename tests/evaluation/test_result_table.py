@@ -47,10 +47,7 @@ def test_every_task_has_a_row_and_a_group_of_several_tasks_has_one_for_all_of_th
 
 
 def test_intervals_of_many_agents_lose_no_digit_on_a_narrow_screen() -> None:
-    episodes = [
-        result("seen-2-4", f"{number}-small-yellow-bar-into-bowl", success=number > 0)
-        for number in range(3)
-    ]
+    episodes = [result("seen-2-4", f"{number}-small-yellow-bar-into-bowl", success=number > 0) for number in range(3)]
     table = group_table(dict.fromkeys(("policy", "swapped", "blind", "no-op", "expert"), episodes))
     assert table is not None
     console = Console(width=80, file=io.StringIO())
