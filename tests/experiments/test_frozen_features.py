@@ -50,7 +50,9 @@ def test_a_run_on_cached_features_is_the_run_on_frames(
     made = Experiment(
         dataset=demonstrations,
         policy=AstraConfig(layers=1, heads=2, width=16, states=StateConfig(images=images)),
-        training=TrainingConfig(updates=3, batch_size=4, timesteps=3, log_every=1, checkpoint_every=3, ema_max_decay=0),
+        training=TrainingConfig(
+            updates=3, batch_size=4, timesteps=3, log_every=1, checkpoint_every=3, ema_max_decay=0, precision="float32"
+        ),
     )
 
     def losses(folder: Path) -> list[float]:
