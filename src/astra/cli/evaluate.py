@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -12,6 +12,9 @@ from astra.cli.parse import parse
 from astra.screen import screen
 from astra.storage.numbers import NotNegative, Tokens, check_numbers
 from astra.suites.config import EvaluationConfig
+
+if TYPE_CHECKING:
+    from astra.environments.suite import Suite
 
 USAGE = "astra evaluate RUN [--suite NAME] [--option value ...]; RUN --help lists the options"
 
@@ -69,25 +72,23 @@ def run(arguments: Sequence[str]) -> None:
         return
     if value_of("--output", arguments) is not None:
         raise ValueError(f"{arguments[0]} holds one run per seed, whose results lie in its eval/: leave out --output")
-    for run in runs.values():
-        _evaluate([str(run), *arguments[1:]])
+    counts = {_evaluate([str(run), *arguments[1:]]).success for run in runs.values()}
     folder = Path(arguments[0]) / "eval"
     summaries = in_main(lambda: aggregate(runs, folder))
     if is_main_process():
-        from astra.evaluation.eval_info import FILE_NAME, read_eval_info
         from astra.evaluation.result_table import ResultTable, recovery_lines
 
         print(f"all training seeds: {', '.join(map(str, runs))}")
         screen().print(ResultTable(summaries))
         for line in recovery_lines(summaries):
             screen().print(line)
-        for told in {read_eval_info(run / "eval" / FILE_NAME)["success_counts"] for run in runs.values()}:
+        for told in counts:
             screen().print(f"success counts {told} of an episode")
         print(f"results: {folder}")
 
 
-def _evaluate(arguments: Sequence[str]) -> None:
-    """Evaluate one run."""
+def _evaluate(arguments: Sequence[str]) -> "Suite":
+    """Evaluate one run, and return the suite in which it was measured."""
     import torch
 
     from astra.environments.suite import suite_of
@@ -135,3 +136,4 @@ def _evaluate(arguments: Sequence[str]) -> None:
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
             screen().print(table)
         print(f"results: {folder}")
+    return suite
