@@ -57,8 +57,7 @@ class ManiSkill(ArmWorld):
 
     def at_target(self) -> bool:
         """Return whether the fingertips are within 8 cm of the target's middle, and no nearer to another object."""
-        gaps = self.gaps()
-        return super().at_target() and gaps[0] <= min(gaps)
+        return super().at_target() and (gaps := self.gaps())[0] <= min(gaps)
 
     def gaps(self) -> list[float]:
         """Return the distance in meters of the fingertips to the box around each object, the target first."""
