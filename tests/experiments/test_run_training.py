@@ -24,6 +24,7 @@ def record(
                 "observation.state": random.normal(size=(length, 3)).astype(np.float32),
                 "action": random.uniform(-1, 1, (length, 2)).astype(np.float32),
             }
+            columns["observation.state"][0, 0] += spike or 0.0
             writer.add(Episode(instruction=texts[index % len(texts)], columns=columns, fps=10.0))
     return folder
 
@@ -223,3 +224,31 @@ def test_a_batch_may_hold_each_window_of_small_data_several_times(tmp_path: Path
     chosen = experiment(record(tmp_path / "data", (2, 3)))
     run_training(replace(chosen, training=replace(chosen.training, batch_size=256, updates=1)), tmp_path / "run")
     assert len(losses(tmp_path / "run")) == 1
+
+
+def test_a_run_goes_on_with_the_data_and_settings_with_which_it_began(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from astra.experiments.run_training import run_training
+
+    data, other = record(tmp_path / "data", (6, 6, 6, 6)), record(tmp_path / "other", (6, 6, 6, 6), spike=9.0)
+    begun = experiment(data)
+    begun = replace(begun, training=replace(begun.training, updates=2, checkpoint_every=2))
+    run = tmp_path / "run"
+    run_training(begun, run)
+    longer = replace(begun, training=replace(begun.training, updates=4))
+
+    def goes_on(**changes: Any) -> None:
+        run_training(replace(longer, **changes), run, resume=True, extend=True)
+
+    with pytest.raises(ValueError, match="its stride is 1, not 3"):
+        goes_on(stride=3)
+    with pytest.raises(ValueError, match="its validation is 0.2, not 0.5"):
+        goes_on(validation=0.5)
+    with pytest.raises(ValueError, match="its sentences is True, not False"):
+        goes_on(sentences=False)
+    with pytest.raises(ValueError, match="a run on other demonstrations than those of .*other"):
+        goes_on(dataset=other)
+    moved = data.rename(tmp_path / "moved")
+    goes_on(dataset=moved)
+    assert json.loads((run / "config.json").read_text())["description"]["dataset"] == str(moved)

@@ -24,7 +24,7 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
     from astra.paper.one_run import run_once
     from astra.paper.rendering import decisions
     from astra.paper.report import make_report
-    from astra.paper.running import Folders, ensure_dataset, folder_name, plan_runs
+    from astra.paper.running import Folders, folder_name, plan_runs
 
     monkeypatch.setattr("astra.paper.history.BLINKING_DEMONSTRATIONS", 6)
     monkeypatch.setattr("astra.paper.history.TABLETOP_DEMONSTRATIONS", 24)
@@ -45,9 +45,10 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
     options = {**settings.options, "max_timesteps": 9} if settings.suite == "pusht" else settings.options
     settings = replace(settings, training=small, evaluation=few, options=options, validation=0.2)
     folders = Folders(data=tmp_path / "data", runs=tmp_path / "runs", results=tmp_path / "results")
-    if settings.demonstrations.collect is None:
-        write_demonstrations(folders.data / settings.demonstrations.name)
-    ensure_dataset(settings, folders)
+    demonstrations = settings.demonstrations
+    if demonstrations.collect is None:
+        demonstrations = replace(demonstrations, collect=write_demonstrations, episodes=6)
+    demonstrations.ensure(folders.data)
     for run in plan_runs(table, "cpu", settings, table.rows, [0], folders):
         run_once(run)
     report = make_report(table, "cpu", folders.results / folder_name(table, "cpu", "updates"))

@@ -42,10 +42,10 @@ def plan_of(
 def finished(tiny_table: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which both rows were run with one seed, each in its own process."""
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
-    from astra.paper.running import ensure_dataset, run_all
+    from astra.paper.running import run_all
 
     folder = tmp_path_factory.mktemp("tiny")
-    ensure_dataset(tiny_table.settings(), folders_in(folder))
+    tiny_table.settings().demonstrations.ensure(folders_in(folder).data)
     runs = plan_of(tiny_table, folder)
     assert run_all(runs, workers=2) == [], "\n".join(run.log.read_text() for run in runs)
     return folder
@@ -150,12 +150,12 @@ def test_two_processes_never_work_on_one_run(tiny_table: ModuleType, tmp_path: P
 def test_an_interrupted_comparison_stops_after_a_checkpoint(
     tiny_table: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from astra.paper.running import ensure_dataset, plan_runs, run_all
+    from astra.paper.running import plan_runs, run_all
 
     folders, table = folders_in(tmp_path), tiny_table.tiny()
     settings = tiny_table.settings()
     settings = replace(settings, training=replace(settings.training, updates=1_000_000, checkpoint_every=1_000_000))
-    ensure_dataset(settings, folders)
+    settings.demonstrations.ensure(folders.data)
     (run,) = plan_runs(table, "cpu", settings, [table.row("astra")], (0,), folders)
 
     def interrupt() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
+from astra.demonstrations.recipe import Demonstrations
 from astra.environments.pusht.environment import observe_state
 from astra.environments.pusht.geometry import CENTER, instruction_for
-from astra.paper.table import Column, Demonstrations, Row, Settings, Table
+from astra.paper.table import Column, Row, Settings, Table
 from astra.policies.astra import AstraConfig
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
@@ -29,7 +30,9 @@ def write_demonstrations(folder: Path) -> Path:
 def settings() -> Settings:
     return Settings(
         environment="a tiny Push-T",
-        demonstrations=Demonstrations(name="tiny", command="(made by the test)", collect=write_demonstrations),
+        demonstrations=Demonstrations(
+            name="tiny", command="(made by the test)", episodes=4, collect=write_demonstrations
+        ),
         shared=AstraConfig(window=1, soft_labels=1.0, actions=DiscreteActionsConfig(bins=8)),
         trunks={name: {"layers": 1, "heads": 1, "width": 16} for name in ("astra-small", "gato-small")},
         training=TrainingConfig(

@@ -18,7 +18,6 @@ from astra.paper.running import (
     Equal,
     Folders,
     check_suite,
-    ensure_dataset,
     expected_hours,
     folder_name,
     plan_runs,
@@ -77,7 +76,7 @@ def compare(table: Table, chosen: Compare) -> None:
         if chosen.dry_run:
             return
         if not all(each.finished for each in runs):
-            ensure_dataset(settings, chosen.folders)
+            settings.demonstrations.ensure(chosen.folders.data)
             check_suite(settings)
             failures = run_all(runs, chosen.workers)
     folder = chosen.folders.results / folder_name(table, chosen.scale, chosen.equal)

@@ -4,7 +4,6 @@ The demonstrations push the T to one of two goals. Only the instruction says whi
 and the agent, but not the goal. docs/results.md has the results.
 """
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -86,20 +85,6 @@ class Demo:
         return replace(training, batch_size=64, validation_every=500, checkpoint_every=500, precision="auto")
 
 
-def check_collected(dataset: Path, episodes: int) -> None:
-    """Check that a demo whose collecting was stopped does not go on with what there is.
-
-    Raises:
-        ValueError: if the number of demonstrations is another one.
-    """
-    found = json.loads((dataset / "meta" / "info.json").read_text())["total_episodes"]
-    if found != episodes:
-        raise ValueError(
-            f"{dataset} holds {found:,} demonstrations instead of {episodes:,}: delete the folder to collect them "
-            f"again, or go on with these by --episodes {found}"
-        )
-
-
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
@@ -112,6 +97,7 @@ def run(arguments: Sequence[str]) -> None:
     import torch
 
     from astra.demonstrations.collect import CollectConfig, collect
+    from astra.demonstrations.recipe import check_number
     from astra.environments.pusht.environment import AGENT
     from astra.environments.pusht.suite import SUITE
     from astra.evaluation.report import write_report
@@ -133,7 +119,7 @@ def run(arguments: Sequence[str]) -> None:
     if not dataset.exists():
         print(f"1/4  collecting {size.episodes:,} demonstrations of the expert")
         collect(SUITE, CollectConfig(episodes=size.episodes, output=dataset, workers=demo.workers))
-    check_collected(dataset, size.episodes)
+    check_number(dataset, size.episodes, "start the demo again; or go on with what there is by --episodes")
 
     print(f"2/4  training Astra for {size.updates:,} updates")
     config = replace(small_policy(reference_state=AGENT), dropout=0.0)  # five epochs are too few to overfit

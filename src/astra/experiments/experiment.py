@@ -58,6 +58,10 @@ class Experiment:
         check_numbers(self, "")
 
 
+MOVABLE = ("dataset", "mixture", "frames")
+"""Fields of `describe` that may change when a run goes on: where the data lie, and how frames are decoded."""
+
+
 def describe(experiment: Experiment) -> dict[str, Any]:
     """Return the fields of an experiment that neither its policy nor its training holds, as JSON."""
     return {

@@ -1,16 +1,25 @@
-"""Experiment of a run that was started before, from the run's own config.json."""
+"""A run that was started before: its experiment, from its own config.json, and whether it goes on with the same data."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from astra.datasets.lerobot.streamed import FrameConfig
 from astra.experiments import EXPERIMENTS
-from astra.experiments.experiment import Experiment, describe
+from astra.experiments.experiment import MOVABLE, Experiment, describe
 from astra.policies import POLICIES
+from astra.policies.checkpoint import STATISTICS, flat_statistics
 from astra.storage.config_json import from_json
+from astra.storage.tensor_files import load_tensors
 from astra.suites.config import EvaluationConfig
 from astra.training.config import TrainingConfig
-from astra.training.run_folder import CONFIG, read_config
+from astra.training.run_folder import CONFIG, RunFolder, read_config
+from astra.trajectory import Statistics
 
 
 def read_experiment(folder: Path) -> tuple[str, Experiment]:
@@ -54,3 +63,38 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
         raise ValueError(
             f"{path} is not the configuration of a run that `astra train` wrote ({error!r}): choose another folder"
         ) from error
+
+
+def check_same_data(folder: Path, description: Mapping[str, Any], statistics: Statistics) -> None:
+    """Check that a run in a folder goes on with the episodes, windows and rollouts with which it began.
+
+    Args:
+        folder: Folder of the run; nothing is checked where no run has begun.
+        description: Fields of the experiment from `describe`, and the number of training episodes.
+        statistics: Statistics of the training episodes.
+
+    Raises:
+        ValueError: if a field differs that must not, or the statistics do.
+    """
+    if not (folder / CONFIG).is_file():
+        return
+    advice = "go on with the data and settings of that run, or choose another folder with --output"
+    begun = read_config(folder).get("description", {})
+    now = json.loads(json.dumps(description))
+    if different := [name for name in now if name not in MOVABLE and begun.get(name, now[name]) != now[name]]:
+        name = different[0]
+        raise ValueError(
+            f"{folder} holds another run: its {name} is {begun[name]!r}, not {now[name]!r}: {advice}"
+        )
+    if (newest := RunFolder(folder, keep=1).newest_checkpoint()) is not None:
+        kept, present = load_tensors(newest / "policy" / STATISTICS), flat_statistics(statistics)
+        if kept.keys() != present.keys() or not all(map(_near, kept.values(), (present[name] for name in kept))):
+            raise ValueError(
+                f"{folder} holds a run on other demonstrations than those of {now['dataset']}: means or deviations of "
+                f"their columns differ; {advice}"
+            )
+
+
+def _near(one: Tensor, other: Tensor) -> bool:
+    """Whether two statistics are equal up to rounding, which differs between machines."""
+    return one.shape == other.shape and torch.allclose(one, other.to(one), rtol=1e-4, atol=1e-6)

@@ -9,6 +9,7 @@ from typing import Any
 from astra.environments.suite import Suite, suite_of
 from astra.experiments.experiment import Experiment, describe
 from astra.experiments.mixture import in_first_units
+from astra.experiments.resume import check_same_data
 from astra.experiments.training_data import open_training_data
 from astra.parallel.processes import main_first
 from astra.policies.policy import Policy
@@ -58,6 +59,8 @@ def run_training(
         except ValueError as error:
             raise ValueError(f"--training.evaluate-every needs a suite, but {error}") from error
         evaluate = _rollouts(suite, experiment.rollouts, data.training.spec, run_folder / "rollouts")
+    described = {**describe(experiment), "episodes": data.episodes}
+    check_same_data(run_folder, described, data.statistics)
     return train(
         experiment.policy,
         experiment.training,
@@ -69,7 +72,7 @@ def run_training(
         extend=extend,
         shard=shard,
         evaluate=evaluate,
-        description={"episodes": data.episodes, **describe(experiment), **(description or {})},
+        description={**described, **(description or {})},
     )
 
 

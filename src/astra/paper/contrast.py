@@ -11,17 +11,16 @@ were committed before the first run. Results: results/claims/, docs/claims.md.
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
-from astra.demonstrations.collect import CollectConfig, collect
+from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.suite import SUITE
 from astra.experiments.tabletop import SHORT_TASKS, TOP, small_policy, small_training
 from astra.paper.history import LOSS, SUCTION_NUMBERS, tabletop_with_slips
 from astra.paper.question import Question
-from astra.paper.table import Column, Demonstrations, Row, Settings, Table
+from astra.paper.table import Column, Row, Settings, Table
 from astra.suites.config import EvaluationConfig
 from astra.training.config import HELD_OUT_LOSS
 
@@ -103,12 +102,7 @@ def _limited() -> Settings:
     training = small_training(4_000, timesteps=2, threads=1, parts=2)
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
-        demonstrations=Demonstrations(
-            name="tabletop-limited",
-            command=f"astra collect tabletop --episodes {DEMONSTRATIONS} --output data/tabletop-limited --tasks "
-            f"{' '.join(SHORT_TASKS)}",
-            collect=collect_limited,
-        ),
+        demonstrations=collected(SUITE, "tabletop-limited", DEMONSTRATIONS, SHORT_TASKS),
         shared=replace(small_policy(), actions=SUCTION_NUMBERS),
         trunks={"astra-small": {"layers": 3}},
         training=replace(training, validation_every=250, keep_best=HELD_OUT_LOSS),
@@ -121,8 +115,3 @@ def _limited() -> Settings:
         minutes=24.0,
         evaluation_minutes=3.0,
     )
-
-
-def collect_limited(folder: Path) -> Path:
-    """Collect few demonstrations of short tasks."""
-    return collect(SUITE, CollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS))

@@ -8,9 +8,8 @@ what is told from them became stricter while `history-pusht` ran (docs/claims.md
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from astra.demonstrations.collect import CollectConfig, collect
+from astra.demonstrations.recipe import Demonstrations, collected
 from astra.environments.pusht.suite import BLINKING, PushTDemonstrationOptions
 from astra.environments.pusht.suite import SUITE as PUSHT
 from astra.environments.tabletop.suite import SUITE as TABLETOP
@@ -18,7 +17,7 @@ from astra.environments.tabletop.suite import TabletopOptions
 from astra.experiments.pusht import BLINKING_WINDOW, pusht_blinking, pusht_human
 from astra.experiments.tabletop import LONGEST, TOP, small_policy, small_training
 from astra.paper.question import Question
-from astra.paper.table import RECOVERY, Column, Demonstrations, Row, Settings, Table
+from astra.paper.table import RECOVERY, Column, Row, Settings, Table
 from astra.paper.table6 import DEMONSTRATIONS as HUMAN
 from astra.policies.astra import AstraConfig
 from astra.suites.config import EvaluationConfig
@@ -136,12 +135,8 @@ def history_pusht() -> Table:
 def history_blinking() -> Table:
     """Return the third table on history: does it pay where the T is hidden half of the time?"""
     blinking = pusht_blinking()
-    demonstrations = Demonstrations(
-        name=blinking.dataset.name,
-        command=f"astra collect pusht --episodes {BLINKING_DEMONSTRATIONS} --hidden {BLINKING} --output "
-        f"{blinking.dataset}",
-        collect=collect_blinking,
-    )
+    options = PushTDemonstrationOptions(hidden=BLINKING)
+    demonstrations = collected(PUSHT, blinking.dataset.name, BLINKING_DEMONSTRATIONS, options=options)
     row, training = _window(BLINKING_WINDOW, 1.0), replace(blinking.training, precision="bfloat16")
     return Table(
         name="history-blinking",
@@ -207,11 +202,8 @@ def tabletop_with_slips() -> Settings:
     """Return the settings of the tables on tasks of several steps."""
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
-        demonstrations=Demonstrations(
-            name="tabletop-history",
-            command=f"astra collect tabletop --episodes {TABLETOP_DEMONSTRATIONS} --slips {SLIPS} "
-            f"--output data/tabletop-history --tasks {' '.join(TASKS)}",
-            collect=collect_tabletop,
+        demonstrations=collected(
+            TABLETOP, "tabletop-history", TABLETOP_DEMONSTRATIONS, TASKS, TabletopOptions(slips=SLIPS)
         ),
         shared=replace(small_policy(), actions=SUCTION_NUMBERS),
         trunks={"astra-small": {"layers": 3, "positions": "recency"}},
@@ -224,15 +216,3 @@ def tabletop_with_slips() -> Settings:
         minutes=40.0,
         evaluation_minutes=5.0,
     )
-
-
-def collect_blinking(folder: Path) -> Path:
-    """Collect the expert's demonstrations on Push-T whose T is hidden half of the time."""
-    config = CollectConfig(episodes=BLINKING_DEMONSTRATIONS, output=folder)
-    return collect(PUSHT, config, PushTDemonstrationOptions(hidden=BLINKING))
-
-
-def collect_tabletop(folder: Path) -> Path:
-    """Collect demonstrations of the four tasks in which suction slips at times."""
-    config = CollectConfig(episodes=TABLETOP_DEMONSTRATIONS, output=folder, tasks=TASKS)
-    return collect(TABLETOP, config, TabletopOptions(slips=SLIPS))

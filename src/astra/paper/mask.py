@@ -11,14 +11,13 @@ first run. Results: results/claims/, docs/claims.md.
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from astra.demonstrations.collect import CollectConfig, collect
+from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
 from astra.experiments.tabletop import LONGEST, small_policy, small_training
 from astra.paper.history import LOSS, tabletop_with_slips
 from astra.paper.question import Question
-from astra.paper.table import Column, Demonstrations, Row, Sees, Settings, Table
+from astra.paper.table import Column, Row, Sees, Settings, Table
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.images import ImageConfig
@@ -105,11 +104,8 @@ def _patches() -> Settings:
     policy = replace(small_policy(), states=StateConfig(images=PATCHES))
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
-        demonstrations=Demonstrations(
-            name="tabletop-easy-frames",
-            command=f"astra collect tabletop --episodes {FRAMES_DEMONSTRATIONS} --frames --output "
-            f"data/tabletop-easy-frames --tasks {' '.join(EASY_TASKS)}",
-            collect=collect_frames,
+        demonstrations=collected(
+            SUITE, "tabletop-easy-frames", FRAMES_DEMONSTRATIONS, EASY_TASKS, TabletopOptions(frames=True)
         ),
         shared=policy,
         trunks={"astra-small": {"layers": 2}},
@@ -125,12 +121,7 @@ def _patches() -> Settings:
 def _objects(layers: int) -> Settings:
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
-        demonstrations=Demonstrations(
-            name="tabletop-crowded",
-            command=f"astra collect tabletop --episodes {CROWDED_DEMONSTRATIONS} --output data/tabletop-crowded "
-            f"--tasks {' '.join(CROWDED_TASKS)}",
-            collect=collect_crowded,
-        ),
+        demonstrations=collected(SUITE, "tabletop-crowded", CROWDED_DEMONSTRATIONS, CROWDED_TASKS),
         shared=small_policy(),
         trunks={"astra-small": {"layers": layers}},
         training=small_training(3_000, timesteps=LONGEST, threads=1, parts=2),
@@ -141,14 +132,3 @@ def _objects(layers: int) -> Settings:
         minutes=12.0 if layers == 2 else 19.0,
         evaluation_minutes=2.0,
     )
-
-
-def collect_frames(folder: Path) -> Path:
-    """Collect demonstrations of two easy tasks with frames."""
-    config = CollectConfig(episodes=FRAMES_DEMONSTRATIONS, output=folder, tasks=EASY_TASKS)
-    return collect(SUITE, config, TabletopOptions(frames=True))
-
-
-def collect_crowded(folder: Path) -> Path:
-    """Collect demonstrations of tasks whose meaning lies in several objects at once."""
-    return collect(SUITE, CollectConfig(episodes=CROWDED_DEMONSTRATIONS, output=folder, tasks=CROWDED_TASKS))

@@ -7,7 +7,6 @@ checkpoint, and the same command continues from there.
 import json
 import multiprocessing
 import pickle
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -221,23 +220,3 @@ def check_suite(settings: Settings) -> None:
     """
     suite = find_suite(settings.suite)
     suite.spec(replace(suite.options(), **settings.options))
-
-
-def ensure_dataset(settings: Settings, folders: Folders) -> None:
-    """Make the dataset of a table if it is missing.
-
-    Raises:
-        FileNotFoundError: if something must be downloaded first.
-        ValueError: if an extra that it needs is not installed.
-    """
-    folder = folders.data / settings.demonstrations.name
-    if folder.exists():
-        return
-    if settings.demonstrations.collect is None:
-        raise FileNotFoundError(
-            f"{folder} is missing: {settings.demonstrations.needs}, then run: {settings.demonstrations.command}"
-        )
-    print(f"{folder} is missing; making it: {settings.demonstrations.command}")
-    started = time.monotonic()
-    settings.demonstrations.collect(folder)
-    print(f"{folder}: done in {(time.monotonic() - started) / 60:.1f} minutes")

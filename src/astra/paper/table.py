@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from astra.demonstrations.recipe import Demonstrations
 from astra.experiments.experiment import Experiment
 from astra.paper.question import Question
 from astra.policies.policy import PolicyConfig
@@ -106,20 +107,6 @@ class Row:
         """Name of the row on the command line and of its folder of results."""
         words = self.name.lower().replace("*", " objects").replace(",", " ").replace("/", "").split()
         return "-".join(words)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demonstrations:
-    """Dataset of a table and the command that makes it."""
-
-    name: str
-    """Name of its folder in the folder of datasets."""
-    command: str
-    """Command that makes it in data/."""
-    collect: Callable[[Path], object] | None = None
-    """Function that makes it in a folder; None: something must be downloaded first."""
-    needs: str = ""
-    """Instruction what to download first."""
 
 
 @dataclass(frozen=True, kw_only=True)

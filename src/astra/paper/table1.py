@@ -10,13 +10,13 @@ other rows had been seen.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
-from astra.demonstrations.collect import CollectConfig, collect
+from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.levels import TASKS_OF_LEVELS
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
+from astra.environments.vima_bench.suite import SUITE as VIMA_BENCH
 from astra.experiments.tabletop import LONGEST, SHORT_TASKS, TOP, tabletop_short, vima_bench
-from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
+from astra.paper.table import Column, Row, Scale, Settings, Table
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.states import StateConfig
 from astra.tokenizers.vision.images import ImageConfig
@@ -53,11 +53,8 @@ def cpu() -> Settings:
     experiment = tabletop_short()
     return Settings(
         environment="the tabletop, which imitates VIMA-Bench",
-        demonstrations=Demonstrations(
-            name=experiment.dataset.name,
-            command=f"astra collect tabletop --episodes {DEMONSTRATIONS} --frames --output data/tabletop-frames "
-            f"--tasks {' '.join(SHORT_TASKS)}",
-            collect=collect_demonstrations,
+        demonstrations=collected(
+            SUITE, experiment.dataset.name, DEMONSTRATIONS, SHORT_TASKS, TabletopOptions(frames=True)
         ),
         shared=replace(experiment.policy, states=StateConfig(images=IMAGES)),
         trunks=TRUNKS,
@@ -73,25 +70,17 @@ def cpu() -> Settings:
     )
 
 
-def collect_demonstrations(folder: Path) -> Path:
-    """Collect demonstrations of the expert into a folder."""
-    config = CollectConfig(episodes=DEMONSTRATIONS, output=folder, tasks=SHORT_TASKS)
-    return collect(SUITE, config, TabletopOptions(frames=True))
-
-
 def paper() -> Settings:
     """Return the shared settings at the paper's scale, those of `vima-bench`: 650,000 demonstrations and T5."""
     experiment = vima_bench()
     return Settings(
         environment="VIMA-Bench",
-        demonstrations=Demonstrations(
-            name=experiment.dataset.name,
-            command="astra collect vima-bench --episodes 650000 --output data/vima-bench-650k",
-            needs="install VIMA-Bench (docs/vima-bench.md)",
+        demonstrations=collected(
+            VIMA_BENCH, experiment.dataset.name, 650_000, needs="install VIMA-Bench (docs/vima-bench.md)"
         ),
         shared=experiment.policy,
         training=experiment.training,
-        suite="vima-bench",
+        suite=VIMA_BENCH.name,
         evaluation=EvaluationConfig(episodes=100, agents=("policy",)),
         stride=LONGEST,
         minutes=60.0,  # the upper end of what `python -m astra.profiling.cost` estimates

@@ -21,14 +21,14 @@ Three seeds of Astra and of Gato, and one of the other rows:
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from astra.contrastive_dynamics.objective import ContrastiveConfig
-from astra.demonstrations.collect import CollectConfig, collect
+from astra.demonstrations.recipe import collected
+from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions
 from astra.environments.maniskill.levels import SEEN, UNSEEN
 from astra.environments.maniskill.suite import SUITE
 from astra.experiments.maniskill import AUGMENTATION, fast_training, maniskill, maniskill_198m
-from astra.paper.table import ATTEMPTS, BETWEEN, RECOVERY, Column, Demonstrations, Row, Scale, Settings, Table
+from astra.paper.table import ATTEMPTS, BETWEEN, RECOVERY, Column, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 
@@ -86,7 +86,7 @@ def cpu() -> Settings:
     frames = {"history": 1, "image_size": policy.states.images.image_size}
     return Settings(
         environment="ManiSkill, from two cameras",
-        demonstrations=demonstrations(maniskill().dataset.name, DEMONSTRATIONS),
+        demonstrations=collected(SUITE, maniskill().dataset.name, DEMONSTRATIONS),
         shared=replace(policy, decoding=Decoding(bin_value="mean")),
         trunks={**{sizes["cpu"]: known for sizes in (ASTRA, GATO, VIMA)}, "rt1-small": frames},
         training=replace(fast_training(UPDATES), batch_size=BATCH, augmentation=AUGMENTATION),
@@ -106,7 +106,13 @@ def paper() -> Settings:
     experiment = maniskill_198m()
     return Settings(
         environment="ManiSkill, from two cameras",
-        demonstrations=demonstrations(experiment.dataset.name, 18_000, "--frame-size 128 "),
+        demonstrations=collected(
+            SUITE,
+            experiment.dataset.name,
+            18_000,
+            options=ManiSkillDemonstrationOptions(frame_size=128),
+            needs="install ManiSkill (docs/maniskill.md)",
+        ),
         shared=experiment.policy,
         trunks={sizes["paper"]: {"positions": "relative"} for sizes in (ASTRA, GATO, VIMA)},
         training=experiment.training,
@@ -118,19 +124,6 @@ def paper() -> Settings:
         evaluation_minutes=240.0,
         device="H100",
     )
-
-
-def demonstrations(name: str, episodes: int, options: str = "") -> Demonstrations:
-    """Return demonstrations of the expert; those with options of their own are collected by the user."""
-    command = f"astra collect {SUITE.name} --episodes {episodes} {options}--output data/{name}"
-    if options:
-        return Demonstrations(name=name, command=command, needs="install ManiSkill (docs/maniskill.md)")
-    return Demonstrations(name=name, command=command, collect=collect_demonstrations)
-
-
-def collect_demonstrations(folder: Path) -> Path:
-    """Collect demonstrations of the expert, with failed grasps and regrasps, into a folder."""
-    return collect(SUITE, CollectConfig(episodes=DEMONSTRATIONS, output=folder))
 
 
 def controls(same_runs_as: str = "") -> tuple[Row, ...]:

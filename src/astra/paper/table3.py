@@ -13,9 +13,11 @@ from dataclasses import replace
 from functools import partial
 
 from astra.contrastive_dynamics.objective import ContrastiveConfig
+from astra.demonstrations.recipe import Demonstrations, collected
+from astra.environments.calvin.suite import SUITE as CALVIN
 from astra.experiments.calvin import calvin_abc_38m, small_policy
 from astra.experiments.pusht import small_training
-from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
+from astra.paper.table import Column, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 
@@ -40,12 +42,10 @@ def cpu() -> Settings:
     """Return the shared settings at CPU scale: scene D in training and test, from states, under an hour per run."""
     return Settings(
         environment="CALVIN D to D, from states",
-        demonstrations=Demonstrations(
-            name="calvin-d", command="astra collect calvin --episodes 6800 --output data/calvin-d", needs=CLONES
-        ),
+        demonstrations=collected(CALVIN, "calvin-d", 6_800, needs=CLONES),
         shared=replace(small_policy(), decoding=Decoding(temperature=0.0)),
         training=small_training(UPDATES),
-        suite="calvin",
+        suite=CALVIN.name,
         evaluation=EvaluationConfig(episodes=EPISODES, agents=("policy",)),
         minutes=MINUTES,
         evaluation_minutes=EVALUATION_MINUTES,
@@ -66,7 +66,7 @@ def paper() -> Settings:
         shared=experiment.policy,
         trunks={size: {"positions": "relative"} for size in ("vima-42m", "flamingo-42m")},
         training=experiment.training,
-        suite="calvin",
+        suite=CALVIN.name,
         evaluation=EvaluationConfig(episodes=1000, agents=("policy",)),
         minutes=180.0,  # the middle of what `python -m astra.profiling.cost` estimates
         evaluation_minutes=600.0,

@@ -15,15 +15,14 @@ with the instruction of another episode, and histories cut to the present timest
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from astra.demonstrations.collect import CollectConfig, collect
-from astra.environments.franka_kitchen.suite import SUITE, KitchenDemonstrationOptions
+from astra.demonstrations.recipe import Demonstrations, collected
+from astra.environments.franka_kitchen.suite import SUITE
 from astra.experiments.kitchen import MEAN, kitchen, kitchen_43m, small_policy
 from astra.experiments.pusht import small_training
 from astra.paper.contrast import TUNED
-from astra.paper.table import Column, Demonstrations, Row, Scale, Settings, Table
+from astra.paper.table import Column, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 
@@ -96,17 +95,7 @@ def paper() -> Settings:
 
 def demonstrations() -> Demonstrations:
     """Return the demonstrations, which are the same at both scales."""
-    name = kitchen().dataset.name
-    return Demonstrations(
-        name=name,
-        command=f"astra collect {SUITE.name} --episodes {DEMONSTRATIONS} --output data/{name}",
-        collect=collect_demonstrations,
-    )
-
-
-def collect_demonstrations(folder: Path) -> Path:
-    """Collect demonstrations of the expert into a folder."""
-    return collect(SUITE, CollectConfig(episodes=DEMONSTRATIONS, output=folder), KitchenDemonstrationOptions())
+    return collected(SUITE, kitchen().dataset.name, DEMONSTRATIONS)
 
 
 def _both(

@@ -11,8 +11,9 @@ action two. Those results are in results/table6-cpu-one-timestep.
 
 from dataclasses import replace
 
+from astra.demonstrations.recipe import Demonstrations
 from astra.experiments.pusht import pusht_human_19m, small_policy, small_training
-from astra.paper.table import Column, Demonstrations, Row, Settings, Table
+from astra.paper.table import Column, Row, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig
 from astra.tokenizers.actions import DiscreteActionsConfig
@@ -31,6 +32,7 @@ DECODING = Decoding(temperature=0.5)
 
 DEMONSTRATIONS = Demonstrations(
     name="pusht-human",
+    episodes=412,
     command="astra convert pusht-zarr pusht_cchi_v7_replay.zarr.tar data/pusht-human --mirror",
     needs="get Diffusion Policy's pusht_cchi_v7_replay.zarr (docs/results.md says where)",
 )

@@ -60,7 +60,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> dict[str, str]:
     }
     if policy.statistics.datasets:
         description["datasets"] = list(policy.statistics.datasets)
-    tensors = {MODEL: weights, STATISTICS: _flat_statistics(policy.statistics)}
+    tensors = {MODEL: weights, STATISTICS: flat_statistics(policy.statistics)}
     with atomic_folder(folder) as partial:
         checksums = {name: save_tensors(values, partial / name) for name, values in tensors.items()}
         (partial / CONFIG).write_text(checked_json(description | {CHECKSUMS: checksums}))
@@ -231,7 +231,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     return description
 
 
-def _flat_statistics(statistics: Statistics) -> dict[str, Tensor]:
+def flat_statistics(statistics: Statistics) -> dict[str, Tensor]:
+    """Return the tensors of statistics by the names that they have in a policy folder."""
     vectors = {f"states.{column}": vector for column, vector in statistics.states.items()}
     vectors |= {f"relative_actions.{column}": vector for column, vector in statistics.relative_actions.items()}
     vectors["actions"] = statistics.actions

@@ -33,6 +33,8 @@ RESTORE = "restore it, or choose another folder with --output"
 """Remedy for a damaged config.json."""
 LENGTHS = ("updates", "max_minutes")
 """Fields of the training that may change when a run is extended."""
+DATA = ("dataset", "mixture")
+"""Entries of the description that name the folders of the data, which may be moved while a run is not going on."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
 """Names that may lie in a folder in which a run starts, besides hidden files and logs of the shell."""
 
@@ -111,6 +113,7 @@ class RunFolder:
             if (newest := self.newest_checkpoint()) is not None:
                 check_format(newest / "policy" / "config.json")
             self._check_identity(config, identity, extend)
+            self._follow(description)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
             about = {"code_version": code_version(), "machines": [], "description": dict(description)}
@@ -201,6 +204,13 @@ class RunFolder:
         for folder in created[1:]:
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _follow(self, description: Mapping[str, Any]) -> None:
+        """Note where the data lie now, if they were moved since the run began."""
+        present = read_config(self.path)
+        followed = present["description"] | {name: description[name] for name in DATA if name in description}
+        if followed != present["description"]:
+            _write(self.path / CONFIG, {**present, "description": followed})
 
     def _check_identity(self, config: Path, identity: Mapping[str, Any], extend: bool) -> None:
         present = read_config(self.path)
