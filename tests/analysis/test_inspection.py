@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from astra.analysis.inspection.findings import Split, find
+from astra.analysis.inspection.findings import PlannedSplit, find
 from astra.analysis.inspection.shown_episodes import show_episode
 from astra.cli.main import main
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
@@ -75,7 +75,7 @@ def findings_of(folder: Path) -> tuple[list[str], list[str]]:
         warnings.simplefilter("always")
         dataset = LeRobotDataset.open(folder, decode=False)
     told = [str(warning.message) for warning in warned]
-    found = find(dataset, told, DiscreteActionsConfig(), Split(validation=0.05, seed=0))
+    found = find(dataset, told, DiscreteActionsConfig(), PlannedSplit(validation=0.05, seed=0))
     kinds = [[finding.kind for finding in found if finding.wrong is wrong] for wrong in (True, False)]
     return kinds[0], kinds[1]
 

@@ -243,11 +243,11 @@ def test_a_run_goes_on_with_the_data_and_settings_with_which_it_began(tmp_path: 
 
     with pytest.raises(ValueError, match="its stride is 1, not 3"):
         goes_on(stride=3)
-    with pytest.raises(ValueError, match="its validation is 0.2, not 0.5"):
+    with pytest.raises(ValueError, match=r"its validation is 0\.2, not 0\.5"):
         goes_on(validation=0.5)
     with pytest.raises(ValueError, match="its sentences is True, not False"):
         goes_on(sentences=False)
-    with pytest.raises(ValueError, match="a run on other demonstrations than those of .*other"):
+    with pytest.raises(ValueError, match=r"a run on other demonstrations than those of .*other"):
         goes_on(dataset=other)
     moved = data.rename(tmp_path / "moved")
     goes_on(dataset=moved)

@@ -153,12 +153,13 @@ SPIKED[17, 0] = 1e4
 def test_an_outlier_is_reported_with_the_share_of_the_outermost_bins_and_quantiles_leave_it_out():
     spec, statistics = with_spike()
     plain = DiscreteActionsConfig().build(spec, statistics, WIDTH)
-    (text,) = plain.outliers(SPIKED)
+    ((dimension, text),) = plain.outliers(SPIKED).items()
+    assert text.startswith(f"action dimension {plain.names[dimension]!r}")
     assert "action dimension 'a' has outliers" in text
     assert "between -1 and 10000, but 99.8 % of them between -0.998 and 1, where 1 of 100 bins" in text
     assert "100.0% of all values lie in the two outermost bins" in text
     robust = DiscreteActionsConfig(range="quantiles").build(spec, statistics, WIDTH)
-    assert robust.outliers(SPIKED) == []
+    assert robust.outliers(SPIKED) == {}
     low, high, spike = robust.bins(torch.tensor([[-0.9, 0.0], [0.9, 0.0], [1e4, 0.0]]))[:, 0].tolist()
     assert (low, high, spike) == (4, 95, 99)
 
@@ -166,8 +167,8 @@ def test_an_outlier_is_reported_with_the_share_of_the_outermost_bins_and_quantil
 def test_bounds_that_are_declared_wider_than_the_data_are_no_outliers():
     spec, statistics = with_spike(max=torch.tensor([1.0, 1.0]))
     plain = DiscreteActionsConfig().build(spec, statistics, WIDTH)
-    assert plain.outliers(SPIKED[:, 1:].repeat(1, 2)) == []
-    assert plain.outliers(SPIKED[10:19]) == []  # too few to tell
+    assert plain.outliers(SPIKED[:, 1:].repeat(1, 2)) == {}
+    assert plain.outliers(SPIKED[10:19]) == {}  # too few to tell
 
 
 def test_nearly_constant_and_binary_dimensions_keep_their_bounds():
@@ -176,7 +177,7 @@ def test_nearly_constant_and_binary_dimensions_keep_their_bounds():
     actions = DiscreteActionsConfig(range="quantiles").build(spec, statistics, WIDTH)
     assert (actions.low.tolist(), actions.high.tolist()) == ([-1.0, -1.0], [1e4, 1.0])
     gripper = (torch.arange(1001) == 500).float()
-    assert actions.outliers(torch.stack([0 * gripper + 0.5, gripper], dim=1)) == []
+    assert actions.outliers(torch.stack([0 * gripper + 0.5, gripper], dim=1)) == {}
 
 
 def test_quantiles_that_are_missing_are_refused():

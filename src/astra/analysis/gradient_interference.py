@@ -74,6 +74,11 @@ class ContrastiveRun:
     training: TrainingConfig
     update: int
 
+    @property
+    def alpha(self) -> float:
+        """Weight of the contrastive loss at this update."""
+        return self.contrastive.config.weight_at(self.update / self.training.updates)
+
 
 def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
     """Load a run at its last checkpoint, or at a given one.
@@ -109,7 +114,8 @@ def draw_batches(
     """
     check_same_spec(run.policy, dataset)
     timesteps, chunk_size = run.training.timesteps, run.policy.chunk_size
-    windows = Windows(dataset, episodes, timesteps=timesteps, chunk_size=chunk_size, stride=timesteps)
+    ending = run.training.last_timestep_only
+    windows = Windows(dataset, episodes, timesteps=timesteps, chunk_size=chunk_size, stride=timesteps, ending=ending)
     rng = np.random.default_rng(seed)
     for _ in range(count):
         size = min(run.training.batch_size, len(windows))
@@ -143,7 +149,7 @@ def gradient_interference(
     torch.manual_seed(seed)
     for index, batch in enumerate(batches):
         contrastive_loss, values = run.contrastive(run.policy, batch, run.contrastive.config.draw(batch))
-        losses = behavior_cloning(batch).loss, run.contrastive.config.weight * contrastive_loss
+        losses = behavior_cloning(batch).loss, run.alpha * contrastive_loss
         for loss, group in zip(losses, sums[index % GROUPS], strict=True):
             gradient = _gradient(loss, trained)
             group += gradient

@@ -1,6 +1,5 @@
 """Results of a run without a simulator: predicted against demonstrated actions of the episodes that it held out."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -52,8 +51,7 @@ def write_held_out(run: Path, episodes: int, dataset: Path | None = None) -> Pat
     order = np.argsort(scaled, kind="stable")
     choices = {"smallest error": order[0], "median error": order[len(order) // 2], "largest error": order[-1]}
     unique = {int(number): choice for choice, number in reversed(choices.items())}
-    shutil.rmtree(run / FOLDER, ignore_errors=True)
-    with atomic_folder(run / FOLDER) as folder:
+    with atomic_folder(run / FOLDER, replace=True) as folder:
         shown = [
             _draw(policy, opened, predicted[number], choice, float(scaled[number]), folder)
             for number, choice in reversed(unique.items())

@@ -3,7 +3,6 @@
 Source: Figure 11 of the paper, which shows Astra with and without contrastive dynamics learning.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -98,8 +97,7 @@ def side_by_side(run: Path, other: Path, each: int = 2) -> Path:
             f"evaluate both again with this version: astra evaluate RUN"
         )
     folder = run / "eval" / BESIDE / right.label
-    shutil.rmtree(folder, ignore_errors=True)
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, replace=True) as partial:
         pairs = [_keep(row, ours, theirs, (left.label, right.label), partial) for row, ours, theirs in shown]
         write_atomic(partial / PAIRS, checked_json({"pairs": pairs}).encode())
     return folder

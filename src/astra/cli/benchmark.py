@@ -62,8 +62,10 @@ def run(arguments: Sequence[str]) -> None:
     if chosen.peer is not None and not chosen.peer.is_file():
         raise ValueError(f"--peer must be the Python of an environment with LeRobot, and {chosen.peer} is no file")
     found = _measure(chosen)
+    drawn = None
     if chosen.figures is not None and found.curves:
-        _draw(found.curves, f"{chosen.what}, Astra (19M)", chosen.figures / f"{chosen.what}.png")
+        drawn = chosen.figures / f"{chosen.what}.png"
+        _draw(found.curves, f"{chosen.what}, Astra (19M)", drawn)
     if chosen.format == "json":
         print(json.dumps([asdict(ratio) for ratio in found.ratios if ratio.must is not None], indent=2))
         return
@@ -75,6 +77,8 @@ def run(arguments: Sequence[str]) -> None:
     console.print(table)
     for note in found.notes:
         console.print(note)
+    if chosen.figures is not None:
+        print(f"written: {drawn}" if drawn else f"{chosen.what} has no curve to draw, so --figures wrote nothing")
 
 
 def _draw(curves: list[Curve], title: str, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Options of `astra compare`, the plan of its runs, and the files that it writes."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -58,6 +59,9 @@ class Compare:
         check_numbers(self, "")
         if not self.seeds:
             raise ValueError("--seeds must be one or more numbers from 0, got none")
+        for flag, values in (("--seeds", self.seeds), ("--rows", self.rows)):
+            if twice := [value for value, number in Counter(values).items() if number > 1]:
+                raise ValueError(f"{flag} names {twice[0]} twice: name it once")
 
 
 def compare(table: Table, chosen: Compare) -> None:

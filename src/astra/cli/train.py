@@ -63,7 +63,7 @@ class Train(Generic[E]):
 
 
 def run_to_resume(arguments: Sequence[str]) -> Path | None:
-    """Return the folder of the run that `--resume` continues, or None if a run begins."""
+    """Return the folder of the run that `--resume` continues, of several seeds the first; None if a run begins."""
     if "--resume" not in arguments or {"-h", "--help", "--help-all"} & set(arguments):
         return None
     named = not arguments[0].startswith("-")
@@ -74,6 +74,12 @@ def run_to_resume(arguments: Sequence[str]) -> Path | None:
         raise ValueError("--resume needs the folder of a run: astra train --output RUN --resume, or a named experiment")
     if (folder / "config.json").exists():
         return folder
+    seeds = sorted((path.parent for path in folder.glob("*/config.json")), key=lambda run: run.name)
+    if seeds and "--seeds" not in arguments:
+        names = " ".join(run.name for run in seeds)
+        raise ValueError(f"{folder} holds one run per seed: name those to resume, such as --seeds {names}")
+    if seeds:
+        return seeds[0]  # all share their settings
     if named:
         return None  # a run that is yet to begin
     raise FileNotFoundError(f"{folder} holds no run to resume: name the folder of a run by --output")
@@ -134,7 +140,7 @@ def run(arguments: Sequence[str]) -> None:
         named = {"--dataset": [chosen.experiment.dataset], "--mixture": chosen.experiment.mixture}
         for dataset in (each for flag in named if value_of(flag, options) is None for each in named[flag]):
             folder_here(dataset)
-    folder = resumed or chosen.output or Path("runs") / str(name)
+    folder = chosen.output or Path("runs") / str(name)
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():
         print(note)

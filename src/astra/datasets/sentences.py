@@ -34,7 +34,7 @@ def read_sentences(folder: Path, instructions: Sequence[str]) -> Sentences:
     path = folder / FILE_NAME
     if not path.exists():
         return {}
-    advice = "correct it, or train with --sentences False"
+    advice = "correct it, or train with --no-sentences"
     table = read_json_object(path, "JSON", advice)
     for instruction, sentences in table.items():
         if instruction not in instructions:

@@ -71,7 +71,7 @@ class Windows:
             )
         self._sentences, self._seed, self._epoch = sentences or {}, seed, -1
         if self._sentences and dataset.prompts is not None:
-            raise ValueError(f"{dataset.folder}: prompts with pictures have one sentence each: use --sentences False")
+            raise ValueError(f"{dataset.folder}: prompts with pictures have one sentence each: use --no-sentences")
         told = {text for texts in self._sentences.values() for text in texts} - {*dataset.spec.instructions}
         instructions = tuple(sorted({*dataset.spec.instructions, *told}))
         self.spec = replace(dataset.spec, instructions=instructions) if told else dataset.spec

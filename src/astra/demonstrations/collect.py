@@ -38,7 +38,7 @@ class CollectConfig:
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all tasks of the level."""
     seed: Seed = 0
-    """Seed of the first episode; each next one is larger by one."""
+    """Seed of the first attempt; each next one is larger by one. Where tasks get equal shares, each counts its own."""
     workers: Workers = os.cpu_count() or 1
     """Number of worker processes."""
     video: bool = False

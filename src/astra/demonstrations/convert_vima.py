@@ -45,7 +45,7 @@ def convert_vima(
         ValueError: if a trajectory is damaged; the message names it.
     """
     if video and not images:
-        raise ValueError("--video stores frames, of which none are kept: add --images True")
+        raise ValueError("--video stores frames, of which none are kept: add --images")
     about = {
         "actions": ACTIONS[actions],
         "robot_type": SUITE.name,

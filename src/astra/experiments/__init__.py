@@ -38,20 +38,21 @@ EXPERIMENTS = {
     "calvin-d-images": _named("calvin.calvin_d_images", "Table 3, D to D, two cameras", "cpu", "not measured"),
     "calvin-abc-images": _named("calvin.calvin_abc_images", "Table 3, ABC to D, two cameras", "cpu", "not measured"),
     "calvin-abc-38m": _named("calvin.calvin_abc_38m", "Table 3, Astra", "paper", "not measured"),
-    "kitchen": _named("kitchen.kitchen", "Table 5, Astra, discrete", "cpu", "1 on one core, estimated"),
-    "kitchen-continuous": _named(
-        "kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1 on one core, estimated"
-    ),
-    "kitchen-images": _named("kitchen.kitchen_images", "Table 5, from two cameras", "cpu", "not measured"),
+    "kitchen": _named("kitchen.kitchen", "Table 5, Astra, discrete", "cpu", "1.2 on one core"),
+    "kitchen-continuous": _named("kitchen.kitchen_continuous", "Table 5, Astra, continuous", "cpu", "1.3 on one core"),
+    "kitchen-images": _named("kitchen.kitchen_images", "Table 5, from two cameras", "cpu", "0.4 on one core"),
     "kitchen-43m": _named("kitchen.kitchen_43m", "Table 5, Astra, discrete", "paper", "not measured"),
     "kitchen-43m-continuous": _named(
         "kitchen.kitchen_43m_continuous", "Table 5, Astra, continuous", "paper", "not measured"
     ),
-    "maniskill": _named("maniskill.maniskill", "Table 2, Astra, two cameras", "cpu", "not measured"),
+    "maniskill": _named("maniskill.maniskill", "Table 2, Astra, two cameras", "cpu", "1.2 on one core"),
     "maniskill-states": _named("maniskill.maniskill_states", "Table 2's tasks, privileged", "cpu", "not measured"),
     "maniskill-198m": _named("maniskill.maniskill_198m", "Table 2, Astra", "paper", "not measured"),
     "metaworld-mt10": _named(
-        "metaworld.metaworld_mt10", "not in the paper: Meta-World, MT10", "cpu", "0.7 on one core, estimated"
+        "metaworld.metaworld_mt10",
+        "not in the paper: Meta-World, MT10",
+        "cpu",
+        "up to 4.6 on one core that others used",
     ),
     "own-data": _named("own_data.own_data", "your demonstrations", "cpu", "0.4 on one core, more with cameras"),
     "pusht-expert": _named("pusht.pusht_expert", "Push-T, expert data", "cpu", "0.6 on one core"),

@@ -12,7 +12,7 @@ images takes 0.3 s of CPU time:
 The small policies see the present timestep only (a window of one): the fingers' opening shows whether a grasp failed.
 They predict an action chunk of the next four actions, of which two are executed, so that they answer to a failed grasp
 at once. They act with the mean of the bins, because the most likely one jumps between timesteps. From images the
-success rate is 0.87 at `seen-2-4` (docs/results.md); maniskill-states and Table 2 have not been run yet.
+success rate is 0.87 at `seen-2-4` (docs/results.md); maniskill-states has not been run yet.
 """
 
 from dataclasses import replace

@@ -73,6 +73,13 @@ def open_datasets(
     ]
     if missing := [column for column in observations if not any(column in own for own in known)]:
         raise ValueError(f"none of {', '.join(map(str, folders))} has the column {missing[0]}")
+    if observations and (
+        blind := [folder for folder, own in zip(folders, known, strict=True) if not own & {*observations}]
+    ):
+        raise ValueError(
+            f"{blind[0]} has none of the observations {', '.join(observations)}: leave it out of the mixture, or name "
+            "one of its columns by --observations too"
+        )
     return [
         main_first(
             partial(

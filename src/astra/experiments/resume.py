@@ -1,4 +1,4 @@
-"""A run that was started before: its experiment, from its own config.json, and whether it goes on with the same data."""
+"""A run that was started before: its experiment, read from config.json, and whether its data are the same now."""
 
 import json
 from collections.abc import Mapping
@@ -83,9 +83,7 @@ def check_same_data(folder: Path, description: Mapping[str, Any], statistics: St
     now = json.loads(json.dumps(description))
     if different := [name for name in now if name not in MOVABLE and begun.get(name, now[name]) != now[name]]:
         name = different[0]
-        raise ValueError(
-            f"{folder} holds another run: its {name} is {begun[name]!r}, not {now[name]!r}: {advice}"
-        )
+        raise ValueError(f"{folder} holds another run: its {name} is {begun[name]!r}, not {now[name]!r}: {advice}")
     if (newest := RunFolder(folder, keep=1).newest_checkpoint()) is not None:
         kept, present = load_tensors(newest / "policy" / STATISTICS), flat_statistics(statistics)
         if kept.keys() != present.keys() or not all(map(_near, kept.values(), (present[name] for name in kept))):

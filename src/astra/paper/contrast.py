@@ -25,7 +25,7 @@ from astra.suites.config import EvaluationConfig
 from astra.training.config import HELD_OUT_LOSS
 
 DEMONSTRATIONS = 12_000
-"""Few enough for cloning to overfit, it was expected; with augmentation it does not (docs/claims.md)."""
+"""So few that cloning was expected to overfit; with augmentation it does not (docs/claims.md)."""
 TUNED = ContrastiveConfig(
     normalize=True, temperature=0.2, projection_layers=2, negatives_from="same_task", begin=0.1, fade=True
 )

@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from astra.evaluation.pictures.plots import read_metrics
 from astra.evaluation.pictures.style import BLUE, GRAY, GREEN, INK, ORANGE, PURPLE, new_figure, tidy
 from astra.paper.report import Cell, Report
+from astra.paper.row_results import seed_folders
 from astra.storage.metrics_file import read_metrics_lines
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#8c564b", GRAY, "#d55e00", "#56b4e9", "#000000")
@@ -102,7 +103,7 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
         ValueError: if there is no finished run with metrics.
     """
     trained = [row for row in report.table.rows if not row.runs_of]
-    rows = [row for row in trained if list(report.folder_of(row).glob("[0-9]*/metrics.jsonl"))]
+    rows = [row for row in trained if _metrics(report.folder_of(row))]
     if not rows:
         raise ValueError(f"{report.folder} holds no finished run, so there is nothing to draw")
     shown = ("update", "minutes") if len(report.machines) < 2 else ("update",)
@@ -123,7 +124,7 @@ def training_curves(report: Report, source: Literal["train", "validation"] = "tr
 def read_curve(folder: Path, source: str, measure: str, axis: str) -> Curve | None:
     """Read a measure of all seeds of a row, up to the end of the shortest run; None: it was not recorded."""
     found = []
-    for path in sorted(folder.glob("[0-9]*/metrics.jsonl")):
+    for path in _metrics(folder):
         points = read_metrics(path).get(measure, {}).get(source, [])
         if points:
             found.append(np.array(points, np.float64).T)
@@ -137,8 +138,12 @@ def read_curve(folder: Path, source: str, measure: str, axis: str) -> Curve | No
 
 def minutes_per_update(folder: Path) -> float:
     """Return the minutes of an update of a row: the median over its seeds."""
-    ends = [read_metrics_lines(path)[-1] for path in folder.glob("[0-9]*/metrics.jsonl")]
+    ends = [read_metrics_lines(path)[-1] for path in _metrics(folder)]
     return median(end["minutes"] / end["update"] for end in ends)
+
+
+def _metrics(folder: Path) -> list[Path]:
+    return [path for run in seed_folders(folder) if (path := run / "metrics.jsonl").exists()]
 
 
 def _draw_curve(axes: Axes, curve: Curve | None, name: str, color: str, style: str) -> None:

@@ -3,7 +3,7 @@
 All rows of a table have the same demonstrations, updates and batches, and learn from equally many timesteps. On Push-T
 the loss counts the last timestep of each window, so that windows are as independent as single timesteps. The first two
 tables are trained in float32, the others in bfloat16. The constants and bounds were committed before the first run;
-what is told from them became stricter while `history-pusht` ran (docs/claims.md). Results: results/claims/.
+the rule for a conclusion became stricter while `history-pusht` ran (docs/claims.md). Results: results/claims/.
 """
 
 from dataclasses import replace

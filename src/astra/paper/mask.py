@@ -46,7 +46,7 @@ def _table(
     """Return a table of two rows that differ in the mask alone; the first may share the runs of another table's row."""
     astra = partial(Row, sees=sees, sizes={"cpu": "astra-small"})
     causal = astra(name="causal", attention="causal", policy_changes={"trajectory_attention": False})
-    learned = "Was the task learned, so that the mask can be told?"
+    learned = "Was the task learned well enough to judge the mask?"
     return Table(
         name=name,
         parent="claims",

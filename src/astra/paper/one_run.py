@@ -83,6 +83,7 @@ class Run:
             "stride": experiment.stride,
             "validation": experiment.validation,
             "observations": list(experiment.observations),
+            "options": dict(self.options),
         }
 
     def check_results(self) -> None:
@@ -100,7 +101,8 @@ class Run:
                 "evaluation": self.evaluation,
             }
             same = {name: from_json(type(wanted), kept[name], name) == wanted for name, wanted in parts.items()}
-            same["data"] = kept["data"] == self.data
+            same["data"] = {"options": {}, **kept["data"]} == self.data  # older results: no table had options
+            same["held-out losses"] = not self.held_out or (self.results / HELD_OUT).exists()
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"{path} does not fit this version ({error}): {_way_out(self)}") from error
         if different := [name for name, equal in same.items() if not equal]:

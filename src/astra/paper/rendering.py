@@ -44,11 +44,12 @@ def parts_of(report: Report) -> list[Part]:
             (_name(row[0]), _seeds(row, measured) or report.why_empty(row[0].row), *(_ours(row[p]) for p in measured))
             for row in report.cells
         ]
-        first = next(cell for row in report.cells for cell in row if cell.ours)
+        first = min((cell for row in report.cells for cell in row if cell.ours), key=lambda each: each.column.held_out)
         environment = report.scale
         if report.scale in table.settings:
             environment = table.settings[report.scale]().environment
-        title = f"Ours, {report.scale} scale: {environment}, {first.episodes} episodes in {first.column.name}"
+        kind = "held-out episodes" if first.column.held_out else "episodes"
+        title = f"Ours, {report.scale} scale: {environment}, {first.episodes} {kind} in {first.column.name}"
         parts.append(Part(title=title, header=header, rows=tuple(ours)))
         differences = [
             (

@@ -18,7 +18,7 @@ from astra.evaluation.statistics import (
     row_mean,
 )
 from astra.evaluation.success import Estimate, mean_interval
-from astra.paper.row_results import RowResults, check_same_episodes, read_row
+from astra.paper.row_results import RowResults, check_same_episodes, read_row, seed_folders
 from astra.paper.table import BETWEEN, RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.run_folder import read_config
@@ -221,13 +221,15 @@ def _scaled(estimate: Estimate, scale: float) -> Estimate:
 def read_training(folder: Path) -> Training | None:
     """Read how the finished runs of a row were trained; None: there are none."""
     minutes, losses, accuracies, machines = list[float](), dict[int, float](), list[float](), list[str]()
-    for path in sorted(folder.glob("[0-9]*/metrics.jsonl"), key=lambda path: int(path.parent.name)):
+    for run in seed_folders(folder):
+        if not (path := run / "metrics.jsonl").exists():
+            continue
         lines = read_metrics_lines(path)
         validated = next((line for line in reversed(lines) if "validation/loss" in line), {})
         minutes.append(lines[-1]["minutes"])
-        losses[int(path.parent.name)] = validated.get("validation/loss", math.nan)
+        losses[int(run.name)] = validated.get("validation/loss", math.nan)
         accuracies.append(validated.get("validation/action_accuracy", math.nan))
-        machines += read_config(path.parent).get("machines", [])
+        machines += read_config(run).get("machines", [])
     if not minutes:
         return None
     return Training(

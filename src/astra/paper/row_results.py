@@ -66,6 +66,11 @@ class RowResults:
         ]
 
 
+def seed_folders(folder: Path) -> list[Path]:
+    """Return the folders of a row's finished runs by seed; other folders, such as a copy 0.bak, are left out."""
+    return sorted((path for path in folder.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
+
+
 def read_row(folder: Path, agent: str = "policy") -> RowResults | None:
     """Read what the finished runs in a row's folder measured of one agent; None: nothing.
 
@@ -73,7 +78,7 @@ def read_row(folder: Path, agent: str = "policy") -> RowResults | None:
         ValueError: if a file is damaged.
     """
     episodes, held_out = {}, {}
-    for run in sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name)):
+    for run in seed_folders(folder):
         measured = run if agent == "policy" else run / agent
         if not measured.exists():
             continue

@@ -7,6 +7,7 @@ checkpoint, and the same command continues from there.
 import json
 import multiprocessing
 import pickle
+import signal
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -64,7 +65,11 @@ class Failure:
 
     def __str__(self) -> str:
         """Describe the error and name the log."""
-        return f"{self.run.name}: exit code {self.code}, {self.message} (full log: {self.run.log})"
+        told = f"exit code {self.code}, {self.message}"
+        if self.code < 0:
+            told = f"ended by {signal.Signals(-self.code).name}"
+            told += ", often for lack of memory: try fewer --workers" if self.code == -signal.SIGKILL else ""
+        return f"{self.run.name}: {told} (full log: {self.run.log})"
 
 
 def folder_name(table: Table, scale: Scale, equal: Equal) -> str:

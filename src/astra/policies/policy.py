@@ -200,7 +200,7 @@ class Policy(nn.Module, ABC, Generic[State]):
             actions: Actions of all training episodes, relative to the reference state if there is one.
         """
         tokenizers = [part for part in self.modules() if isinstance(part, DiscreteActions)]
-        return [text for tokenizer in tokenizers for text in tokenizer.outliers(actions)]
+        return [text for tokenizer in tokenizers for text in tokenizer.outliers(actions).values()]
 
     # ---- What follows from the above
 

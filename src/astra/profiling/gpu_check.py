@@ -6,9 +6,11 @@ Kernels against the dense form, training in bfloat16, a start of several process
 speed of the paper's sizes. Without a GPU it says so and ends well.
 """
 
+import atexit
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,7 +121,9 @@ def _demonstrations() -> Path:
     """Write demonstrations of a point that moves toward a goal, and return their folder."""
     from astra.datasets import DatasetWriter, Episode
 
-    folder = Path(tempfile.mkdtemp(prefix="astra-gpu-check-")) / "data"
+    made = tempfile.mkdtemp(prefix="astra-gpu-check-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    folder = Path(made) / "data"
     random = np.random.default_rng(0)
     with DatasetWriter(folder, fps=10.0) as writer:
         for _ in range(32):

@@ -37,7 +37,10 @@ def benchmark_memory(shape: Shape, rounds: int = 3) -> Measurement:
 
 def _peak(name: str, shape: Shape) -> int:
     command = [sys.executable, "-m", "astra.profiling.memory", name, json.dumps(asdict(shape))]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        raise ChildProcessError(f"the measurement of {name} failed:\n{ended.stderr}")
+    return int(ended.stdout.split()[-1])
 
 
 def _main() -> None:

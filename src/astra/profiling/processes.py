@@ -130,6 +130,7 @@ def _main(folder: Path, updates: int) -> None:
         updates=updates,
         batch_size=B,
         timesteps=T,
+        precision="float32",
         threads=1,
         log_every=1,
         validation_every=seldom,

@@ -58,7 +58,10 @@ def _update(row: Row, settings: Settings, data: Path) -> Callable[[], None]:
         ending=training.last_timestep_only,
     )
     torch.manual_seed(0)
-    policy = experiment.policy.build(windows.spec, compute_statistics(dataset))
+    statistics = compute_statistics(
+        dataset, reference_state=experiment.policy.reference_state, chunk_size=experiment.policy.chunk_size
+    )
+    policy = experiment.policy.build(windows.spec, statistics)
     sampler = BatchSampler(len(windows), training.batch_size, seed=0)
 
     def batches() -> list[Trajectory]:

@@ -71,15 +71,19 @@ class Unfinished:
 
 
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder to fill, which becomes `folder` when the block ends.
 
     It is an `Unfinished` folder. A killed process leaves it there; the next attempt removes it.
 
+    Args:
+        folder: folder to be written.
+        replace: whether an existing folder is replaced, as late as possible; otherwise it is an error.
+
     Raises:
         FileExistsError: if the folder exists.
     """
-    if folder.exists():
+    if folder.exists() and not replace:
         raise FileExistsError(f"{folder} exists already: choose another folder, or remove it first")
     unfinished = Unfinished(folder)
     unfinished.create()
@@ -88,6 +92,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         unfinished.remove()
         raise
+    if replace:
+        shutil.rmtree(folder, ignore_errors=True)
     unfinished.finish()
 
 

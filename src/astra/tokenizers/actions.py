@@ -154,15 +154,15 @@ class DiscreteActions(nn.Module):
         """Return the center of every bin, in the environment's units."""
         return self.first_center + bins * self.bin_width
 
-    def outliers(self, actions: Float[Tensor, "n N"]) -> list[str]:
-        """Describe the dimensions whose bins lie much farther apart than 99.8 % of the values do.
+    def outliers(self, actions: Float[Tensor, "n N"]) -> dict[int, str]:
+        """Describe the dimensions whose bins lie much farther apart than 99.8 % of the values do, by their numbers.
 
         Args:
             actions: All actions of the training episodes.
         """
         if len(actions) < FEW:
-            return []
-        values, found = actions.cpu().numpy(), []
+            return {}
+        values, found = actions.cpu().numpy(), dict[int, str]()
         below = np.quantile(values, TAIL, axis=0, method="higher").tolist()
         above = np.quantile(values, 1 - TAIL, axis=0, method="lower").tolist()
         bins = self.bins(actions.to(self.low)).cpu()
@@ -175,7 +175,7 @@ class DiscreteActions(nn.Module):
             if not (self.binary[n] or self.periodic[n]) and by_data and whole > STRETCHED * span > 0:
                 inside = (actions[:, n].cpu() >= below[n]) & (actions[:, n].cpu() <= above[n])
                 used = int(bins[inside, n].max() - bins[inside, n].min()) + 1
-                found.append(
+                found[n] = (
                     f"action dimension {name!r} has outliers: its values lie between {least:g} and {most:g}, but "
                     f"99.8 % of them between {below[n]:g} and {above[n]:g}, where {used} of {int(counts[n])} bins are "
                     f"left for them, and {outermost[n]:.1%} of all values lie in the two outermost bins. Repair the "

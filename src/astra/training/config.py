@@ -33,7 +33,7 @@ class TrainingConfig:
     """Micro-batches per update and process. They group windows of similar length, which saves memory and padding. The
     loss of behavior cloning stays the same; contrastive negatives come from one micro-batch only."""
     learning_rate: Positive = 1e-3
-    """Peak learning rate. Source: the paper has 1e-4 (sections 4.1, 4.2) and 9e-4 (4.3)."""
+    """Peak learning rate. Source: the paper has 1e-4 (sections 4.3, 4.4) and 9e-4 (4.5)."""
     warmup: Share = 0.03
     """Fraction of the run with linear warm-up; then the learning rate falls to 0 along a cosine."""
     weight_decay: NotNegative = 0.1

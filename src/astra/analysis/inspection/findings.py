@@ -43,8 +43,8 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
-    """Split into training and held-out episodes of the training to come."""
+class PlannedSplit:
+    """PlannedSplit into training and held-out episodes of the training to come."""
 
     validation: float
     """Share of the episodes held out."""
@@ -56,7 +56,7 @@ def find(
     dataset: LeRobotDataset,
     warned: Sequence[str],
     actions: DiscreteActionsConfig,
-    split: Split,
+    split: PlannedSplit,
     *,
     videos: bool = False,
 ) -> tuple[Finding, ...]:
@@ -66,7 +66,7 @@ def find(
         dataset: The opened dataset.
         warned: Warnings that came while it was read, such as those of irregular timestamps.
         actions: Bins of the policy to come.
-        split: Split of the training to come.
+        split: PlannedSplit of the training to come.
         videos: Whether the frame of every timestep is looked up in the videos, which reads the files but decodes
             nothing.
     """
@@ -164,8 +164,9 @@ def _frozen(dataset: LeRobotDataset) -> Iterator[Finding]:
 
 def _outliers(dataset: LeRobotDataset, actions: DiscreteActionsConfig) -> Iterator[Finding]:
     values = np.asarray(dataset.columns[ACTION])
-    for text in bins_of(dataset, actions).outliers(torch.from_numpy(values.copy())):
-        yield Finding(kind="outliers of actions", text=f"{text}.", episodes=_extremes(dataset, values))
+    for n, text in bins_of(dataset, actions).outliers(torch.from_numpy(values.copy())).items():
+        extremes = _extremes(dataset, values[:, n : n + 1])
+        yield Finding(kind="outliers of actions", text=f"{text}.", episodes=extremes)
     for column in dataset.spec.states:
         states = np.asarray(dataset.columns[column])
         if len(states) < FEW:
@@ -182,7 +183,7 @@ def _outliers(dataset: LeRobotDataset, actions: DiscreteActionsConfig) -> Iterat
             )
 
 
-def _duplicates(dataset: LeRobotDataset, split: Split) -> Iterator[Finding]:
+def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Finding]:
     """Find episodes with equal actions and states, and those of them that the split would tear apart."""
     groups = [group for group in _equal_episodes(dataset).values() if len(group) > 1]
     if not groups:
@@ -200,9 +201,10 @@ def _duplicates(dataset: LeRobotDataset, split: Split) -> Iterator[Finding]:
     held_out = set(dataset.split_episodes(split.validation, split.seed)[1])
     torn = [group for group in groups if 0 < len(held_out & set(group)) < len(group)]
     if torn:
+        leaked = sum(len(held_out & set(group)) for group in torn)
         yield Finding(
             kind="leakage",
-            text=f"With --validation {split.validation:g} and seed {split.seed}, {len(torn)} held-out episodes are in "
+            text=f"With --validation {split.validation:g} and seed {split.seed}, {leaked} held-out episodes are in "
             f"training too, such as {_named(torn[0]).lower()}: their error says nothing about new episodes.",
             episodes=tuple(torn[0]),
         )

@@ -70,7 +70,7 @@ def open_and_find(
         FileNotFoundError: if there is no dataset.
         ValueError: if it is damaged.
     """
-    from astra.analysis.inspection.findings import Finding, Split, find
+    from astra.analysis.inspection.findings import Finding, PlannedSplit, find
     from astra.datasets import LeRobotDataset
     from astra.datasets.lerobot.info import NamesWarning
     from astra.datasets.lerobot.metadata import read_metadata
@@ -86,7 +86,7 @@ def open_and_find(
         opened,
         [str(warning.message) for warning in warned if warning.category is UserWarning],
         training.policy.actions,
-        Split(validation=training.validation, seed=training.training.seed),
+        PlannedSplit(validation=training.validation, seed=training.training.seed),
         videos=videos,
     )
     names = [str(warning.message) for warning in warned if warning.category is NamesWarning]

@@ -62,7 +62,7 @@ def gradient_interference(
     screen().print(table)
     print(
         f"Update {run.update}, {batches} batches of {run.training.batch_size}. Gradients of L_BC and of alpha L_CDL "
-        f"(alpha = {run.contrastive.config.weight:g}): norm of one batch's gradient -> norm of the mean gradient, "
+        f"(alpha = {run.alpha:g}): norm of one batch's gradient -> norm of the mean gradient, "
         "without batch noise; - where these batches cannot tell it from 0. The share is that of one batch's squared "
         "norms. The cosine has its standard error."
     )

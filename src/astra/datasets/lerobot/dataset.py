@@ -182,8 +182,8 @@ class LeRobotDataset:
         if held_out >= len(self):
             left_out = f" (episode {', '.join(map(str, self.empty))} has no timesteps)" if self.empty else ""
             raise ValueError(
-                f"holding out {held_out} of {len(self)} episodes{left_out} leaves none to train on; collect more or "
-                "use 0"
+                f"holding out {held_out} of {len(self)} episodes{left_out} leaves none to train on: collect more "
+                "episodes, or use --validation 0"
             )
         order = np.random.default_rng(seed).permutation(len(self)).tolist()
         return tuple(sorted(order[held_out:])), tuple(sorted(order[:held_out]))

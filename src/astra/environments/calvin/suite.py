@@ -23,6 +23,10 @@ def tasks(options: CalvinOptions, level: str) -> tuple[Task, ...]:
     """
     del level
     if isinstance(options, CalvinDemonstrationOptions):
+        if options.scene != "D":
+            raise ValueError(
+                f"demonstrations of CALVIN take the letters of their scenes by --scenes, got --scene {options.scene}"
+            )
         resets = [{"task": name, "scene": scene} for scene in find_scenes(options.scenes) for name in TASKS]
         return tuple(Task(name=reset["task"], goals=(Goal(reset=reset),)) for reset in resets)
     told = sentences(find_clones(options.calvin), options.sentences)

@@ -231,7 +231,7 @@ def _turned(place: Float[np.ndarray, "3"], angle: float) -> Float[np.ndarray, "3
 
 
 def write(stored: dict[str, Any]) -> None:
-    """Write the file, one waypoint per line."""
+    """Write the file, one number per line."""
     lines = json.dumps(stored, indent=1)
     FILE.write_text(lines + "\n")
 

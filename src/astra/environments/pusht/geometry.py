@@ -5,6 +5,7 @@ and y down. The angle turns the T clockwise on the screen, in radians.
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ LOWER_RIGHT: Pose = (356.0, 356.0, math.pi / 4)
 """Second goal for which human demonstrations exist."""
 GOAL_POSES: dict[str, Pose] = {"push the T to the center": CENTER, "push the T to the lower right": LOWER_RIGHT}
 """Named goals by instruction."""
+NUMBERED_GOAL = re.compile(r"push the T to the \w+ \w+, x (\d+), y (\d+), turned by (\d+) degrees")
+"""Instruction of a goal without a name."""
 
 BOARD = 512.0
 """Side of the board, in pixels."""
@@ -92,3 +95,14 @@ def instruction_for(goal: Sequence[float]) -> str:
     column = ("left", "center", "right")[min(int(3 * x / BOARD), 2)]
     degrees = round(math.degrees(angle)) % 360
     return f"push the T to the {row} {column}, x {round(x)}, y {round(y)}, turned by {degrees} degrees"
+
+
+def goal_of(instruction: str) -> Pose | None:
+    """Return the goal pose that an instruction names, up to a pixel and a degree; None if it names none."""
+    if instruction in GOAL_POSES:
+        return GOAL_POSES[instruction]
+    found = NUMBERED_GOAL.fullmatch(instruction)
+    if found is None:
+        return None
+    x, y, degrees = map(float, found.groups())
+    return x, y, math.radians(degrees)

@@ -6,7 +6,7 @@ from typing import Any
 
 from astra.environments.pusht import expert
 from astra.environments.pusht.environment import AGENT, BLOCK, IMAGE, VISIBLE, Kind, PushT, PushTConfig
-from astra.environments.pusht.geometry import CENTER, GOAL_POSES, LOWER_RIGHT, Pose, instruction_for
+from astra.environments.pusht.geometry import CENTER, LOWER_RIGHT, Pose, goal_of, instruction_for
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.storage.numbers import Count, Pixels, WholeShare, check_numbers
 from astra.trajectory import TrajectorySpec
@@ -73,10 +73,13 @@ def tasks(options: PushTOptions, level: str) -> tuple[Task, ...]:
 def options_for(spec: TrajectorySpec) -> PushTOptions:
     """Return options with the goals of a policy's instructions and its observations.
 
+    A policy whose instructions name no goal, such as one that learned from other people's demonstrations, is measured
+    at the center, the usual goal.
+
     Raises:
         ValueError: if Push-T does not have the policy's observations or actions.
     """
-    goals = tuple(GOAL_POSES[name] for name in spec.instructions if name in GOAL_POSES) or (CENTER,)
+    goals = tuple(filter(None, map(goal_of, spec.instructions))) or (CENTER,)
     if len(spec.actions) == 2 and spec.objects is None:
         for kind, size in BLOCK_SIZES.items():
             for hidden, flag in ((0.0, {}), (BLINKING, {VISIBLE: 1})):
