@@ -141,14 +141,16 @@ def compare(
     wanted: str,
     seed: int,
     backward: bool = True,
+    num_queries: int | None = None,
 ) -> None:
     from astra.attention.kernels.layout import Rows, SharedPrompt
     from astra.attention.masks import additive, split_mask
 
     torch.manual_seed(seed)
-    _, _, allowed = split_mask(L, M, N, T, N, window=window, actions=T - 1)
+    Q = N if num_queries is None else num_queries
+    _, _, allowed = split_mask(L, M, N, T, Q, window=window, actions=T - 1)
     num_context = allowed.shape[1] - L
-    rows = Rows(prompts=P, prompt=L, batch=B, context=num_context, queries=T * N)
+    rows = Rows(prompts=P, prompt=L, batch=B, context=num_context, queries=T * Q)
     of = None if P == B else torch.randint(P, (B,))
     valid = torch.rand(B, 1, L + num_context) < 0.8
     valid[..., 0] = True
@@ -159,12 +161,12 @@ def compare(
     prompt = SharedPrompt(torch.zeros(P, L, D, dtype=dtype), prompt_mask, of)
 
     num_keyed = {"all": rows.keyed, "context": B * num_context, "queries": 0}[wanted]
-    inputs = [torch.randn(n, width, dtype=dtype) for n, width in [(num_keyed, D), (B * T * N, D), (rows.keyed, 2 * D)]]
-    weights = torch.randn(num_keyed + B * T * N, D, dtype=dtype)
+    inputs = [torch.randn(n, width, dtype=dtype) for n, width in [(num_keyed, D), (B * T * Q, D), (rows.keyed, 2 * D)]]
+    weights = torch.randn(num_keyed + B * T * Q, D, dtype=dtype)
 
     def run(make: Callable[..., "Kernel"]) -> list[Tensor]:
         leaves = [tensor.clone().requires_grad_(backward) for tensor in (*inputs, mask)]
-        outputs = make(rows, prompt, leaves[3])(leaves[0] if num_keyed else None, *leaves[1:3])
+        outputs = make(rows, prompt, leaves[3])(leaves[0] if num_keyed else None, leaves[1] if Q else None, leaves[2])
         if backward:
             (outputs * weights).sum().backward()
         return [outputs.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
@@ -194,6 +196,16 @@ def test_flex_attention_equals_the_dense_reference(head_masks: bool, wanted: str
     with torch.no_grad():  # on a CPU it has no backward pass
         make = flexible(flex_attention)
         compare(make, torch.float32, 1e-5, **SIZES, head_masks=head_masks, wanted=wanted, backward=False)
+
+
+@pytest.mark.filterwarnings("ignore", "error:FlexAttention does not run here")
+def test_flex_attention_needs_no_queries() -> None:
+    """Policies without queries, such as Gato, use it too."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    with torch.no_grad():
+        make = flexible(flex_attention)
+        compare(make, torch.float32, 1e-5, **SIZES, head_masks=True, wanted="context", backward=False, num_queries=0)
 
 
 @pytest.mark.slow

@@ -131,6 +131,13 @@ def test_the_runner_of_an_exported_step_checks_too(policy: "Astra") -> None:
     for changes, message in WRONG.values():
         with pytest.raises(ValueError, match=message):
             runner(observed(**changes))
+    absent = {next(iter(observed().states)): torch.tensor([False])}
+    with pytest.raises(ValueError, match=r"lacks .*, and an exported step needs all"):
+        runner(observed(present=absent))
+    without = observed()
+    object.__setattr__(without, "action_present", torch.zeros(1, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="lacks an action dimension"):
+        runner(without)
     assert runner.timestep == 0
     swapped = observed()
     object.__setattr__(swapped, "states", dict(reversed(list(swapped.states.items()))))
@@ -143,3 +150,20 @@ def test_the_runner_of_an_exported_step_checks_too(policy: "Astra") -> None:
         policy.head.weight[0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="no action is returned"):
         StepRunner(step, step, "stop now")(observed())
+
+
+def test_an_exported_step_asks_only_for_what_the_policy_reads(
+    spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.serving.control_step import ControlStep, StepRunner
+    from astra.tokenizers.states import StateConfig
+    from astra.tokenizers.vision.images import ImageConfig
+
+    states = StateConfig(reads=("images",), images=ImageConfig(encoder="small", image_size=32))
+    policy = AstraConfig(layers=1, heads=2, width=32, window=2, states=states).build(spec, tiny_statistics).eval()
+    step = ControlStep(policy)
+    runner, state = StepRunner(step, step, "stop now"), policy.start(["stop now"], [0])
+    seen = observed()
+    object.__setattr__(seen, "states", {})
+    torch.testing.assert_close(runner(seen)[1], policy.predict(state, seen), rtol=1e-5, atol=1e-5)

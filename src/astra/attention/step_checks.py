@@ -49,7 +49,14 @@ def check_new_tokens(
     )
     if kind == Kind.PROMPT:
         end = number = sizes.prompt
+    elif timestep > (last := _last_checked(window, timestep)):
+        end, timestep = end - (timestep - last) * (sizes.state + sizes.action), last
     return _check_step(masks.may_attend, sizes, window, causal_segments, end, number, timestep, num_queries)
+
+
+def _last_checked(window: int | None, timestep: int) -> int:
+    """Return the timestep that stands for this one: with a window, later steps are alike and are checked once."""
+    return timestep if window is None else min(timestep, 2 * (window + 1))
 
 
 def check_control_steps(sizes: SegmentSizes, window: int | None, num_queries: int, timesteps: int) -> None:
@@ -117,7 +124,7 @@ def check_cross_attention(sizes: SegmentSizes, window: int | None, causal_segmen
     Raises:
         MaskError: if one of them may not.
     """
-    _check_cross_attention(masks.may_attend, sizes, window, causal_segments, T)
+    _check_cross_attention(masks.may_attend, sizes, window, causal_segments, _last_checked(window, T - 1) + 1)
 
 
 @lru_cache(maxsize=4096)

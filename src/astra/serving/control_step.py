@@ -46,7 +46,10 @@ class ControlStep(nn.Module):
         assert self.policy.queries is not None
         self.queries = self.policy.queries
         self.timesteps = _check_timesteps(policy, timesteps)
-        sizes, window = policy.sizes, policy.config.window
+        sizes, window, spec = policy.sizes, policy.config.window, policy.spec
+        needed = {*policy.states.names, policy.config.reference_state}
+        self.vectors = tuple(name for name in spec.states if name in needed)
+        self.cameras = tuple(spec.images) if policy.states.images else ()
         check_control_steps(
             sizes, window, len(self.queries), self.timesteps if window is None else 2 * self.timesteps + 1
         )
@@ -72,12 +75,12 @@ class ControlStep(nn.Module):
             prompt_valid: True for real prompt tokens.
             keys: Keys of the cache.
             values: Values of the cache.
-            observed: State vectors, then camera frames, in the order of the spec.
+            observed: The state vectors that the policy reads, then its camera frames, in the order of the spec.
         """
         policy, sizes = self.policy, self.policy.sizes
         t = timestep[:, None]
-        vectors = dict(zip(policy.spec.states, observed, strict=False))
-        images = dict(zip(policy.spec.images, observed[len(vectors) :], strict=True))
+        vectors = dict(zip(self.vectors, observed, strict=False))
+        images = dict(zip(self.cameras, observed[len(vectors) :], strict=True))
         observation = Observation(states=vectors, images=images, previous_action=previous_action)
         states, _ = policy.states(observation)
         new = concatenate(_at(Kind.ACTION, sizes.action, t - 1), _at(Kind.STATE, sizes.state, t))
@@ -157,7 +160,7 @@ class StepRunner:
             program: The program to run: the step itself, or an exported program.
             instruction: Instruction of the episode.
         """
-        self.program, self.sizes, self.capacity = program, step.policy.sizes, step.timesteps
+        self.step, self.program, self.sizes, self.capacity = step, program, step.policy.sizes, step.timesteps
         self.prompt_valid, self.keys, self.values = initial_cache(step, instruction)
         self.timestep = 0
         self.policy = step.policy
@@ -165,9 +168,8 @@ class StepRunner:
 
     def inputs(self, observation: Observation) -> tuple[Tensor, ...]:
         """Return the inputs of the program at the current timestep, columns in the order of the spec."""
-        spec = self.policy.spec
-        vectors = [observation.states[name] for name in spec.states]
-        observed = (*vectors, *(observation.images[name] for name in spec.images))
+        vectors = [observation.states[name] for name in self.step.vectors]
+        observed = (*vectors, *(observation.images[name] for name in self.step.cameras))
         timestep = torch.tensor([self.timestep])
         executed = observation.previous_action
         if self.reference is not None:
@@ -192,6 +194,12 @@ class StepRunner:
             raise ValueError(
                 f"the cache holds {self.capacity} timesteps and is full: start a new episode, or export with a larger "
                 f"--timesteps"
+            )
+        lacking = [name for name, there in observation.present.items() if not there.all()]
+        if lacking or not (observation.action_present is None or observation.action_present.all()):
+            raise ValueError(
+                f"the observation lacks {', '.join(lacking) or 'an action dimension'}, and an exported step needs all "
+                f"of it: act with the policy itself"
             )
         chunk, predicted, keys, values = self.program(*self.inputs(observation))
         check_finite_outputs(predicted)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from astra.policies.checkpoint import save_tensors
 from astra.serving.control_step import ControlStep, StepRunner, example_observation, initial_cache
+from astra.storage.tensor_files import save_tensors
 
 INPUTS = ("timestep", "previous_action", "prompt_valid", "keys", "values")
 OUTPUTS = ("chunk", "predicted", "new_keys", "new_values")
@@ -57,7 +57,7 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
     """
     check_onnx()
     path = folder / "control_step.onnx"
-    names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
+    names = [*INPUTS, *step.vectors, *step.cameras]
     with warnings.catch_warnings():  # about deprecated parts of the exporter itself
         warnings.simplefilter("ignore")
         exported = torch.onnx.export(program, input_names=names, output_names=list(OUTPUTS), dynamo=True, verbose=False)
@@ -115,7 +115,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         prompts[f"{number}.values"] = values[:, :, :, : sizes.prompt]
     save_tensors(prompts, folder / "prompts.safetensors")
     inputs = StepRunner(step, step, instructions[0]).inputs(example_observation(step.policy))
-    names = [*INPUTS, *step.policy.spec.states, *step.policy.spec.images]
+    names = [*INPUTS, *step.vectors, *step.cameras]
     description: dict[str, Any] = {
         "inputs": {
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}

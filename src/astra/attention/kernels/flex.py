@@ -40,7 +40,7 @@ class FlexKernel(RowBlockKernel):
         """Compute the block masks once for all layers; `flex` defaults to the compiled function."""
         super().__init__(rows, prompt, mask, (), heads=heads, dropout=0.0)
         self.flex = flex or compiled_flex_attention()
-        self.blocks = [_block_mask(part) for part in (self.masks[0], self.query_masks[0])]
+        self.blocks = [_block_mask(part) if part.shape[-2] else None for part in (self.masks[0], self.query_masks[0])]
 
     def attend(self, q: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
         """Compute attention with the block mask that belongs to the mask."""
