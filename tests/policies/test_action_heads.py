@@ -235,3 +235,20 @@ def test_fourier_heads_find_positions_that_plain_heads_do_not():
             optimizer.step()
         losses[frequencies] = loss.item()
     assert losses[16] < losses[0] - 0.5
+
+
+def test_an_angle_beyond_its_bounds_has_the_soft_labels_of_the_same_angle_within() -> None:
+    _, head = make(soft_labels=1.0)
+    predicted = torch.randn(1, 1, 3, 8)
+    inside, beyond = torch.tensor([[[0.3, 0.4 - math.pi, 0.4]]]), torch.tensor([[[0.3, 0.4 + math.pi, 0.4]]])
+    torch.testing.assert_close(head.loss(predicted, beyond), head.loss(predicted, inside))
+
+
+def test_the_mean_of_the_bins_of_an_angle_lies_within_its_bounds() -> None:
+    actions, head = make()
+    predicted = torch.full((1, 1, 3, 8), -9.0)
+    predicted[0, 0, 1, 7], predicted[0, 0, 1, 0] = 5.0, 4.9  # about the seam, from the last bin on
+    mean = head.decode(predicted, Decoding(bin_value="mean"), [torch.Generator()])[0, 0, 1]
+    assert -math.pi <= mean <= math.pi
+    assert abs(abs(float(mean)) - math.pi) < 0.1
+    assert actions.periodic.tolist() == [False, True, False]

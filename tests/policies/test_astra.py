@@ -299,3 +299,18 @@ def test_too_few_actions_for_a_chunk_are_refused(tiny_spec: "TrajectorySpec", ti
     policy = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
     with pytest.raises(ValueError, match="need 6 actions, got 3"):
         policy.loss(sample(tiny_spec, B=1, T=3))
+
+
+def test_a_gripper_that_always_follows_its_state_is_still_learned(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    """Its difference to the state is constant, but a binary action is no difference."""
+    relative = tiny_statistics.relative_actions["observation.state"]
+    still = torch.tensor([1.0, 1.0, 1.0, 1.0, 0.0])
+    relative = replace(relative, mean=relative.mean * still, min=relative.min * still, max=relative.max * still)
+    statistics = replace(tiny_statistics, relative_actions={"observation.state": relative})
+    policy = configure(reference_state="observation.state").build(tiny_spec, statistics)
+    assert policy.actions.varies.tolist() == [True] * 5
+    gripper = replace(tiny_statistics.actions, min=torch.zeros(5), max=still)
+    policy = configure(reference_state="observation.state").build(tiny_spec, replace(statistics, actions=gripper))
+    assert policy.actions.varies.tolist() == [True] * 4 + [False]

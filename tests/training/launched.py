@@ -109,6 +109,7 @@ def main(folder: Path) -> None:
     note(folder, "claim", lambda: run(folder / "begun-by-two", learning_rate=0.5))
     note(folder, "everywhere", lambda: everywhere(_fail_in_second))
     note(folder, "share", lambda: own_share(range(5)).tolist())
+    note(folder, "muon", lambda: run(folder / "muon", optimizer="muon", shard=True))
     note(folder, "odd", lambda: run(folder / "odd", batch_size=7))
     breaking = linear.windows()
     breaking.__class__ = Breaking

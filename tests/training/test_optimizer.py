@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from astra.policies.astra import AstraConfig
-from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor
+from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor, moments_of
 from astra.trajectory import Statistics, TrajectorySpec
 
 
@@ -59,3 +59,39 @@ def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine(share: float,
 
 def test_without_warm_up_the_learning_rate_begins_at_its_peak() -> None:
     assert learning_rate_factor(0.0, 0.0) == 1.0
+
+
+def test_muon_takes_the_matrices_of_linear_layers_and_adamw_all_the_rest(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip(f"PyTorch {torch.__version__} has no Muon")
+    policy = AstraConfig(layers=1, heads=2, width=8).build(tiny_spec, tiny_statistics)
+    settings = {"learning_rate": 1e-3, "weight_decay": 0.1, "betas": (0.9, 0.95)}
+    muon = build_optimizer(policy, name="muon", **settings)
+    matrices = {f"{name}.weight" for name, layer in policy.named_modules() if isinstance(layer, nn.Linear)}
+    assert set(muon.param_groups[0]["param_names"]) == matrices
+    assert moments_of(muon.param_groups[0]) == {"momentum_buffer"}
+    both = [name for group in muon.param_groups for name in group["param_names"]]
+    assert sorted(both) == sorted(name for name, _ in policy.named_parameters())
+    assert len(muon.param_groups) == 2
+    assert moments_of(muon.param_groups[1]) == {"step", "exp_avg", "exp_avg_sq"}
+    before = {name: weight.clone() for name, weight in policy.named_parameters()}
+    for weight in policy.parameters():
+        weight.grad = torch.randn_like(weight)
+    for group in muon.param_groups:
+        group["lr"] = 1e-2  # as training sets it
+    muon.step()
+    for name, weight in policy.named_parameters():
+        change = (weight - before[name]).detach()
+        if name in matrices:  # as large as AdamW's step on average, 0.2 of the learning rate per entry
+            assert 0.001 < change.square().mean().sqrt() < 0.004, name
+        elif weight.ndim:
+            assert change.abs().max() > 0.009, name
+
+
+def test_muon_needs_a_newer_torch(monkeypatch: pytest.MonkeyPatch, linear: ModuleType) -> None:
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
+    with pytest.raises(ValueError, match=r"muon needs PyTorch 2\.9 or newer"):
+        build_optimizer(policy, name="muon", learning_rate=1e-3, weight_decay=0.1, betas=(0.9, 0.95))

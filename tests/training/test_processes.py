@@ -138,7 +138,10 @@ def test_two_processes_evaluate_like_one(one: Path, two: Path) -> None:
 
 
 def test_an_error_of_one_process_is_raised_in_all(two: Path) -> None:
-    told = {name: [(two / f"{name}.{rank}").read_text() for rank in (0, 1)] for name in ("claim", "everywhere", "odd")}
+    told = {
+        name: [(two / f"{name}.{rank}").read_text() for rank in (0, 1)]
+        for name in ("claim", "everywhere", "odd", "muon")
+    }
     assert "holds another run" in told["claim"][0]
     assert told["claim"][0].startswith("ValueError('")
     assert told["claim"][1].startswith("OtherProcessError('stopped because process 0 failed: ValueError: ")
@@ -147,6 +150,7 @@ def test_an_error_of_one_process_is_raised_in_all(two: Path) -> None:
         "ValueError('no room here')",
     ]
     assert all("training.batch_size=7 cannot be split over 2 processes" in text for text in told["odd"])
+    assert all("--shard splits every matrix over the processes" in text for text in told["muon"])
 
 
 def test_a_process_that_fails_in_an_update_does_not_leave_the_other_waiting(two: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_state_without_its_numbers_is_refused(
     ("key", "value", "message"),
     [
         ("exp_avg", torch.ones(1), "expected finite numbers of shape"),
-        ("exp_avg", None, "expected step, exp_avg and exp_avg_sq"),
+        ("exp_avg", None, "expected exp_avg, exp_avg_sq, step"),
         ("exp_avg_sq", torch.tensor(torch.nan), "expected finite numbers of shape"),
     ],
 )

@@ -41,6 +41,12 @@ def run(
     )
 
 
+def needs_muon(optimizer: str) -> None:
+    """Skip a test of Muon where PyTorch lacks it."""
+    if optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+        pytest.skip(f"PyTorch {torch.__version__} has no Muon")
+
+
 def everything(checkpoint: Path) -> dict[str, object]:
     """Return the content of a checkpoint, without the seconds."""
     tensors = {str(path.relative_to(checkpoint)): load_tensors(path) for path in checkpoint.rglob("*.safetensors")}
@@ -74,12 +80,16 @@ def metrics(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_updates_and_two_resumed_equal_four_straight_bit_for_bit(linear: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_updates_and_two_resumed_equal_four_straight_bit_for_bit(
+    linear: ModuleType, tmp_path: Path, optimizer: str
+) -> None:
+    needs_muon(optimizer)
     straight, halves = tmp_path / "straight", tmp_path / "halves"
-    run(linear, straight, evaluate_every=1)
+    run(linear, straight, evaluate_every=1, optimizer=optimizer)
     with pytest.raises(KeyboardInterrupt, match="after 2 updates"):
-        run(linear, halves, evaluate=interrupt_at(1), evaluate_every=1)
-    run(linear, halves, resume=True, evaluate_every=1)
+        run(linear, halves, evaluate=interrupt_at(1), evaluate_every=1, optimizer=optimizer)
+    run(linear, halves, resume=True, evaluate_every=1, optimizer=optimizer)
     assert_equal_checkpoints(straight / "checkpoints" / "last", halves / "checkpoints" / "last")
     losses = [[line["train/loss"] for line in metrics(folder) if "train/loss" in line] for folder in (straight, halves)]
     assert losses[0] == losses[1]

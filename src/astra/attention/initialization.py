@@ -11,6 +11,7 @@ def init_std(width: int) -> float:
 
     It scales as 1 / sqrt(width), so that the norm of an embedding and the size of a layer's output are the same at
     every width. With 0.02 at a width of 128 the blocks' outputs are tiny at first, and small policies learn later.
+    Deviation: the paper does not say.
     """
     return 0.02 * (768 / width) ** 0.5
 

@@ -5,6 +5,7 @@ True at (i, j) means: token i (row) may attend to token j (column).
 With causal attention a token attends to itself and to the tokens before it. Trajectory attention adds: inside a
 prompt, a state or an action, all tokens attend to each other. Action queries attend to the past; nothing attends to
 them, not even they themselves: a query's own vector reaches its output through the residual connection alone.
+Deviation: the paper does not say whether a query attends to itself; Figure 7a masks the whole column of a query.
 
 Call it as `masks.may_attend`, so that there is one name to change. Fast paths check what they assume of it; see
 docs/changing-the-mask.md.

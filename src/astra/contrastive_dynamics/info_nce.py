@@ -55,7 +55,7 @@ def score_alone(
 
     A score has to say whether actions fit the prompt and the states; that two candidates share segments does not help.
     Anchor and positive are both real, one as recorded and one augmented, and each is compared with all negatives, so
-    that an augmented look says nothing. Ours; the paper compares with the anchor.
+    that an augmented look says nothing. Deviation: the paper compares with the anchor.
 
     Args:
         embeddings: Embeddings of each anchor, its positive, and its J negatives, in this order.

@@ -3,11 +3,12 @@
 A negative keeps the anchor's prompt and violates its dynamics: some of its states come from one other trajectory of the
 batch and some of its actions from a second one, each at its own timestep, so every segment is real and at its place in
 time. A negative consists of original or of augmented segments, with equal probability, so that an augmented look
-carries no information. Source: section 3.3 and its three principles, Figure 4b.
+carries no information. Source: section 3.3 and its three principles, Figure 4b. Deviation: the paper mixes original and
+augmented segments in one negative.
 
-Two kinds are harder than the paper's: donors with the same instruction, and neighboring segments of the anchor itself
-that are swapped, which gives up the third principle for neighboring timesteps. `mixed` makes half of the negatives by
-swaps, the other half by donors with the same instruction.
+Deviation: two kinds are harder than the paper's. Donors with the same instruction; and neighboring segments of the
+anchor itself that are swapped, which gives up the third principle for neighboring timesteps. `mixed` makes half of the
+negatives by swaps, the other half by donors with the same instruction.
 """
 
 from dataclasses import dataclass, replace

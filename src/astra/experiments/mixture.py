@@ -14,10 +14,8 @@ from rich.table import Table
 from astra.datasets import LeRobotDataset, Windows
 from astra.datasets.lerobot.info import read_info
 from astra.datasets.lerobot.streamed import FrameConfig
-from astra.datasets.mixture import MixedWindows
 from astra.datasets.own_statistics import units_of
 from astra.parallel.processes import main_first
-from astra.policies.astra import AstraConfig
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.hub import local_folder
 from astra.tokenizers.actions import DiscreteActionsConfig
@@ -93,24 +91,6 @@ def open_datasets(
         )
         for folder, own in zip(folders, known, strict=True)
     ]
-
-
-def check_mixture(windows: Windows, policy: PolicyConfig, contrast: bool) -> None:
-    """Check that a policy can train on a mixture whose datasets lack something.
-
-    Raises:
-        ValueError: if it cannot; the message names what is missing.
-    """
-    if not isinstance(windows, MixedWindows) or not windows.missing:
-        return
-    lacking = f"a dataset of the mixture lacks {', '.join(windows.missing)}"
-    if not (isinstance(policy, AstraConfig) and policy.action_queries):
-        raise ValueError(
-            f"{lacking}, which only Astra with action queries learns from: leave it out with --observations, or train "
-            "with --policy astra"
-        )
-    if contrast:
-        raise ValueError(f"{lacking}, and contrastive dynamics learning needs equal ones: train without --contrast")
 
 
 def own_units(

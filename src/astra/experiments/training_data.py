@@ -15,7 +15,7 @@ from astra.datasets.statistics import joint_statistics
 from astra.environments.suite import suite_of
 from astra.experiments.experiment import Experiment
 from astra.experiments.frozen_features import frozen_features
-from astra.experiments.mixture import Part, balance, check_mixture, open_datasets, own_units
+from astra.experiments.mixture import Part, balance, open_datasets, own_units
 from astra.parallel.processes import is_main_process, main_first
 from astra.policies.policy import PolicyConfig
 from astra.screen import screen
@@ -72,7 +72,6 @@ def open_training_data(experiment: Experiment) -> TrainingData:
     if mixed:
         windows = MixedWindows(dict(zip(names, training, strict=True)), experiment.weights)
         held_out_windows = MixedWindows(dict(zip(names, held_out, strict=True)), experiment.weights)
-        check_mixture(windows, policy, experiment.training.contrastive is not None)
         if is_main_process():
             screen().print(balance(names, windows.weights, parts, training))
     statistics = joint_statistics(

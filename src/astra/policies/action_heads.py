@@ -115,7 +115,9 @@ class DiscreteHead(ActionHead):
             )
         place = (actions[..., None] - bins.first_center[:, None]) / bins.bin_width[:, None]
         count = bins.counts[:, None]
-        distance = torch.arange(bins.num_bins, device=place.device) - place.clamp(min=-0.5).minimum(count - 0.5)
+        outside = bins.periodic[:, None] & ((place < -0.5) | (place >= count - 0.5))
+        place = torch.where(outside, (place + 0.5) % count - 0.5, place.clamp(min=-0.5).minimum(count - 0.5))
+        distance = torch.arange(bins.num_bins, device=place.device) - place
         distance = torch.where(bins.periodic[:, None], self._shorter(distance, count), distance)
         sharpness = torch.where(bins.counts == 2, 1e4, 0.5 / self.soft_labels**2)[:, None]
         labels = torch.softmax(self._possible(-sharpness * distance.square()), dim=-1)
@@ -135,6 +137,7 @@ class DiscreteHead(ActionHead):
 
         An environment draws one number per dimension and uses it for the whole action chunk, through the inverse of
         each cumulative distribution. So every action is distributed as predicted, and the actions of a chunk agree.
+        Deviation: the paper does not say.
         """
         (bins,) = self.actions
         logits = self._possible(predicted)
@@ -153,7 +156,7 @@ class DiscreteHead(ActionHead):
         distance = torch.arange(bins.num_bins, device=best.device) - best[..., None]
         distance = torch.where(bins.periodic[:, None], self._shorter(distance, count), distance)
         place = best + (torch.softmax(logits, dim=-1) * distance).sum(-1)
-        place = torch.where(bins.periodic, place % bins.counts, place)
+        place = torch.where(bins.periodic, (place + 0.5) % bins.counts - 0.5, place)
         return bins.first_center + torch.where(bins.counts == 2, best, place) * bins.bin_width
 
     @staticmethod

@@ -46,7 +46,8 @@ class AstraConfig(SequenceConfig):
     """C, actions predicted at each timestep. Deviation: the paper predicts one."""
     chunk_sample: Tokens | None = None
     """Number of actions of the chunk, drawn for each update, whose queries are trained; None trains all. Queries are
-    independent of each other, so the expected gradient is the same and an update costs less."""
+    independent of each other, so the expected gradient is nearly the same and an update costs less: only at the end of
+    an episode, where few actions of a chunk exist, these count more. Deviation: the paper trains all."""
     reference_state: str | None = None
     """State vector to which actions are relative: a_{t+c} is predicted as its difference to s_t. It has the actions'
     dimensions and units. None for absolute actions. Deviation: the paper does not say."""
@@ -231,6 +232,7 @@ def causal_segments(config: AstraConfig) -> frozenset[Kind]:
     """Return the kinds of segments with causal attention: none in the paper's Astra.
 
     Without action queries an action is predicted dimension by dimension, so its tokens must not attend to later ones.
+    Deviation: the paper does not say which segments stay bidirectional then (Table 4).
     """
     if not config.trajectory_attention:
         return ALL_SEGMENTS

@@ -6,7 +6,7 @@
                a       a        all dimensions at once, from the output at the state token
 
 All tokens of a state (vectors and the frames of all cameras) are merged into one, as in VIMA's comparison.
-Source: Chen et al. 2021; section 4.3 and appendix A.9.
+Source: Chen et al. 2021; section 4.3.
 Deviation: a prompt instead of a return to go, as in VIMA's comparison: all demonstrations are successful.
 """
 

@@ -11,7 +11,7 @@
                        v                 v
                        a                 a              all dimensions at once
 
-Source: Alayrac et al. 2022, Flamingo; Jiang et al. 2023, VIMA (the comparison); section 4.3, A.9.
+Source: Alayrac et al. 2022, Flamingo; Jiang et al. 2023, VIMA (the comparison); section 4.3.
 Deviation: no language model is loaded, and gates are off by default: only without them does the trunk have the
 parameters that the paper prints, which are VIMA's.
 """

@@ -7,7 +7,8 @@ Every token attends to itself and the tokens before it. With one token per dimen
 a1 predicts a2, and so on: N passes for an action. With one token per action, the last state token predicts all of it.
 
 Gato sees patches of camera frames; with object tokens instead it is the paper's Gato*.
-Source: Reed et al. 2022; section 4.6 and appendix A.9.
+Source: Reed et al. 2022; section 4.6.
+Deviation: bins instead of mu-law numbers, no separator, and no positions of patches, as in all rows.
 """
 
 from dataclasses import dataclass

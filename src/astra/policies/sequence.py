@@ -58,11 +58,13 @@ class SequenceConfig(PolicyConfig):
     """W, timesteps to which a token attends, its own included; None for the whole history."""
     drop_past_actions: WholeShare = 0.0
     """Probability that the past actions of a training window are hidden; when the policy acts, it reads them. 0: always
-    read; 1: never, neither in training nor when acting. Contrastive dynamics learning reads all actions."""
+    read; 1: never, neither in training nor when acting. Contrastive dynamics learning reads all actions. Deviation: the
+    paper always reads them."""
     dropout: Share = 0.0
     """Probability of dropping an activation in training."""
     soft_labels: NotNegative = 0.0
-    """Standard deviation, in bins, of the Gaussian that smooths discrete action labels; 0 for hard labels."""
+    """Standard deviation, in bins, of the Gaussian that smooths discrete action labels; 0 for hard labels, those of the
+    paper. Deviation: neighboring bins are nearly the same action."""
     language: LanguageConfig = field(default_factory=LanguageConfig)
     """Tokenizer of prompts."""
     states: StateConfig = field(default_factory=StateConfig)

@@ -7,7 +7,7 @@
                     v             v
                     a             a               all dimensions at once
 
-A state keeps all its tokens: objects, cameras, state vectors. Source: Jiang et al. 2023, VIMA; section 4.3, A.9.
+A state keeps all its tokens: objects, cameras, state vectors. Source: Jiang et al. 2023, VIMA; section 4.3.
 Deviation: tokenizers, heads and initialization are Astra's, as in all policies here; VIMA's heads are MLPs.
 """
 

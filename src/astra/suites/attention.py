@@ -31,9 +31,10 @@ def draw_maps(policy: Policy[Any], trajectory: Trajectory, folder: Path) -> None
     maps = policy.attention_maps(trajectory)
     if maps is None:
         return
-    visible = maps.weights[0][0].sum(0) > 0
-    write_figure(mask_picture(visible, maps.rows, maps.columns), folder / "mask.png")
-    write_figure(attention_maps(maps.weights, maps.rows, maps.columns), folder / "attention.png")
+    weights, cpu = [each.cpu() for each in maps.weights], torch.device("cpu")
+    rows, columns = maps.rows.to(cpu), maps.columns.to(cpu)
+    write_figure(mask_picture(weights[0][0].sum(0) > 0, rows, columns), folder / "mask.png")
+    write_figure(attention_maps(weights, rows, columns), folder / "attention.png")
 
 
 def play_alone(policy: Policy[Any], build: Callable[[], Environment], case: Case, timesteps: int) -> Trajectory:

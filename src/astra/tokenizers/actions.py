@@ -36,12 +36,13 @@ class DiscreteActionsConfig:
     bounds of the data. Deviation: the paper does not say."""
     head_frequencies: Frequencies = 0
     """Fourier frequencies of a bin's position, by which heads score bins, so that neighboring bins share what they
-    learn; 0: every bin is learned separately."""
+    learn; 0: every bin is learned separately. Deviation: the paper has linear heads."""
     head_scaled: bool = False
-    """Whether these features are divided by sqrt(2 F), so that heads start near the uniform distribution."""
+    """Whether these features are divided by sqrt(2 F), so that heads start near the uniform distribution. Deviation:
+    as above."""
     token_frequencies: Frequencies = 0
     """Fourier frequencies of a bin's position, from which an MLP makes the tokens of past actions, so that neighboring
-    bins have similar tokens; 0: every bin has an embedding of its own."""
+    bins have similar tokens; 0: every bin has an embedding of its own. Deviation: the paper embeds every bin."""
 
     def __post_init__(self) -> None:
         """Check the numbers.

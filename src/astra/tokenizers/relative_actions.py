@@ -1,10 +1,10 @@
 """Relative actions: the target minus the present state, such as the gripper's goal seen from where it is."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 
-from astra.trajectory import Statistics, TrajectorySpec
+from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 MAX_DEVIATIONS = 4.0
 """Standard deviations around the mean at which the bounds lie; the few values beyond them are clipped."""
@@ -33,7 +33,8 @@ def relative_action_spec(
             f"actions of {N} dimensions cannot be relative to {reference_state!r}; state vectors of that length: "
             f"{', '.join(fitting) or 'none'}"
         )
-    relative, binary = statistics.relative_actions[reference_state], torch.tensor(spec.actions.binary)
+    binary = torch.tensor(spec.actions.binary)
+    relative = target_statistics(reference_state, spec.actions, statistics)
     low = torch.maximum(relative.min, relative.mean - MAX_DEVIATIONS * relative.std)
     high = torch.minimum(relative.max, relative.mean + MAX_DEVIATIONS * relative.std)
     high = torch.where(high > low, high, low + 1.0)  # a dimension that never moves still needs a range
@@ -41,3 +42,21 @@ def relative_action_spec(
     high = torch.where(binary, torch.tensor(spec.actions.high), high)
     bounds = {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
     return replace(spec, actions=replace(spec.actions, periodic=(), **bounds)), replace(statistics, actions=relative)
+
+
+def target_statistics(reference_state: str | None, actions: ActionSpec, statistics: Statistics) -> VectorStatistics:
+    """Return the statistics of what a policy predicts: differences to a state vector, but binary actions themselves.
+
+    Args:
+        reference_state: Name of the state vector; None: absolute actions.
+        actions: Spec of the absolute actions.
+        statistics: Statistics, with `relative_actions` of that vector if there is one.
+    """
+    absolute = statistics.actions
+    relative = absolute if reference_state is None else statistics.relative_actions.get(reference_state, absolute)
+    binary = torch.tensor(actions.binary)
+    chosen = {}
+    for field in fields(VectorStatistics):
+        one, other = getattr(absolute, field.name), getattr(relative, field.name)
+        chosen[field.name] = other if one is None or other is None else torch.where(binary.to(one.device), one, other)
+    return VectorStatistics(**chosen)

@@ -31,7 +31,8 @@ class StateConfig:
     """Tokenizer of objects, one token each per view, in states and in prompts; unused if the spec has none."""
     word_norm: bool = False
     """Whether tokens of states, and of objects pictured in prompts, start with the norm of words, actions and queries
-    (0.55); without it they are up to twelve times as long, and positions and words hardly count beside them."""
+    (0.55); without it they are up to twelve times as long, and positions and words hardly count beside them. Deviation:
+    the paper does not say."""
 
     @property
     def frame_size(self) -> tuple[int, int]:

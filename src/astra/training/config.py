@@ -6,6 +6,7 @@ from typing import Literal
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.storage.numbers import Count, NotNegative, Positive, Seed, Share, Workers, check_numbers
+from astra.training.optimizer import OptimizerName
 
 Tracker = Literal["none", "tensorboard", "wandb", "trackio"]
 
@@ -28,7 +29,8 @@ class TrainingConfig:
     """Length of the training windows in timesteps, T."""
     last_timestep_only: bool = False
     """Whether the loss counts only the last timestep of a window. Windows then end at each timestep of an episode,
-    instead of starting there, and are as independent as single timesteps; so do those of validation."""
+    instead of starting there, and are as independent as single timesteps; so do those of validation. Deviation: the
+    paper's loss counts all timesteps."""
     gradient_accumulation_steps: Count = 1
     """Micro-batches per update and process. They group windows of similar length, which saves memory and padding. The
     loss of behavior cloning stays the same; contrastive negatives come from one micro-batch only."""
@@ -36,18 +38,21 @@ class TrainingConfig:
     """Peak learning rate. Source: the paper has 1e-4 (sections 4.3, 4.4) and 9e-4 (4.5)."""
     warmup: Share = 0.03
     """Fraction of the run with linear warm-up; then the learning rate falls to 0 along a cosine."""
+    optimizer: OptimizerName = "adamw"
+    """AdamW; or Muon for the matrices of linear layers, with AdamW for the rest. Deviation: the paper uses AdamW."""
     weight_decay: NotNegative = 0.1
-    """Weight decay of weight matrices; biases, norms, embeddings and queries have none. Source: section 4.1."""
+    """Weight decay of the matrices of layers; other parameters have none (see optimizer.py). Source: section 4.3."""
     betas: tuple[Share, Share] = (0.9, 0.95)
     """Decay rates of AdamW's first and second moments."""
     gradient_clip: Positive = 1.0
     """Largest norm of the gradient."""
     ema_max_decay: Share = 0.9999
-    """Maximum EMA decay. EMA weights are validated and saved; 0 disables EMA."""
+    """Maximum EMA decay. EMA weights are validated and saved; 0 disables EMA. Deviation: the paper does not say."""
     ema_power: NotNegative = 0.75
     """Exponent by which the EMA decay grows with the updates. Source: Diffusion Policy."""
     state_noise: NotNegative = 0.0
-    """Standard deviation of noise added to state vectors in training, as a fraction of that of the data."""
+    """Standard deviation of noise added to state vectors in training, as a fraction of that of the data. Deviation: the
+    paper has none."""
     shuffle_objects: bool = False
     """Whether objects are listed in a random order, for datasets whose order of objects gives away their roles."""
     augmentation: AugmentationConfig | None = None

@@ -1,13 +1,79 @@
-"""AdamW with two groups of weight decay, and the learning rate over a run."""
+"""The optimizer, AdamW alone or with Muon for matrices, and the learning rate over a run."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+OptimizerName = Literal["adamw", "muon"]
 DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d)
-"""Layers whose weights decay; biases, norms, embeddings, action queries and position embeddings do not."""
+"""Layers whose weights decay. All other parameters do not: biases, norms, embeddings, action queries, positions, and
+the weights of the heads."""
+MOMENTS = ("step", "exp_avg", "exp_avg_sq"), ("momentum_buffer",)
+"""Names of what AdamW and Muon keep of a parameter."""
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon for matrices and AdamW for all other parameters, as one optimizer.
+
+    Muon makes the update of a matrix orthogonal, so that it changes all directions alike. It is scaled to the size of
+    AdamW's updates, so that both take the same learning rate.
+
+    Deviation: the paper uses AdamW. Source: Jordan et al., 2024; the scale is that of Liu et al., 2025 (2502.16982).
+    """
+
+    def __init__(
+        self,
+        matrices: dict[str, Any],
+        others: Sequence[dict[str, Any]],
+        *,
+        learning_rate: float,
+        betas: tuple[float, float],
+    ) -> None:
+        """Build both optimizers.
+
+        Args:
+            matrices: group of the parameters that Muon updates.
+            others: groups of all other parameters.
+            learning_rate: initial learning rate.
+            betas: decay rates of AdamW's moments.
+
+        Raises:
+            ValueError: if this version of PyTorch has no Muon.
+        """
+        if not hasattr(torch.optim, "Muon"):
+            raise ValueError(
+                f"training.optimizer=muon needs PyTorch 2.9 or newer, and this is {torch.__version__}: install a newer "
+                f"one, or train with --training.optimizer adamw"
+            )
+        self._parts = (
+            torch.optim.Muon([matrices], lr=learning_rate, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=learning_rate, betas=betas, fused=True),
+        )
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        """Let both optimizers work on the groups and the state of this one."""
+        muon, adamw = self._parts
+        muon.param_groups, adamw.param_groups = self.param_groups[:1], self.param_groups[1:]
+        muon.state = adamw.state = self.state
+
+    def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, closure: Callable[[], float] | None = None
+    ) -> float | None:
+        """Update all parameters."""
+        loss = None if closure is None else closure()
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load groups and state."""
+        super().load_state_dict(state_dict)
+        self._share()
 
 
 def decay_groups(module: nn.Module, weight_decay: float, prefix: str = "") -> list[dict[str, Any]]:
@@ -30,24 +96,46 @@ def build_optimizer(
     policy: nn.Module,
     contrastive: nn.Module | None = None,
     *,
+    name: OptimizerName = "adamw",
     learning_rate: float,
     weight_decay: float,
     betas: tuple[float, float],
-) -> torch.optim.AdamW:
-    """Build AdamW over the trained parameters of a policy and of the head of contrastive dynamics learning.
+) -> torch.optim.Optimizer:
+    """Build the optimizer of the trained parameters of a policy and of the head of contrastive dynamics learning.
 
     Args:
         policy: policy in training.
         contrastive: contrastive head; None: none.
+        name: adamw; or muon, which takes the matrices of linear layers, and leaves the rest to AdamW.
         learning_rate: initial learning rate.
         weight_decay: weight decay of weight matrices.
-        betas: decay rates of the first and second moments.
+        betas: decay rates of AdamW's first and second moments.
+
+    Raises:
+        ValueError: if this version of PyTorch lacks the optimizer.
     """
     groups = decay_groups(policy, weight_decay)
     if contrastive is not None:
         groups += decay_groups(contrastive, weight_decay, prefix="contrastive.")
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+    if name == "adamw":
+        groups = [group for group in groups if group["params"]]
+        return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+    matrices = [each for group in groups[::2] for each in group["params"] if each[1].ndim == 2]
+    taken = {id(parameter) for _, parameter in matrices}
+    for group in groups:
+        group["params"] = [each for each in group["params"] if id(each[1]) not in taken]
+    return MuonWithAdamW(
+        {"params": matrices, "weight_decay": weight_decay},
+        [group for group in groups if group["params"]],
+        learning_rate=learning_rate,
+        betas=betas,
+    )
+
+
+def moments_of(group: dict[str, Any]) -> set[str]:
+    """Return the names of what the optimizer keeps of each parameter of a group."""
+    adamw, muon = MOMENTS
+    return set(muon if "momentum" in group else adamw)
 
 
 def learning_rate_factor(share: float, warmup: float) -> float:

@@ -25,6 +25,7 @@ from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.tensor_files import CHECKSUMS, load_tensors, recorded_checksums, save_tensors
 from astra.training.budget import Budget
 from astra.training.ema import EMA
+from astra.training.optimizer import moments_of
 
 WEIGHTS, CONTRASTIVE, OPTIMIZER = "weights.safetensors", "contrastive.safetensors", "optimizer.safetensors"
 FORMAT = 2
@@ -153,11 +154,13 @@ def _unflatten(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer, pat
                 f"shape {shape}: resume from another checkpoint"
             )
         state.setdefault(indices[parameter], {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    expected = {index: moments_of(group) for group in groups for index in group["params"]}
     for index, moments in state.items():
-        if moments.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+        if moments.keys() != expected[index]:
             raise ValueError(
-                f"{path} has {', '.join(sorted(moments))} of {_parameter_names(optimizer)[index]!r}, expected step, "
-                f"exp_avg and exp_avg_sq: resume from another checkpoint"
+                f"{path} has {', '.join(sorted(moments))} of {_parameter_names(optimizer)[index]!r}, expected "
+                f"{', '.join(sorted(expected[index]))}: resume from another checkpoint"
             )
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -16,13 +16,16 @@ from torch import nn
 
 from astra.contrastive_dynamics.enough_episodes import check_episodes
 from astra.contrastive_dynamics.objective import ContrastiveDynamics
+from astra.datasets.mixture import MixedWindows
 from astra.datasets.windows import Windows
 from astra.parallel.allocator import keep_freed_memory
 from astra.parallel.compiled_kernels import keep_compiled_kernels
 from astra.parallel.processes import in_main, is_main_process
+from astra.policies.astra import AstraConfig
 from astra.policies.checkpoint import fill
 from astra.policies.policy import Policy, PolicyConfig
 from astra.tokenizers.actions import varying
+from astra.tokenizers.relative_actions import target_statistics
 from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
 from astra.training.ema import EMA
@@ -107,6 +110,7 @@ def build_state(
         ValueError: if no action varies, an instruction is too long, weights or batches do not fit into memory, the
             batch cannot be split over processes and micro-batches, or it has too few episodes to contrast.
     """
+    check_mixture(windows, policy_config, contrast=config.contrastive is not None)
     check_actions_vary(windows.spec.actions, statistics, policy_config.reference_state)
     set_seed(config.seed)
     with policy_limit():
@@ -123,6 +127,7 @@ def build_state(
     optimizer = build_optimizer(
         policy,
         contrastive,
+        name=config.optimizer,
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         betas=config.betas,
@@ -139,15 +144,31 @@ def build_state(
     )
 
 
+def check_mixture(windows: Windows, policy: PolicyConfig, *, contrast: bool) -> None:
+    """Check that a policy can train on a mixture whose datasets lack something.
+
+    Raises:
+        ValueError: if it cannot; the message names what is missing.
+    """
+    if not isinstance(windows, MixedWindows) or not windows.missing:
+        return
+    lacking = f"a dataset of the mixture lacks {', '.join(windows.missing)}"
+    if not (isinstance(policy, AstraConfig) and policy.action_queries):
+        raise ValueError(
+            f"{lacking}, which only Astra with action queries learns from: leave it out with --observations, or train "
+            "with --policy astra"
+        )
+    if contrast:
+        raise ValueError(f"{lacking}, and contrastive dynamics learning needs equal ones: train without --contrast")
+
+
 def check_actions_vary(actions: ActionSpec, statistics: Statistics, reference_state: str | None) -> None:
     """Check that there is an action to learn.
 
     Raises:
         ValueError: if every dimension is constant in the training episodes.
     """
-    found = statistics.actions
-    if reference_state is not None:
-        found = statistics.relative_actions.get(reference_state, found)
+    found = target_statistics(reference_state, actions, statistics)
     if not any(varying(replace(statistics, actions=found), actions)):
         constant = ", ".join(
             f"{name} is always {value:g}" for name, value in zip(actions.names, found.mean.tolist(), strict=True)
@@ -212,8 +233,10 @@ def _nothing_to_gather() -> None:
 
 
 def _has_unused_parameters(objective: Objective, windows: Windows, config: TrainingConfig) -> bool:
-    """Whether a weight gets no gradient, such as the action tokenizer's with windows of one timestep."""
+    """Whether a weight gets no gradient in some batch, such as the picture encoder's if no prompt has a picture."""
     if config.contrastive is not None and (config.contrastive.contrastive_only or config.contrastive.begin):
+        return True
+    if windows.spec.objects is not None and windows.spec.objects.max_pictured:
         return True
     device = next(objective.parameters()).device
     few = 1 if config.contrastive is None else min(8, len(windows))

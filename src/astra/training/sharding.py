@@ -22,6 +22,7 @@ from astra.augmentation.pictures import AugmentationConfig
 from astra.parallel.processes import processes
 from astra.training.ema import EMA
 from astra.training.objective import Objective
+from astra.training.optimizer import MuonWithAdamW
 from astra.training.run_state import RunState
 
 
@@ -45,6 +46,11 @@ class ShardedRun:
             raise ValueError(
                 "--shard needs several processes, got one: start more, such as with `accelerate launch "
                 "--num_processes 2 -m astra train ... --shard`, or leave out --shard"
+            )
+        if isinstance(state.optimizer, MuonWithAdamW):
+            raise ValueError(
+                "--shard splits every matrix over the processes, and Muon needs it whole: train with "
+                "--training.optimizer adamw, or leave out --shard"
             )
         self.state = state
         device = next(state.policy.parameters()).device

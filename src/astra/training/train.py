@@ -122,9 +122,11 @@ def train(
             for group in learner.optimizer.param_groups:
                 group["lr"] = learning_rate
             train_windows.begin_epoch(int(state.sampler.epoch))
-            batches = _micro_batches(train_windows, next(state.sampler), statistics, config)
+            batches = [train_windows.batch(part) for part in split_batch(train_windows, next(state.sampler), config)]
             alpha = 0.0 if config.contrastive is None else config.contrastive.weight_at(budget.share(within_update=0.5))
             contrasts = [config.contrastive.draw(batch) if config.contrastive and alpha else None for batch in batches]
+            batches = [add_state_noise(batch, statistics, config.state_noise) for batch in batches]
+            batches = list(map(shuffle_objects, batches)) if config.shuffle_objects else batches
 
             # ---- Update
             if _anything_to_learn(accelerator, batches):
@@ -162,7 +164,8 @@ def train(
                 measured = evaluate(state.ema.policy)
                 log.write("evaluation", measured)
             score = _score(config.keep_best, validated, measured)
-            if budget.is_due(config.checkpoint_every) or stop or in_main(partial(_is_best, folder, score)):
+            best = score is not None and in_main(partial(_is_best, folder, score))  # no score: in no process
+            if budget.is_due(config.checkpoint_every) or stop or best:
                 in_main(partial(_save, state, folder, score))
             if stop and not budget.finished:
                 log.print(f"interrupted after {budget.update} updates; continue with --resume")
@@ -182,16 +185,6 @@ def split_batch(
     if parts > 1 and (config.contrastive is None or config.contrastive.min_timesteps == 1):
         indices = indices[np.argsort(windows.lengths(indices), kind="stable")]
     return np.array_split(indices, parts)
-
-
-def _micro_batches(
-    windows: Windows, indices: Int64[np.ndarray, " B"], statistics: Statistics, config: TrainingConfig
-) -> list[Trajectory]:
-    batches = [
-        add_state_noise(windows.batch(part), statistics, config.state_noise)
-        for part in split_batch(windows, indices, config)
-    ]
-    return list(map(shuffle_objects, batches)) if config.shuffle_objects else batches
 
 
 def _update(

@@ -51,7 +51,7 @@ def validate_contrast(
     num_windows: int,
     batch_size: int,
 ) -> dict[str, float]:
-    """Compute the contrastive metrics with every held-out window as an anchor; all processes compute the same.
+    """Compute the contrastive metrics with every held-out window as an anchor, with negatives drawn anew.
 
     Args:
         accelerator: accelerator, for device and precision.
