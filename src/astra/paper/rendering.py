@@ -32,6 +32,9 @@ class Part:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    names: int = 0
+    """Number of columns that name a row. The others are numbers, of which a narrow screen shows a few at a time. 0: all
+    columns stay together."""
 
 
 def parts_of(report: Report) -> list[Part]:
@@ -50,7 +53,7 @@ def parts_of(report: Report) -> list[Part]:
             environment = table.settings[report.scale]().environment
         kind = "held-out episodes" if first.column.held_out else "episodes"
         title = f"Ours, {report.scale} scale: {environment}, {first.episodes} {kind} in {first.column.name}"
-        parts.append(Part(title=title, header=header, rows=tuple(ours)))
+        parts.append(Part(title=title, header=header, rows=tuple(ours), names=2))
         differences = [
             (
                 _name(row[0]),
@@ -67,7 +70,9 @@ def parts_of(report: Report) -> list[Part]:
             unit = ", ".join(("percentage points", *(words for words, present in counted.items() if present)))
             title = f"Differences in {unit}, paired by training seed and episode"
             names = tuple(table.columns[place].name for place in measured)
-            parts.append(Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences)))
+            parts.append(
+                Part(title=title, header=("policy", "minus", "seeds", *names), rows=tuple(differences), names=3)
+            )
         if decided := decisions(report):
             header = ("question", "number", "measured", "yes if", "smallest detectable difference", "answer")
             parts.append(Part(title="Questions that this table decides", header=header, rows=tuple(decided)))
@@ -79,7 +84,7 @@ def parts_of(report: Report) -> list[Part]:
         places = [place for place in range(len(table.columns)) if any(row[place].paper is not None for row in printed)]
         rows = [(_name(row[0]), row[0].row.attention, *(_number(row[p].paper) for p in places)) for row in printed]
         header = ("policy", "attention", *(table.columns[place].name for place in places))
-        parts.append(Part(title=f"The paper: {table.paper_environment}", header=header, rows=tuple(rows)))
+        parts.append(Part(title=f"The paper: {table.paper_environment}", header=header, rows=tuple(rows), names=2))
     return parts
 
 
@@ -124,16 +129,39 @@ def print_report(report: Report) -> None:
     console = screen()
     console.print(Text.assemble((report.table.name, "bold"), f"  {report.table.title}\n"))
     for part in parts_of(report):
-        shown = RichTable(
-            box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=part.title, title_justify="left"
-        )
-        for heading in part.header:
-            shown.add_column(heading)
-        for row in part.rows:
-            shown.add_row(*row)
-        console.print(shown)
+        title: str | None = part.title
+        for columns in _that_fit(part, console.width):
+            shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
+            for place in columns:
+                shown.add_column(part.header[place], min_width=_width(part, place) if part.names else None)
+            for row in part.rows:
+                shown.add_row(*(row[place] for place in columns))
+            console.print(shown)
+            title = None
     for note in notes_of(report):
         console.print(note)
+
+
+def _that_fit(part: Part, width: int) -> list[list[int]]:
+    """Split the columns of numbers into groups that fit on a screen of this width, each behind the columns of names."""
+    names = list(range(part.names or len(part.header)))
+    room = width - sum(_width(part, place) + 3 for place in names)
+    groups, left = [list(names)], room
+    for place in range(len(names), len(part.header)):
+        needed = _width(part, place) + 3
+        if needed > left and groups[-1] != names:
+            groups.append(list(names))
+            left = room
+        groups[-1].append(place)
+        left -= needed
+    return groups
+
+
+def _width(part: Part, place: int) -> int:
+    """Return the width below which a column would cut words; an interval is cut after its comma."""
+    return max(
+        len(word) for text in (part.header[place], *(row[place] for row in part.rows)) for word in text.split() or [""]
+    )
 
 
 def notes_of(report: Report) -> list[str]:
