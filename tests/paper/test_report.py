@@ -397,29 +397,3 @@ def test_columns_may_count_attempts_and_the_episodes_of_some_tasks_only(tiny_tab
     (cells,) = (row for row in report.cells if row[0].row.key == "astra")
     assert [cell.ours and round(cell.ours.value, 3) for cell in cells] == [33.333, 1.5, 10.0, 50.0, None]
     assert [cell.episodes for cell in cells] == [3, 4, 2, 2, 0]
-
-
-@pytest.mark.parametrize("width", [60, 80, 200])
-def test_many_columns_are_printed_below_one_another_and_lose_nothing(
-    tiny_table: ModuleType,
-    results: Path,
-    width: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from dataclasses import replace
-
-    from astra.paper.rendering import print_report
-    from astra.paper.report import make_report
-    from astra.paper.table import Column
-
-    names = [f"column{number:02}" for number in range(12)]
-    columns = tuple(Column(name=name, score="coverage") for name in names)
-    rows = tuple(replace(row, paper=()) for row in tiny_table.tiny().rows)
-    monkeypatch.setenv("COLUMNS", str(width))
-    print_report(make_report(replace(tiny_table.tiny(), columns=columns, rows=rows), "cpu", results))
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in names)
-    assert "…" not in printed
-    assert max(map(len, printed.splitlines())) <= width
-    assert printed.count("policy") > 3 * (width < 100)
