@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_many_columns_are_printed_below_one_another_and_lose_nothing(
     tiny_table: ModuleType,
-    results: Path,
+    tmp_path: Path,
     width: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from astra.policies.astra import AstraConfig
-from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor, moments_of
+from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor, moments_of, set_learning_rate
 from astra.trajectory import Statistics, TrajectorySpec
 
 
@@ -79,13 +79,12 @@ def test_muon_takes_the_matrices_of_linear_layers_and_adamw_all_the_rest(
     before = {name: weight.clone() for name, weight in policy.named_parameters()}
     for weight in policy.parameters():
         weight.grad = torch.randn_like(weight)
-    for group in muon.param_groups:
-        group["lr"] = 1e-2  # as training sets it
+    set_learning_rate(muon, 1e-2)
     muon.step()
     for name, weight in policy.named_parameters():
         change = (weight - before[name]).detach()
-        if name in matrices:  # as large as AdamW's step on average, 0.2 of the learning rate per entry
-            assert 0.001 < change.square().mean().sqrt() < 0.004, name
+        if name in matrices:  # about 0.2 of its learning rate per entry, as AdamW's steps are on average
+            assert 0.002 < change.square().mean().sqrt() < 0.008, name
         elif weight.ndim:
             assert change.abs().max() > 0.009, name
 

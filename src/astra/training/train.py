@@ -26,7 +26,7 @@ from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.config import HELD_OUT_LOSS, TrainingConfig
 from astra.training.objective import MetricMeans
-from astra.training.optimizer import learning_rate_factor
+from astra.training.optimizer import learning_rate_factor, set_learning_rate
 from astra.training.run_folder import RunFolder, check_run_folder
 from astra.training.run_log import RunLog, check_tracker
 from astra.training.run_state import RunState
@@ -119,8 +119,7 @@ def train(
             started = time.monotonic()
             _seed_update(config.seed, budget.update, accelerator.process_index)
             learning_rate = config.learning_rate * learning_rate_factor(budget.share(within_update=0.5), config.warmup)
-            for group in learner.optimizer.param_groups:
-                group["lr"] = learning_rate
+            set_learning_rate(learner.optimizer, learning_rate)
             train_windows.begin_epoch(int(state.sampler.epoch))
             batches = [train_windows.batch(part) for part in split_batch(train_windows, next(state.sampler), config)]
             alpha = 0.0 if config.contrastive is None else config.contrastive.weight_at(budget.share(within_update=0.5))
