@@ -63,8 +63,9 @@ def tabletop() -> Experiment:
     astra collect tabletop --episodes 130000 --output data/tabletop
 
     Collecting takes about half an hour on one core, and training two hours where it multiplies in bfloat16; that run is
-    still to come. Muon learns in less than half of AdamW's updates here (docs/results.md). Fixed before the run, for the last checkpoint and 50 episodes per task: at L1 and L2 at least 0.80 (aim
-    0.90), at L3 at least 0.60, and intervals above those of the controls `shuffled` and `blank`.
+    still to come. Muon learns in less than half of AdamW's updates here (docs/results.md). Fixed before the run, for
+    the last checkpoint and 50 episodes per task: at L1 and L2 at least 0.80 (aim 0.90), at L3 at least 0.60, and
+    intervals above those of the controls `shuffled` and `blank`.
 
     An earlier recipe, with a third of the demonstrations, 3 layers, no augmentation and 9,120 updates, had a success
     rate of 0.47 at L1, 0.39 at L2, 0.22 at L3 and 0.07 at L4; with the prompt of another episode it was 0.15, 0.15,
