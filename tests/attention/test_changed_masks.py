@@ -142,7 +142,7 @@ def token_by_token(model: Model) -> dict[str, Tensor]:
 
     def read(tokens: Tensor, ids: "TokenIds") -> Tensor:
         valid = torch.ones(tokens.shape[:2], dtype=torch.bool)
-        outputs = cache.read(model.fast, tokens, ids, valid, positions=model.positions, context_out=True)
+        outputs = cache.extend(model.fast, tokens, ids, valid, positions=model.positions, context_out=True)
         assert outputs is not None
         return outputs
 
@@ -354,7 +354,7 @@ def test_vimas_cache_computes_or_refuses_a_changed_mask(changes: list[Edit], win
             tokens = torch.cat([context[:, t - 1, M:], context[:, t, :M]], dim=1)
             try:
                 valid = new.timestep >= 0
-                outputs = cache.read(transformer, tokens, new, valid)
+                outputs = cache.extend(transformer, tokens, new, valid)
             except MaskError:
                 return
             torch.testing.assert_close(outputs[:, 1:], full[:, t, :M], rtol=0, atol=1e-10)

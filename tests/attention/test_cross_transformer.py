@@ -167,7 +167,7 @@ def test_the_cache_equals_the_full_forward_pass_with_environments_at_their_own_t
         when = t[:, None] - (kinds == Kind.ACTION).long()
         ids = TokenIds(kinds, when, torch.tensor([0, *range(M)]).expand(2, -1))
         valid = (t[:, None] > 0) | (kinds == Kind.STATE)
-        outputs = cache.read(transformer, tokens, ids, valid)[:, 1:]
+        outputs = cache.extend(transformer, tokens, ids, valid)[:, 1:]
         wanted = torch.stack([expected[b].unflatten(0, (T, M + 1))[int(t[b]), :M] for b in range(2)])
         torch.testing.assert_close(outputs, wanted, rtol=0, atol=1e-10)
     if window is not None:

@@ -79,13 +79,13 @@ def test_the_cache_equals_the_full_forward_pass(window: int | None) -> None:
         return TokenIds(*(tensor.expand(B, -1) for tensor in vars(whole).values()))
 
     cache = SegmentCache.empty(transformer, SegmentSizes(prompt=L, state=M, action=N), B, window)
-    cache.read(transformer, prompt, ids(segment_ids(Kind.PROMPT, L)), torch.ones(B, L, dtype=torch.bool))
+    cache.extend(transformer, prompt, ids(segment_ids(Kind.PROMPT, L)), torch.ones(B, L, dtype=torch.bool))
     with torch.no_grad():
         for t in range(T):
             new = ids(segment_ids(Kind.ACTION, N, t - 1), segment_ids(Kind.STATE, M, t))
             valid = torch.cat([torch.full((B, N), t > 0), torch.ones(B, M, dtype=torch.bool)], dim=1)
             tokens = torch.cat([actions[:, t - 1], states[:, t]], dim=1)
             asked = ids(segment_ids(Kind.QUERY, N, t))
-            step = cache.read(transformer, tokens, new, valid, queries[:, t], asked)
+            step = cache.extend(transformer, tokens, new, valid, queries[:, t], asked)
             assert step is not None
             torch.testing.assert_close(step, full[:, t], rtol=0, atol=1e-5)

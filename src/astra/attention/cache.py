@@ -86,7 +86,7 @@ class SegmentCache:
             past_actions=past_actions,
         )
 
-    def read(
+    def extend(
         self,
         transformer: Transformer,
         tokens: Float[Tensor, "B S D"],

@@ -183,7 +183,7 @@ class CrossCache:
         past = [prompt.mask.new_zeros(B, 0, D2) for _ in prompt.keys_values]
         return cls(window, prompt, TokenIds(none, none, none), none.bool(), past, past_actions)
 
-    def read(
+    def extend(
         self,
         transformer: CrossAttentionTransformer,
         tokens: Float[Tensor, "B S D"],

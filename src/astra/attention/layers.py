@@ -92,18 +92,15 @@ class Block(nn.Module):
         self.attention = Attention(width, heads)
         self.feed_forward_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width)
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
 
     def forward(
         self, rows: Float[Tensor, "R D"], num_keyed: int, kernel: Kernel, *, first: int = 0
     ) -> Float[Tensor, "R2 D"]:
         """Compute attention and feed-forward, for the rows from `first` on only."""
         mixed = self.attention(self.attention_norm(rows), num_keyed, kernel, first=first)
-        rows = (rows[first:] if first else rows) + self._drop(mixed)
-        return rows + self._drop(self.feed_forward(self.feed_forward_norm(rows)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return drop(x, self.dropout) if self.training and self.dropout else x
+        rows = (rows[first:] if first else rows) + self.drop(mixed)
+        return rows + self.drop(self.feed_forward(self.feed_forward_norm(rows)))
 
 
 def by_head(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
@@ -130,6 +127,19 @@ def attend(
     else:
         mixed = F.scaled_dot_product_attention(by_head(q, heads), keys, values, attn_mask=mask)
     return mixed.transpose(1, 2).flatten(2)
+
+
+class Dropout(nn.Module):
+    """Dropout of activations in training."""
+
+    def __init__(self, share: float) -> None:
+        """Store the probability of dropping an entry."""
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Drop entries; return them all when the policy acts."""
+        return drop(x, self.share) if self.training and self.share else x
 
 
 def drop(x: Float[Tensor, "*shape"], share: float) -> Float[Tensor, "*shape"]:

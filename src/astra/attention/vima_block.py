@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astra.attention.layers import Attention, Kernel, attend, drop
+from astra.attention.layers import Attention, Dropout, Kernel, attend
 
 
 class GatedFeedForward(nn.Module):
@@ -44,18 +44,15 @@ class VimaBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.feed_forward = GatedFeedForward(width)
         self.feed_forward_norm = nn.LayerNorm(width)
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
 
     def forward(
         self, rows: Float[Tensor, "R D"], num_keyed: int, kernel: Kernel, *, first: int = 0
     ) -> Float[Tensor, "R2 D"]:
         """Compute attention and feed-forward, for the rows from `first` on only."""
         mixed = self.attention(rows, num_keyed, kernel, first=first)
-        rows = self.attention_norm((rows[first:] if first else rows) + self._drop(mixed))
-        return self.feed_forward_norm(rows + self._drop(self.feed_forward(rows)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return drop(x, self.dropout) if self.training and self.dropout else x
+        rows = self.attention_norm((rows[first:] if first else rows) + self.drop(mixed))
+        return self.feed_forward_norm(rows + self.drop(self.feed_forward(rows)))
 
 
 class CrossBlock(nn.Module):
@@ -81,7 +78,7 @@ class CrossBlock(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"the number of heads must divide the width, got {heads} heads and width {width}")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.drop = heads, Dropout(dropout)
         self.norm = nn.LayerNorm(width)
         self.q = nn.Linear(width, width, bias=False)
         self.keys_values = nn.Linear(width, 2 * width, bias=False)
@@ -94,12 +91,11 @@ class CrossBlock(nn.Module):
         self, x: Float[Tensor, "B R D"], keys_values: Float[Tensor, "B S D2"], mask: Float[Tensor, "#B #H #R S"]
     ) -> Float[Tensor, "B R D"]:
         """Attend to tokens whose keys and values come from `self.keys_values`, with an additive mask."""
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.drop.share if self.training else 0.0
         mixed = attend(self.q(self.norm(x)), keys_values, mask, heads=self.heads, dropout=dropout)
         x = x + self._gated(self.out(mixed), 0)
         return x + self._gated(self.feed_forward(self.feed_forward_norm(x)), 1)
 
     def _gated(self, x: Tensor, half: int) -> Tensor:
-        if self.training and self.dropout:
-            x = drop(x, self.dropout)
+        x = self.drop(x)
         return x if self.gates is None else self.gates[half].tanh() * x

@@ -19,8 +19,7 @@ def shuffle_objects(trajectory: Trajectory) -> Trajectory:
     """Return the trajectory with its objects in a random order, the same in all views and at all timesteps.
 
     Padding after the last visible object stays in place. Objects pictured in a prompt are shuffled only among those of
-    the
-    same placeholder, such as the objects of a scene.
+    the same placeholder, such as the objects of a scene.
     """
     objects = trajectory.objects
     if objects:

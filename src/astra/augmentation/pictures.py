@@ -51,8 +51,7 @@ def augment(
         config: Strength of the augmentation.
         after: Number of trajectories at the start of the batch that stay unchanged; 0 if prompts change.
         together: Whether the other trajectories share one camera shift and one light, so that a state moved between two
-            of
-            them cannot be recognized by its look; each object still has its own shift.
+            of them cannot be recognized by its look; each object still has its own shift.
 
     Raises:
         ValueError: if the batch has features of a frozen encoder instead of frames.

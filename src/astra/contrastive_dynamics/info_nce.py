@@ -20,13 +20,11 @@ def info_nce(
 
     Returns:
         The loss, and detached means to log: `retrieval_accuracy`, the share of anchors whose positive is nearer than
-        all
-        negatives; the cosines `similarity_positive` and `similarity_negative`; and `embedding_norm`, the length of f.
-        In the paper's form a dot product is a cosine times the squared length.
+        all negatives; the cosines `similarity_positive` and `similarity_negative`; and `embedding_norm`, the length of
+        f. In the paper's form a dot product is a cosine times the squared length.
 
     Deviation: the paper prints -log E[...] over anchors; this is the mean of the logarithms, the standard objective
-    that
-    it cites.
+    that it cites.
     """
     exact = embeddings.float()
     directions = F.normalize(exact, dim=-1)

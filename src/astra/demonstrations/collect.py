@@ -68,14 +68,9 @@ def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
 
     Raises:
         FileExistsError: if the folder exists.
-        ValueError: if there are no episodes or workers, the suite has no expert or no such level or task, its
-            simulator is not installed, or the expert fails 50 times in a row in one task.
+        ValueError: if the suite has no expert or no such level or task, its simulator is not installed, or the expert
+            fails 50 times in a row in one task.
     """
-    if config.episodes < 1 or config.workers < 1:
-        raise ValueError(
-            f"collecting needs at least one episode and one worker, got --episodes {config.episodes} and "
-            f"--workers {config.workers}"
-        )
     if suite.make_expert is None and suite.demonstrate is None:
         raise ValueError(f"{suite.name} has no expert, so it has no demonstrations to collect")
     options = (suite.demonstration_options or suite.options)() if options is None else options

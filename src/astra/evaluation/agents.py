@@ -54,7 +54,7 @@ class PolicyAgent(Agent):
     def reset(self, envs: Sequence[RolloutEnv], where: Bool[np.ndarray, " B"]) -> None:
         """Empty the history of the environments where `where` is True."""
         new = [env for env, again in zip(envs, where, strict=True) if again]
-        mask = torch.from_numpy(where).to(self._device)
+        mask = torch.from_numpy(where).to(self.policy.device)
         self.state = self.policy.reset(self.state, mask, *self._prompts(new))
 
     # `no_grad` and not `inference_mode`: what a frozen encoder caches here may be needed in training later.
@@ -66,16 +66,12 @@ class PolicyAgent(Agent):
 
     def observe(self, envs: Sequence[RolloutEnv]) -> Observation:
         """Return what the policy observes of each environment."""
-        return observe(envs, self.policy.spec, self._device)
+        return observe(envs, self.policy.spec, self.policy.device)
 
     def _prompts(self, envs: Sequence[RolloutEnv]) -> tuple[Any, ...]:
         """Return instructions, seeds and, if there are any, pictures."""
-        instructions, seeds, pictures = prompts(envs, self._device)
+        instructions, seeds, pictures = prompts(envs, self.policy.device)
         return (instructions, seeds) if pictures is None else (instructions, seeds, pictures)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.policy.parameters(), torch.empty(0)).device
 
 
 class BlindAgent(PolicyAgent):
@@ -98,10 +94,10 @@ class BlindAgent(PolicyAgent):
     def observe(self, envs: Sequence[RolloutEnv]) -> Observation:
         """Return what the policy observes, with black pictures."""
         spec, sizes = self.policy.spec, envs[0].environment.spec_of_trajectories.images
-        seen = observe(envs, replace(spec, images={}), self._device)
+        seen = observe(envs, replace(spec, images={}), self.policy.device)
         objects = {view: replace(shown, crops=torch.zeros_like(shown.crops)) for view, shown in seen.objects.items()}
         images = {
-            camera: torch.zeros(len(envs), 3, *sizes[camera], dtype=torch.uint8, device=self._device)
+            camera: torch.zeros(len(envs), 3, *sizes[camera], dtype=torch.uint8, device=self.policy.device)
             for camera in spec.images
         }
         return replace(seen, images=images, objects=objects)

@@ -250,7 +250,7 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
             batched(segment_ids(Kind.STATE, M).to(device), B, t),
         )
         tokens = self.add_positions(torch.cat([action, states], dim=1), ids)
-        outputs = state.cache.read(self.transformer, tokens, ids, torch.cat([t > 0, seen], dim=1), self.relative)
+        outputs = state.cache.extend(self.transformer, tokens, ids, torch.cat([t > 0, seen], dim=1), self.relative)
         predicted = self._apply_head(last_real(outputs[:, 1:], seen))
         state.timestep += 1
         return self.head.decode(predicted[:, None], self.decoding, state.generators)[:, 0], state

@@ -37,14 +37,12 @@ class Decoding:
         """Check the options against the chunk size of a policy.
 
         Raises:
-            ValueError: if more actions are to be executed than are predicted, or the temperature is negative.
+            ValueError: if more actions are to be executed than are predicted, or a mean is to be sampled.
         """
-        if not 1 <= self.n_action_steps <= chunk_size:
+        if self.n_action_steps > chunk_size:
             raise ValueError(
                 f"decoding.n_action_steps must lie between 1 and the chunk size {chunk_size}, got {self.n_action_steps}"
             )
-        if self.temperature < 0:
-            raise ValueError(f"decoding.temperature must not be negative, got {self.temperature}")
         if self.temperature > 0 and self.bin_value == "mean":
             raise ValueError(
                 f"decoding.bin_value=mean needs temperature 0: a temperature of {self.temperature} samples from the "

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from astra.attention.initialization import init_std
-from astra.attention.layers import by_head, drop
+from astra.attention.layers import Dropout, by_head
 
 
 class RT1Block(nn.Module):
@@ -28,7 +28,7 @@ class RT1Block(nn.Module):
         """Build the layers; the transformer initializes their weights."""
         super().__init__()
         inner = heads * head_width
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.drop = heads, Dropout(dropout)
         self.attention_norm = nn.LayerNorm(width)
         self.q, self.keys_values = nn.Linear(width, inner), nn.Linear(width, 2 * inner)
         self.out = nn.Linear(inner, width)
@@ -42,11 +42,8 @@ class RT1Block(nn.Module):
             by_head(part, self.heads) for part in self.keys_values(normed[:, :num_frame_rows]).chunk(2, dim=-1)
         )
         attended = F.scaled_dot_product_attention(by_head(self.q(normed), self.heads), keys, values, attn_mask=mask)
-        rows = rows + self._drop(self.out(attended.transpose(1, 2).flatten(2)))
-        return rows + self._drop(self.feed_forward(self.feed_forward_norm(rows)))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return drop(x, self.dropout) if self.training and self.dropout else x
+        rows = rows + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
+        return rows + self.drop(self.feed_forward(self.feed_forward_norm(rows)))
 
 
 class RT1Transformer(nn.Module):

@@ -115,7 +115,7 @@ def observe(
     if queries is not None:
         query_ids = batched(segment_ids(Kind.QUERY, len(queries)).to(device), B, t)
         query_tokens = policy.add_positions(queries.expand(B, -1, -1), query_ids)
-    outputs = state.cache.read(
+    outputs = state.cache.extend(
         policy.transformer, new, ids, valid, query_tokens, query_ids, policy.relative, context_out=context_out
     )
     return outputs, seen
@@ -126,7 +126,7 @@ def append(
 ) -> Float[Tensor, "B n D"]:
     """Append tokens with their positions to the cache, and return their outputs."""
     valid = torch.ones_like(ids.kind, dtype=torch.bool)
-    outputs = state.cache.read(policy.transformer, tokens, ids, valid, positions=policy.relative, context_out=True)
+    outputs = state.cache.extend(policy.transformer, tokens, ids, valid, positions=policy.relative, context_out=True)
     assert outputs is not None
     return outputs
 
@@ -151,5 +151,5 @@ def _prompt_cache(
         policy.causal_segments,
         past_actions=policy.config.drop_past_actions < 1,
     )
-    cache.read(policy.transformer, policy.add_positions(prompt, ids), ids, valid, positions=policy.relative)
+    cache.extend(policy.transformer, policy.add_positions(prompt, ids), ids, valid, positions=policy.relative)
     return cache

@@ -124,16 +124,16 @@ class _AppendingKernel:
         self.heads = shape.heads
         self.length = history
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
-        assert q_read is not None
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+        assert q_keyed is not None
         keys, values = keys_and_values(keys_values[None], self.heads)
-        until = self.length + len(q_read)
+        until = self.length + len(q_keyed)
         self.keys[:, :, self.length : until] = keys
         self.values[:, :, self.length : until] = values
         mask = None
-        if len(q_read) > 1:
-            mask = torch.ones(len(q_read), until, dtype=torch.bool).tril(self.length)
-        q = by_head(q_read[None], self.heads)
+        if len(q_keyed) > 1:
+            mask = torch.ones(len(q_keyed), until, dtype=torch.bool).tril(self.length)
+        q = by_head(q_keyed[None], self.heads)
         self.length = until
         mixed = F.scaled_dot_product_attention(q, self.keys[:, :, :until], self.values[:, :, :until], attn_mask=mask)
         return mixed.transpose(1, 2).flatten(2)[0]

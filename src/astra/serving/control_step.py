@@ -138,12 +138,12 @@ class _StepKernel:
     def __init__(self, keys: Tensor, values: Tensor, mask: Tensor, computed: list[tuple[Tensor, Tensor]]) -> None:
         self.keys, self.values, self.mask, self.computed = keys, values, mask, computed
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
         heads = self.keys.shape[1]
         new = keys_and_values(keys_values[None], heads)
         self.computed.append(new)
         keys, values = torch.cat([self.keys, new[0]], dim=2), torch.cat([self.values, new[1]], dim=2)
-        q = by_head(torch.cat([part for part in (q_read, q_queries) if part is not None])[None], heads)
+        q = by_head(torch.cat([part for part in (q_keyed, q_queries) if part is not None])[None], heads)
         # Plain products: exporters decompose fused attention, and the result has another memory layout.
         scores = (q / q.shape[-1] ** 0.5) @ keys.mT + self.mask[:, :, -q.shape[2] :]
         return (torch.softmax(scores, dim=-1) @ values)[0].transpose(0, 1).flatten(1)

@@ -62,7 +62,7 @@ Workers = Annotated[int, Range(1, 1_000)]
 Tokens = Annotated[int, Range(1, 10_000)]
 """Number of tokens, actions, timesteps or steps, for each of which a policy takes memory."""
 Frequencies = Annotated[int, Range(0, 64)]
-"""Number of Fourier frequencies, of which there may be none; each doubles the one before."""
+"""Number of Fourier frequencies, of which there may be none."""
 BinsOrNone = Annotated[int, Range(0, 100_000)]
 """Number of bins; 0: none."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]

@@ -57,12 +57,9 @@ def evaluate_suite(
         provenance: Further entries of eval_info.json.
 
     Raises:
-        ValueError: if the policy does not fit the suite, the suite has no such level, task, control or expert, or
-            there are no episodes.
+        ValueError: if the policy does not fit the suite, or the suite has no such level, task, control or expert.
     """
     options = suite.options_for(policy.spec) if options is None else options
-    if config.episodes < 1:
-        raise ValueError(f"an evaluation needs at least one episode per task, got --episodes {config.episodes}")
     _warn_of_rate(policy, suite, options)
     chosen = suite.choose(options, _levels(suite, config), config.tasks)
     cases = cases_of(suite, chosen, config)

@@ -2,11 +2,12 @@
 
     config        configuration of training            train         the loop
     setup         what is trained, and by whom         objective     the loss that is minimized
-    optimizer     AdamW and the learning rate          ema           moving average of the weights
+    optimizer     AdamW, Muon, the learning rate       ema           moving average of the weights
     validation    metrics on held-out episodes         budget        length of a run
     run_folder    config.json and checkpoints          run_state     content of a checkpoint
     run_log       progress bar, metrics, trackers      sharding      a run split over processes (FSDP)
-    allocator     memory that is kept between updates
+    init_from     initial weights of another policy    weight_names  names by which weights are matched
+    room          whether weights and batches fit into memory
 
 The caller opens the dataset, and may pass a function that evaluates in a simulator: nothing here knows a file format or
 a simulator.

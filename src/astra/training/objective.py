@@ -55,7 +55,7 @@ class Objective(nn.Module):
         """Compute the loss of a batch.
 
         The metric `loss` is that of behavior cloning, so that it can be compared between runs with and without
-        contrastive dynamics learning.
+        contrastive dynamics learning; where nothing is cloned it is the contrastive loss.
 
         Args:
             trajectory: the batch.

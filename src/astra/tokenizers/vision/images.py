@@ -61,11 +61,6 @@ class ImageConfig:
         if self.encoder == "small" and self.pretrained is not None:
             raise ValueError(f"the small encoder has no pretrained weights, got images.pretrained={self.pretrained!r}")
         sides = height_width(self.image_size)
-        if min(*sides, self.patch_size) < 1:
-            raise ValueError(
-                f"images.image_size and images.patch_size must be at least 1 pixel, got {self.image_size} and "
-                f"{self.patch_size}"
-            )
         if self.encoder != "resnet" and self.pretrained is None and any(side % self.patch_size for side in sides):
             raise ValueError(
                 f"images.image_size={self.image_size} is not a multiple of images.patch_size={self.patch_size} pixels"

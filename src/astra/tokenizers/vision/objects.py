@@ -50,9 +50,8 @@ class ObjectTokenizer(nn.Module):
     """Tokenizer of objects: V O tokens per timestep or prompt, all objects of the first view, then all of the next.
 
     Deviation: the features of crop and box are normalized before they are combined. Without the first norm, policies
-    with
-    random weights ignore what objects look like; without the second, the box has a fortieth of the variance of the crop
-    and is learned late.
+    with random weights ignore what objects look like; without the second, the box has a fortieth of the variance of the
+    crop and is learned late.
     """
 
     def __init__(self, config: ObjectConfig, spec: ObjectSpec, width: int, *, scaled: bool = False) -> None:
@@ -95,8 +94,7 @@ class ObjectTokenizer(nn.Module):
         Args:
             views: Objects by view.
             max_objects: Number of objects to which every view is padded, so that the place of an object's token does
-                not
-                depend on how many others there are; None: no padding.
+                not depend on how many others there are; None: no padding.
 
         Raises:
             ValueError: if a view is missing, or there are more than `max_objects` objects.

@@ -143,9 +143,9 @@ class _WithinImages:
     def __init__(self, images: int, heads: int) -> None:
         self.images, self.heads = images, heads
 
-    def __call__(self, q_read: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
-        assert q_read is not None
-        q = by_head(q_read.unflatten(0, (self.images, -1)), self.heads)
+    def __call__(self, q_keyed: Tensor | None, q_queries: Tensor | None, keys_values: Tensor) -> Tensor:
+        assert q_keyed is not None
+        q = by_head(q_keyed.unflatten(0, (self.images, -1)), self.heads)
         keys, values = keys_and_values(keys_values.unflatten(0, (self.images, -1)), self.heads)
         mixed = F.scaled_dot_product_attention(q, keys, values)
         return mixed.transpose(1, 2).flatten(2).flatten(0, 1)
