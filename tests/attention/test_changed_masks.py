@@ -121,7 +121,7 @@ def with_cache(model: Model) -> dict[str, Tensor]:
     from astra.attention.segments import Kind, segment_ids
 
     cache = SegmentCache.empty(model.fast, model.sizes, B, model.window)
-    read = partial(cache.read, model.fast, positions=model.positions)
+    read = partial(cache.extend, model.fast, positions=model.positions)
     read(model.prompts[model.of], batched(segment_ids(Kind.PROMPT, L)), torch.ones(B, L, dtype=torch.bool))
     outputs = []
     for t in range(T):

@@ -1,8 +1,10 @@
 """`astra convert FORMAT SOURCE DESTINATION`: convert demonstrations of another format to a dataset."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -111,6 +113,7 @@ def lerobot(
     *,
     output: Path,
     observations: tuple[str, ...] = (),
+    rename: tuple[str, ...] = (),
     video: bool | None = None,
     workers: Workers = 1,
 ) -> Path:
@@ -121,18 +124,32 @@ def lerobot(
             and actions. The numbers of bins and the suite are those of the first.
         output: Folder of the new dataset.
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
+        rename: Columns with other names than Astra reads, each as OLD=NEW, such as `actions=action
+            state=observation.state image=observation.images.front`.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
         workers: Number of processes that encode frames.
     """
     from astra.datasets.lerobot.info import read_info
+    from astra.datasets.lerobot.renaming import parse_names, write_renamed
     from astra.datasets.merging import merge
     from astra.storage.hub import local_folder
 
-    folders = [local_folder(source) for source in sources]
+    folders, names = [local_folder(source) for source in sources], parse_names(rename)
     total = sum(read_info(folder)["total_episodes"] for folder in folders)
-    merged = merge(folders, output, observations or None, video, workers)
-    for _ in tracked(merged, "merging", total, "episodes"):
-        pass
+    with ExitStack() as copies:
+        if names:
+            if output.exists():  # before anything is copied
+                raise FileExistsError(
+                    f"{output} exists already: choose another folder with --output, or remove it first"
+                )
+            output.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(copies.enter_context(TemporaryDirectory(prefix=f".{output.name}.renamed-", dir=output.parent)))
+            for number, folder in enumerate(folders):
+                write_renamed(folder, names, made / str(number) / folder.name)
+            folders = [made / str(number) / folder.name for number, folder in enumerate(folders)]
+        merged = merge(folders, output, observations or None, video, workers)
+        for _ in tracked(merged, "merging", total, "episodes"):
+            pass
     return output
 
 

@@ -63,7 +63,7 @@ class _Cached:
 
     def step(self) -> Tensor:
         valid = torch.ones(self.tokens.shape[:2], dtype=torch.bool)
-        out = self.cache.read(self.trunk, self.tokens, self.new, valid, self.queries, self.asked, self.positions)
+        out = self.cache.extend(self.trunk, self.tokens, self.new, valid, self.queries, self.asked, self.positions)
         assert out is not None
         return out
 
@@ -72,7 +72,7 @@ class _Cached:
         nothing = self.new.select(slice(0, 0))
         valid = torch.ones(1, 0, dtype=torch.bool)
         no_tokens = self.tokens[:, :0]
-        out = self.cache.read(self.trunk, no_tokens, nothing, valid, self.queries, self.asked, self.positions)
+        out = self.cache.extend(self.trunk, no_tokens, nothing, valid, self.queries, self.asked, self.positions)
         assert out is not None
         return out
 

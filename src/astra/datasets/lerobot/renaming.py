@@ -1,0 +1,100 @@
+"""A dataset whose columns have other names than Astra reads, such as `actions` and `state`: a copy with these names.
+
+Data files are written anew, batch by batch. Videos and other large files are linked. Statistics are left out: Astra
+computes its own from the data.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astra.datasets.episode import ACTION
+from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.info import read_info
+
+LEFT_OUT = {layout.STATISTICS, "meta/episodes_stats.jsonl", layout.INFO_CHECKSUM, "meta/videos.sha256"}
+"""Files about the old names."""
+NEW_NAME = re.compile(rf"{ACTION}|observation\.[\w.-]+")
+PREFIXES = ("videos/", "stats/")
+"""First parts of the columns that describe a feature in `meta/episodes`."""
+
+
+def parse_names(pairs: Collection[str]) -> dict[str, str]:
+    """Return new names by old ones from texts such as `state=observation.state`.
+
+    Raises:
+        ValueError: if a text is no such pair, or a name is not one that Astra reads.
+    """
+    names = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not (old and equals and NEW_NAME.fullmatch(new)):
+            raise ValueError(
+                f"got --rename {pair}, expected OLD=NEW with the new name {ACTION}, observation.NAME for vectors, or "
+                f"observation.images.CAMERA, such as --rename actions=action state=observation.state"
+            )
+        if old in names:
+            raise ValueError(f"--rename names {old} twice")
+        names[old] = new
+    return names
+
+
+def write_renamed(folder: Path, names: Mapping[str, str], destination: Path) -> None:
+    """Write a copy of a dataset whose columns have other names.
+
+    Args:
+        folder: The dataset.
+        names: New names by old ones.
+        destination: Folder of the copy, which links to files of the dataset.
+
+    Raises:
+        ValueError: if the dataset lacks a column, or two would have the same name.
+    """
+    info = read_info(folder)
+    features = info["features"]
+    if unknown := [old for old in names if old not in features or old in layout.INDEX_COLUMNS]:
+        known = ", ".join(column for column in features if column not in layout.INDEX_COLUMNS)
+        raise ValueError(f"{folder} has no column {', '.join(unknown)} to rename; it has {known}")
+    renamed = [names.get(column, column) for column in features]
+    if twice := sorted({column for column in renamed if renamed.count(column) > 1}):
+        raise ValueError(f"{folder} would have two columns {twice[0]}: choose another name for one of them")
+    info["features"] = {names.get(column, column): feature for column, feature in features.items()}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        inside = path.relative_to(folder)
+        if str(inside) in LEFT_OUT or inside.parts[0].startswith("."):
+            continue
+        target = destination.joinpath(*(names.get(part, part) for part in inside.parts))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if str(inside) == layout.INFO:
+            target.write_text(json.dumps(info))
+        elif inside.suffix == ".parquet":
+            _write_table(path, names, target)
+        elif inside.parts[0] == "meta":
+            shutil.copyfile(path, target)
+        else:
+            target.symlink_to(os.path.realpath(path))
+
+
+def _write_table(path: Path, names: Mapping[str, str], target: Path) -> None:
+    """Copy a table with other names of columns."""
+    table = pq.ParquetFile(path)
+    schema = table.schema_arrow
+    fields = [field.with_name(_renamed(field.name, names)) for field in schema]
+    with pq.ParquetWriter(target, pa.schema(fields)) as writer:
+        for batch in table.iter_batches(batch_size=256):
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields)))
+
+
+def _renamed(column: str, names: Mapping[str, str]) -> str:
+    """Return the new name of a table's column: of a feature itself, or of something about it, as `stats/OLD/mean`."""
+    for prefix in PREFIXES:
+        key, _, rest = column.removeprefix(prefix).rpartition("/")
+        if column.startswith(prefix) and key in names:
+            return f"{prefix}{names[key]}/{rest}"
+    return names.get(column, column)
