@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, play_again, record
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, record
 from astra.environments.calvin.environment import CAMERAS, Calvin, CalvinOptions
 from astra.environments.calvin.expert import CalvinExpert, routine_of
 from astra.environments.calvin.simulator import STEP, TURN
 from astra.environments.calvin.suite import SUITE
 from astra.environments.calvin.tasks import TASKS
 from astra.environments.calvin.vectors import ROBOT, SIZES
+from astra.environments.recording import play_again
 from tests.environments.calvin.test_environment import reason_to_skip
 
 pytestmark = [pytest.mark.simulator, pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())]
@@ -58,7 +59,7 @@ def test_images_come_from_a_second_play_of_the_same_actions(calvin: Calvin) -> N
         CalvinOptions(play="tasks", sentences="training", observation="images", static_size=16, gripper_size=8)
     )
     try:
-        again = play_again(seen, TASK, SEED, shown)
+        again = play_again(seen, {"task": TASK}, SEED, shown)
     finally:
         seen.close()
     np.testing.assert_array_equal(again.columns[ROBOT], shown.columns[ROBOT])

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play, play_again
+from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOptions, play
 from astra.environments.maniskill.drawing import cameras
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.package import reason_against
 from astra.environments.maniskill.suite import options_for
 from astra.environments.maniskill.world import BINS, CAMERAS, ROBOT, SCENE, ManiSkillOptions
+from astra.environments.recording import play_again
 from astra.environments.spaces import in_bins
 
 REASON = reason_against()

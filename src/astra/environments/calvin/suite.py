@@ -5,12 +5,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 from astra.environments.calvin.clones import find_clones
-from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, play_again, record
+from astra.environments.calvin.demonstrations import CalvinDemonstrationOptions, record
 from astra.environments.calvin.environment import ACTIONS, CAMERAS, Calvin, CalvinOptions, sentences
 from astra.environments.calvin.expert import CalvinExpert
 from astra.environments.calvin.scene import find_scenes
 from astra.environments.calvin.tasks import TASKS, other_task
 from astra.environments.calvin.vectors import ROBOT, SIZES
+from astra.environments.recording import play_again
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 
@@ -69,7 +70,7 @@ def demonstrate(options: CalvinDemonstrationOptions, reset: Mapping[str, Any], s
             return None
         environment.renders = True
         if environment.spec_of_trajectories.images:
-            recording = play_again(environment, task, seed, recording)
+            recording = play_again(environment, {"task": task}, seed, recording)
     finally:
         environment.simulator.spare = True
     return Demonstration(instruction=environment.instruction, columns=recording.columns)

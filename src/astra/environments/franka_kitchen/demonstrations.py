@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from astra.environments.disturbance import Disturbance, Pushes
 from astra.environments.environment import EnvironmentObservation
 from astra.environments.franka_kitchen.environment import FrankaKitchen, KitchenOptions
 from astra.environments.franka_kitchen.expert import KitchenExpert, Variation
@@ -18,8 +19,8 @@ from astra.environments.franka_kitchen.simulator import JOINTS
 from astra.environments.spaces import in_bins
 from astra.storage.numbers import BinsOrNone, NotNegative, Share, WholeShare
 
-KICK_TIMESTEPS, KICK_STRENGTH = (3, 7), (0.3, 0.9)
-"""Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
+PUSHES = Pushes(timesteps=(3, 7), strength=(0.3, 0.9), directions=(1,) * JOINTS)
+"""How the arm is pushed aside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +58,14 @@ def demonstrate(
     random = np.random.default_rng([seed, 1])
     variation = Variation(jitter=options.jitter, slowest=options.slowest, shuffle=options.shuffle)
     expert = KitchenExpert(seed, variation)
-    strength = options.noise * random.random()
-    kick, left = np.zeros(JOINTS), 0
+    disturb = Disturbance(random, PUSHES, noise=options.noise, chance=options.kicks)
     observations, actions, poses = list[EnvironmentObservation](), list[np.ndarray](), list[dict[str, np.ndarray]]()
     for _ in range(options.max_timesteps):
         action = in_bins(expert.act(environment), options.bins).astype(np.float32)
-        if left == 0 and random.random() < options.kicks:
-            kick = random.uniform(*KICK_STRENGTH) * random.choice([-1.0, 1.0], JOINTS)
-            left = int(random.integers(*KICK_TIMESTEPS))
-        executed = action.astype(np.float64)
-        executed[:JOINTS] += random.normal(0.0, strength, JOINTS) + (kick if left else 0.0)
-        left = max(left - 1, 0)
         observations.append(observation)
         actions.append(action)
         poses.append(environment.simulator.poses())
-        observation, _, terminated, truncated, info = environment.step(executed.clip(-1, 1))
+        observation, _, terminated, truncated, info = environment.step(disturb(action).clip(-1, 1))
         if terminated or truncated:
             break
     environment.renders = True

@@ -5,19 +5,21 @@ play of the same actions, which is bitwise equal; failed attempts cost no images
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from astra.environments.disturbance import Disturbance, Pushes
 from astra.environments.environment import EnvironmentObservation
 from astra.environments.maniskill.world import BINS, ArmWorld, ManiSkillOptions
+from astra.environments.recording import Recording, play_again
 from astra.environments.suite import Demonstration
 from astra.storage.numbers import BinsOrNone, NotNegative, WholeShare
 
-KICK_TIMESTEPS, KICK_STRENGTH = (2, 5), (0.2, 0.6)
-"""Range of the length of a kick in timesteps, and of its strength as a share of the largest action."""
+PUSHES = Pushes(timesteps=(2, 5), strength=(0.2, 0.6), directions=(1, 1, 1))
+"""How the hand is pushed aside."""
 SLIP_AFTER, SLIP_TIMESTEPS = (1, 8), 2
 """Range of the timesteps of lifting and carrying after which a grasp slips, and those for which the fingers open."""
 MakeExpert = Callable[[int, int], Any]
@@ -41,15 +43,9 @@ class ManiSkillDemonstrationOptions(ManiSkillOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recording:
-    """One episode of the expert."""
+class GraspRecording(Recording):
+    """One episode of the expert, and what is known of its grasps."""
 
-    observations: list[EnvironmentObservation]
-    """Observation before each action."""
-    actions: Float[np.ndarray, "T 7"]
-    """The expert's actions."""
-    executed: Float[np.ndarray, "T 7"]
-    """The actions that were executed, with noise, pushes and slips."""
     succeeded: bool
     """Whether the target came into the container in time."""
     attempts: tuple[int, ...]
@@ -57,16 +53,9 @@ class Recording:
     first_failed: bool
     """Whether the first attempt failed."""
 
-    @property
-    def columns(self) -> dict[str, np.ndarray]:
-        """Observations and `action`, first axis time."""
-        names = self.observations[0]
-        observed = {name: np.stack([observation[name] for observation in self.observations]) for name in names}
-        return {**observed, "action": self.actions}
-
 
 class Disturbances:
-    """Disturbances of one episode.
+    """Disturbances of one episode: noise, pushes, and fingers that lose the target once.
 
     Args:
         entropy: numbers that seed the episode.
@@ -74,13 +63,11 @@ class Disturbances:
     """
 
     def __init__(self, entropy: Sequence[int], options: ManiSkillDemonstrationOptions) -> None:
-        self._random = np.random.default_rng([*entropy, 1])
-        self._kicks = options.kicks
-        self._strength = options.noise * self._random.random()
-        self._kick, self._kick_left = np.zeros(3), 0
-        slips = self._random.random() < options.slips
-        self._slip_after = int(self._random.integers(*SLIP_AFTER)) if slips else -1
-        self._slip_left = SLIP_TIMESTEPS
+        random = np.random.default_rng([*entropy, 1])
+        self._disturb = Disturbance(random, PUSHES, noise=options.noise, chance=options.kicks)
+        slips = random.random() < options.slips
+        self._after = int(random.integers(*SLIP_AFTER)) if slips else -1
+        self._left = SLIP_TIMESTEPS
 
     def disturb(self, action: Float[np.ndarray, "7"], *, moves_target: bool) -> Float[np.ndarray, "7"]:
         """Return the action that is executed instead.
@@ -89,15 +76,10 @@ class Disturbances:
             action: The expert's action.
             moves_target: Whether the expert lifts or carries the target.
         """
-        if self._kick_left == 0 and self._random.random() < self._kicks:
-            self._kick = self._random.uniform(*KICK_STRENGTH) * self._random.choice([-1.0, 1.0], 3)
-            self._kick_left = int(self._random.integers(*KICK_TIMESTEPS))
-        executed = action.astype(np.float64)
-        executed[:3] += self._random.normal(0.0, self._strength, 3) + (self._kick if self._kick_left else 0.0)
-        self._kick_left = max(self._kick_left - 1, 0)
-        self._slip_after -= moves_target and self._slip_after > 0
-        if self._slip_after == 0 and self._slip_left:
-            executed[6], self._slip_left = 1.0, self._slip_left - 1
+        executed = self._disturb(action)
+        self._after -= moves_target and self._after > 0
+        if self._after == 0 and self._left:
+            executed[6], self._left = 1.0, self._left - 1
         return executed.clip(-1, 1)
 
 
@@ -125,7 +107,7 @@ def play(
     seed: int,
     options: ManiSkillDemonstrationOptions,
     make_expert: MakeExpert,
-) -> Recording:
+) -> GraspRecording:
     """Let the expert play one episode. Equal arguments give equal recordings.
 
     Args:
@@ -145,7 +127,7 @@ def play(
         seen.append(observation)
         observation, _, succeeded, truncated, info = environment.step(executed[-1])
         ended = succeeded or truncated
-    return Recording(
+    return GraspRecording(
         observations=seen,
         actions=np.stack(actions),
         executed=np.stack(executed),
@@ -153,20 +135,3 @@ def play(
         attempts=info["attempts"],
         first_failed=info["is_miss"],
     )
-
-
-def play_again(environment: ArmWorld, reset: Mapping[str, Any], seed: int, recording: Recording) -> Recording:
-    """Return the recording with images, in a second play of the same actions.
-
-    Args:
-        environment: Environment that observes images.
-        reset: Options of the recording's reset.
-        seed: Seed of the recording.
-        recording: Recording without images.
-    """
-    observation, _ = environment.reset(seed=seed, options=dict(reset))
-    seen = []
-    for executed in recording.executed:
-        seen.append(observation)
-        observation, *_ = environment.step(executed)
-    return replace(recording, observations=seen)
