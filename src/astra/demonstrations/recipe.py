@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class Demonstrations:
     """Command that makes it in data/."""
     episodes: int | None = None
     """Number of demonstrations. None: not known."""
-    collect: Callable[[Path], object] | None = None
+    collect: Callable[[Path], object] | None = field(default=None, compare=False)
     """Function that makes it in a folder; None: something must be downloaded or installed first."""
     needs: str = ""
     """Instruction what to download or install first."""
@@ -83,10 +83,10 @@ def _flags(options: Any) -> list[str]:
     if options is None:
         return []
     flags = []
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if value != getattr(type(options)(), field.name):
-            flag = f"--{field.name.replace('_', '-')}"
+    for name in (option.name for option in fields(options)):
+        value = getattr(options, name)
+        if value != getattr(type(options)(), name):
+            flag = f"--{name.replace('_', '-')}"
             flags.append(flag if value is True else f"{flag} {value}")
     return flags
 

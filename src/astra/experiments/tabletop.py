@@ -57,6 +57,12 @@ def small_training(updates: int, timesteps: int, threads: int, parts: int) -> Tr
     )
 
 
+def fast_training(updates: int, timesteps: int, parts: int) -> TrainingConfig:
+    """Return a training as `small_training` on one thread, with Muon and in bfloat16: it needs half of the updates."""
+    training = small_training(updates, timesteps, threads=1, parts=parts)
+    return replace(training, optimizer="muon", precision="bfloat16")
+
+
 def tabletop() -> Experiment:
     """Astra (small) on the tabletop's 13 training tasks, for the levels L1 to L4.
 
@@ -76,12 +82,7 @@ def tabletop() -> Experiment:
         observations=TOP,
         stride=LONGEST,
         policy=replace(small_policy(), layers=4),
-        training=replace(
-            small_training(24_000, timesteps=LONGEST, threads=1, parts=4),
-            augmentation=AugmentationConfig(),
-            optimizer="muon",
-            precision="bfloat16",
-        ),
+        training=replace(fast_training(24_000, timesteps=LONGEST, parts=4), augmentation=AugmentationConfig()),
     )
 
 

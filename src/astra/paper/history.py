@@ -2,8 +2,9 @@
 
 All rows of a table have the same demonstrations, updates and batches, and learn from equally many timesteps. On Push-T
 the loss counts the last timestep of each window, so that windows are as independent as single timesteps. The first two
-tables are trained in float32, the others in bfloat16. The constants and bounds were committed before the first run;
-the rule for a conclusion became stricter while `history-pusht` ran (docs/claims.md). Results: results/claims/.
+tables are trained in float32, the others in bfloat16, the last one with Muon. The constants and bounds were committed
+before the first run; the rule for a conclusion became stricter while `history-pusht` ran (docs/claims.md). Results:
+results/claims/.
 """
 
 from dataclasses import replace
@@ -15,7 +16,7 @@ from astra.environments.pusht.suite import SUITE as PUSHT
 from astra.environments.tabletop.suite import SUITE as TABLETOP
 from astra.environments.tabletop.suite import TabletopOptions
 from astra.experiments.pusht import BLINKING_WINDOW, pusht_blinking, pusht_human
-from astra.experiments.tabletop import LONGEST, TOP, small_policy, small_training
+from astra.experiments.tabletop import LONGEST, TOP, fast_training, small_policy
 from astra.paper.question import Question
 from astra.paper.table import RECOVERY, Column, Row, Settings, Table
 from astra.paper.table6 import DEMONSTRATIONS as HUMAN
@@ -207,7 +208,7 @@ def tabletop_with_slips() -> Settings:
         ),
         shared=replace(small_policy(), actions=SUCTION_NUMBERS),
         trunks={"astra-small": {"layers": 3, "positions": "recency"}},
-        training=replace(small_training(5_000, timesteps=LONGEST + 1, threads=1, parts=4), precision="bfloat16"),
+        training=fast_training(5_000, timesteps=LONGEST + 1, parts=4),
         suite=TABLETOP.name,
         options={"slips": SLIPS},
         evaluation=EvaluationConfig(episodes=100, agents=("policy",), levels=("L1",), tasks=TASKS, videos=0),
