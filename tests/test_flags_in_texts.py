@@ -1,4 +1,4 @@
-"""Every flag that a page, a docstring or an error message names exists, and takes the value that is named with it."""
+"""Every flag that a page, a docstring or an error message names exists, and no switch has True or False behind it."""
 
 import re
 import sys

@@ -28,3 +28,29 @@ def test_with_a_window_later_timesteps_are_not_checked_anew(kind: str) -> None:
     before = made.cache_info().currsize
     assert step(1_000_000) == results[-1]
     assert made.cache_info().currsize == before
+
+
+def test_a_rule_of_absolute_timesteps_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from functools import partial
+    from typing import Any
+
+    from torch import Tensor
+
+    from astra.attention import masks, step_checks
+    from astra.attention.assumptions import MaskError
+    from astra.attention.positions import SegmentSizes
+    from astra.attention.segments import Kind, TokenIds
+
+    plain = masks.may_attend
+
+    def changed(rows: TokenIds, columns: TokenIds, **options: Any) -> Tensor:
+        """Let every eighth timestep also attend to the first one."""
+        eighth = (rows.timestep % 8 == 0)[..., :, None]
+        first = ((columns.timestep == 0) & (columns.kind == Kind.STATE))[..., None, :]
+        return plain(rows, columns, **options) | (eighth & first & (rows.timestep > 0)[..., :, None])
+
+    monkeypatch.setattr(masks, "may_attend", changed)
+    sizes = SegmentSizes(prompt=3, state=2, action=2)
+    check = partial(step_checks.check_control_steps, sizes, 2, 2)
+    with pytest.raises(MaskError, match="the cache has dropped it"):
+        check(20)

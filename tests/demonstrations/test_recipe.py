@@ -28,9 +28,10 @@ def test_what_must_be_downloaded_is_named(tmp_path: Path) -> None:
 def test_a_dataset_of_another_size_is_refused(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "info.json").write_text(json.dumps({"total_episodes": 12}))
-    check_number(tmp_path, 12, "start again")
-    with pytest.raises(ValueError, match=r"12 demonstrations instead of 1,000: .* start again"):
-        check_number(tmp_path, 1000, "start again")
+    remedy = "start again; or go on with --episodes {found}"
+    check_number(tmp_path, 12, remedy)
+    with pytest.raises(ValueError, match=r"12 demonstrations instead of 1,000: .* start again; .* --episodes 12"):
+        check_number(tmp_path, 1000, remedy)
 
 
 def test_the_printed_command_has_the_options_that_are_collected_with() -> None:

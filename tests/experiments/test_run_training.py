@@ -247,8 +247,10 @@ def test_a_run_goes_on_with_the_data_and_settings_with_which_it_began(tmp_path: 
         goes_on(validation=0.5)
     with pytest.raises(ValueError, match="its sentences is True, not False"):
         goes_on(sentences=False)
+    with pytest.raises(ValueError, match=r"its rollouts\.episodes is 20, not 5"):
+        goes_on(rollouts=replace(begun.rollouts, episodes=5, workers=2))
     with pytest.raises(ValueError, match=r"a run on other demonstrations than those of .*other"):
         goes_on(dataset=other)
     moved = data.rename(tmp_path / "moved")
-    goes_on(dataset=moved)
+    goes_on(dataset=moved, rollouts=replace(begun.rollouts, workers=2, num_envs=3))
     assert json.loads((run / "config.json").read_text())["description"]["dataset"] == str(moved)

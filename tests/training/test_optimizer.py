@@ -94,3 +94,21 @@ def test_muon_needs_a_newer_torch(monkeypatch: pytest.MonkeyPatch, linear: Modul
     policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
     with pytest.raises(ValueError, match=r"muon needs PyTorch 2\.9 or newer"):
         build_optimizer(policy, name="muon", learning_rate=1e-3, weight_decay=0.1, betas=(0.9, 0.95))
+
+
+def test_a_copy_of_muon_updates_its_own_weights(linear: ModuleType) -> None:
+    import copy
+
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip(f"PyTorch {torch.__version__} has no Muon")
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
+    both = policy, build_optimizer(policy, name="muon", learning_rate=1e-2, weight_decay=0.1, betas=(0.9, 0.95))
+    theirs, optimizer = copy.deepcopy(both)
+    before = theirs.out.weight.clone()
+    for weight in theirs.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    assert not torch.equal(theirs.out.weight, before)
+    assert torch.equal(policy.out.weight, before)
+    assert len(optimizer.state) > 0
+    assert len(both[1].state) == 0

@@ -24,6 +24,7 @@ from astra.policies.checkpoint import fill, load_policy, policy_folder
 from astra.policies.policy import Policy
 from astra.storage.config_json import from_json
 from astra.storage.tensor_files import load_tensors, recorded_checksums
+from astra.training.budget import Budget
 from astra.training.config import TrainingConfig
 from astra.training.objective import Objective
 from astra.training.run_state import CONTRASTIVE, WEIGHTS, read_state
@@ -73,11 +74,8 @@ class ContrastiveRun:
     contrastive: ContrastiveDynamics
     training: TrainingConfig
     update: int
-
-    @property
-    def alpha(self) -> float:
-        """Weight of the contrastive loss at this update."""
-        return self.contrastive.config.weight_at(self.update / self.training.updates)
+    alpha: float
+    """Weight of the contrastive loss at this update."""
 
 
 def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
@@ -85,7 +83,8 @@ def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
 
     Raises:
         FileNotFoundError: if there is no checkpoint with the training state, or no run around it.
-        ValueError: if the run had no contrastive loss, or a file is damaged or of another checkpoint.
+        ValueError: if the run had no contrastive loss, it has no weight at this checkpoint, or a file is damaged or of
+            another checkpoint.
     """
     folder = policy_folder(checkpoint).resolve().parent
     path, config = read_run_config(folder)
@@ -95,13 +94,21 @@ def load_contrastive_run(checkpoint: Path) -> ContrastiveRun:
     training = from_json(TrainingConfig, config["training"], f"{path}: training")
     if training.contrastive is None:
         raise ValueError(f"{checkpoint} was trained without a contrastive loss: give a run trained with --contrast")
+    kept = read_state(state / "state.json")
+    budget = Budget(updates=training.updates, max_minutes=training.max_minutes, **kept["budget"])
+    alpha = training.contrastive.weight_at(budget.share())
+    if not alpha:
+        raise ValueError(
+            f"the contrastive loss has no weight at update {budget.update} of {checkpoint} (contrastive.begin and "
+            f"contrastive.fade): give a checkpoint of the run in which it has some"
+        )
     policy = load_policy(folder)
     weights, head = state / WEIGHTS, state / CONTRASTIVE
-    checksums = recorded_checksums(read_state(state / "state.json"), state / "state.json")
+    checksums = recorded_checksums(kept, state / "state.json")
     fill(policy, {**policy.state_dict(), **load_tensors(weights, checksums)}, str(weights))
     contrastive = ContrastiveDynamics(training.contrastive, policy)
     fill(contrastive, load_tensors(head, checksums), str(head))
-    return ContrastiveRun(policy=policy, contrastive=contrastive, training=training, update=int(folder.name))
+    return ContrastiveRun(policy=policy, contrastive=contrastive, training=training, update=budget.update, alpha=alpha)
 
 
 def draw_batches(

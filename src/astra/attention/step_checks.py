@@ -18,6 +18,8 @@ from astra.attention.assumptions import refuse, refuse_empty_rows, rows_are_equa
 from astra.attention.positions import SegmentSizes
 from astra.attention.segments import Kind, TokenIds, concatenate, context_ids, query_ids, segment_ids
 
+LATEST = 512
+"""Latest timestep that is checked with its whole past if there is a window; 25 ms of a core, once."""
 FUTURE = 2
 """Timesteps after the present one to which no token may attend."""
 
@@ -55,8 +57,15 @@ def check_new_tokens(
 
 
 def _last_checked(window: int | None, timestep: int) -> int:
-    """Return the timestep that stands for this one: with a window, later steps are alike and are checked once."""
-    return timestep if window is None else min(timestep, 2 * (window + 1))
+    """Return the timestep that stands for this one.
+
+    With a window, a rule of differences of timesteps is the same from 2 (W + 1) on, and a check of the whole past would
+    take longer at every timestep. Powers of two up to `LATEST` are checked as they are, so that a rule of absolute
+    timesteps is noticed too, unless it begins later or holds in between only.
+    """
+    if window is None or (timestep <= LATEST and timestep & (timestep - 1) == 0):
+        return timestep
+    return min(timestep, 2 * (window + 1))
 
 
 def check_control_steps(sizes: SegmentSizes, window: int | None, num_queries: int, timesteps: int) -> None:

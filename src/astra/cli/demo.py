@@ -119,7 +119,7 @@ def run(arguments: Sequence[str]) -> None:
     if not dataset.exists():
         print(f"1/4  collecting {size.episodes:,} demonstrations of the expert")
         collect(SUITE, CollectConfig(episodes=size.episodes, output=dataset, workers=demo.workers))
-    check_number(dataset, size.episodes, "start the demo again; or go on with what there is by --episodes")
+    check_number(dataset, size.episodes, "start the demo again; or go on with what there is by --episodes {found}")
 
     print(f"2/4  training Astra for {size.updates:,} updates")
     config = replace(small_policy(reference_state=AGENT), dropout=0.0)  # five epochs are too few to overfit

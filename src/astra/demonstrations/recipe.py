@@ -97,7 +97,7 @@ def check_number(dataset: Path, episodes: int, remedy: str) -> None:
     Args:
         dataset: Folder of the dataset.
         episodes: Expected number.
-        remedy: What to do besides deleting the folder, for the error.
+        remedy: What to do besides deleting the folder, for the error; {found} becomes the number that there is.
 
     Raises:
         ValueError: if the number is another one.
@@ -105,5 +105,6 @@ def check_number(dataset: Path, episodes: int, remedy: str) -> None:
     found = json.loads((dataset / "meta" / "info.json").read_text())["total_episodes"]
     if found != episodes:
         raise ValueError(
-            f"{dataset} holds {found:,} demonstrations instead of {episodes:,}: delete the folder, and {remedy}"
+            f"{dataset} holds {found:,} demonstrations instead of {episodes:,}: delete the folder, and "
+            f"{remedy.format(found=found)}"
         )

@@ -21,6 +21,9 @@ from astra.training.config import TrainingConfig
 from astra.training.run_folder import CONFIG, RunFolder, read_config
 from astra.trajectory import Statistics
 
+OF_THE_MACHINE = {"num_envs", "workers", "cluster", "videos"}
+"""Fields of `EvaluationConfig` that do not say what is measured."""
+
 
 def read_experiment(folder: Path) -> tuple[str, Experiment]:
     """Read the name and the settings of the experiment in a run folder.
@@ -65,13 +68,14 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
         ) from error
 
 
-def check_same_data(folder: Path, description: Mapping[str, Any], statistics: Statistics) -> None:
+def check_same_data(folder: Path, description: Mapping[str, Any], statistics: Statistics, seed: int) -> None:
     """Check that a run in a folder goes on with the episodes, windows and rollouts with which it began.
 
     Args:
         folder: Folder of the run; nothing is checked where no run has begun.
         description: Fields of the experiment from `describe`, and the number of training episodes.
         statistics: Statistics of the training episodes.
+        seed: Training seed, which decides what is held out.
 
     Raises:
         ValueError: if a field differs that must not, or the statistics do.
@@ -79,18 +83,26 @@ def check_same_data(folder: Path, description: Mapping[str, Any], statistics: St
     if not (folder / CONFIG).is_file():
         return
     advice = "go on with the data and settings of that run, or choose another folder with --output"
-    begun = read_config(folder).get("description", {})
-    now = json.loads(json.dumps(description))
+    config = read_config(folder)
+    begun, now = _settings(config.get("description", {})), _settings(description)
     if different := [name for name in now if name not in MOVABLE and begun.get(name, now[name]) != now[name]]:
         name = different[0]
         raise ValueError(f"{folder} holds another run: its {name} is {begun[name]!r}, not {now[name]!r}: {advice}")
-    if (newest := RunFolder(folder, keep=1).newest_checkpoint()) is not None:
+    same_split = config["training"]["seed"] == seed  # another seed is refused later, with the rest of the training
+    if same_split and (newest := RunFolder(folder, keep=1).newest_checkpoint()) is not None:
         kept, present = load_tensors(newest / "policy" / STATISTICS), flat_statistics(statistics)
         if kept.keys() != present.keys() or not all(map(_near, kept.values(), (present[name] for name in kept))):
             raise ValueError(
                 f"{folder} holds a run on other demonstrations than those of {now['dataset']}: means or deviations of "
                 f"their columns differ; {advice}"
             )
+
+
+def _settings(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a description as JSON, those of the rollouts one by one without those of the machine."""
+    settings = json.loads(json.dumps(description))
+    rollouts = settings.pop("rollouts", {})
+    return settings | {f"rollouts.{name}": value for name, value in rollouts.items() if name not in OF_THE_MACHINE}
 
 
 def _near(one: Tensor, other: Tensor) -> bool:

@@ -11,7 +11,7 @@ from astra.experiments.experiment import Experiment, describe
 from astra.experiments.mixture import in_first_units
 from astra.experiments.resume import check_same_data
 from astra.experiments.training_data import open_training_data
-from astra.parallel.processes import main_first
+from astra.parallel.processes import in_main, main_first
 from astra.policies.policy import Policy
 from astra.storage.hub import pinned
 from astra.suites.config import EvaluationConfig
@@ -60,7 +60,7 @@ def run_training(
             raise ValueError(f"--training.evaluate-every needs a suite, but {error}") from error
         evaluate = _rollouts(suite, experiment.rollouts, data.training.spec, run_folder / "rollouts")
     described = {**describe(experiment), "episodes": data.episodes}
-    check_same_data(run_folder, described, data.statistics)
+    in_main(partial(check_same_data, run_folder, described, data.statistics, experiment.training.seed))
     return train(
         experiment.policy,
         experiment.training,

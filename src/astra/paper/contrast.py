@@ -113,6 +113,6 @@ def _limited() -> Settings:
         ),
         observations=TOP,
         stride=2,
-        minutes=24.0,
+        minutes=12.0,
         evaluation_minutes=3.0,
     )

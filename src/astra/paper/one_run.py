@@ -101,8 +101,9 @@ class Run:
                 "evaluation": self.evaluation,
             }
             same = {name: from_json(type(wanted), kept[name], name) == wanted for name, wanted in parts.items()}
-            same["data"] = {"options": {}, **kept["data"]} == self.data  # older results: no table had options
-            same["held-out losses"] = not self.held_out or (self.results / HELD_OUT).exists()
+            same["data"] = {"options": {}, **kept["data"]} == self.data  # older results had no options
+            if self.held_out and not (self.results / HELD_OUT).exists():
+                raise FileNotFoundError(f"there is no {HELD_OUT}")
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"{path} does not fit this version ({error}): {_way_out(self)}") from error
         if different := [name for name, equal in same.items() if not equal]:

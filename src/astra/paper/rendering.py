@@ -129,17 +129,24 @@ def print_report(report: Report) -> None:
     console = screen()
     console.print(Text.assemble((report.table.name, "bold"), f"  {report.table.title}\n"))
     for part in parts_of(report):
-        title: str | None = part.title
-        for columns in _that_fit(part, console.width):
-            shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
-            for place in columns:
-                shown.add_column(part.header[place], min_width=_width(part, place) if part.names else None)
-            for row in part.rows:
-                shown.add_row(*(row[place] for place in columns))
-            console.print(shown)
-            title = None
+        print_part(part)
     for note in notes_of(report):
         console.print(note)
+
+
+def print_part(part: Part) -> None:
+    """Print a part, the columns of numbers below one another where the screen is too narrow for all of them."""
+    console = screen()
+    title: str | None = part.title
+    for columns in _that_fit(part, console.width):
+        shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
+        narrow = part.names > 0 and sum(_whole_width(part, place) + 3 for place in columns) > console.width
+        for place in columns:
+            shown.add_column(part.header[place], width=_width(part, place) if narrow else None)
+        for row in part.rows:
+            shown.add_row(*(row[place] for place in columns))
+        console.print(shown)
+        title = None
 
 
 def _that_fit(part: Part, width: int) -> list[list[int]]:
@@ -162,6 +169,11 @@ def _width(part: Part, place: int) -> int:
     return max(
         len(word) for text in (part.header[place], *(row[place] for row in part.rows)) for word in text.split() or [""]
     )
+
+
+def _whole_width(part: Part, place: int) -> int:
+    """Return the width of a column whose texts are not wrapped."""
+    return max(map(len, (part.header[place], *(row[place] for row in part.rows))))
 
 
 def notes_of(report: Report) -> list[str]:

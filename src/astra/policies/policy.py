@@ -245,7 +245,7 @@ class Policy(nn.Module, ABC, Generic[State]):
         """Set how the policy acts from now on.
 
         Raises:
-            ValueError: if more actions are to be executed than are predicted, or the temperature is negative.
+            ValueError: if more actions are to be executed than are predicted, or a mean is to be sampled.
         """
         decoding.check(self.chunk_size)
         self.decoding = decoding

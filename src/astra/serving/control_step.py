@@ -195,7 +195,8 @@ class StepRunner:
                 f"the cache holds {self.capacity} timesteps and is full: start a new episode, or export with a larger "
                 f"--timesteps"
             )
-        lacking = [name for name, there in observation.present.items() if not there.all()]
+        read = {*self.step.vectors, *self.step.cameras}
+        lacking = [name for name, there in observation.present.items() if name in read and not there.all()]
         if lacking or not (observation.action_present is None or observation.action_present.all()):
             raise ValueError(
                 f"the observation lacks {', '.join(lacking) or 'an action dimension'}, and an exported step needs all "

@@ -23,7 +23,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
     """Muon for matrices and AdamW for all other parameters, as one optimizer.
 
     Muon makes the update of a matrix orthogonal, so that it changes all directions alike. It is scaled to the size of
-    AdamW's updates, so that the usual learning rates serve both.
+    AdamW's updates, so that the usual learning rates serve both. Weight decay follows the learning rate, so it is twice
+    as strong in matrices.
 
     Deviation: the paper uses AdamW. Source: Jordan et al., 2024; the scale is that of Liu et al., 2025 (2502.16982).
     """
@@ -73,6 +74,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part in self._parts:
             part.step()
         return loss
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs; its groups and state are shared again when it is made."""
+        return {**super().__getstate__(), "_parts": self._parts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load groups and state."""

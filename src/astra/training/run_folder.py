@@ -102,7 +102,7 @@ class RunFolder:
 
         Args:
             identity: configuration as JSON, equal for every start of the run.
-            description: further facts to write at the first start.
+            description: further facts to write at the first start; where the data lie is kept up to date.
             extend: accept another length than the run has.
 
         Raises:

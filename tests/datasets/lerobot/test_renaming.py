@@ -62,3 +62,18 @@ def test_columns_that_do_not_exist_or_would_meet_are_refused(tmp_path: Path) -> 
         write_renamed(tmp_path / "plain", {"observation.state": "action"}, tmp_path / "made")
     with pytest.raises(ValueError, match="names actions twice"):
         parse_names(["actions=action", "actions=observation.state"])
+
+
+def test_linked_folders_and_checksums_of_videos_come_along(tmp_path: Path) -> None:
+    from astra.datasets.lerobot.video.checksums import read_video_checksums, write_video_checksums
+
+    write_version_3(tmp_path / "plain")
+    write_video_checksums(tmp_path / "plain", sorted((tmp_path / "plain/videos").rglob("*.mp4")))
+    (tmp_path / "plain/videos").rename(tmp_path / "elsewhere")
+    (tmp_path / "plain/videos").symlink_to(tmp_path / "elsewhere")
+    write_renamed(tmp_path / "plain", {CAMERA: "observation.images.front"}, tmp_path / "made")
+    recorded = read_video_checksums(tmp_path / "made")
+    assert len(recorded) == 2
+    assert all((tmp_path / "made" / name).is_file() for name in recorded)
+    frames = LeRobotDataset.open(tmp_path / "made").columns["observation.images.front"]
+    assert np.array_equal(frames, LeRobotDataset.open(tmp_path / "plain").columns[CAMERA])

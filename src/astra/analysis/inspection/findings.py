@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSplit:
-    """PlannedSplit into training and held-out episodes of the training to come."""
+    """Split into training and held-out episodes of the training to come."""
 
     validation: float
     """Share of the episodes held out."""
@@ -66,7 +66,7 @@ def find(
         dataset: The opened dataset.
         warned: Warnings that came while it was read, such as those of irregular timestamps.
         actions: Bins of the policy to come.
-        split: PlannedSplit of the training to come.
+        split: Split of the training to come.
         videos: Whether the frame of every timestep is looked up in the videos, which reads the files but decodes
             nothing.
     """

@@ -1,7 +1,7 @@
 """A dataset whose columns have other names than Astra reads, such as `actions` and `state`: a copy with these names.
 
-Data files are written anew, batch by batch. Videos and other large files are linked. Statistics are left out: Astra
-computes its own from the data.
+Data files are written anew, batch by batch, which needs their space once more; videos are linked. The files of
+statistics are left out: Astra computes its own from the data.
 """
 
 import json
@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from astra.datasets.episode import ACTION
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info import read_info
+from astra.datasets.lerobot.video.checksums import CHECKSUMS, read_video_checksums
 
-LEFT_OUT = {layout.STATISTICS, "meta/episodes_stats.jsonl", layout.INFO_CHECKSUM, "meta/videos.sha256"}
+LEFT_OUT = {layout.STATISTICS, "meta/episodes_stats.jsonl", layout.INFO_CHECKSUM}
 """Files about the old names."""
 NEW_NAME = re.compile(rf"{ACTION}|observation\.[\w.-]+")
 PREFIXES = ("videos/", "stats/")
@@ -65,20 +66,29 @@ def write_renamed(folder: Path, names: Mapping[str, str], destination: Path) -> 
     if twice := sorted({column for column in renamed if renamed.count(column) > 1}):
         raise ValueError(f"{folder} would have two columns {twice[0]}: choose another name for one of them")
     info["features"] = {names.get(column, column): feature for column, feature in features.items()}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    found = [Path(place, name) for place, _, files in os.walk(folder, followlinks=True) for name in files]
+    for path in sorted(found):
         inside = path.relative_to(folder)
         if str(inside) in LEFT_OUT or inside.parts[0].startswith("."):
             continue
-        target = destination.joinpath(*(names.get(part, part) for part in inside.parts))
+        target = destination / _moved(inside, names)
         target.parent.mkdir(parents=True, exist_ok=True)
         if str(inside) == layout.INFO:
             target.write_text(json.dumps(info))
         elif inside.suffix == ".parquet":
             _write_table(path, names, target)
+        elif str(inside) == CHECKSUMS:
+            recorded = read_video_checksums(folder).items()
+            target.write_text("".join(f"{digits}  {_moved(Path(name), names)}\n" for name, digits in recorded))
         elif inside.parts[0] == "meta":
             shutil.copyfile(path, target)
         else:
             target.symlink_to(os.path.realpath(path))
+
+
+def _moved(inside: Path, names: Mapping[str, str]) -> Path:
+    """Return the path of a file whose folders are named after columns."""
+    return Path(*(names.get(part, part) for part in inside.parts))
 
 
 def _write_table(path: Path, names: Mapping[str, str], target: Path) -> None:

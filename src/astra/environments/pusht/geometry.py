@@ -90,11 +90,11 @@ def instruction_for(goal: Sequence[float]) -> str:
     for instruction, pose in GOAL_POSES.items():
         if np.allclose(goal, pose):
             return instruction
-    x, y, angle = goal
+    x, y, angle = round(goal[0]), round(goal[1]), goal[2]
     row = ("upper", "middle", "lower")[min(int(3 * y / BOARD), 2)]
     column = ("left", "center", "right")[min(int(3 * x / BOARD), 2)]
     degrees = round(math.degrees(angle)) % 360
-    return f"push the T to the {row} {column}, x {round(x)}, y {round(y)}, turned by {degrees} degrees"
+    return f"push the T to the {row} {column}, x {x}, y {y}, turned by {degrees} degrees"
 
 
 def goal_of(instruction: str) -> Pose | None:
