@@ -58,7 +58,8 @@ def test_gradients_are_those_of_both_losses(tmp_path: Path) -> None:
     assert found["head"].contrastive.mean is found["head"].cosine is None
     assert {"contrastive_loss", "retrieval_accuracy"} < metrics.keys()
 
-    run.contrastive.config = replace(run.contrastive.config, weight=1.0)
+    assert run.alpha == 0.5
+    run = replace(run, alpha=1.0)
     twice = {part.part: part for part in gradient_interference(run, batches)[0]}["all"]
     assert twice.contrastive.batch == pytest.approx(2 * everything.contrastive.batch, rel=1e-4)
     assert twice.behavior_cloning == everything.behavior_cloning
