@@ -100,3 +100,11 @@ def test_bad_input_is_one_message(arguments: list[str], message: str, capsys: py
     assert code == 2
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("twice", [("--seeds", "0", "0"), ("--rows", "astra", "astra")])
+def test_what_is_named_twice_is_refused(twice: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    from astra.cli.main import main
+
+    assert main(["compare", "table6", "--dry-run", *twice]) == 2
+    assert f"{twice[0]} names {twice[1]} twice: name it once" in capsys.readouterr().err

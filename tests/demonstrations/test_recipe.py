@@ -1,6 +1,5 @@
 """Demonstrations that a table or the demo needs: made if missing, and never taken for complete when they are not."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,10 @@ def test_what_must_be_downloaded_is_named(tmp_path: Path) -> None:
 
 
 def test_a_dataset_of_another_size_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "meta").mkdir()
-    (tmp_path / "meta" / "info.json").write_text(json.dumps({"total_episodes": 12}))
-    remedy = "start again; or go on with --episodes {found}"
-    check_number(tmp_path, 12, remedy)
-    with pytest.raises(ValueError, match=r"12 demonstrations instead of 1,000: .* start again; .* --episodes 12"):
-        check_number(tmp_path, 1000, remedy)
+    data, remedy = write_demonstrations(tmp_path / "data"), "start again; or go on with --episodes {found}"
+    check_number(data, 4, remedy)
+    with pytest.raises(ValueError, match=r"4 demonstrations instead of 1,000: .* start again; .* --episodes 4"):
+        check_number(data, 1000, remedy)
 
 
 def test_the_printed_command_has_the_options_that_are_collected_with() -> None:

@@ -59,9 +59,6 @@ class Compare:
         check_numbers(self, "")
         if not self.seeds:
             raise ValueError("--seeds must be one or more numbers from 0, got none")
-        for flag, values in (("--seeds", self.seeds), ("--rows", self.rows)):
-            if twice := [value for value, number in Counter(values).items() if number > 1]:
-                raise ValueError(f"{flag} names {twice[0]} twice: name it once")
 
 
 def compare(table: Table, chosen: Compare) -> None:
@@ -69,8 +66,12 @@ def compare(table: Table, chosen: Compare) -> None:
 
     Raises:
         FileNotFoundError: if demonstrations must be downloaded first.
-        ValueError: if a row or the scale cannot be run, results were made with other settings, or runs failed.
+        ValueError: if a seed or a row is named twice, a row or the scale cannot be run, results were made with other
+            settings, or runs failed.
     """
+    for flag, values in (("--seeds", chosen.seeds), ("--rows", chosen.rows)):
+        if twice := [value for value, number in Counter(values).items() if number > 1]:
+            raise ValueError(f"{flag} names {twice[0]} twice: name it once")
     failures = []
     if not chosen.only_report:
         settings = table.settings_at(chosen.scale)

@@ -1,12 +1,13 @@
 """Demonstrations that an experiment needs: how many, the command that makes them, and whether they are all there."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from astra.datasets.lerobot import layout
+from astra.datasets.lerobot.info import read_info
 from astra.demonstrations.collect import CollectConfig, collect
 from astra.environments.suite import Suite
 
@@ -38,7 +39,7 @@ class Demonstrations:
         """
         folder = datasets / self.name
         if folder.exists():
-            if self.episodes is not None:
+            if self.episodes is not None and (folder / layout.INFO).exists():  # else a training says what is missing
                 check_number(folder, self.episodes, f"make them again: {self.command}")
             return
         if self.collect is None:
@@ -100,9 +101,9 @@ def check_number(dataset: Path, episodes: int, remedy: str) -> None:
         remedy: What to do besides deleting the folder, for the error; {found} becomes the number that there is.
 
     Raises:
-        ValueError: if the number is another one.
+        ValueError: if the number is another one, or info.json is damaged.
     """
-    found = json.loads((dataset / "meta" / "info.json").read_text())["total_episodes"]
+    found = read_info(dataset)["total_episodes"]
     if found != episodes:
         raise ValueError(
             f"{dataset} holds {found:,} demonstrations instead of {episodes:,}: delete the folder, and "
