@@ -156,7 +156,7 @@ def _choose(
     wanted = known if columns is None else [part for column in columns for part in _parts(column)]
     if unknown := [column for column in {*wanted, ACTION} if column not in known]:
         others = [column for column in features if column not in {*known, *layout.INDEX_COLUMNS}]
-        advice = f", and beside them {', '.join(others)}: see --rename of astra convert lerobot" if others else ""
+        advice = f"; {', '.join(others)} are not read: see --rename of astra convert lerobot --help" if others else ""
         raise ValueError(f"{folder} has no column {', '.join(unknown)}; it has {', '.join(known) or 'none'}{advice}")
     return {column: features[column] for column in known if column in wanted or column == ACTION}
 
