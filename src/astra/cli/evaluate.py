@@ -100,12 +100,7 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
-    checkpoint, output = str(policy_folder(arguments[0])), value_of("--output", arguments)
-    named = output not in (None, "", "None")
-    folder = Path(output or "") if named else Path(arguments[0]) / "eval"
-    check_outside_datasets(folder, "choose another folder for the results with --output")
-    if named:
-        check_place_of_results(folder)
+    checkpoint = str(policy_folder(arguments[0]))
     policy = load_policy(arguments[0], statistics=value_of("--statistics", arguments) or "")
     suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
@@ -117,6 +112,10 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     kind = make_dataclass("Evaluate", [options], bases=(Evaluate,), frozen=True, kw_only=True)
     kind.__doc__ = Evaluate.__doc__
     chosen: Any = parse(kind, "evaluate", arguments)
+    folder = chosen.output or Path(arguments[0]) / "eval"
+    check_outside_datasets(folder, "choose another folder for the results with --output")
+    if chosen.output is not None:
+        check_place_of_results(folder)
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more
     changes = {name: getattr(chosen, name) for name in vars(policy.decoding)}
     changes = {name: value for name, value in changes.items() if value is not None}
