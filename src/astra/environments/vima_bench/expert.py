@@ -1,11 +1,9 @@
 """The expert of VIMA-Bench, which is the package's oracle, and its demonstrations."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from astra.environments.suite import Demonstration
 from astra.environments.vima_bench.environment import NoLayoutError, VimaBench, VimaBenchConfig
-from astra.objects import Pictures
 
 
 class VimaExpert:
@@ -19,18 +17,6 @@ class VimaExpert:
         """Return the next action; the no-op action if the oracle has none."""
         action = environment.expert_action()
         return environment.no_op_action() if action is None else action
-
-
-@dataclass(frozen=True, kw_only=True)
-class Demonstration:
-    """One successful episode of the expert."""
-
-    task: str
-    seed: int
-    instruction: str
-    pictures: Pictures
-    columns: dict[str, np.ndarray]
-    """`action` and `observation.*`, with time as the first axis."""
 
 
 def demonstrate(config: VimaBenchConfig, seed: int) -> Demonstration | None:
@@ -64,10 +50,4 @@ def _play(environment: VimaBench, seed: int) -> Demonstration | None:
     if not info["is_success"]:
         return None
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return Demonstration(
-        task=environment.task,
-        seed=seed,
-        instruction=environment.instruction,
-        pictures=environment.prompt_pictures,
-        columns=columns,
-    )
+    return Demonstration(instruction=environment.instruction, columns=columns, pictures=environment.prompt_pictures)

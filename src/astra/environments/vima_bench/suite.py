@@ -69,10 +69,7 @@ def demonstrate(options: VimaBenchOptions, reset: Mapping[str, Any], seed: int) 
     config = VimaBenchConfig(
         task=reset["task"], level=reset["level"], actions=options.actions, max_objects=options.max_objects
     )
-    shown = expert.demonstrate(config, seed)
-    if shown is None:
-        return None
-    return Demonstration(instruction=shown.instruction, columns=shown.columns, pictures=shown.pictures)
+    return expert.demonstrate(config, seed)
 
 
 SUITE = Suite(
