@@ -13,10 +13,8 @@ DECAYED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 the weights of the heads."""
 MOMENTS = ("step", "exp_avg", "exp_avg_sq"), ("momentum_buffer",)
 """Names of what AdamW and Muon keep of a parameter."""
-
-
 MUON_RATE = 2.0
-"""Learning rate of Muon as a multiple of AdamW's; of 1, 2 and 4, it served a small policy on the tabletop best."""
+"""Learning rate of Muon as a multiple of AdamW's. A small policy on the tabletop learned more with 2 than with 1."""
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -144,13 +142,17 @@ def build_optimizer(
 def moments_of(group: dict[str, Any]) -> set[str]:
     """Return the names of what the optimizer keeps of each parameter of a group."""
     adamw, muon = MOMENTS
-    return set(muon if "momentum" in group else adamw)
+    return set(muon if _is_muons(group) else adamw)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     """Set the learning rate of all groups, Muon's to a multiple."""
     for group in optimizer.param_groups:
-        group["lr"] = MUON_RATE * learning_rate if "momentum" in group else learning_rate
+        group["lr"] = MUON_RATE * learning_rate if _is_muons(group) else learning_rate
+
+
+def _is_muons(group: dict[str, Any]) -> bool:
+    return "momentum" in group
 
 
 def learning_rate_factor(share: float, warmup: float) -> float:
