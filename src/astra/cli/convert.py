@@ -1,10 +1,8 @@
 """`astra convert FORMAT SOURCE DESTINATION`: convert demonstrations of another format to a dataset."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -130,24 +128,14 @@ def lerobot(
         workers: Number of processes that encode frames.
     """
     from astra.datasets.lerobot.info import read_info
-    from astra.datasets.lerobot.renaming import parse_names, write_renamed
+    from astra.datasets.lerobot.renaming import parse_names, renamed
     from astra.datasets.merging import merge
     from astra.storage.hub import local_folder
 
     folders, names = [local_folder(source) for source in sources], parse_names(rename)
     total = sum(read_info(folder)["total_episodes"] for folder in folders)
-    with ExitStack() as copies:
-        if names:
-            if output.exists():  # before anything is copied
-                raise FileExistsError(
-                    f"{output} exists already: choose another folder with --output, or remove it first"
-                )
-            output.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(copies.enter_context(TemporaryDirectory(prefix=f".{output.name}.renamed-", dir=output.parent)))
-            for number, folder in enumerate(folders):
-                write_renamed(folder, names, made / str(number) / folder.name)
-            folders = [made / str(number) / folder.name for number, folder in enumerate(folders)]
-        merged = merge(folders, output, observations or None, video, workers)
+    with renamed(folders, names, output) as sources_read:
+        merged = merge(sources_read, output, observations or None, video, workers)
         for _ in tracked(merged, "merging", total, "episodes"):
             pass
     return output

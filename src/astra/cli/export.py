@@ -66,12 +66,9 @@ def run(arguments: Sequence[str]) -> None:
         save_prompts,
     )
     from astra.storage.atomic import atomic_folder
-    from astra.storage.places import check_outside_datasets
+    from astra.storage.places import check_new, check_outside_datasets
 
-    if chosen.output.exists():
-        raise FileExistsError(
-            f"{chosen.output} exists already: choose another folder with --output, or remove it first"
-        )
+    check_new(chosen.output)
     check_outside_datasets(chosen.output, "choose another folder with --output")
     if chosen.onnx:
         check_onnx()

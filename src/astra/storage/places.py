@@ -20,3 +20,13 @@ def check_outside_datasets(folder: Path, advice: str) -> None:
         if (place / DATASET_FILE).exists():
             what = "is a dataset" if place is folder else f"is inside the dataset {place}"
             raise ValueError(f"{folder} {what}: {advice}")
+
+
+def check_new(output: Path) -> None:
+    """Check that nothing lies where a command is to write, before it begins.
+
+    Raises:
+        FileExistsError: if something does.
+    """
+    if output.exists():
+        raise FileExistsError(f"{output} exists already: choose another folder with --output, or remove it first")

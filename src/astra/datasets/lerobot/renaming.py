@@ -8,8 +8,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ from astra.datasets.episode import ACTION
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info import read_info
 from astra.datasets.lerobot.video.checksums import CHECKSUMS, read_video_checksums
+from astra.storage.places import check_new
 
 LEFT_OUT = {layout.STATISTICS, "meta/episodes_stats.jsonl", layout.INFO_CHECKSUM}
 """Files about the old names."""
@@ -44,6 +47,31 @@ def parse_names(pairs: Collection[str]) -> dict[str, str]:
             raise ValueError(f"--rename names {old} twice")
         names[old] = new
     return names
+
+
+@contextmanager
+def renamed(folders: Sequence[Path], names: Mapping[str, str], output: Path) -> Iterator[list[Path]]:
+    """Yield datasets with other names of columns, as copies that last as long as the block; without names, themselves.
+
+    Args:
+        folders: The datasets.
+        names: New names by old ones.
+        output: Folder that is to be written from them, beside which the copies lie.
+
+    Raises:
+        FileExistsError: if there are names and the output exists, before anything is copied.
+        ValueError: if a dataset lacks a column, or two would have the same name.
+    """
+    if not names:
+        yield list(folders)
+        return
+    check_new(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{output.name}.renamed-", dir=output.parent) as made:
+        copies = [Path(made) / str(number) / folder.name for number, folder in enumerate(folders)]
+        for folder, copy in zip(folders, copies, strict=True):
+            write_renamed(folder, names, copy)
+        yield copies
 
 
 def write_renamed(folder: Path, names: Mapping[str, str], destination: Path) -> None:
