@@ -102,6 +102,22 @@ def test_results_of_another_budget_are_refused(tiny_table: ModuleType, finished:
         plan_runs(table, "cpu", other, [table.row("astra")], (0,), folders_in(finished))
 
 
+def test_results_of_more_agents_than_asked_for_count(tiny_table: ModuleType, finished: Path, tmp_path: Path) -> None:
+    from astra.storage.json_checksum import checked_json
+
+    shutil.copytree(finished / "results", tmp_path / "results")
+    asked = plan_of(tiny_table, tmp_path)[0]
+    more = replace(asked, evaluation=replace(asked.evaluation, agents=("policy", "no-op")))
+    with pytest.raises(ValueError, match="made with other settings of evaluation"):
+        more.check_results()
+    config = json.loads((asked.results / "config.json").read_text())
+    del config["sha256"]
+    config["evaluation"]["agents"].append("no-op")
+    (asked.results / "config.json").write_text(checked_json(config))
+    more.check_results()
+    asked.check_results()
+
+
 def test_an_unfinished_training_goes_on_to_the_same_weights(
     tiny_table: ModuleType, finished: Path, tmp_path: Path
 ) -> None:

@@ -134,6 +134,8 @@ def test_a_control_is_measured_in_the_runs_of_its_row_and_not_run_by_itself() ->
         assert baseline is not None
         assert baseline.key == row.runs_of
     assert runs["gato-discrete"].evaluation.agents == ("policy",)
+    later = plan_runs(table, "cpu", settings, rows, [1], Folders())
+    assert {run.evaluation.agents for run in later} == {("policy",)}, "one seed measures the controls"
     with pytest.raises(ValueError, match="the row no-op cannot be run: it is measured in the runs of astra-discrete"):
         select_rows(table, "cpu", ["no-op"])
 

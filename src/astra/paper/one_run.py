@@ -95,12 +95,11 @@ class Run:
         path = self.results / "config.json"
         try:
             kept = read_config(self.results)
-            parts = {
-                "policy": self.experiment.policy,
-                "training": self.experiment.training,
-                "evaluation": self.evaluation,
-            }
+            parts = {"policy": self.experiment.policy, "training": self.experiment.training}
             same = {name: from_json(type(wanted), kept[name], name) == wanted for name, wanted in parts.items()}
+            evaluation = from_json(EvaluationConfig, kept["evaluation"], "evaluation")
+            more = {*self.evaluation.agents} <= {*evaluation.agents}  # earlier runs measured controls with every seed
+            same["evaluation"] = more and replace(evaluation, agents=self.evaluation.agents) == self.evaluation
             same["data"] = {"options": {}, **kept["data"]} == self.data  # older results had no options
             if self.held_out and not (self.results / HELD_OUT).exists():
                 raise FileNotFoundError(f"there is no {HELD_OUT}")

@@ -116,7 +116,7 @@ def plan_runs(
             row=row.key,
             seed=seed,
             experiment=experiment_of(row, scale, budgets[row.key], seed, folders.data),
-            evaluation=replace(settings.evaluation, agents=(*settings.evaluation.agents, *table.agents_in(row))),
+            evaluation=replace(settings.evaluation, agents=(*settings.evaluation.agents, *table.agents_in(row, seed))),
             options=settings.options,
             held_out=any(column.held_out for column in table.columns),
             folder=folder_of_runs(table, row, folders.runs / name) / str(seed),

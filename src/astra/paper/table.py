@@ -31,6 +31,8 @@ EQUAL_TIME = "-equal-time"
 """Suffix of the folders of tables whose rows get the same time instead of the same updates."""
 OBJECTIVES = frozenset({"contrastive", "augmentation"})
 """Fields of the training that a row may change: they change the objective, not the budget."""
+CONTROLS_SEED = 0
+"""Training seed whose runs measure the controls: the expert is the same with each, and one is enough for the rest."""
 RECOVERY = "recovery"
 """Score of a column: success in those episodes in which an action missed."""
 ATTEMPTS, BETWEEN = "attempts", "between attempts"
@@ -185,8 +187,10 @@ class Table:
         """Whether the cost of rows was measured, so that equal time is given as a number of updates."""
         return any(row.cost != 1 for row in self.rows)
 
-    def agents_in(self, row: Row) -> tuple[AgentName, ...]:
-        """Return the agents that a row's runs measure beside those of the settings: those of the rows that need it."""
+    def agents_in(self, row: Row, seed: int) -> tuple[AgentName, ...]:
+        """Return the controls that a row's run measures beside the agents of the settings: with seed 0 alone."""
+        if seed != CONTROLS_SEED:
+            return ()
         return tuple(dict.fromkeys(other.agent for other in self.rows if other.runs_of == row.key))
 
     def baseline_of(self, row: Row, scale: Scale) -> Row | None:
@@ -236,7 +240,7 @@ def obstacle(row: Row, scale: Scale) -> str:
     if row.quoted:
         return "quoted from other papers"
     if row.runs_of:
-        return f"is measured in the runs of {row.runs_of}"
+        return f"is measured in the runs of {row.runs_of}, with seed {CONTROLS_SEED}"
     if scale not in row.sizes:
         return f"has no {scale}-scale size"
     if all(size.name != row.sizes[scale] for size in SIZES):
