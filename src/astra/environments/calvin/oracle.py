@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from astra.environments.calvin.scene import Block, Snapshot
+from astra.environments.rotations import rotation_matrix
 
 Check = Callable[[Snapshot, Snapshot], bool]
 """Compares the start of an instruction with the present moment."""
@@ -142,14 +143,7 @@ def euler_degrees(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3"]:
 
 
 def _matrix(quaternion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "3 3"]:
-    x, y, z, w = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return rotation_matrix(quaternion / np.linalg.norm(quaternion))
 
 
 def _block(moment: Snapshot, name: str) -> Block:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from astra.environments.rotations import rotation_matrix
+
 SCENES = ("A", "B", "C", "D")
 """The four scenes; they differ in the places of doors, drawer, button and switch, in textures and in the blocks."""
 BLOCKS = ("red", "blue", "pink")
@@ -97,17 +99,7 @@ def rotation_columns(quaternion: Float[np.ndarray, "4"]) -> Float[np.ndarray, "6
 
     Six numbers without a jump, unlike Euler angles and quaternions.
     """
-    x, y, z, w = quaternion
-    return np.array(
-        [
-            1 - 2 * (y * y + z * z),
-            2 * (x * y + z * w),
-            2 * (x * z - y * w),
-            2 * (x * y - z * w),
-            1 - 2 * (x * x + z * z),
-            2 * (y * z + x * w),
-        ]
-    )
+    return rotation_matrix(quaternion)[:, :2].T.ravel()
 
 
 def long_axis_yaw(columns: Float[np.ndarray, "*T 6"]) -> Float[np.ndarray, "*T"]:

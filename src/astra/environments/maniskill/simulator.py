@@ -12,6 +12,7 @@ from astra.environments.maniskill.controller import HandController
 from astra.environments.maniskill.layout import JOINTS, Layout
 from astra.environments.maniskill.package import maniskill
 from astra.environments.maniskill.task import BASE, task_class
+from astra.environments.rotations import rotation_matrix
 
 FPS = 20.0
 """Timesteps per second, those of ManiSkill's controller; each is five steps of the physics."""
@@ -135,11 +136,5 @@ def _pose(pose: Any) -> Pose:
 
 def _turn(quaternion: Any) -> Float[np.ndarray, "3 3"]:
     """Return the rotation matrix of a quaternion, w first."""
-    w, x, y, z = (float(number) for number in quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    w, x, y, z = np.asarray(quaternion, np.float64)
+    return rotation_matrix(np.array([x, y, z, w]))
