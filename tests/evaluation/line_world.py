@@ -126,11 +126,13 @@ class Walker(Policy[Any]):
         """Not trained."""
         raise NotImplementedError
 
-    def start(self, instructions: Any, seeds: Any, pictures: Any = None) -> Any:
+    def start_rollouts(self, instructions: Any, seeds: Any, pictures: Any) -> Any:
         """Remember direction, generator and clock of each environment."""
         return [_Memory(*pair) for pair in zip(instructions, seeds, strict=True)]
 
-    def reset(self, state: Any, where: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any = None) -> Any:
+    def restart_rollouts(
+        self, state: Any, where: Bool[Tensor, " B"], instructions: Any, seeds: Any, pictures: Any
+    ) -> Any:
         """Reset where told."""
         new = iter([_Memory(*pair) for pair in zip(instructions, seeds, strict=True)])
         after = [next(new) if again else memory for memory, again in zip(state, where, strict=True)]

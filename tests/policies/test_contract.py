@@ -4,6 +4,7 @@ A new policy needs an entry in `CONFIGS`; its own test file tests the rest. RT-1
 all of its tests in its own file.
 """
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,36 @@ def test_a_reset_environment_acts_like_a_new_one_and_leaves_the_others_unchanged
     action, _ = policy.act(state, replace(mixed, objects=objects))
     torch.testing.assert_close(action[1], fresh[0, 0], rtol=0, atol=1e-4)
     torch.testing.assert_close(action[[0, 2]], kept[[0, 2], 2], rtol=0, atol=1e-4)
+
+
+def test_starting_and_acting_refuse_other_numbers_of_environments(
+    policy: "Policy[Any]", spec: "TrajectorySpec"
+) -> None:
+    trajectory = sample(spec, B=2, T=2)
+    texts, pictures = trajectory.instructions, trajectory.pictures
+    with pytest.raises(ValueError, match="a list with one text per environment, got a text"):
+        policy.start(texts[0], [0], pictures)
+    with pytest.raises(ValueError, match="got 2 instructions and 1 seeds"):
+        policy.start(texts, [0], pictures)
+    with pytest.raises(ValueError, match="got no instructions"):
+        policy.start([], [])
+    state = policy.start(texts, [0, 1], pictures)
+    with pytest.raises(ValueError, match="1 environments are to be reset, got 2 instructions"):
+        policy.reset(state, torch.tensor([True, False]), texts, [0, 1], pictures)
+    with pytest.raises(ValueError, match="2 rollouts were started, and the observation is one of 1 environments"):
+        policy.act(state, at(rows(trajectory, slice(0, 1)), 0))
+
+
+def test_an_empty_instruction_is_pointed_out_unless_it_was_one_of_training(
+    spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = configure("astra").build(replace(spec, objects=None, instructions=("go", "stop")), tiny_statistics).eval()
+    with pytest.warns(UserWarning, match="an instruction is empty, and the policy was trained on none like it"):
+        policy.start(["go", " "], [0, 1])
+    policy = configure("astra").build(replace(spec, objects=None, instructions=("go", "")), tiny_statistics).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        policy.start(["go", ""], [0, 1])
 
 
 def test_a_policy_is_saved_and_loaded(policy: "Policy[Any]", spec: "TrajectorySpec", tmp_path: Path) -> None:

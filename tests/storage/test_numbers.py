@@ -7,9 +7,9 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
 
@@ -144,3 +144,20 @@ def test_numbers_of_commands_are_refused_by_their_flag(
     error = capsys.readouterr().err
     assert error.startswith("astra: ")
     assert flag in error
+
+
+@pytest.mark.parametrize(("choice", "right"), [("mode", True), ("median", False), (None, True), (0, False)])
+def test_a_choice_that_is_not_declared_is_refused_by_name(choice: Any, right: bool) -> None:
+    from astra.storage.numbers import check_numbers
+
+    @dataclass(frozen=True)
+    class Acting:
+        value: Literal["mode", "mean"] | None = None
+        words: tuple[Literal["a"], ...] = ()
+        rest: Any = "anything"
+
+    expected = contextlib.nullcontext()
+    if not right:
+        expected = pytest.raises(ValueError, match=f"policy.value must be one of mode, mean, None, got {choice!r}")
+    with expected:
+        check_numbers(Acting(value=choice), "policy")

@@ -56,11 +56,11 @@ class LinearPolicy(Policy[None]):
         mean = error.masked_fill(~trajectory.valid[..., None], 0).sum() / count
         return Losses(behavior_cloning=mean, metrics={"double": 2 * mean.detach()}, count=count)
 
-    def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None) -> None:
+    def start_rollouts(self, instructions: Sequence[str], seeds: Sequence[int], pictures: object) -> None:
         raise NotImplementedError
 
-    def reset(
-        self, state: None, where: Tensor, instructions: Sequence[str], seeds: Sequence[int], pictures: object = None
+    def restart_rollouts(
+        self, state: None, where: Tensor, instructions: Sequence[str], seeds: Sequence[int], pictures: object
     ) -> None:
         raise NotImplementedError
 

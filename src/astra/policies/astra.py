@@ -57,7 +57,7 @@ class AstraConfig(SequenceConfig):
         return Astra(self, spec, statistics)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AstraState(SequenceState):
     """State of B rollouts; `act` updates it in place and returns it."""
 
@@ -141,9 +141,8 @@ class Astra(SequencePolicy[AstraState]):
 
     # ---- Acting
 
-    @torch.no_grad()
-    def start(
-        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    def start_rollouts(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None
     ) -> AstraState:
         """Start one rollout per instruction: encode the prompts."""
         return AstraState(
@@ -151,14 +150,13 @@ class Astra(SequencePolicy[AstraState]):
             chunks=ActionChunks.empty(len(instructions), self.chunk_size, self.sizes.action, self.device),
         )
 
-    @torch.no_grad()
-    def reset(
+    def restart_rollouts(
         self,
         state: AstraState,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
-        pictures: PromptPictures | None = None,
+        pictures: PromptPictures | None,
     ) -> AstraState:
         """Start new rollouts in some environments; they predict a new chunk at their first timestep."""
         reset_envs(self, state, where, instructions, seeds, pictures)

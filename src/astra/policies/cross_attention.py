@@ -25,9 +25,9 @@ from astra.attention.step_checks import check_cross_attention
 from astra.augmentation.past_actions import hidden_past_actions
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head, one_action_loss
-from astra.policies.decoding import reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy
 from astra.policies.readout import last_real
+from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sequence_rollout import batched
 from astra.storage.numbers import Layers
@@ -51,15 +51,13 @@ class CrossAttentionConfig(SequenceConfig):
     layer and falling with age at first (recency)."""
 
 
-@dataclass
-class CrossAttentionState:
+@dataclass(kw_only=True)
+class CrossAttentionState(Rollouts):
     """State of B rollouts; `act` updates it in place and returns it."""
 
     cache: CrossCache
     timestep: Int[Tensor, " B"]
     """Next timestep of each environment."""
-    generators: list[torch.Generator]
-    """Random generator of each environment."""
 
 
 class CrossAttentionPolicy(Policy[CrossAttentionState]):
@@ -207,9 +205,8 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
 
     # ---- Acting: step by step, with a cache
 
-    @torch.no_grad()
-    def start(
-        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    def start_rollouts(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None
     ) -> CrossAttentionState:
         """Start one rollout per instruction: encode the prompts."""
         return CrossAttentionState(
@@ -222,14 +219,13 @@ class CrossAttentionPolicy(Policy[CrossAttentionState]):
             generators=seeded_generators(seeds),
         )
 
-    @torch.no_grad()
-    def reset(
+    def restart_rollouts(
         self,
         state: CrossAttentionState,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
-        pictures: PromptPictures | None = None,
+        pictures: PromptPictures | None,
     ) -> CrossAttentionState:
         """Start new rollouts in some environments."""
         state.cache.replace(where, self.prompt_keys(instructions, pictures))

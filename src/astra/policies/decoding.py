@@ -1,12 +1,7 @@
-"""How a trained policy acts, and the random generators from which its environments sample."""
+"""How a trained policy acts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from astra.storage.numbers import NotNegative, Tokens, check_numbers
 
@@ -48,14 +43,3 @@ class Decoding:
                 f"decoding.bin_value=mean needs temperature 0: a temperature of {self.temperature} samples from the "
                 f"bins"
             )
-
-
-def seeded_generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """Create one random generator per environment."""
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-def reset_generators(generators: list[torch.Generator], where: Bool[Tensor, " B"], seeds: Sequence[int]) -> None:
-    """Replace the generators of some environments; `seeds` holds one seed per replaced generator."""
-    for env, generator in zip(where.nonzero()[:, 0].tolist(), seeded_generators(seeds), strict=True):
-        generators[env] = generator

@@ -1,5 +1,7 @@
 """The contract of a policy pi(a_t | p, s_<=t, a_<t): trained by `loss`, rolled out by `start`, `reset` and `act`.
 
+The last three check what they are given, and call `start_rollouts`, `restart_rollouts` and `choose_action`.
+
 Training, evaluation, export and analysis use nothing else of a policy or of its configuration. What is not abstract
 has a default. A capability that not every policy has is a method whose default says that there is none.
 """
@@ -18,6 +20,7 @@ from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
 from astra.observations import check_finite_outputs, check_observation
 from astra.policies.decoding import Decoding
+from astra.policies.rollouts import Rollouts, check_start
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics
@@ -152,33 +155,21 @@ class Policy(nn.Module, ABC, Generic[State]):
         """Compute the loss of the predicted actions at every valid timestep."""
 
     @abstractmethod
-    def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None) -> State:
-        """Start one rollout per instruction and return their state.
-
-        Args:
-            instructions: One per environment.
-            seeds: Seed of each environment's own random generator.
-            pictures: Pictures of the placeholders in the instructions; None if no instruction has any.
-        """
+    def start_rollouts(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None
+    ) -> State:
+        """Return the state of new rollouts for `start`, which has checked the arguments."""
 
     @abstractmethod
-    def reset(
+    def restart_rollouts(
         self,
         state: State,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
-        pictures: PromptPictures | None = None,
+        pictures: PromptPictures | None,
     ) -> State:
-        """Start new rollouts in some environments and leave the others unchanged.
-
-        Args:
-            state: State of all environments.
-            where: True for the environments to reset.
-            instructions: One per environment that is reset; `seeds` and `pictures` likewise.
-            seeds: See `start`.
-            pictures: See `start`.
-        """
+        """Return the state with new rollouts in some environments for `reset`, which has checked the arguments."""
 
     @abstractmethod
     def choose_action(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
@@ -205,6 +196,49 @@ class Policy(nn.Module, ABC, Generic[State]):
     # ---- What follows from the above
 
     @torch.no_grad()
+    def start(self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None) -> State:
+        """Start one rollout per instruction and return their state.
+
+        Args:
+            instructions: One per environment.
+            seeds: Seed of each environment's own random generator.
+            pictures: Pictures of the placeholders in the instructions; None if no instruction has any.
+
+        Raises:
+            ValueError: if there are no instructions, or not as many as seeds.
+        """
+        check_start(instructions, seeds, self.spec.instructions)
+        if not instructions:
+            raise ValueError("got no instructions, expected one per environment")
+        return self.start_rollouts(instructions, seeds, pictures)
+
+    @torch.no_grad()
+    def reset(
+        self,
+        state: State,
+        where: Bool[Tensor, " B"],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        pictures: PromptPictures | None = None,
+    ) -> State:
+        """Start new rollouts in some environments and leave the others unchanged.
+
+        Args:
+            state: State of all environments.
+            where: True for the environments to reset.
+            instructions: One per environment that is reset; `seeds` and `pictures` likewise.
+            seeds: See `start`.
+            pictures: See `start`.
+
+        Raises:
+            ValueError: if there are not as many instructions and seeds as environments to reset.
+        """
+        check_start(instructions, seeds, self.spec.instructions)
+        if (marked := int(where.sum())) != len(instructions):
+            raise ValueError(f"{marked} environments are to be reset, got {len(instructions)} instructions")
+        return self.restart_rollouts(state, where, instructions, seeds, pictures)
+
+    @torch.no_grad()
     def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
         """Return the next action of each environment, in the environment's own units, and the new state.
 
@@ -212,7 +246,13 @@ class Policy(nn.Module, ABC, Generic[State]):
             ValueError: if the observation does not fit the policy's data, and then the state is as before; or if the
                 policy's outputs are not finite.
         """
-        action, state = self.choose_action(state, self.check(observation))
+        checked = self.check(observation)
+        if isinstance(state, Rollouts) and len(checked.previous_action) != len(state.generators):
+            raise ValueError(
+                f"{len(state.generators)} rollouts were started, and the observation is one of "
+                f"{len(checked.previous_action)} environments: start one rollout per environment"
+            )
+        action, state = self.choose_action(state, checked)
         check_finite_outputs(action)
         return action, state
 

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head, one_action_loss
-from astra.policies.decoding import Decoding, reset_generators, seeded_generators
+from astra.policies.decoding import Decoding
 from astra.policies.policy import Losses, Policy, PolicyConfig
+from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
 from astra.policies.rt1_transformer import RT1Transformer
 from astra.storage.numbers import Layers, NotNegative, Pixels, Positive, Share, Tokens, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
@@ -90,8 +91,8 @@ class RT1Config(PolicyConfig):
         return RT1(self, spec, statistics)
 
 
-@dataclass
-class RT1State:
+@dataclass(kw_only=True)
+class RT1State(Rollouts):
     """State of B rollouts; `act` updates it in place and returns it."""
 
     condition: Float[Tensor, "B D"]
@@ -100,8 +101,6 @@ class RT1State:
     """Tokens of the last W frames, oldest first; what stands after the current frame is not used."""
     seen: Int[Tensor, " B"]
     """Number of frames seen, at most W."""
-    generators: list[torch.Generator]
-    """Random generator of each environment."""
 
 
 class RT1(Policy[RT1State]):
@@ -188,9 +187,8 @@ class RT1(Policy[RT1State]):
             outputs = torch.cat([outputs, last.unflatten(0, (B, T - W))[:, :, 0]], dim=1)
         return one_action_loss(self.head, self.head(outputs), trajectory)
 
-    @torch.no_grad()
-    def start(
-        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    def start_rollouts(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None
     ) -> RT1State:
         """Start one rollout per instruction."""
         condition, m = self.condition(instructions, pictures), self.transformer.frame_tokens
@@ -201,14 +199,13 @@ class RT1(Policy[RT1State]):
             generators=seeded_generators(seeds),
         )
 
-    @torch.no_grad()
-    def reset(
+    def restart_rollouts(
         self,
         state: RT1State,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
-        pictures: PromptPictures | None = None,
+        pictures: PromptPictures | None,
     ) -> RT1State:
         """Start new rollouts in some environments."""
         state.condition[where] = self.condition(instructions, pictures)

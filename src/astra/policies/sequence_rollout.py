@@ -15,40 +15,36 @@ from torch import Tensor
 from astra.attention.cache import SegmentCache
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.objects import PromptPictures
-from astra.policies.decoding import reset_generators, seeded_generators
+from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
 from astra.policies.sequence import SequencePolicy
 from astra.trajectory import Observation
 
 
-@dataclass
-class SequenceState:
+@dataclass(kw_only=True)
+class SequenceState(Rollouts):
     """State of B rollouts; `act` updates it in place and returns it."""
 
     cache: SegmentCache
     timestep: Int[Tensor, " B"]
     """Next timestep of each environment."""
-    generators: list[torch.Generator]
-    """Random generator of each environment."""
 
 
 class OneActionPolicy(SequencePolicy[SequenceState]):
     """Policy over one sequence that predicts one action at each timestep."""
 
-    @torch.no_grad()
-    def start(
-        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None = None
+    def start_rollouts(
+        self, instructions: Sequence[str], seeds: Sequence[int], pictures: PromptPictures | None
     ) -> SequenceState:
         """Start one rollout per instruction: encode the prompts."""
         return initial_state(self, instructions, seeds, pictures)
 
-    @torch.no_grad()
-    def reset(
+    def restart_rollouts(
         self,
         state: SequenceState,
         where: Bool[Tensor, " B"],
         instructions: Sequence[str],
         seeds: Sequence[int],
-        pictures: PromptPictures | None = None,
+        pictures: PromptPictures | None,
     ) -> SequenceState:
         """Start new rollouts in some environments."""
         reset_envs(self, state, where, instructions, seeds, pictures)

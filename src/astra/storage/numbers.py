@@ -4,7 +4,8 @@
     dropout: Share = 0.0                  at least 0 and below 1
     max_minutes: Positive | None = None   above 0, or None
 
-A configuration calls `check_numbers(self, ...)` when it is made. NaN and infinity are in no range.
+A configuration calls `check_numbers(self, ...)` when it is made, which checks choices (`Literal["mode", "mean"]`) too.
+NaN and infinity are in no range.
 """
 
 import inspect
@@ -12,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 GUARD = 1_000_000
 """Upper ends from here on only guard against mistyped numbers."""
@@ -88,17 +89,22 @@ Pixels = Annotated[int, Range(1, 16_384)]
 
 
 def check_numbers(config: Any, prefix: str) -> None:
-    """Check every number of a configuration against the range that the type of its field declares.
+    """Check every number and choice of a configuration against what the type of its field declares.
 
     Args:
         config: Instance of a dataclass.
         prefix: Place of the configuration in an experiment, such as `policy`; empty if its fields are flags themselves.
 
     Raises:
-        ValueError: if a number lies outside its range; the message names the field by its place.
+        ValueError: if a number lies outside its range, or a choice is none of those declared; the message names the
+            field by its place.
     """
     ranges = declared_ranges(type(config))
     _check(ranges, {name: getattr(config, name) for name in ranges}, prefix)
+    for name, choices in _declared_choices(type(config)).items():
+        if (value := getattr(config, name)) not in choices:
+            place = f"{prefix}.{name}".lstrip(".")
+            raise ValueError(f"{place} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_parameters(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
@@ -136,6 +142,24 @@ def declared_ranges(config: type) -> dict[str, tuple[Range, ...]]:
     hints = get_type_hints(config, include_extras=True)
     found = {field.name: tuple(dict.fromkeys(_ranges(hints[field.name]))) for field in fields(config)}
     return {name: ranges for name, ranges in found.items() if ranges}
+
+
+@cache
+def _declared_choices(config: type) -> dict[str, tuple[Any, ...]]:
+    """Return the values that a dataclass allows, by field; fields that are no choice are left out."""
+    hints = get_type_hints(config)
+    found = {field.name: tuple(_choices(hints[field.name])) for field in fields(config)}
+    return {name: choices for name, choices in found.items() if choices}
+
+
+def _choices(annotation: Any) -> Iterator[Any]:
+    """Find the values of a choice, with None where it may be None; nothing for any other type."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from parts
+    elif parts and all(part is type(None) or get_origin(part) is Literal for part in parts):
+        for part in parts:
+            yield from (None,) if part is type(None) else get_args(part)
 
 
 def _ranges(annotation: Any) -> Iterator[Range]:
