@@ -81,9 +81,8 @@ def test_with_either_idea_astra_is_another_function(
 def test_where_the_mean_is_executed_later_dimensions_see_the_most_likely_bins_before(
     gato: "Gato", spec: "TrajectorySpec"
 ) -> None:
-    from astra.policies.decoding import Decoding
+    from astra.policies.decoding import Decoding, seeded_generators
     from astra.policies.readout import outputs_before_dimensions
-    from astra.policies.rollouts import seeded_generators
 
     trajectory = sample(spec)
 

@@ -25,9 +25,9 @@ from astra.attention.step_checks import check_cross_attention
 from astra.augmentation.past_actions import hidden_past_actions
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head, one_action_loss
+from astra.policies.decoding import Rollouts, reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy
 from astra.policies.readout import last_real
-from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sequence_rollout import batched
 from astra.storage.numbers import Layers

@@ -19,8 +19,7 @@ from astra.attention.inputs import PromptTokens
 from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
 from astra.observations import check_finite_outputs, check_observation
-from astra.policies.decoding import Decoding
-from astra.policies.rollouts import Rollouts, check_start
+from astra.policies.decoding import Decoding, Rollouts, check_start
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.tokenizers.states import StateConfig
 from astra.trajectory import Observation, Statistics, Trajectory, TrajectorySpec, VectorStatistics

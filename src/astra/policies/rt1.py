@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from astra.objects import PromptPictures
 from astra.policies.action_heads import build_head, one_action_loss
-from astra.policies.decoding import Decoding
+from astra.policies.decoding import Decoding, Rollouts, reset_generators, seeded_generators
 from astra.policies.policy import Losses, Policy, PolicyConfig
-from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
 from astra.policies.rt1_transformer import RT1Transformer
 from astra.storage.numbers import Layers, NotNegative, Pixels, Positive, Share, Tokens, Width, check_numbers
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig

@@ -15,7 +15,7 @@ from torch import Tensor
 from astra.attention.cache import SegmentCache
 from astra.attention.segments import Kind, TokenIds, concatenate, segment_ids
 from astra.objects import PromptPictures
-from astra.policies.rollouts import Rollouts, reset_generators, seeded_generators
+from astra.policies.decoding import Rollouts, reset_generators, seeded_generators
 from astra.policies.sequence import SequencePolicy
 from astra.trajectory import Observation
 
