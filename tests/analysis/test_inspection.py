@@ -133,11 +133,36 @@ def test_dropped_timestamps_and_missing_video_frames_are_found_without_decoding(
 
     write_version_2(tmp_path / "data", lengths=(7, 6))
     write_mp4(tmp_path / f"data/videos/chunk-000/{CAMERA}/episode_000001.mp4", pictures(4))
-    assert main(["inspect", "dataset", str(tmp_path / "data"), "--html", str(tmp_path / "page.html")]) == 1
-    said = capsys.readouterr().out
-    assert f"WRONG: missing frames of {CAMERA}" in said
-    assert "episode 1" in said
+    for options in ([], ["--html", str(tmp_path / "page.html")]):
+        assert main(["inspect", "dataset", str(tmp_path / "data"), *options]) == 1
+        said = capsys.readouterr().out
+        assert said.count("WRONG: ") == said.count(f"WRONG: missing or damaged frames of {CAMERA}") == 1
+        assert "episode 1" in said
     assert 'class="no">damaged<' in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("fault", ["missing", "cut", "of another episode"])
+def test_what_training_refuses_is_found_by_inspection(
+    fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.datasets.lerobot.recordings import write_version_2
+
+    write_version_2(tmp_path / "data", lengths=(4, 6))
+    videos = [tmp_path / f"data/videos/chunk-000/{CAMERA}/episode_{episode:06d}.mp4" for episode in range(2)]
+    if fault == "missing":
+        videos[1].unlink()
+    elif fault == "cut":
+        videos[1].write_bytes(videos[1].read_bytes()[: videos[1].stat().st_size // 2])
+    else:
+        videos[1].write_bytes(videos[0].read_bytes())
+    dataset, output = str(tmp_path / "data"), str(tmp_path / "run")
+    assert main(["train", "own-data", "--dataset", dataset, "--output", output, "--training.updates", "1"]) == 2
+    refusal = capsys.readouterr().err
+    assert main(["inspect", "dataset", dataset]) == 1
+    found = capsys.readouterr().out
+    assert "episode 1" in found
+    assert "episode_000001.mp4" in found
+    assert "episode_000001.mp4" in refusal
 
 
 def test_the_page_holds_everything_and_refers_to_nothing(tmp_path: Path) -> None:

@@ -57,22 +57,18 @@ def find(
     warned: Sequence[str],
     actions: DiscreteActionsConfig,
     split: PlannedSplit,
-    *,
-    videos: bool = False,
 ) -> tuple[Finding, ...]:
-    """Look for what is wrong in a dataset; frames are not decoded.
+    """Look for what is wrong in a dataset; frames are not decoded, but all of them are looked up in the videos.
 
     Args:
         dataset: The opened dataset.
         warned: Warnings that came while it was read, such as those of irregular timestamps.
         actions: Bins of the policy to come.
         split: Split of the training to come.
-        videos: Whether the frame of every timestep is looked up in the videos, which reads the files but decodes
-            nothing.
     """
     found = [Finding(kind="warning while reading", text=text) for text in dict.fromkeys(warned)]
     found += _instructions(dataset)
-    found += _videos(dataset) if videos else ()
+    found += _videos(dataset)
     found += _constant(dataset)
     found += _frozen(dataset)
     found += _outliers(dataset, actions)
@@ -90,6 +86,11 @@ def together(findings: Sequence[Finding]) -> list[Finding]:
         Finding(kind=kind, text=f"{_named(episodes)}: {text}", wrong=wrong, episodes=tuple(episodes))
         for (kind, text, wrong), episodes in groups.items()
     ]
+
+
+def frames_lost(camera: str) -> str:
+    """Return the kind of a finding about frames that cannot be read."""
+    return f"missing or damaged frames of {camera}"
 
 
 def bins_of(dataset: LeRobotDataset, actions: DiscreteActionsConfig) -> DiscreteActions:
@@ -116,12 +117,16 @@ def _instructions(dataset: LeRobotDataset) -> Iterator[Finding]:
 def _videos(dataset: LeRobotDataset) -> Iterator[Finding]:
     """Look up the frame of every timestep in the indices of the videos, without decoding."""
     for column, video in (dataset.recorded.videos if dataset.recorded else {}).items():
+        errors = {}
         for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
             try:
                 video.check(first, until)
             except (ValueError, OSError) as error:
-                yield Finding(kind=f"missing frames of {column}", text=f"{error}", episodes=(episode,))
-                break
+                errors[episode] = f"{error}"
+        if errors:
+            first, *others = errors
+            more = f"; and more in {_named(others).lower()}" if others else ""
+            yield Finding(kind=frames_lost(column), text=errors[first] + more, episodes=tuple(errors))
 
 
 def _constant(dataset: LeRobotDataset) -> Iterator[Finding]:

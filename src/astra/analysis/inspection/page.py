@@ -50,7 +50,11 @@ def write_page(
         episode, found = shown_episodes.show_episode(dataset, index)
         shown.append(episode)
         in_frames += found
-    all_findings = sorted([*findings, *together(in_frames)], key=lambda finding: not finding.wrong)
+    told = {(finding.kind, episode) for finding in findings for episode in finding.episodes}
+    new = together(
+        [finding for finding in in_frames if not told.issuperset((finding.kind, e) for e in finding.episodes)]
+    )
+    all_findings = sorted([*findings, *new], key=lambda finding: not finding.wrong)
     here = files("astra.analysis.inspection")
     script = here.joinpath("page.js").read_text()
     states = histograms.state_histograms(dataset)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from astra.analysis.inspection.findings import Finding
+from astra.analysis.inspection.findings import Finding, frames_lost
 from astra.datasets import LeRobotDataset
 from astra.datasets.episode import ACTION
 from astra.frames import resize
@@ -87,7 +87,7 @@ def show_episode(dataset: LeRobotDataset, index: int) -> tuple[ShownEpisode, lis
         try:
             frames = [_frame(dataset, camera, first + timestep) for timestep in timesteps]
         except (ValueError, OSError) as error:
-            findings.append(Finding(kind=f"damaged frames of {camera}", text=f"{error}", episodes=(index,)))
+            findings.append(Finding(kind=frames_lost(camera), text=f"{error}", episodes=(index,)))
             strips.append(Strip(camera=camera, picture="", width=SIDE, height=SIDE))
             continue
         findings += _of_frames(dataset, camera, index, frames)

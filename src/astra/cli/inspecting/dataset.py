@@ -25,8 +25,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
         folder: folder of the dataset, or its id on the Hugging Face Hub; or recordings in another format.
         full: decode every frame, hash every byte of the dataset and of its cache, print the checksum, and read again
             what differs from what was cached.
-        html: write a page to this file, with episodes, histograms and everything that was found; videos are also
-            searched for missing frames.
+        html: write a page to this file, with episodes, histograms and everything that was found.
     """
     from astra.datasets import describe
     from astra.datasets.importers.recognition import recognize_format
@@ -41,7 +40,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
         print(f"astra convert {found.convert} {source} data/mine {found.options}".strip())
         print("astra train own-data --dataset data/mine")
         return 0
-    opened, findings, verified = open_and_find(folder, full=full, videos=html is not None)
+    opened, findings, verified = open_and_find(folder, full=full)
     if full and opened.recorded is not None:
         opened.recorded.check()
     facts = [*verified, *describe(opened)]
@@ -57,14 +56,13 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
 
 
 def open_and_find(
-    folder: Path, *, full: bool = False, videos: bool = False
+    folder: Path, *, full: bool = False
 ) -> "tuple[LeRobotDataset, tuple[Finding, ...], list[tuple[str, str]]]":
     """Open a dataset without decoding frames, look for what is wrong in it, and return both and what was verified.
 
     Args:
         folder: Folder of the dataset.
         full: Whether every byte of it and of its cache is hashed before.
-        videos: Whether the frame of every timestep is looked up in the videos.
 
     Raises:
         FileNotFoundError: if there is no dataset.
@@ -87,7 +85,6 @@ def open_and_find(
         [str(warning.message) for warning in warned if warning.category is UserWarning],
         training.policy.actions,
         PlannedSplit(validation=training.validation, seed=training.training.seed),
-        videos=videos,
     )
     names = [str(warning.message) for warning in warned if warning.category is NamesWarning]
     notes = tuple(Finding(kind="names of dimensions", text=text, wrong=False) for text in names)
