@@ -28,6 +28,7 @@ from astra.paper.running import (
 from astra.paper.table import Scale, Settings, Table
 from astra.screen import screen
 from astra.storage.numbers import Seed, Workers, check_numbers
+from astra.storage.places import check_writable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,8 @@ def compare(table: Table, chosen: Compare) -> None:
         if chosen.dry_run:
             return
         if not all(each.finished for each in runs):
+            for place in (chosen.folders.runs, chosen.folders.results):
+                check_writable(place)
             settings.demonstrations.ensure(chosen.folders.data)
             check_suite(settings)
             failures = run_all(runs, chosen.workers)

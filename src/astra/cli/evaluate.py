@@ -96,7 +96,7 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     from astra.evaluation.result_table import ResultTable, group_table, recovery_lines
     from astra.parallel.processes import is_main_process
     from astra.policies.checkpoint import load_policy, policy_folder
-    from astra.storage.places import check_outside_datasets
+    from astra.storage.places import check_place
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
@@ -113,7 +113,7 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     kind.__doc__ = Evaluate.__doc__
     chosen: Any = parse(kind, "evaluate", arguments)
     folder = chosen.output or Path(arguments[0]) / "eval"
-    check_outside_datasets(folder, "choose another folder for the results with --output")
+    check_place(folder, "choose another folder for the results with --output")
     if chosen.output is not None:
         check_place_of_results(folder)
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more

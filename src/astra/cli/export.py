@@ -66,10 +66,10 @@ def run(arguments: Sequence[str]) -> None:
         save_prompts,
     )
     from astra.storage.atomic import atomic_folder
-    from astra.storage.places import check_new, check_outside_datasets
+    from astra.storage.places import check_new, check_place
 
     check_new(chosen.output)
-    check_outside_datasets(chosen.output, "choose another folder with --output")
+    check_place(chosen.output, "choose another folder with --output")
     if chosen.onnx:
         check_onnx()
     policy = load_policy(chosen.checkpoint, statistics=chosen.statistics).exportable()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from astra.cli.main import explanation
 from astra.cli.parse import parse
 from astra.storage.numbers import CountOrNone
 
@@ -35,7 +36,9 @@ def report(
     from astra.evaluation.held_out_seeds import aggregate_held_out
     from astra.evaluation.report import write_report
     from astra.evaluation.seeds import aggregate, seed_runs
+    from astra.storage.places import check_writable
 
+    check_writable(run)
     runs = seed_runs(run)
     if beside is not None and (several := runs or seed_runs(beside)):
         raise ValueError(
@@ -55,7 +58,7 @@ def report(
         except (ValueError, OSError) as error:
             if held_out is not None or dataset is not None:
                 raise
-            print(f"held-out episodes are not measured: {error}")
+            print(f"held-out episodes are not measured: {explanation(error)}")
     if runs:
         aggregate(runs, run / "eval")
         aggregate_held_out(runs, run / FOLDER)

@@ -21,6 +21,7 @@ from astra.evaluation.verdict import unbeaten
 from astra.storage.atomic import write_atomic
 from astra.storage.json_file import check_size
 from astra.storage.metrics_file import read_metrics_lines, warn_of_missing_lines
+from astra.storage.what_is import what_is
 
 EACH = 2
 """Number of successes, and of failures, of the policy that are shown as videos; other agents have one video."""
@@ -78,9 +79,8 @@ def write_report(run_folder: Path) -> Path:
     held_out_file = inside(run_folder, f"{HELD_OUT}/{HELD_OUT_FILE}")
     held_out = read_held_out(held_out_file) if held_out_file.exists() else None
     if not (config or curves or infos):
-        raise FileNotFoundError(
-            f"{run_folder} has no config.json, metrics.jsonl or eval/{FILE_NAME}; expected the folder of a run"
-        )
+        expected = f"it has no config.json, metrics.jsonl or eval/{FILE_NAME}"
+        raise FileNotFoundError(f"{run_folder} is not the folder of a run: {what_is(run_folder) or expected}")
     summaries = {agent: read_summary(info) for agent, (_, info) in infos.items()}
     html = render_page(
         files("astra.evaluation").joinpath("report.html.jinja").read_text(),

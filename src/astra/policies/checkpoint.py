@@ -28,6 +28,7 @@ from astra.storage.config_json import from_json, to_json
 from astra.storage.json_checksum import checked_json, read_checked_json
 from astra.storage.provenance import code_version
 from astra.storage.tensor_files import CHECKSUMS, load_tensors, recorded_checksums, save_tensors, tensor_shapes
+from astra.storage.what_is import what_is
 from astra.tokenizers.vision.pretrained import local_files_only
 from astra.trajectory import DatasetUnits, Statistics, TrajectorySpec, VectorStatistics, in_units_of
 
@@ -114,10 +115,8 @@ def policy_folder(path: str | Path) -> Path:
             if missing := sorted({CONFIG, MODEL, STATISTICS} - set(present)):
                 raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: copy the policy's whole folder")
             return folder
-    raise FileNotFoundError(
-        f"{path} holds no policy: expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/ "
-        f"or in its checkpoints/last/policy/"
-    )
+    expected = f"expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/ or in its checkpoints/last/policy/"
+    raise FileNotFoundError(f"{path} holds no policy: {what_is(path) or expected}")
 
 
 def fill(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:

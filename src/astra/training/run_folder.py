@@ -24,7 +24,7 @@ from astra.storage.atomic import atomic_folder, sync, write_atomic
 from astra.storage.json_checksum import checked_json, read_checked_json, take_checksum
 from astra.storage.json_file import read_json
 from astra.storage.lock import hold_lock
-from astra.storage.places import check_outside_datasets
+from astra.storage.places import check_place
 from astra.storage.provenance import code_version, machine
 from astra.training.budget import Budget
 
@@ -50,8 +50,9 @@ def check_run_folder(folder: Path) -> None:
 
     Raises:
         ValueError: if it is a file, a dataset or inside one, or holds other things.
+        PermissionError: if this account may not write there.
     """
-    check_outside_datasets(folder, "choose another folder for the run with --output")
+    check_place(folder, "choose another folder for the run with --output")
     if not folder.exists() or (folder / CONFIG).exists():
         return
     if not folder.is_dir():

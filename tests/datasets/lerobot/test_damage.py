@@ -59,8 +59,10 @@ def test_a_folder_that_is_no_dataset_is_reported(tmp_path: Path) -> None:
 def test_what_lies_where_a_dataset_is_expected_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: create it with astra collect"):
         LeRobotDataset.open(tmp_path / "nowhere")
-    (tmp_path / "run/checkpoints").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"run contains a policy, not a dataset"):
+    policy = tmp_path / "run/checkpoints/last/policy"
+    policy.mkdir(parents=True)
+    (policy / "model.safetensors").touch()
+    with pytest.raises(FileNotFoundError, match=r"run is not a LeRobotDataset.*: it is a policy"):
         LeRobotDataset.open(tmp_path / "run")
 
 

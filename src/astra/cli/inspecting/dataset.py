@@ -32,7 +32,10 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
     from astra.datasets.lerobot.layout import INFO
     from astra.experiments.own_data import own_data
     from astra.storage.hub import local_folder
+    from astra.storage.places import check_writable
 
+    if html is not None:
+        check_writable(html)
     folder = local_folder(folder)
     if folder.exists() and not (folder / INFO).exists() and (found := recognize_format(folder)) is not None:
         source = shlex.quote(str(found.source))

@@ -11,6 +11,7 @@ from astra.datasets.episode import ACTION, check_fps, is_camera, object_column
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info_checksum import warn_of_changes
 from astra.storage.json_file import read_json_object
+from astra.storage.what_is import what_is
 
 COPY_AGAIN = "copy the dataset again"
 """Remedy for a damaged file."""
@@ -153,12 +154,11 @@ def own_entries(info: Info) -> Mapping[str, Any]:
 def _explain_missing(folder: Path) -> str:
     if not folder.exists():
         return (
-            f"{folder} does not exist: create it with astra collect or astra convert, or give another folder, or the "
-            "id of a dataset on the Hugging Face Hub, OWNER/NAME"
+            f"{folder} does not exist: create it with astra collect or astra convert, or name another folder (in "
+            "training with --dataset), or the id of a dataset on the Hugging Face Hub, OWNER/NAME"
         )
-    if (folder / "checkpoints").is_dir() or (folder / "model.safetensors").exists():
-        return f"{folder} contains a policy, not a dataset: inspect it with astra inspect checkpoint {folder}"
-    return f"{folder} is not a LeRobotDataset: it has no {layout.INFO}"
+    remedy = "astra convert --help lists the formats that can be converted"
+    return f"{folder} is not a LeRobotDataset, it has no {layout.INFO}: {what_is(folder) or remedy}"
 
 
 def _check_version(folder: Path, version: Any) -> None:

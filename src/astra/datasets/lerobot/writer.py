@@ -27,7 +27,7 @@ from astra.datasets.lerobot.video.encoding import VideoFiles, video_feature
 from astra.datasets.sentences import FILE_NAME as SENTENCES
 from astra.parallel.interruption import held_back
 from astra.storage.atomic import Unfinished
-from astra.storage.places import check_outside_datasets
+from astra.storage.places import check_place
 from astra.trajectory import ActionSpec
 
 AHEAD = 2
@@ -99,7 +99,7 @@ class DatasetWriter:
         self.folder = Path(folder)
         if self.folder.exists():
             raise FileExistsError(f"{self.folder} exists already and was not changed; choose another folder")
-        check_outside_datasets(self.folder, "choose another folder")
+        check_place(self.folder, "choose another folder")
         self.fps = fps
         self._actions = actions
         self._robot_type = robot_type
