@@ -85,7 +85,7 @@ def test_other_demonstrations_and_impossible_shares_are_refused(dataset: "LeRobo
     with pytest.raises(ValueError, match="within"):
         open_loop_error(policy, dataset, [0], within=0)
     other = replace(dataset, spec=replace(dataset.spec, states={"observation.other": 1}))
-    with pytest.raises(ValueError, match="other states"):
+    with pytest.raises(ValueError, match=r"it has observation\.other, which is not expected; no observation\.state"):
         open_loop_error(policy, other, [0], within=0.1)
 
 

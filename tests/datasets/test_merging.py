@@ -41,9 +41,12 @@ def test_all_episodes_come_one_source_after_the_other(tmp_path: Path) -> None:
 def test_sources_that_differ_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
     other = ActionSpec(names=("x", "y"), low=(-1.0, -2.0), high=(1.0, 3.0))
     sources = [written(tmp_path / "a", 3), written(tmp_path / "b", 3, actions=other)]
-    with pytest.raises(ValueError, match=r"b and .*a differ in actions"):
+    with pytest.raises(
+        ValueError,
+        match=r"b cannot be merged with .*a, because it has the action dimension y from -2 to 3, not from -2 to 2",
+    ):
         list(merge(sources, tmp_path / "all"))
-    with pytest.raises(ValueError, match="differ in fps"):
+    with pytest.raises(ValueError, match="it has 10 timesteps per second, not 5"):
         list(merge([sources[0], written(tmp_path / "c", 3, fps=10.0)], tmp_path / "all"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
@@ -78,7 +81,7 @@ def test_two_recordings_of_one_robot_are_merged(tmp_path: Path) -> None:
 
 def test_what_contradicts_another_recording_is_named(tmp_path: Path) -> None:
     first = recorded(tmp_path / "a", 1.0)
-    with pytest.raises(ValueError, match=r"differ in robot_type \(hand and arm\)"):
+    with pytest.raises(ValueError, match="it has the robot_type hand, not arm"):
         list(merge([first, recorded(tmp_path / "b", 1.0, robot_type="hand")], tmp_path / "all"))
     declared = written(tmp_path / "c", 3)
     wide = recorded(tmp_path / "d", 7.0)
@@ -86,6 +89,30 @@ def test_what_contradicts_another_recording_is_named(tmp_path: Path) -> None:
         list(merge([declared, wide], tmp_path / "all"))
     with pytest.warns(UserWarning, match="differ in 'recorded_by'"):
         list(merge([first, recorded(tmp_path / "e", 1.0, recorded_by="Bob")], tmp_path / "all"))
+
+
+def test_columns_that_one_source_lacks_are_named_in_either_order(tmp_path: Path) -> None:
+    plain, more = written(tmp_path / "plain", 3), tmp_path / "more"
+    with DatasetWriter(more, fps=5.0, actions=ACTIONS) as writer:
+        columns = {"observation.state": 3, "observation.force": 2, "action": 2}
+        numbers = {name: np.zeros((4, size), np.float32) for name, size in columns.items()}
+        writer.add(Episode(instruction="push", columns=numbers, fps=5.0))
+    with pytest.raises(ValueError, match=r"observation.force, which is not expected; observation.state with 3"):
+        list(merge([plain, more], tmp_path / "all"))
+    with pytest.raises(ValueError, match=r"no observation.force; observation.state with 2 dimensions, not 3"):
+        list(merge([more, plain], tmp_path / "all"))
+
+
+def test_dimensions_without_names_are_those_of_the_other_source(tmp_path: Path) -> None:
+    sources = [recorded(tmp_path / "named", 1.0), recorded(tmp_path / "unnamed", 1.0)]
+    path = sources[1] / "meta/info.json"
+    info = json.loads(path.read_text())
+    info["features"]["action"]["names"] = None
+    path.write_text(json.dumps(info))
+    for order in (sources, sources[::-1]):
+        destination = tmp_path / f"from {order[0].name}"
+        assert len(list(merge(order, destination))) == 2
+        assert LeRobotDataset.open(destination).spec.actions.names == ("x", "y")
 
 
 def test_bins_that_benchmarks_advise_are_those_of_the_first_source(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from astra.datasets import LeRobotDataset
 from astra.datasets.episode import OBJECTS
+from astra.datasets.spec_differences import spec_differences
 from astra.evaluation.json_shape import read_json
 from astra.policies.policy import Policy
 from astra.storage.hub import folder_here
@@ -127,15 +128,10 @@ def check_same_spec(policy: Policy[Any], dataset: LeRobotDataset) -> None:
     """Check that a dataset has the states, images, objects, actions and frame rate of a policy.
 
     Raises:
-        ValueError: if they differ; the message names what differs.
+        ValueError: if they differ; the message says in what.
     """
-    got, expected = dataset.spec, policy.spec
-    for part, data, own in (
-        ("states", got.states, expected.states),
-        ("images", got.images, expected.images),
-        ("objects", got.objects, expected.objects),
-        ("actions", got.actions, expected.actions),
-        ("timesteps per second", got.fps, expected.fps),
-    ):
-        if data != own:
-            raise ValueError(f"{dataset.folder} has other {part} than the policy was trained on: {data}, not {own}")
+    if differing := spec_differences(dataset.spec, policy.spec):
+        raise ValueError(
+            f"{dataset.folder} has other data than the policy was trained on: it has {'; '.join(differing)}. Give the "
+            "dataset of the training"
+        )

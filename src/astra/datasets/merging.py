@@ -12,9 +12,11 @@ from astra.datasets.episode import ACTION, Episode
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
+from astra.datasets.lerobot.metadata import unnamed_dimensions
 from astra.datasets.lerobot.video.column import Stretch
 from astra.datasets.lerobot.writer import DatasetWriter
 from astra.datasets.sentences import read_sentences
+from astra.datasets.spec_differences import spec_differences
 from astra.storage.hub import local_folder
 from astra.trajectory import ActionSpec, TrajectorySpec
 
@@ -67,7 +69,8 @@ def merge(
         ]
         if differing:
             raise ValueError(
-                f"{source} and {sources[0]} differ in {', '.join(differing)}: merge only datasets of the same kind"
+                f"{source} cannot be merged with {sources[0]}, because it has {'; '.join(differing)}. Columns can be "
+                "left out with --observations"
             )
         if bounds is not None:
             _check_inside(source, dataset, bounds)
@@ -125,11 +128,12 @@ def _declares_bounds(info: Info) -> bool:
 
 
 def _differences(spec: TrajectorySpec, other: TrajectorySpec, declared: Sequence[ActionSpec]) -> list[str]:
-    """Return the fields in which two specs differ, apart from instructions, bins, suite and `max_pictured`.
+    """Return in words what differs in two specs, apart from instructions, bins, suite and `max_pictured`.
 
-    Bounds and kinds of actions count if both declare them.
+    Bounds and kinds of actions count if both declare them, names of dimensions if both have some.
     """
     both = {id(actions) for actions in declared} >= {id(spec.actions), id(other.actions)}
+    named = all(each.actions.names != unnamed_dimensions(len(each.actions)) for each in (spec, other))
 
     def compared(of: TrajectorySpec) -> TrajectorySpec:
         objects = None if of.objects is None else replace(of.objects, max_pictured=1)
@@ -137,21 +141,22 @@ def _differences(spec: TrajectorySpec, other: TrajectorySpec, declared: Sequence
         if not both:
             N = len(actions)
             actions = ActionSpec(names=actions.names, low=(0.0,) * N, high=(1.0,) * N)
-        return replace(of, instructions=(), objects=objects, actions=actions, suite="")
+        if not named and len(spec.actions) == len(other.actions):
+            actions = replace(actions, names=unnamed_dimensions(len(actions)))
+        return replace(of, objects=objects, actions=actions)
 
-    one, two = compared(spec), compared(other)
-    return [name for name in vars(one) if getattr(one, name) != getattr(two, name)]
+    return spec_differences(compared(spec), compared(other))
 
 
 def _different_names(info: Info, other: Info, columns: Collection[str]) -> list[str]:
-    """Return what two descriptions both name, but differently: the type of the robot and names of dimensions."""
+    """Return in words what two descriptions both name, but differently: the type of the robot, and dimensions."""
     differing = []
     if None not in (types := (info.get("robot_type"), other.get("robot_type"))) and types[0] != types[1]:
-        differing.append(f"robot_type ({types[0]} and {types[1]})")
-    for column in columns:
-        one, two = (dimension_names(of["features"][column]) for of in (info, other) if column in of["features"])
+        differing.append(f"the robot_type {types[0]}, not {types[1]}")
+    for column in sorted({*columns} & info["features"].keys() & other["features"].keys() - {ACTION}):
+        one, two = (dimension_names(of["features"][column]) for of in (info, other))
         if None not in (one, two) and one != two and info["features"][column]["dtype"] not in layout.FRAMES:
-            differing.append(f"the names of {column} ({', '.join(one or ())} and {', '.join(two or ())})")
+            differing.append(f"{column} with the dimensions {', '.join(one or ())}, not {', '.join(two or ())}")
     return differing
 
 

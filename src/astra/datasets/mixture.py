@@ -250,7 +250,7 @@ def joint_spec(specs: Mapping[str, TrajectorySpec]) -> TrajectorySpec:
         if spec.fps != first.fps:
             raise ValueError(
                 f"{pair} have {first.fps:g} and {spec.fps:g} timesteps per second, and a policy acts at one rate: "
-                "record or convert one of them at the rate of the other"
+                "leave one of them out, or record it again at the rate of the other"
             )
         if first.objects is not None or spec.objects is not None:
             raise ValueError(
@@ -258,12 +258,15 @@ def joint_spec(specs: Mapping[str, TrajectorySpec]) -> TrajectorySpec:
             )
     states: dict[str, int] = {}
     images: dict[str, tuple[int, int]] = {}
+    first_with: dict[str, str] = {}
     for name, spec in specs.items():
         for column, size in spec.states.items():
+            owner = first_with.setdefault(column, name)
             if states.setdefault(column, size) != size:
                 raise ValueError(
-                    f"{column} has {states[column]} dimensions in one dataset and {size} in {name}: rename it in one "
-                    "of them, or leave it out with --observations"
+                    f"{column} has {states[column]} dimensions in {owner} and {size} in {name}: rename it in one of "
+                    f"them (astra convert lerobot --rename {column}=observation.NAME), or leave it out with "
+                    "--observations"
                 )
         for column, size in spec.images.items():
             images.setdefault(column, size)
@@ -286,12 +289,14 @@ def joint_shapes(shapes: Mapping[str, Mapping[str, Shape]]) -> dict[str, Shape]:
         ValueError: if a camera has frames of two sizes.
     """
     found: dict[str, Shape] = {}
+    first_with: dict[str, str] = {}
     for name, own in shapes.items():
         for column, shape in own.items():
+            owner = first_with.setdefault(column, name)
             if found.setdefault(column, shape) != shape:
                 raise ValueError(
-                    f"{column} has frames of {tuple(found[column][0])} in one dataset and of {tuple(shape[0])} in "
-                    f"{name}, both no larger than the policy reads: lower --policy.states.images.image-size"
+                    f"{column} has frames of {tuple(found[column][0])} in {owner} and of {tuple(shape[0])} in {name}, "
+                    f"both no larger than the policy reads: lower --policy.states.images.image-size"
                 )
     return found
 

@@ -1,4 +1,4 @@
-"""What a folder of Astra's holds, for messages to somebody who named it where another kind is needed."""
+"""Contents of a folder in words, for messages to somebody who named it where another kind of folder is needed."""
 
 from pathlib import Path
 

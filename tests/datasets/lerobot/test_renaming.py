@@ -56,7 +56,7 @@ def test_names_that_cannot_be_meant_are_refused(pair: str, message: str) -> None
 
 def test_columns_that_do_not_exist_or_would_meet_are_refused(tmp_path: Path) -> None:
     write_version_2(tmp_path / "plain")
-    with pytest.raises(ValueError, match=r"no column joints to rename; it has observation\.state, action, .*top"):
+    with pytest.raises(ValueError, match=r"no column joints to rename, it has observation\.state, action, .*top"):
         write_renamed(tmp_path / "plain", {"joints": "observation.joints"}, tmp_path / "made")
     with pytest.raises(ValueError, match="two columns action"):
         write_renamed(tmp_path / "plain", {"observation.state": "action"}, tmp_path / "made")

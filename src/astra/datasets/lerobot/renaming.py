@@ -89,7 +89,10 @@ def write_renamed(folder: Path, names: Mapping[str, str], destination: Path) -> 
     features = info["features"]
     if unknown := [old for old in names if old not in features or old in layout.INDEX_COLUMNS]:
         known = ", ".join(column for column in features if column not in layout.INDEX_COLUMNS)
-        raise ValueError(f"{folder} has no column {', '.join(unknown)} to rename; it has {known}")
+        raise ValueError(
+            f"{folder} has no column {', '.join(unknown)} to rename, it has {known}. Names are changed in all "
+            "datasets: convert one that needs other names by itself first"
+        )
     renamed = [names.get(column, column) for column in features]
     if twice := sorted({column for column in renamed if renamed.count(column) > 1}):
         raise ValueError(f"{folder} would have two columns {twice[0]}: choose another name for one of them")
