@@ -1,6 +1,7 @@
 """Predicted against demonstrated actions of the episodes that a run held out."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_report_without_its_demonstrations_says_why_and_keeps_what_was_measure
         moved.rename(data)
 
 
-def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path) -> None:
+def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path, repository: Path) -> None:
     from astra.experiments.next_step import next_step
     from astra.storage.json_checksum import checked_json
 
@@ -135,6 +136,11 @@ def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path) -> Non
     assert "astra evaluate" not in text
     assert "astra export" in text
     assert " --output " in text.partition("astra export")[2]
+    alone = next_step(run, policy, compared=False)
+    assert f"astra report {run}   shows the losses" in alone
+    assert "held-out" not in alone
+    for name in re.findall(r"docs/[\w./-]+\.md", text):
+        assert "policy.act(" in (repository / name).read_text(), "the page shows how to act"
     assert next_step(run, policy, "mine:suite") == f"next: astra evaluate {run} --suite mine:suite"
     config = json.loads((policy / "config.json").read_text())
     config["spec"]["suite"] = "pusht"

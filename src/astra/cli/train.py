@@ -159,4 +159,5 @@ def run(arguments: Sequence[str]) -> None:
         if is_main_process():
             print(f"policy: {policy}")
     if is_main_process():
-        print(next_step(folder, policy, chosen.experiment.suite))
+        compared = chosen.experiment.validation > 0 and not chosen.experiment.mixture
+        print(next_step(folder, policy, chosen.experiment.suite, compared=compared))

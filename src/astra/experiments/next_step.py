@@ -6,13 +6,14 @@ from astra.environments import suite_notes
 from astra.policies.checkpoint import load_policy
 
 
-def next_step(run_folder: Path, policy_folder: Path, suite: str = "") -> str:
+def next_step(run_folder: Path, policy_folder: Path, suite: str = "", *, compared: bool = True) -> str:
     """Return the commands to continue with.
 
     Args:
         run_folder: folder of the run.
         policy_folder: folder of its newest policy.
         suite: suite that the experiment names, as NAME or MODULE:FUNCTION; empty: the one of the demonstrations.
+        compared: whether a report can compare actions along held-out episodes, which are those of a single dataset.
     """
     if suite:
         return f"next: astra evaluate {run_folder} --suite {suite}"
@@ -24,7 +25,5 @@ def next_step(run_folder: Path, policy_folder: Path, suite: str = "") -> str:
         export = f"astra export {policy_folder} --output exported   for a robot, or "
     except ValueError:
         export = ""
-    return (
-        f"next: astra report {run_folder}   compares predicted with demonstrated actions of held-out episodes\n"
-        f"then: {export}act with the policy in Python: docs/own-data.md"
-    )
+    shown = "compares predicted with demonstrated actions of held-out episodes" if compared else "shows the losses"
+    return f"next: astra report {run_folder}   {shown}\nthen: {export}act with the policy in Python: docs/your-robot.md"

@@ -87,7 +87,8 @@ def check_same_data(folder: Path, description: Mapping[str, Any], statistics: St
     begun, now = _settings(config.get("description", {})), _settings(description)
     if different := [name for name in now if name not in MOVABLE and begun.get(name, now[name]) != now[name]]:
         name = different[0]
-        raise ValueError(f"{folder} holds another run: its {name} is {begun[name]!r}, not {now[name]!r}: {advice}")
+        told = {"episodes": "number of training episodes"}.get(name, name)
+        raise ValueError(f"{folder} holds another run: its {told} is {begun[name]!r}, not {now[name]!r}: {advice}")
     same_split = config["training"]["seed"] == seed  # another seed is refused later, with the rest of the training
     if same_split and (newest := RunFolder(folder, keep=1).newest_checkpoint()) is not None:
         kept, present = load_tensors(newest / "policy" / STATISTICS), flat_statistics(statistics)

@@ -1,5 +1,6 @@
 """TrainingData: the demonstrations of an experiment as windows, for training and held out, and their statistics."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,9 @@ from astra.parallel.processes import is_main_process, main_first
 from astra.policies.policy import PolicyConfig
 from astra.screen import screen
 from astra.trajectory import Statistics
+
+FEWEST = 2
+"""Number of held-out episodes that a report needs to compare a policy with its baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,8 @@ def open_training_data(experiment: Experiment) -> TrainingData:
     for dataset in datasets:
         training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
         parts.append(Part(dataset=dataset, training=training, held_out=held_out))
+    if is_main_process() and not mixed and (note := held_out_note(parts[0])):
+        screen().print(note)
     units = own_units(names, parts, policy) if experiment.statistics == "own" else {}
     if units:
         parts = [
@@ -105,3 +111,18 @@ def _windows(
         sentences=read_sentences(part.dataset.folder, spec.instructions) if experiment.sentences else None,
         seed=experiment.training.seed,
     )
+
+
+def held_out_note(part: Part) -> str:
+    """Return what to know where too few episodes are held out for a report; empty: enough are."""
+    episodes = len(part.training) + len(part.held_out)
+    remedy = f"hold out {FEWEST} with --validation {math.ceil(100 * FEWEST / episodes) / 100:g}"
+    if episodes <= FEWEST:
+        remedy = "collect more episodes"
+    if not part.held_out:
+        return "no episode is held out: the validation loss is that of training episodes"
+    if len(part.held_out) < FEWEST:
+        return (
+            f"{len(part.held_out)} of {episodes} episodes is held out, too few to compare in a report: {remedy}"
+        )
+    return ""

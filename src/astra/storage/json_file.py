@@ -7,6 +7,8 @@ from typing import Any
 
 MAX_BYTES = 64 * 2**20
 """Size of the largest file that is read, unless the caller allows more."""
+POINTER, LARGEST_POINTER = b"version https://git-lfs", 1024
+"""Beginning of the text that Git keeps in place of a large file, and more bytes than it has."""
 
 
 def read_json(path: Path, what: str, advice: str, max_bytes: int = MAX_BYTES) -> Any:
@@ -55,13 +57,20 @@ def check_size(path: Path, advice: str, max_bytes: int) -> None:
 
 
 def check_regular(path: Path, advice: str) -> None:
-    """Check that a path is a file, so that reading it ends.
+    """Check that a path is a file, so that reading it ends, and not a text that stands for the file in Git.
 
     Raises:
         FileNotFoundError: if it is missing.
-        ValueError: if it is a folder, a pipe or a device.
+        ValueError: if it is a folder, a pipe or a device, or a pointer of Git LFS.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: {advice}")
     if not path.is_file():
         raise ValueError(f"{path} is not a regular file: {advice}")
+    if path.stat().st_size <= LARGEST_POINTER:
+        with path.open("rb") as file:
+            if file.read(len(POINTER)) == POINTER:
+                raise ValueError(
+                    f"{path} is only a pointer of Git LFS to the file: run git lfs pull in its repository, or name the "
+                    "dataset or model by its id on the Hugging Face Hub, which downloads it"
+                )

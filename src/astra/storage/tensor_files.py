@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Size, Tensor, uint8
 
+from astra.storage.json_file import check_regular
+
 CHECKSUM = "sha256"
 """Key of the checksum in the header. Files without it, such as those of other programs, are read unchecked."""
 CHECKSUMS = "checksums"
@@ -100,8 +102,7 @@ def tensor_shapes(path: Path) -> dict[str, Size]:
 
 
 def _check_present(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing")
+    check_regular(path, "copy it again or use another file")
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -142,3 +142,22 @@ def test_counts_that_contradict_each_other_are_reported(dataset_folder: Path, co
     edit_info(dataset_folder, lambda info: info.update({count: info[count] + 1}))
     with pytest.raises(ValueError, match=message):
         LeRobotDataset.open(dataset_folder)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "mp4", "safetensors"])
+def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(kind: str, tmp_path: Path) -> None:
+    from astra.storage.tensor_files import load_tensors
+    from tests.datasets.lerobot.recordings import write_version_2
+
+    def read() -> None:
+        if kind == "safetensors":
+            load_tensors(tmp_path / "model.safetensors")
+        else:
+            LeRobotDataset.open(tmp_path)
+
+    write_version_2(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    for path in tmp_path.rglob(f"*.{kind}"):
+        path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    with pytest.raises(ValueError, match=rf"\.{kind} is only a pointer of Git LFS to the file: run git lfs pull"):
+        read()

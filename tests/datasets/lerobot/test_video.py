@@ -220,6 +220,6 @@ def test_inspecting_decodes_the_first_frame_and_in_full_all_of_them(
     assert "48 x 64 RGB frames" in capsys.readouterr().out
     path = tmp_path / "data" / VIDEO.replace("file-000", "file-002")
     write_mp4(path, pictures(3))
-    assert main(["inspect", "dataset", str(tmp_path / "data")]) == 0
+    assert main(["inspect", "dataset", str(tmp_path / "data")]) == 1
     assert main(["inspect", "dataset", str(tmp_path / "data"), "--full"]) == 2
     assert "episode 2, timestep 3: the video ends" in capsys.readouterr().err

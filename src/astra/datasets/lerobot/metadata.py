@@ -154,10 +154,11 @@ def _choose(
 ) -> dict[str, layout.Feature]:
     known = [column for column in features if column == ACTION or column.startswith("observation.")]
     wanted = known if columns is None else [part for column in columns for part in _parts(column)]
-    if unknown := [column for column in {*wanted, ACTION} if column not in known]:
+    if unknown := [column for column in dict.fromkeys((*wanted, ACTION)) if column not in known]:
         others = [column for column in features if column not in {*known, *layout.INDEX_COLUMNS}]
         advice = f"; {', '.join(others)} are not read: see --rename of astra convert lerobot --help" if others else ""
-        raise ValueError(f"{folder} has no column {', '.join(unknown)}; it has {', '.join(known) or 'none'}{advice}")
+        has = f"; it has {', '.join(known)}" if known else ""
+        raise ValueError(f"{folder} has no column {', '.join(unknown)}{has}{advice}")
     return {column: features[column] for column in known if column in wanted or column == ACTION}
 
 

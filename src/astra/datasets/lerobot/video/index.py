@@ -70,7 +70,8 @@ def opened_video(path: Path, size: tuple[int, int]) -> Iterator[tuple[InputConta
                 )
             yield container, stream
     except (FFmpegError, UnicodeDecodeError, MemoryError) as error:
-        raise ValueError(f"{path} is not a complete video (truncated?): {error}; {COPY_AGAIN}") from error
+        reason = error.strerror if isinstance(error, FFmpegError) else error  # without the number
+        raise ValueError(f"{path} is not a complete video (truncated?): {reason}; {COPY_AGAIN}") from error
 
 
 def read_index(path: Path, size: tuple[int, int], expected: str | None = None) -> VideoIndex:
