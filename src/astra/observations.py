@@ -5,6 +5,7 @@ the history of the rollout as it was.
 """
 
 import math
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -13,8 +14,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from astra.objects import CROP, Objects
-from astra.trajectory import Modality, Observation, TrajectorySpec
+from astra.trajectory import Modality, Observation, Statistics, TrajectorySpec
 
+HARDLY = 1e-3
+"""Width of a range, as a share of its largest number, below which a state hardly varies."""
 EXECUTED = "previous_action"
 """Name of the executed action in messages."""
 
@@ -71,6 +74,26 @@ def check_observation(
         if observation.action_present is None
         else _flags("action_present", observation.action_present, tuple(executed.shape), device),
     )
+
+
+def warn_of_strange_states(states: Mapping[str, Float[Tensor, "B _"]], statistics: Statistics) -> None:
+    """Warn once of numbers that lie further outside the range of training than that range is wide.
+
+    Such are degrees where training had radians, or joints in another order. Nothing is refused: a policy may have left
+    the places of its demonstrations. Dimensions that hardly varied in training are not looked at.
+    """
+    for name, vector in states.items():
+        least, most = statistics.states[name].min.to(vector), statistics.states[name].max.to(vector)
+        width = most - least
+        varied = width > HARDLY * torch.maximum(least.abs(), most.abs())
+        strange = ((vector < least - width) | (vector > most + width)).any(0) & varied
+        if strange.any():
+            n = int(strange.nonzero()[0])
+            warnings.warn(
+                f"{name}: dimension {n} (from 0) is far outside the range of training, {least[n]:.4g} to "
+                f"{most[n]:.4g}: are units and order those of the training data?",
+                stacklevel=4,
+            )
 
 
 def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:

@@ -1,5 +1,6 @@
 """What does not fit a policy's data is refused in one message, before it changes a rollout."""
 
+import warnings
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,21 @@ def test_large_finite_numbers_are_accepted_though_their_sum_is_infinite(policy: 
     large = torch.full((1, 5), 3e38)
     assert torch.isinf(large.sum())
     assert torch.equal(policy.check(observed(states={"observation.state": large})).states["observation.state"], large)
+
+
+def test_states_in_other_units_are_pointed_out_once_and_those_near_the_range_are_not(policy: "Astra") -> None:
+    statistics = policy.statistics.states["observation.state"]
+    width = statistics.max - statistics.min
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        state = policy.start(["go"], [0])
+        for share in (0.9, -1.9, 3.0, 4.0):
+            states = {name: each.mean[None] for name, each in policy.statistics.states.items()}
+            seen = observed(states=states | {"observation.state": (statistics.max + share * width)[None]})
+            _, state = policy.act(state, seen)
+    (message,) = (text for text in (str(each.message) for each in caught) if "the range of training" in text)
+    assert "observation.state: dimension 0 (from 0) is far outside the range of training" in message
+    assert f"{statistics.min[0]:.4g} to {statistics.max[0]:.4g}" in message
 
 
 def test_a_missing_column_is_named(policy: "Astra") -> None:

@@ -122,7 +122,5 @@ def held_out_note(part: Part) -> str:
     if not part.held_out:
         return "no episode is held out: the validation loss is that of training episodes"
     if len(part.held_out) < FEWEST:
-        return (
-            f"{len(part.held_out)} of {episodes} episodes is held out, too few to compare in a report: {remedy}"
-        )
+        return f"{len(part.held_out)} of {episodes} episodes is held out, too few to compare in a report: {remedy}"
     return ""

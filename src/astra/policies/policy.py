@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from astra.attention.inputs import PromptTokens
 from astra.attention.segments import TokenIds
 from astra.objects import PromptPictures
-from astra.observations import check_finite_outputs, check_observation
+from astra.observations import check_finite_outputs, check_observation, warn_of_strange_states
 from astra.policies.decoding import Decoding, Rollouts, check_start
 from astra.tokenizers.actions import ContinuousActions, DiscreteActions
 from astra.tokenizers.states import StateConfig
@@ -261,9 +261,11 @@ class Policy(nn.Module, ABC, Generic[State]):
         Raises:
             ValueError: if it does not fit the policy's data.
         """
-        return check_observation(
+        checked = check_observation(
             self.spec, observation, self.config.states.reads, self.device, frame_size=self.config.frame_size
         )
+        warn_of_strange_states(checked.states, self.statistics)
+        return checked
 
     @property
     def chunk_size(self) -> int:
