@@ -81,7 +81,7 @@ def test_what_a_run_lacks_is_left_out(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is not the folder of a run: it has no config.json"):
+    with pytest.raises(FileNotFoundError, match=r"is not the folder of a run: it has no config\.json"):
         write_report(tmp_path)
     assert not list(tmp_path.iterdir())
 
