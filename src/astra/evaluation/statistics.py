@@ -93,7 +93,7 @@ def _indices_of_strata(E: int, strata: Sequence[str] | None) -> list[np.ndarray]
     alone, others = [each for each in found if len(each) == 1], [each for each in found if len(each) > 1]
     if len(alone) == 1 and others:
         alone.append(others.pop(int(np.argmin([len(each) for each in others]))))
-    return [*others, np.concatenate(alone)] if alone else others
+    return [*others, np.sort(np.concatenate(alone))] if alone else others
 
 
 def nested_bootstrap(
