@@ -47,8 +47,8 @@ def _pairs(report: Report) -> list[str]:
         elif {*mine, *theirs} != {*cell.paired}:
             fewer.setdefault(", ".join(map(str, cell.paired)), []).append(cell)
     notes = [
-        f"Differences of seed {seed} alone: {_names(cells)}. They compare with that row's run of the same seed, not "
-        "with its mean over seeds above, and cover episodes alone, not another training."
+        f"Differences of seed {seed} alone: {_names(cells)}. They compare the runs of that seed of both rows, not the "
+        "means above, and cover episodes alone, not another training."
         for seed, cells in alone.items()
     ]
     if one:

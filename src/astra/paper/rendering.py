@@ -245,7 +245,7 @@ def _loss_differences(report: Report) -> Part | None:
         if difference is None or baseline is None or training is None or math.isnan(difference.estimate.value):
             continue
         digits = _digits(training.held_out_loss)
-        shown = _interval(difference.estimate, f"+.{digits}f")
+        shown = _interval(difference.estimate, f"+z.{digits}f")
         detectable = "" if difference.detectable is None else f"{difference.detectable:.{digits}f}"
         rows.append((row.name, baseline.name, str(difference.seeds), shown, detectable))
     header = ("policy", "minus", "seeds", "held-out loss", "detectable")
@@ -273,17 +273,18 @@ def _paired(row: tuple[Cell, ...], measured: list[int]) -> str:
 def _ours(cell: Cell) -> str:
     if cell.ours is None:
         return ""
-    shown = _interval(cell.ours, f".{cell.column.digits}f")
+    shown = _interval(cell.ours, f"z.{cell.column.digits}f")
     if cell.column.of_some_episodes:
         shown += f" ({cell.episodes} episodes, {len(cell.seeds)} seed{'s' if len(cell.seeds) > 1 else ''})"
     return shown
 
 
 def _points(cell: Cell) -> str:
-    return "" if cell.difference is None else _interval(cell.difference, f"+.{cell.column.digits}f")
+    return "" if cell.difference is None else _interval(cell.difference, f"+z.{cell.column.digits}f")
 
 
 def _interval(estimate: Estimate, form: str) -> str:
+    """Write an estimate; the form has a z, which takes the sign off a rounded 0."""
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
