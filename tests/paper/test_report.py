@@ -281,6 +281,24 @@ def test_a_question_is_decided_over_training_seeds_and_after_the_one_before(
     assert answers(never, replace(pays, given=never.text)) == ["no", f"not decided without a yes to: {never.text}"]
 
 
+def test_a_rows_own_number_is_judged_by_the_wider_interval_within_its_range(
+    tiny_table: ModuleType, tmp_path: Path
+) -> None:
+    from astra.paper.rendering import decisions
+    from astra.paper.report import make_report
+    from astra.paper.table import Question
+
+    for seed, won in enumerate((40, 80)):  # Student's interval of two seeds would reach from -194 to 314 %
+        tiny_table.write_results(tmp_path, "gato", seed, [True] * won + [False] * (100 - won))
+    learned = Question(text="Was it learned?", row="gato", column="success", difference=False, at_least=30.0)
+    report = make_report(replace(tiny_table.tiny(), questions=(learned,)), "cpu", tmp_path)
+    ((_, _, measured, *_, answer),) = decisions(report)
+    assert (measured, answer) == ("60.0 [0.0, 100.0]", "yes, but the interval holds the bound")
+    (gato,) = (row[1] for row in report.cells if row[1].row.key == "gato")
+    assert gato.ours is not None
+    assert 30 < gato.ours.low < gato.ours.high < 90, "the bootstrap alone would have been sure"
+
+
 def test_a_question_without_results_is_open(tiny_table: ModuleType, tmp_path: Path) -> None:
     from astra.paper.rendering import decisions
     from astra.paper.report import make_report
