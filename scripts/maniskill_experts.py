@@ -19,7 +19,7 @@ from astra.environments.maniskill.demonstrations import ManiSkillDemonstrationOp
 from astra.environments.maniskill.environment import ManiSkill
 from astra.environments.maniskill.expert import ManiSkillExpert
 from astra.environments.maniskill.levels import LEVELS, combinations_of
-from astra.evaluation.success import mean_gaps, wilson_interval
+from astra.evaluation.success import mean_gap, wilson_interval
 from astra.storage.atomic import write_atomic
 
 FIRST_SEED = 300_000
@@ -46,7 +46,7 @@ def measure(path: Path, seeds: int, levels: list[str]) -> None:
             numbers = range(FIRST_SEED, FIRST_SEED + seeds)
             played = [play(environment, reset, number, options, ManiSkillExpert) for number in numbers]
             timesteps = [len(episode.actions) for episode in played if episode.succeeded]
-            gaps = mean_gaps([episode.attempts for episode in played])
+            gaps = [mean_gap(episode.attempts) for episode in played if len(episode.attempts) > 1]
             rows.append(
                 {
                     "agent": agent,

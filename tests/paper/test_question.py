@@ -33,7 +33,10 @@ def test_a_no_needs_an_interval_that_leaves_out_the_bound(sign: int) -> None:
 
 
 def test_rows_that_are_equal_in_all_episodes_tell_nothing() -> None:
-    assert answer(0.0, 0.0, at_least=3.0) == "not decided: both rows are equal in all episodes"
+    question = Question(text="Does it pay?", row="ours", column="success", at_least=3.0)
+    found = Estimate(value=0, low=-1, high=1)
+    assert question.answer(found, 3, equal=True) == "not decided: both rows are equal in all episodes"
+    assert question.answer(found, 3) == "no"
 
 
 def test_one_seed_decides_nothing_unless_it_was_said_before() -> None:

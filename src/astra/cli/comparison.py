@@ -25,7 +25,7 @@ from astra.paper.running import (
     run_all,
     select_rows,
 )
-from astra.paper.table import Scale, Settings, Table
+from astra.paper.table import Scale, Settings, Table, obstacle
 from astra.screen import screen
 from astra.storage.numbers import Seed, Workers, check_numbers
 from astra.storage.places import check_writable
@@ -101,11 +101,23 @@ def compare(table: Table, chosen: Compare) -> None:
 
 
 def command_of(report: Report, equal: Equal) -> str:
-    """Return the command that makes everything in a report, without folders of this machine."""
-    seeds = sorted({seed for row in report.cells for cell in row for seed in cell.seeds})
-    options = [] if report.scale == "cpu" else ["--scale", report.scale]
-    options += [] if equal == "updates" else ["--equal", equal]
-    return " ".join(["astra compare", report.table.name, *options, "--seeds", *map(str, seeds)])
+    """Return the commands that make everything in a report, one for all rows with the same training seeds.
+
+    Folders of this machine are left out.
+    """
+    options = ["--scale", report.scale] if report.scale != "cpu" else []
+    options += ["--equal", equal] if equal != "updates" else []
+    runnable = [row[0].row for row in report.cells if not obstacle(row[0].row, report.scale)]
+    rows = dict[tuple[int, ...], list[str]]()
+    for row in report.cells:
+        seeds = max((cell.seeds for cell in row), key=len)
+        if seeds and row[0].row in runnable:
+            rows.setdefault(seeds, []).append(row[0].row.key)
+    lines = []
+    for seeds, keys in rows.items():
+        chosen = [] if len(keys) == len(runnable) else ["--rows", *keys]
+        lines.append(" ".join(["astra compare", report.table.name, *options, *chosen, "--seeds", *map(str, seeds)]))
+    return "\n".join(lines)
 
 
 def print_plan(

@@ -12,7 +12,7 @@ import numpy as np
 
 from astra.evaluation.episode import EpisodeResult
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
-from astra.evaluation.statistics import row_mean
+from astra.evaluation.statistics import mean_of_some, row_mean
 from astra.evaluation.success import Estimate, Summary, attempts_and_misses
 
 SAME = ("seed", "task", "group", "instruction", "environment_instruction")
@@ -69,14 +69,17 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         strata = [f"{those[index].group}/{those[index].task}" for index in lines[0]]
 
         def mean(values: Sequence[float]) -> Estimate:
-            return row_mean(np.array(values, np.float64)[lines], strata)
+            return row_mean(np.array(values, np.float64)[lines], strata, share=all(value in (0, 1) for value in values))
+
+        def mean_of_those(values: Sequence[float], share: bool) -> Estimate | None:
+            return mean_of_some(np.array(values, np.float64)[lines], strata, share=share)
 
         return Summary(
             episodes=len(those),
             success=mean([float(result.success) for result in those]),
             scores={name: mean([result.scores[name] for result in those]) for name in those[0].scores},
             mean_timesteps=float(np.mean([result.timesteps for result in those])),
-            **attempts_and_misses(those),
+            **attempts_and_misses(those, mean_of_those),
         )
 
     (one, *_) = infos.values()

@@ -1,6 +1,7 @@
 """Success rates and mean scores with intervals: Wilson's for rates, the bootstrap for means."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -49,9 +50,9 @@ class Summary:
     missed: int = 0
     """Number of episodes in which an action missed and the episode went on."""
     recovery: Estimate | None = None
-    """Share of those that succeeded all the same, with the interval of independent episodes; None: none missed."""
+    """Share of those that succeeded all the same; None: none missed."""
     attempts: Estimate | None = None
-    """Mean number of attempts per episode, with the interval of independent episodes; None: they are not counted."""
+    """Mean number of attempts per episode; None: they are not counted."""
     between_attempts: Estimate | None = None
     """Mean number of timesteps from one attempt to the next, over episodes with several; None: there are none."""
 
@@ -74,6 +75,18 @@ def wilson_interval(successes: int, episodes: int, confidence: float = CONFIDENC
     # At rates of 0 and 1 an end of the interval is the rate itself, up to rounding.
     low, high = max(0.0, min(center - half, rate)), min(1.0, max(center + half, rate))
     return Estimate(value=rate, low=low, high=high, confidence=confidence)
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Return the difference of two independent estimates with its interval.
+
+    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 1998, method 10, which needs only the two intervals.
+    """
+    value = one.value - other.value
+    below = ((one.value - one.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
+    above = ((one.high - one.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
+    return Estimate(value=value, low=value - below, high=value + above, confidence=one.confidence)
 
 
 def bootstrap_interval(
@@ -128,23 +141,44 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
     )
 
 
-def attempts_and_misses(results: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """Return the fields `missed`, `recovery`, `attempts` and `between_attempts` of a summary."""
-    missed = [result.success for result in results if result.missed]
-    begun = [result.attempts for result in results if result.attempts is not None]
-    gaps = mean_gaps(begun)
+def mean_of_those(values: Sequence[float], share: bool) -> Estimate | None:
+    """Estimate a mean over independent episodes: by Wilson's interval for shares, else by the bootstrap.
+
+    Args:
+        values: one number per episode; NaN: the episode does not count.
+        share: whether each number is 0 or 1.
+
+    Returns:
+        The estimate; None: no episode counts.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return None
+    return wilson_interval(int(sum(known)), len(known)) if share else bootstrap_interval(known)
+
+
+def attempts_and_misses(
+    results: Sequence[EpisodeResult], mean: Callable[[Sequence[float], bool], Estimate | None] = mean_of_those
+) -> dict[str, Any]:
+    """Return the fields `missed`, `recovery`, `attempts` and `between_attempts` of a summary.
+
+    Args:
+        results: The episodes.
+        mean: Estimates a mean as `mean_of_those` does.
+    """
+    begun = [result.attempts for result in results]
     return {
-        "missed": len(missed),
-        "recovery": wilson_interval(sum(missed), len(missed)) if missed else None,
-        "attempts": bootstrap_interval([len(each) for each in begun]) if begun else None,
-        "between_attempts": bootstrap_interval(gaps) if gaps else None,
+        "missed": sum(bool(result.missed) for result in results),
+        "recovery": mean([float(result.success) if result.missed else math.nan for result in results], True),
+        "attempts": mean([math.nan if each is None else float(len(each)) for each in begun], False),
+        "between_attempts": mean([mean_gap(each or ()) for each in begun], False),
     }
 
 
-def mean_gaps(attempts: Sequence[Sequence[int]]) -> list[float]:
-    """Return the mean number of timesteps from one attempt to the next, of each episode with several attempts.
+def mean_gap(attempts: Sequence[int]) -> float:
+    """Return the mean number of timesteps from one attempt of an episode to the next; NaN if it has fewer than two.
 
     Args:
-        attempts: For each episode the timesteps at which attempts began.
+        attempts: Timesteps at which attempts began.
     """
-    return [(each[-1] - each[0]) / (len(each) - 1) for each in attempts if len(each) > 1]
+    return (attempts[-1] - attempts[0]) / (len(attempts) - 1) if len(attempts) > 1 else math.nan

@@ -4,22 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from astra.evaluation.held_out_info import BASELINES, POLICY, episodes_of
-from astra.evaluation.success import Estimate, Summary
+from astra.evaluation.success import Estimate, Summary, difference
 
 CONTROLS = ("no-op", "swapped", "shuffled", "blank", "blind")
 """Agents that a policy must surpass."""
-
-
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Return the difference of two independent estimates with its interval.
-
-    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
-    Medicine 1998, method 10, which needs only the two intervals.
-    """
-    value = one.value - other.value
-    below = ((one.value - one.low) ** 2 + (other.high - other.value) ** 2) ** 0.5
-    above = ((one.high - one.value) ** 2 + (other.value - other.low) ** 2) ** 0.5
-    return Estimate(value=value, low=value - below, high=value + above, confidence=one.confidence)
 
 
 def unbeaten(summaries: Mapping[str, Summary], held_out: Mapping[str, Any] | None) -> list[str]:

@@ -41,8 +41,7 @@ def result_bars(report: Report) -> Figure:
         ValueError: if there is no number of ours.
     """
     rows = [row for row in report.cells if any(cell.ours for cell in row)]
-    shares = [not column.held_out and column.scale == 100 for column in report.table.columns]
-    shown = [place for place, share in enumerate(shares) if share]
+    shown = [place for place, column in enumerate(report.table.columns) if column.share]
     columns = [place for place in shown if any(row[place].ours for row in rows)]
     if not columns:
         raise ValueError(f"{report.folder} holds no finished run, so there is nothing to draw")

@@ -134,7 +134,11 @@ def run_once(run: Run) -> None:
 
 
 def measure_held_out(run: Run, policy: Policy[Any]) -> None:
-    """Write the loss of the first action in each held-out episode, of which at most HELD_OUT_EPISODES are measured."""
+    """Write the loss of the first action in each held-out episode, of which at most HELD_OUT_EPISODES are measured.
+
+    Raises:
+        ValueError: if a loss is not finite.
+    """
     split = read_split(run.folder)
     columns, reads = run.experiment.observations or None, run.experiment.policy.states.reads
     dataset = LeRobotDataset.open(run.experiment.dataset, columns, reads)
@@ -142,7 +146,7 @@ def measure_held_out(run: Run, policy: Policy[Any]) -> None:
     episodes = episodes[:: -(-len(episodes) // HELD_OUT_EPISODES)]
     losses = first_action_losses(policy, dataset, episodes, run.experiment.training.timesteps)
     content = {"episodes": list(episodes), "first_action_loss": losses.tolist()}
-    write_atomic(run.folder / HELD_OUT, checked_json(content).encode())
+    write_atomic(run.folder / HELD_OUT, checked_json(content, allow_nan=False).encode())
 
 
 def keep_results(run: Run) -> None:

@@ -22,8 +22,8 @@ class Question:
     at_most: float | None = None
     """Largest number for a yes; None: no such bound."""
     after_one: tuple[float, float] | None = None
-    """After one seed a difference of at most the first number is a no, and of at least the second a yes; None: one seed
-    decides nothing."""
+    """After one seed a difference of at most the first number is a no, and of at least the second a yes, whatever its
+    interval, which covers episodes alone; None: one seed decides nothing."""
     given: str = ""
     """Text of the question before it without whose yes this one is not decided; empty: there is none."""
 
@@ -44,7 +44,7 @@ class Question:
         word, bound = ("at least", self.at_least) if self.at_least is not None else ("at most", self.at_most)
         return f"{word} {bound:{'+' if self.difference else ''}g}"
 
-    def answer(self, found: Estimate, seeds: int) -> str:
+    def answer(self, found: Estimate, seeds: int, *, equal: bool = False) -> str:
         """Return the answer and, unless it is a clear one, the reason.
 
         A bound beyond zero asks for an effect. A yes then also needs an interval without zero, and a no an interval
@@ -54,8 +54,9 @@ class Question:
         Args:
             found: The number with its interval; that of a difference is over training seeds.
             seeds: Training seeds behind it, which both rows of a difference have.
+            equal: Whether both rows of a difference have equal numbers in all episodes.
         """
-        if self.difference and found.low == found.high == 0:
+        if self.difference and equal:
             return "not decided: both rows are equal in all episodes"
         if self.difference and seeds < 2:
             if self.after_one and not self.after_one[0] < found.value < self.after_one[1]:

@@ -15,8 +15,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from astra.evaluation.statistics import SeedDifference
+from astra.evaluation.statistics import wider
 from astra.evaluation.success import Estimate
+from astra.paper.notes import notes_of
 from astra.paper.report import Cell, Report
 from astra.paper.table import trunk_size
 from astra.screen import screen
@@ -92,14 +93,12 @@ def decisions(report: Report) -> list[tuple[str, ...]]:
     """Return a line for every question of the table: its number, what was measured, the bound, and the answer.
 
     The bootstrap over two or three training seeds is too narrow for a decision, and where they happen to be equal
-    Student's interval is. So the wider of the two decides.
+    Student's interval is. So the wider of the two decides, for differences and for a row's own number.
     """
     cells = {(cell.row.key, cell.column.name): cell for row in report.cells for cell in row}
     lines, answers = [], dict[str, str]()
     for question in report.table.questions:
-        cell = cells[question.row, question.column]
-        if cell.over_seeds:
-            cell = _cautious(cell, cell.over_seeds)
+        cell = _cautious(cells[question.row, question.column])
         found = cell.difference if question.difference else cell.ours
         number = f"{cell.row.name}, {cell.column.name}"
         if question.difference:
@@ -107,8 +106,8 @@ def decisions(report: Report) -> list[tuple[str, ...]]:
         measured = _points(cell) if question.difference else _ours(cell)
         detectable = cell.detectable if question.difference else None
         shown = "" if detectable is None else f"{detectable:.{cell.column.digits}f}"
-        seeds = cell.paired if question.difference else len(cell.seeds)
-        answer = "" if found is None else question.answer(found, seeds)
+        seeds = len(cell.paired) if question.difference else len(cell.seeds)
+        answer = "" if found is None else question.answer(found, seeds, equal=cell.equal)
         if answer and question.given and not answers[question.given].startswith("yes"):
             answer = f"not decided without a yes to: {question.given}"
         answers[question.text] = answer
@@ -116,12 +115,18 @@ def decisions(report: Report) -> list[tuple[str, ...]]:
     return lines
 
 
-def _cautious(cell: Cell, over_seeds: SeedDifference) -> Cell:
-    """Return a cell whose difference has the wider one of its interval and that over seeds."""
-    assert cell.difference is not None
-    low, high = min(cell.difference.low, over_seeds.estimate.low), max(cell.difference.high, over_seeds.estimate.high)
-    difference = replace(cell.difference, low=low, high=high)
-    return replace(cell, difference=difference, detectable=max(cell.detectable or 0.0, over_seeds.detectable) or None)
+def _cautious(cell: Cell) -> Cell:
+    """Return a cell whose number and difference have the wider one of their intervals and those over seeds."""
+    if cell.ours and cell.ours_over_seeds:
+        ours = wider(cell.ours, cell.ours_over_seeds)
+        if cell.column.share:
+            ours = replace(ours, low=max(ours.low, 0.0), high=min(ours.high, 100.0))
+        cell = replace(cell, ours=ours)
+    if cell.difference and cell.over_seeds:
+        sizes = [size for size in (cell.detectable, cell.over_seeds.detectable) if size is not None]
+        difference = wider(cell.difference, cell.over_seeds.estimate)
+        cell = replace(cell, difference=difference, detectable=max(sizes, default=None))
+    return cell
 
 
 def print_report(report: Report) -> None:
@@ -176,32 +181,8 @@ def _whole_width(part: Part, place: int) -> int:
     return max(map(len, (part.header[place], *(row[place] for row in part.rows))))
 
 
-def notes_of(report: Report) -> list[str]:
-    """Return the notes that a reader of the numbers needs."""
-    notes = list(report.table.notes)
-    if report.measured:
-        notes.append(
-            "Intervals are 95 %: bootstrap over training seeds and episodes; for a single seed over its episodes alone "
-            "(Wilson for shares). Intervals from three seeds are too short where seeds differ much. Those of losses "
-            "are Student's, over training seeds."
-        )
-        if report.table.questions:
-            notes.append(
-                "Questions have the wider of the bootstrap's and Student's interval over seeds, so theirs can be wider "
-                "than those of the differences above."
-            )
-    notes += _detectable(report)
-    if len(report.machines) > 1:
-        notes.append(f"Minutes do not compare, because machines differ: {'; '.join(report.machines)}.")
-    if any(row.quoted for row in report.table.rows):
-        notes.append("(quoted): the paper took these numbers from other papers.")
-    if any(row.added for row in report.table.rows):
-        notes.append("(ours): the paper has no such row.")
-    return notes
-
-
 def markdown(report: Report, command: str) -> str:
-    """Return a report as Markdown, with the command that made it."""
+    """Return a report as Markdown, with the commands that made it."""
     lines = [f"# {report.table.name}, {report.scale} scale: {report.table.title}", "", "```bash", command, "```", ""]
     for part in parts_of(report):
         lines += [f"## {part.title}", "", _line(part.header), _line("---" for _ in part.header)]
@@ -222,7 +203,7 @@ def as_csv(report: Report) -> str:
             paper = "" if cell.paper is None else cell.paper
             ours, difference = _three(cell.ours), _three(cell.difference)
             detectable = "" if cell.detectable is None else f"{cell.detectable:.4f}"
-            compared = cell.baseline, cell.paired, *difference, detectable
+            compared = cell.baseline, len(cell.paired), *difference, detectable
             writer.writerow([*about, *ours, *compared, paper, cell.row.quoted, cell.row.added])
     return file.getvalue()
 
@@ -244,8 +225,16 @@ def _trainings(report: Report) -> Part:
         loss, accuracy = training.held_out_loss, 100 * training.held_out_accuracy
         trunk = "" if size is None else f"{size:,}"
         right = "" if math.isnan(accuracy) else f"{accuracy:.1f}"
-        rows.append((row.name, trunk, f"{training.minutes:.1f}", f"{loss:.{_digits(loss)}f}", right))
-    header = ("policy", "trunk parameters", "minutes per run (median)", "held-out loss", "held-out accuracy (%)")
+        seeds = str(len(training.losses))
+        rows.append((row.name, seeds, trunk, f"{training.minutes:.1f}", f"{loss:.{_digits(loss)}f}", right))
+    header = (
+        "policy",
+        "seeds",
+        "trunk parameters",
+        "minutes per run (median)",
+        "held-out loss",
+        "held-out accuracy (%)",
+    )
     return Part(title="End of training, means over seeds", header=header, rows=tuple(rows))
 
 
@@ -256,9 +245,10 @@ def _loss_differences(report: Report) -> Part | None:
         if difference is None or baseline is None or training is None or math.isnan(difference.estimate.value):
             continue
         digits = _digits(training.held_out_loss)
-        shown = _interval(difference.estimate, f"+.{digits}f")
-        rows.append((row.name, baseline.name, shown, f"{difference.detectable:.{digits}f}"))
-    header = ("policy", "minus", "held-out loss", "detectable")
+        shown = _interval(difference.estimate, f"+z.{digits}f")
+        detectable = "" if difference.detectable is None else f"{difference.detectable:.{digits}f}"
+        rows.append((row.name, baseline.name, str(difference.seeds), shown, detectable))
+    header = ("policy", "minus", "seeds", "held-out loss", "detectable")
     title = "Differences in held-out loss, paired by training seed"
     return Part(title=title, header=header, rows=tuple(rows)) if rows else None
 
@@ -266,24 +256,6 @@ def _loss_differences(report: Report) -> Part | None:
 def _digits(loss: float) -> int:
     """Return the number of decimals of a loss: three, or as many as show three digits of a small one."""
     return max(3, 2 - math.floor(math.log10(loss))) if loss > 0 else 3
-
-
-def _detectable(report: Report) -> list[str]:
-    """Return a note on the differences that the table's seeds and episodes could have shown."""
-    columns = []
-    for place, column in enumerate(report.table.columns):
-        sizes = [row[place].detectable for row in report.cells]
-        known = sorted(size for size in sizes if size is not None)
-        if known:
-            digits = column.digits if column.digits > 1 else 0
-            ends = dict.fromkeys(f"{size:.{digits}f}" for size in (known[0], known[-1]))
-            columns.append(f"{column.name} {' to '.join(ends)}")
-    if not columns:
-        return []
-    return [
-        f"Smallest difference that these seeds and episodes show four times out of five, by row: "
-        f"{'; '.join(columns)}. A row whose interval contains 0 may still differ by less than that."
-    ]
 
 
 def _name(cell: Cell) -> str:
@@ -295,20 +267,24 @@ def _seeds(row: tuple[Cell, ...], measured: list[int]) -> str:
 
 
 def _paired(row: tuple[Cell, ...], measured: list[int]) -> str:
-    return str(max(row[place].paired for place in measured))
+    return str(max(len(row[place].paired) for place in measured))
 
 
 def _ours(cell: Cell) -> str:
     if cell.ours is None:
         return ""
-    return _interval(cell.ours, f".{cell.column.digits}f")
+    shown = _interval(cell.ours, f"z.{cell.column.digits}f")
+    if cell.column.of_some_episodes:
+        shown += f" ({cell.episodes} episodes, {len(cell.seeds)} seed{'s' if len(cell.seeds) > 1 else ''})"
+    return shown
 
 
 def _points(cell: Cell) -> str:
-    return "" if cell.difference is None else _interval(cell.difference, f"+.{cell.column.digits}f")
+    return "" if cell.difference is None else _interval(cell.difference, f"+z.{cell.column.digits}f")
 
 
 def _interval(estimate: Estimate, form: str) -> str:
+    """Write an estimate; the form has a z, which takes the sign off a rounded 0."""
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 

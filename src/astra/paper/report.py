@@ -1,25 +1,24 @@
 """A table filled with results: every number with its interval, its difference to another row, and the paper's."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from astra.evaluation.statistics import (
     SeedDifference,
     detectable_difference,
     difference_by_seed,
     mean_by_seed,
-    nested_bootstrap,
+    mean_of_some,
     paired_difference,
     row_mean,
 )
-from astra.evaluation.success import Estimate, mean_interval
+from astra.evaluation.success import Estimate
 from astra.paper.row_results import RowResults, check_same_episodes, read_row, seed_folders
-from astra.paper.table import BETWEEN, RECOVERY, Column, Row, Scale, Table, folder_of_runs, obstacle
+from astra.paper.table import UNTRAINED, Column, Row, Scale, Table, folder_of_runs, obstacle
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.run_folder import read_config
 
@@ -35,22 +34,26 @@ class Cell:
     column: Column
     ours: Estimate | None
     """Our number, in percent or nats; None: not measured."""
+    ours_over_seeds: Estimate | None
+    """Our number with Student's interval over training seeds; None: fewer than two seeds."""
     difference: Estimate | None
     """Difference to the baseline row in percentage points or nats, over the seeds that both rows have; None: not
     measured."""
     detectable: float | None
-    """Smallest true difference, in the same unit, that these seeds and episodes show four times out of five."""
+    """Smallest true difference, in the same unit, that these seeds and episodes show four times out of five; None: it
+    cannot be told, as from one seed, whose episodes say nothing about another training."""
     over_seeds: SeedDifference | None
-    """The difference with Student's interval over training seeds, by which questions are decided; None: fewer than two
-    seeds."""
+    """The difference with Student's interval over training seeds; None: fewer than two seeds."""
+    equal: bool
+    """Whether both rows have equal numbers in all episodes."""
     baseline: str
     """Name of the baseline row; empty: none."""
-    paired: int
-    """Number of seeds that both rows have."""
+    paired: tuple[int, ...]
+    """Training seeds of the difference: those that both rows have; those of the baseline for an expert."""
     seeds: tuple[int, ...]
     """Training seeds of the row."""
     episodes: int
-    """Episodes of each seed."""
+    """Episodes of each seed; of all seeds together where only some episodes count."""
     by_seed: tuple[float, ...]
     """Mean of each seed, in the same unit; empty where episodes differ between seeds."""
     paper: float | None
@@ -132,7 +135,7 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
     """Fill a table from the files in its folder of results.
 
     Raises:
-        ValueError: if a file is damaged, or runs were evaluated on different episodes.
+        ValueError: if a file is damaged or missing, or runs were evaluated on different episodes.
     """
     folders = {row.key: folder_of_runs(table, row, folder) for row in table.rows}
     rows = {row.key: read_row(folders[row.key], row.agent) for row in table.rows}
@@ -147,71 +150,91 @@ def make_report(table: Table, scale: Scale, folder: Path) -> Report:
 
 def _cell(table: Table, scale: Scale, row: Row, place: int, found: dict[str, RowResults]) -> Cell:
     column, baseline = table.columns[place], table.baseline_of(row, scale)
-    empty = Cell(
+    cell = Cell(
         row=row,
         column=column,
         ours=None,
+        ours_over_seeds=None,
         difference=None,
         detectable=None,
         over_seeds=None,
+        equal=False,
         baseline=baseline.name if baseline else "",
-        paired=0,
+        paired=(),
         seeds=(),
         episodes=0,
         by_seed=(),
         paper=row.paper[place] if place < len(row.paper) else None,
     )
-    mine = found.get(row.key)
+    mine, theirs = found.get(row.key), found.get(baseline.key) if baseline else None
     if mine is None:
-        return empty
-    if column.score in (RECOVERY, BETWEEN):
-        return _of_some_episodes(empty, mine)
-    values, tasks = mine.values(column, mine.seeds), mine.tasks(column)
+        return cell
+    if column.of_some_episodes:
+        return _of_some_episodes(cell, mine)
+    cell = _with_numbers(cell, mine)
+    return _with_difference(cell, mine, theirs) if cell.ours and theirs else cell
+
+
+def _with_numbers(cell: Cell, mine: RowResults) -> Cell:
+    """Return a cell with the row's own number."""
+    column = cell.column
+    values, strata = mine.values(column, mine.seeds), mine.strata(column)
     if not values.size:
-        return empty
-    difference = detectable = over_seeds = None
-    theirs = found.get(baseline.key) if baseline else None
-    both = [seed for seed in mine.seeds if theirs and seed in theirs.seeds]
-    if theirs and both:
-        pair = mine.values(column, both), theirs.values(column, both)
-        over_seeds = difference_by_seed(*(each.mean(axis=1) for each in pair)) if len(both) > 1 else None
-        if column.held_out and over_seeds:
-            difference, detectable = over_seeds.estimate, over_seeds.detectable or None
-        else:
-            difference = paired_difference(*pair, tasks)
-            same = difference.low == difference.high
-            detectable = None if same else detectable_difference(*pair, tasks)
+        return cell
+    over_seeds = mean_by_seed(values) if len(values) > 1 else None
+    # Losses have episodes of their own in each seed, so seeds alone vary there.
+    ours = over_seeds if column.held_out else None
     return replace(
-        empty,
-        ours=_estimate(values, tasks, column),
-        difference=difference,
-        detectable=detectable,
-        over_seeds=over_seeds,
-        paired=len(both),
+        cell,
+        ours=ours or _scaled(row_mean(values / column.scale, strata, share=column.share), column.scale),
+        ours_over_seeds=over_seeds,
         seeds=mine.seeds,
         episodes=values.shape[1],
         by_seed=tuple(values.mean(axis=1).tolist()),
     )
 
 
-def _of_some_episodes(empty: Cell, mine: RowResults) -> Cell:
+def _with_difference(cell: Cell, mine: RowResults, theirs: RowResults) -> Cell:
+    """Return a cell with the difference to the baseline, over the seeds that both rows have.
+
+    What an expert does is the same with every training, so one seed of it is compared with all of the baseline.
+    """
+    column = cell.column
+    paired = [seed for seed in theirs.seeds if seed in mine.seeds or cell.row.agent in UNTRAINED]
+    if not paired:
+        return cell
+    ours = mine.values(column, [seed if seed in mine.seeds else mine.seeds[0] for seed in paired])
+    pair, strata = (ours, theirs.values(column, paired)), mine.strata(column)
+    if not pair[1].size:
+        return cell
+    means = [each.mean(axis=1) for each in pair]
+    over_seeds = difference_by_seed(means[0], means[1]) if len(paired) > 1 else None
+    cell = replace(cell, over_seeds=over_seeds, equal=bool(np.array_equal(*pair)), paired=tuple(paired))
+    if column.held_out and over_seeds:
+        return replace(cell, difference=over_seeds.estimate, detectable=over_seeds.detectable)
+    ours, baseline = (each / column.scale for each in pair)
+    return replace(
+        cell,
+        difference=_scaled(paired_difference(ours, baseline, strata, share=column.share), column.scale),
+        detectable=detectable_difference(*pair, strata),
+    )
+
+
+def _of_some_episodes(cell: Cell, mine: RowResults) -> Cell:
     """Return a mean over episodes with a miss or several attempts; rows and seeds have different ones: no pairs."""
-    column = empty.column
-    numbers = mine.recovered if column.score == RECOVERY else mine.gaps
-    by_seed = {seed: np.array(found) for seed in mine.seeds if (found := numbers(column, seed))}
-    if not by_seed:
-        return empty
-    values = list(by_seed.values())
-    ours = nested_bootstrap(values) if len(values) > 1 else mean_interval(values[0].tolist())
-    episodes = sum(len(each) for each in values)
-    return replace(empty, ours=_scaled(ours, column.scale), seeds=tuple(by_seed), episodes=episodes)
-
-
-def _estimate(values: Float[np.ndarray, "K E"], tasks: Sequence[str], column: Column) -> Estimate:
-    """Return the mean of a row; losses have episodes of their own in each seed, so seeds alone vary there."""
-    if column.held_out:
-        return mean_by_seed(values.mean(axis=1)) if len(values) > 1 else row_mean(values, tasks)
-    return _scaled(row_mean(values / column.scale, tasks), column.scale)
+    column = cell.column
+    values = mine.values(column, mine.seeds)
+    ours = mean_of_some(values / column.scale, mine.strata(column), share=column.share)
+    if ours is None:
+        return cell
+    counts = (~np.isnan(values)).sum(axis=1)
+    return replace(
+        cell,
+        ours=_scaled(ours, column.scale),
+        ours_over_seeds=mean_by_seed(values) if len(values) > 1 else None,
+        seeds=tuple(seed for seed, count in zip(mine.seeds, counts, strict=True) if count),
+        episodes=int(counts.sum()),
+    )
 
 
 def _scaled(estimate: Estimate, scale: float) -> Estimate:

@@ -29,6 +29,8 @@ SHARED_FIELDS = ("window", "dropout", "soft_labels", "language", "states", "acti
 """Fields of the policy configuration that every row takes from the table; the others belong to the row's size."""
 EQUAL_TIME = "-equal-time"
 """Suffix of the folders of tables whose rows get the same time instead of the same updates."""
+UNTRAINED = ("expert", "no-op")
+"""Agents whose episodes do not depend on the training beside which they are measured."""
 OBJECTIVES = frozenset({"contrastive", "augmentation"})
 """Fields of the training that a row may change: they change the objective, not the budget."""
 CONTROLS_SEED = 0
@@ -55,6 +57,16 @@ class Column:
     """Factor by which the score is multiplied; 1 where it is no share, such as a number of tasks."""
     held_out: bool = False
     """Whether the number is the loss of the first action on held-out demonstrations instead, in nats."""
+
+    @property
+    def share(self) -> bool:
+        """Whether it is a share of episodes, or of what an episode asks for, in percent."""
+        return not self.held_out and self.scale == 100
+
+    @property
+    def of_some_episodes(self) -> bool:
+        """Whether some episodes do not count, others for each row and seed."""
+        return self.score in (RECOVERY, BETWEEN)
 
     @property
     def digits(self) -> int:
