@@ -54,3 +54,26 @@ def test_a_rule_of_absolute_timesteps_is_noticed(monkeypatch: pytest.MonkeyPatch
     check = partial(step_checks.check_control_steps, sizes, 2, 2)
     with pytest.raises(MaskError, match="the cache has dropped it"):
         check(20)
+
+
+def test_a_rule_that_looks_three_timesteps_ahead_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from typing import Any
+
+    from torch import Tensor
+
+    from astra.attention import masks, step_checks
+    from astra.attention.assumptions import MaskError
+    from astra.attention.positions import SegmentSizes
+    from astra.attention.segments import Kind, TokenIds
+
+    plain = masks.may_attend
+
+    def changed(rows: TokenIds, columns: TokenIds, **options: Any) -> Tensor:
+        """Let states also attend to those three timesteps later."""
+        ahead = columns.timestep[..., None, :] - rows.timestep[..., :, None] == 3
+        both = (rows.kind == Kind.STATE)[..., :, None] & (columns.kind == Kind.STATE)[..., None, :]
+        return plain(rows, columns, **options) | (ahead & both)
+
+    monkeypatch.setattr(masks, "may_attend", changed)
+    with pytest.raises(MaskError, match="a token must not attend to later tokens"):
+        step_checks.check_control_steps(SegmentSizes(prompt=3, state=2, action=2), None, 2, 6)

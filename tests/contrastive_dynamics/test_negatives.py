@@ -181,3 +181,15 @@ def test_anchors_have_the_timesteps_that_are_asked_for_or_as_many_as_there_are()
     assert contrast.anchors.tolist() == [0, 1, 2, 3]
     few = draw(moves(B, T, lengths=[2, 1, 1, 1, 2, 1, 1, 1]), min_timesteps=3)
     assert few.anchors.tolist() == [0, 4]
+
+
+def test_the_two_donors_of_a_negative_are_of_two_episodes() -> None:
+    episodes = torch.tensor([0, 0, 1, 1, 1, 2, 2, 2])
+    contrast = draw(replace(moves(B, T), episodes=episodes), replace_prob=1.0)
+    reference, _ = sources(contrast, B, T)
+    foreign = (reference != own(contrast)).any(-1)[:, 2:]
+    for a in range(len(contrast.anchors)):
+        for j in range(J):
+            donors = (reference[a, 2 + j, kind, foreign[a, j, kind], 0] for kind in (0, 1))
+            states, actions = (set(episodes[rows].tolist()) for rows in donors)
+            assert not states & actions

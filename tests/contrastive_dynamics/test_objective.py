@@ -6,12 +6,13 @@ import torch
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.info_nce import info_nce
+from astra.contrastive_dynamics.negatives import Contrast
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
 from astra.objects import ObjectSpec
 from astra.policies.astra import Astra, AstraConfig
 from astra.tokenizers.actions import ContinuousActionsConfig
 from astra.trajectory import Statistics, Trajectory, TrajectorySpec
-from tests.contrastive_dynamics.made import SPEC, STATISTICS, moves
+from tests.contrastive_dynamics.made import SPEC, STATISTICS, moves, sources
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, rows, sample
 
 
@@ -180,3 +181,42 @@ def test_what_makes_no_sense_is_refused() -> None:
     vima = VimaConfig(layers=1, heads=1, width=8).build(SPEC, STATISTICS)
     with pytest.raises(ValueError, match="a Vima cannot"):
         ContrastiveDynamics(ContrastiveConfig(), vima)
+
+
+def replaced(contrast: Contrast, B: int, T: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return whether a segment of a negative is not the anchor's own, (A, J, kind, T), and the source of each."""
+    reference, _ = sources(contrast, B, T)
+    own = torch.stack([contrast.anchors[:, None].expand(-1, T), torch.arange(T).expand(B, -1)], dim=-1)
+    return (reference != own[:, None, None]).any(-1)[:, 2:], reference
+
+
+def test_a_contrast_is_drawn_as_the_configuration_says() -> None:
+    long = ContrastiveConfig(cdl_fraction=1.0, min_timesteps=3).draw(moves(8, 4, lengths=[4, 4, 3, 3, 2, 2, 1, 1]))
+    assert long.anchors.tolist() == [0, 1, 2, 3]
+    few, _ = replaced(ContrastiveConfig(cdl_fraction=1.0, replace_prob=1e-9).draw(moves(8, 4)), 8, 4)
+    assert few.sum((-2, -1)).eq(1).all()
+    near = ContrastiveConfig(cdl_fraction=1.0, negatives_from="near_time").draw(moves(8, 4))
+    _, reference = replaced(near, 8, 4)
+    assert (reference[..., 0] == near.anchors[:, None, None, None]).all()
+
+
+@pytest.mark.parametrize("options", [dict(temperature=0.2), dict(normalize=True)])
+def test_the_loss_has_the_temperature_and_normalization_of_the_configuration(options: dict[str, Any]) -> None:
+    policy, trajectory = tiny(SPEC, STATISTICS).eval(), moves(6)
+    config = ContrastiveConfig(cdl_fraction=1.0, **options)
+    contrastive, contrast = ContrastiveDynamics(config, policy), config.draw(trajectory)
+    torch.manual_seed(0)
+    loss, _ = contrastive(policy, trajectory, contrast)
+    torch.manual_seed(0)
+    embeddings = contrastive.embed(policy, trajectory, contrast, contrastive.perturb(trajectory.actions))
+    torch.testing.assert_close(loss, info_nce(embeddings, **options)[0])
+    assert abs(loss - info_nce(embeddings)[0]) > 1e-3
+
+
+def test_head_and_noise_are_those_of_the_configuration() -> None:
+    policy = tiny(SPEC, STATISTICS)
+    plain = ContrastiveDynamics(ContrastiveConfig(), policy)
+    other = ContrastiveDynamics(ContrastiveConfig(pooling="mean", projection_layers=2, action_noise=0.5), policy)
+    assert (plain.head.pooling, other.head.pooling) == ("max", "mean")
+    assert len(list(other.head.parameters())) == len(list(plain.head.parameters())) + 2
+    torch.testing.assert_close(other.perturb.deviation, torch.full((2,), 0.5))

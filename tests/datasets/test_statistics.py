@@ -73,3 +73,16 @@ def test_quantiles_of_actions_leave_a_single_outlier_out(tmp_path: Path, make_ep
     assert actions.high_quantile is not None
     assert actions.max[0] == 1e4
     assert right.min() <= actions.low_quantile[0] < actions.high_quantile[0] <= right.max()
+
+
+def test_a_dimension_that_differs_by_rounding_alone_is_constant(
+    tmp_path: Path, make_episode: Callable[..., Episode]
+) -> None:
+    episode = make_episode(0, length=50)
+    values = episode.columns["observation.state"][:, 1]
+    values[:] = np.float32(1234.567)
+    values[::2] = np.nextafter(values[::2], np.float32(np.inf))
+    assert 0 < values.std(dtype=np.float64) < 1e-3
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        writer.add(episode)
+    assert compute_statistics(LeRobotDataset.open(tmp_path / "data")).states["observation.state"].std[1] == 1

@@ -135,3 +135,18 @@ def test_a_set_beyond_the_limit_of_the_cache_is_streamed(
     assert dataset.columns[CAMERA].shape == expected.shape
     assert np.array_equal(dataset.columns[CAMERA][3:20], expected[3:20])
     assert np.array_equal(dataset.episode(3).columns[CAMERA].shape, (12, 48, 64, 3))
+
+
+def test_stretches_come_in_another_order_in_every_epoch_and_with_every_seed(folder: Path) -> None:
+    windows = streamed(folder)
+
+    def order(seed: int, epoch: int) -> list[tuple[int, int]]:
+        sampler = windows.sampler(1, seed=seed)
+        assert isinstance(sampler, StreamSampler)
+        return [rows for _, group in sampler._deal(epoch) for rows in group]
+
+    orders = [order(0, 0), order(0, 1), order(1, 0)]
+    assert all(sorted(each) == sorted(orders[0]) for each in orders)
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+    assert order(0, 1) == orders[1]

@@ -221,3 +221,21 @@ def test_images_are_rendered_only_for_agents_that_look_at_them(world: ModuleType
         assert set(rendered) == {looks}
     assert not any(shown.images["observation.image"].any() for shown in policy.shown)
     assert {shown.images["observation.image"].shape for shown in policy.shown} == {(2, 3, 4, 6)}
+
+
+def test_a_policy_gets_the_seed_of_each_case(world: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, given = world.Walker(), list[int]()
+    start, restart = policy.start_rollouts, policy.restart_rollouts
+
+    def started(instructions: Any, seeds: Any, pictures: Any) -> Any:
+        given.extend(seeds)
+        return start(instructions, seeds, pictures)
+
+    def restarted(state: Any, where: Any, instructions: Any, seeds: Any, pictures: Any) -> Any:
+        given.extend(seeds)
+        return restart(state, where, instructions, seeds, pictures)
+
+    monkeypatch.setattr(policy, "start_rollouts", started)
+    monkeypatch.setattr(policy, "restart_rollouts", restarted)
+    rollout(policy, world.Line, [Case(seed=seed) for seed in (3, 8, 5)], num_envs=1)
+    assert given[:3] == [3, 8, 5]

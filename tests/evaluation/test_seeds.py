@@ -1,5 +1,6 @@
 """Evaluations of several training seeds, put together."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -47,9 +48,12 @@ def test_means_are_over_seeds_and_episodes_with_intervals_over_both(folder: Path
 
 def test_seeds_on_other_episodes_are_not_put_together(folder: Path) -> None:
     infos = {seed: json.loads((folder / str(seed) / "eval" / "eval_info.json").read_text()) for seed in (0, 1)}
-    infos[1]["episodes"] = infos[1]["episodes"][:-1]
-    with pytest.raises(ValueError, match="seeds 0 and 1 were evaluated on other episodes"):
-        over_seeds(infos)
+    fewer, others = copy.deepcopy(infos), copy.deepcopy(infos)
+    del fewer[1]["episodes"][-1]
+    others[1]["episodes"][-1]["seed"] += 1
+    for changed in (fewer, others):
+        with pytest.raises(ValueError, match="seeds 0 and 1 were evaluated on other episodes"):
+            over_seeds(changed)
 
 
 def test_a_seed_without_an_evaluation_is_named(folder: Path) -> None:

@@ -281,3 +281,20 @@ def test_a_run_goes_on_with_the_data_and_settings_with_which_it_began(tmp_path: 
     moved = data.rename(tmp_path / "moved")
     goes_on(dataset=moved, rollouts=replace(begun.rollouts, workers=2, num_envs=3))
     assert json.loads((run / "config.json").read_text())["description"]["dataset"] == str(moved)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_run_holds_out_the_episodes_of_its_own_seed(tmp_path: Path, seed: int) -> None:
+    from dataclasses import replace
+
+    from astra.datasets import LeRobotDataset
+    from astra.experiments.training_data import open_training_data
+
+    data = record(tmp_path / "data", tuple(range(3, 13)))
+    dataset, chosen = LeRobotDataset.open(data), experiment(data)
+    opened = open_training_data(replace(chosen, training=replace(chosen.training, seed=seed)))
+    training, held_out = dataset.split_episodes(0.2, seed)
+    assert len(opened.training) == sum(int(dataset.lengths[each]) for each in training)
+    batch = opened.held_out.batch(np.arange(len(opened.held_out)))
+    assert batch.episodes is not None
+    assert sorted(set(batch.episodes.tolist())) == list(held_out)

@@ -62,3 +62,22 @@ def test_a_held_out_file_without_a_loss_for_each_episode_is_damaged(tiny_table: 
     (results / "gato" / "1" / "held_out.json").write_text(json.dumps({"episodes": [1], "first_action_loss": []}))
     with pytest.raises(ValueError, match=r"gato/1/held_out.json is damaged"):
         read(tiny_table, results)
+
+
+def test_a_difference_keeps_the_number_of_episodes_of_each_task(tiny_table: ModuleType, tmp_path: Path) -> None:
+    from astra.paper.report import make_report
+
+    scores = {"astra": {"easy": 0.75, "hard": 0.25}, "gato": {"easy": 0.25, "hard": 0.25}}
+    for row, by_task in scores.items():
+        for seed in range(2):
+            tiny_table.write_results(tmp_path, row, seed, [True] * 20)
+            path = tmp_path / row / str(seed) / "eval_info.json"
+            info = json.loads(path.read_text())
+            for number, episode in enumerate(info["episodes"]):
+                episode["task"] = ("easy", "hard")[number % 2]
+                episode["scores"]["coverage"] = by_task[episode["task"]]
+            path.write_text(json.dumps(info))
+    report = make_report(tiny_table.tiny(), "cpu", tmp_path)
+    (cell,) = (c for row in report.cells for c in row if (c.row.key, c.column.name) == ("gato", "score"))
+    assert cell.difference is not None
+    assert (cell.difference.low, cell.difference.value, cell.difference.high) == pytest.approx((-25, -25, -25))

@@ -8,8 +8,8 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -193,3 +193,30 @@ def test_absolute_folders_are_cut_to_their_last_name() -> None:
     text = {"command": "astra compare x --data /data/sets/y --folders.runs=/a/b", "told": ["left/right and/or", 3]}
     cut = {"command": "astra compare x --data y --folders.runs=b", "told": ["left/right and/or", 3]}
     assert strip_folders(text) == cut
+
+
+def test_the_best_checkpoint_is_measured_with_the_options_of_the_table(
+    tiny_table: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
+    from astra.environments.pusht.suite import SUITE
+    from astra.paper import one_run
+    from astra.policies.decoding import Decoding
+
+    (run,) = plan_of(tiny_table, tmp_path, rows=("astra",))
+    policy = SimpleNamespace(spec=replace(SUITE.spec(SUITE.options()), suite="pusht"), decoding=Decoding())
+    loaded, measured = list[Path](), dict[str, Any]()
+
+    def load(path: Path) -> SimpleNamespace:
+        loaded.append(path)
+        return policy
+
+    monkeypatch.setattr(one_run, "run_training", lambda *_, **__: None)
+    monkeypatch.setattr(one_run, "best_checkpoint", lambda folder: folder / "the best one")
+    monkeypatch.setattr(one_run, "load_policy", load)
+    monkeypatch.setattr(one_run, "evaluate_suite", lambda *_, **named: measured.update(named))
+    monkeypatch.setattr(one_run, "measure_held_out", lambda *_: None)
+    monkeypatch.setattr(one_run, "keep_results", lambda _: None)
+    one_run.run_once(run)
+    assert loaded == [run.folder / "the best one"]
+    assert measured["options"].max_timesteps == 3

@@ -1,4 +1,4 @@
-"""Relative actions of periodic dimensions: the seam of a circle is a place like any other."""
+"""Relative actions: the seam of a circle is a place like any other, and a gripper keeps its two values."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,7 @@ from astra.datasets import DatasetWriter, Episode, LeRobotDataset, compute_stati
 from astra.policies.action_chunks import relative_to, within_bounds
 from astra.policies.astra import Astra, AstraConfig
 from astra.tokenizers.actions import DiscreteActions
-from astra.trajectory import ActionSpec, Observation, Trajectory
+from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec
 
 SPEC = ActionSpec(names=("side", "turn"), low=(-1.0, -math.pi), high=(1.0, math.pi), periodic=(False, True))
 
@@ -97,3 +97,17 @@ def test_training_and_acting_see_the_same_small_turn(astra: Astra) -> None:
             )
             turns.append(relative_to(now, action, SPEC)[0, 1])
     torch.testing.assert_close(torch.stack(turns[:4]), torch.stack(turns[4:]), atol=1e-5, rtol=0)
+
+
+def test_a_gripper_that_rarely_closes_keeps_its_two_values(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics
+) -> None:
+    absolute = tiny_statistics.actions
+    mean, std = absolute.mean.clone(), absolute.std.clone()
+    mean[4], std[4] = 0.01, 0.1  # closed in one of a hundred timesteps
+    statistics = replace(tiny_statistics, actions=replace(absolute, mean=mean, std=std))
+    config = AstraConfig(layers=1, heads=1, width=8, reference_state="observation.state")
+    actions = config.build(tiny_spec, statistics).actions
+    assert isinstance(actions, DiscreteActions)
+    assert (float(actions.low[4]), float(actions.high[4])) == (0.0, 1.0)
+    assert actions.bins(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.3]))[4] == 0

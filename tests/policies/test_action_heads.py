@@ -1,6 +1,7 @@
 """Heads over bins: how near bins, the ends of a circle and constant dimensions are treated."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from astra.policies.decoding import Decoding
 
 if TYPE_CHECKING:
     from astra.policies.action_heads import ActionHead
-    from astra.tokenizers.actions import DiscreteActions
+    from astra.tokenizers.actions import ContinuousActions, DiscreteActions
     from astra.trajectory import Statistics, TrajectorySpec
 
 WIDTH = 16
@@ -144,8 +145,6 @@ def test_continuous_actions_learn_the_median_or_the_mean(quadratic_below: float,
 
 
 def test_hubers_loss_is_half_the_squared_error_and_leaves_binary_dimensions_as_they_are():
-    from dataclasses import replace
-
     from astra.policies.action_heads import build_head
     from astra.tokenizers.actions import ContinuousActionsConfig
 
@@ -170,8 +169,6 @@ def test_hubers_loss_is_half_the_squared_error_and_leaves_binary_dimensions_as_t
 def test_the_loss_of_a_policy_leaves_constant_dimensions_out(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    from dataclasses import replace
-
     from astra.policies.astra import AstraConfig
     from astra.trajectory import Trajectory
 
@@ -252,3 +249,61 @@ def test_the_mean_of_the_bins_of_an_angle_lies_within_its_bounds() -> None:
     assert -math.pi <= mean <= math.pi
     assert abs(abs(float(mean)) - math.pi) < 0.1
     assert actions.periodic.tolist() == [False, True, False]
+
+
+def test_a_low_temperature_sharpens_the_distribution_and_a_high_one_flattens_it() -> None:
+    _, head = make()
+    scores = torch.zeros(400, 1, 3, 8)
+    scores[..., 0, 2] = 1.0
+    shares, temperatures = [], (0.2, 1.0, 5.0)
+    for temperature in temperatures:
+        generators = [torch.Generator().manual_seed(seed) for seed in range(400)]
+        chosen = head.decode(scores, Decoding(temperature=temperature), generators)[:, 0, 0]
+        shares.append((chosen == 0.5).float().mean().item())
+    expected = [math.exp(1 / each) / (math.exp(1 / each) + 4) for each in temperatures]
+    assert shares == pytest.approx(expected, abs=0.08)
+
+
+def labels_of_the_first_dimension(head: "ActionHead", value: float, bins: int) -> torch.Tensor:
+    """Return the labels that a loss compares with equal scores: its gradient is the difference of the two."""
+    scores = torch.zeros(1, 3, 8, requires_grad=True)
+    head.loss(scores, torch.tensor([[value, 0.0, 0.4]]))[0, 0].backward()
+    assert scores.grad is not None
+    return torch.full((bins,), 1 / bins) - scores.grad[0, 0, :bins]
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1.0, 2.0])
+def test_soft_labels_are_a_gaussian_of_that_deviation_in_bins(deviation: float) -> None:
+    _, head = make(soft_labels=deviation)
+    expected = torch.softmax(-((torch.arange(5) - 2.0) ** 2) / (2 * deviation**2), dim=0)
+    torch.testing.assert_close(labels_of_the_first_dimension(head, 0.5, 5), expected)
+
+
+def test_a_dimension_of_two_values_has_hard_labels() -> None:
+    _, head = make(soft_labels=1.0, bins=(2, 8, 4))
+    torch.testing.assert_close(labels_of_the_first_dimension(head, 0.1, 2), torch.tensor([1.0, 0.0]))
+
+
+def continuous_with_gripper() -> "tuple[ContinuousActions, ActionHead]":
+    """Build continuous actions whose first dimension is binary."""
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    spec, statistics = spec_and_statistics()
+    spec = replace(spec, actions=replace(spec.actions, periodic=(False,) * 3, binary=(True, False, False)))
+    actions = ContinuousActionsConfig().build(spec, statistics, WIDTH)
+    return actions, build_head(actions, WIDTH, 0.0)
+
+
+def test_a_gripper_of_continuous_actions_takes_the_likelier_of_its_two_values() -> None:
+    _, head = continuous_with_gripper()
+    logits = torch.tensor([-0.3, -0.1, 0.1, 0.3])[:, None, None, None].expand(4, 1, 3, 1)
+    assert head.decode(logits, Decoding(), [])[:, 0, 0].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("share", "right"), [(0.005, True), (0.02, False)])
+def test_a_continuous_action_is_right_within_a_hundredth_of_its_range(share: float, right: bool) -> None:
+    actions, head = continuous_with_gripper()
+    shown = torch.tensor([[[0.0, 0.0, 0.4]]])
+    value = actions.normalize(shown + torch.tensor([0.0, share * 2 * math.pi, 0.0]))
+    assert bool(head.correct(value[..., None], shown)[0, 0, 1]) == right

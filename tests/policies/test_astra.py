@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from astra.policies.decoding import Decoding
+from tests.policies.pictured import at
 
 if TYPE_CHECKING:
     from astra.policies.astra import Astra, AstraConfig
@@ -242,6 +243,57 @@ def test_a_chunk_is_executed_for_n_action_steps(tiny_spec: "TrajectorySpec", tin
     chunks = policy.head.decode(predictions(policy, trajectory).flatten(0, 1), Decoding(), []).unflatten(0, (2, 5))
     expected = torch.stack([chunks[:, 0, 0], chunks[:, 0, 1], chunks[:, 2, 0], chunks[:, 2, 1], chunks[:, 4, 0]], dim=1)
     torch.testing.assert_close(roll(policy, trajectory), expected)
+
+
+def test_in_evaluation_all_actions_of_a_chunk_count_and_no_draw_is_of_actions_that_do_not_exist(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    full = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
+    some = configure(chunk_size=4, chunk_sample=1).build(tiny_spec, tiny_statistics)
+    torch.nn.init.normal_(full.head.weight)
+    some.load_state_dict(full.state_dict())
+    trajectory = sample(tiny_spec, B=2, T=3, H=4)
+    for _ in range(3):
+        found, expected = (policy.eval().loss(trajectory).behavior_cloning for policy in (some, full))
+        torch.testing.assert_close(found, expected)
+    last = sample(tiny_spec, B=2, T=1, H=4)
+    last = replace(last, action_valid=torch.arange(4).expand(2, -1) < 1)
+    assert {int(some.train().loss(last).count) for _ in range(12)} == {2 * 5}
+
+
+def test_a_reset_in_the_middle_of_a_chunk_predicts_a_new_one(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    config = configure(chunk_size=3, decoding=Decoding(n_action_steps=3))
+    policy = config.build(tiny_spec, tiny_statistics).eval()
+    torch.nn.init.normal_(policy.head.weight)
+    trajectory = sample(tiny_spec, B=2, T=3, H=3)
+    state = policy.start(trajectory.instructions, [0, 1])
+    for t in range(2):
+        _, state = policy.act(state, at(trajectory, t))
+    state = policy.reset(state, torch.tensor([False, True]), trajectory.instructions[1:], [1])
+    together, _ = policy.act(state, at(trajectory, 2))
+    fresh, _ = policy.act(policy.start(trajectory.instructions, [0, 1]), at(trajectory, 2))
+    torch.testing.assert_close(together[1], fresh[1])
+    torch.testing.assert_close(together[0], roll(policy, trajectory)[0, 2])
+
+
+def test_equal_seeds_sample_equal_actions_and_other_seeds_other_ones(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = configure(decoding=Decoding(temperature=1.0)).build(tiny_spec, tiny_statistics).eval()
+    one = sample(tiny_spec, B=1, T=4)
+    twice = replace(
+        one,
+        instructions=one.instructions * 2,
+        states={name: values.repeat(2, 1, 1) for name, values in one.states.items()},
+        valid=one.valid.repeat(2, 1),
+        actions=one.actions.repeat(2, 1, 1),
+        action_valid=one.action_valid.repeat(2, 1),
+    )
+    first, second = roll(policy, twice)  # with the seeds 0 and 1
+    assert not torch.equal(first, second)
+    assert torch.equal(roll(policy, twice)[1], second)
 
 
 @pytest.mark.parametrize("actions", ["discrete", "continuous"])

@@ -44,14 +44,14 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 """Name of the policy in `POLICIES`, and the options that differ from its defaults."""
 
 
-def configure(name: str) -> "PolicyConfig":
+def configure(name: str, **more: Any) -> "PolicyConfig":
     from astra.policies import POLICIES
     from astra.tokenizers.actions import ContinuousActionsConfig
 
     kind, options = CONFIGS[name]
     if options.get("actions") == "continuous":
         options = options | dict(actions=ContinuousActionsConfig())
-    return POLICIES[kind](**SMALL, **options)
+    return POLICIES[kind](**SMALL, **options, **more)
 
 
 @pytest.fixture
@@ -135,15 +135,34 @@ def test_crops_and_boxes_of_hidden_objects_change_nothing(policy: "Policy[Any]",
     assert torch.equal(roll(policy, spoiled), roll(policy, trajectory))
 
 
-def test_acting_does_not_depend_on_the_future(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+def test_no_action_is_learned_from_later_states_or_actions(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec, T=4)
-    base = roll(policy, trajectory)
+    early = torch.arange(4).expand_as(trajectory.valid) < 3
     generator = torch.Generator().manual_seed(5)
     states = {name: values.clone() for name, values in trajectory.states.items()}
     for values in states.values():
         values[:, 3:] = 3 * torch.randn(values[:, 3:].shape, generator=generator)
-    later = replace(trajectory, states=states)
-    assert torch.equal(roll(policy, later)[:, :3], base[:, :3])
+    actions = trajectory.actions.clone()
+    actions[:, 3:] = trajectory.actions[:, 3:].flip(0)
+    costs = []
+    for changed in (trajectory, replace(trajectory, states=states, actions=actions)):
+        torch.manual_seed(0)  # of the noise of diffusion
+        costs.append(policy.loss(replace(changed, action_valid=early)).behavior_cloning)
+    assert torch.equal(*costs)
+
+
+@pytest.mark.parametrize("name", ["astra", "gato", "vima", "flamingo, gates", "decision transformer"])
+@torch.no_grad()
+def test_dropout_acts_in_training_only(name: str, spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    policy = configure(name, dropout=0.5).build(spec, tiny_statistics)
+    for part, weight in policy.named_parameters():
+        if "gates" in part:
+            weight.fill_(1.0)
+    trajectory = sample(spec)
+    first, second = (policy.eval().loss(trajectory).behavior_cloning for _ in range(2))
+    assert torch.equal(first, second)
+    third, fourth = (policy.train().loss(trajectory).behavior_cloning for _ in range(2))
+    assert not torch.equal(third, fourth)
 
 
 def test_the_last_actions_are_learned_from_the_first_states_unless_a_window_hides_them(

@@ -31,13 +31,15 @@ def plane() -> "tuple[TrajectorySpec, Statistics]":
     return spec, Statistics(states={}, actions=actions)
 
 
-def build(kind: Kind, spec: "TrajectorySpec", statistics: "Statistics") -> "tuple[Noise, ActionHead]":
+def build(
+    kind: Kind, spec: "TrajectorySpec", statistics: "Statistics", decoding_steps: int = STEPS
+) -> "tuple[Noise, ActionHead]":
     from astra.policies.action_heads import build_head
     from astra.policies.noise.d3pm import D3PM
     from astra.policies.noise.ddpm import DDPM
     from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
 
-    steps: dict[str, Any] = dict(steps=STEPS, decoding_steps=STEPS)
+    steps: dict[str, Any] = dict(steps=STEPS, decoding_steps=decoding_steps)
     if kind == "uniform" or kind == "absorbing":
         discrete = DiscreteActionsConfig().build(spec, statistics, WIDTH)
         return D3PM(discrete, WIDTH, **steps, transition=kind), build_head(discrete, WIDTH, 0.0)
@@ -140,3 +142,19 @@ def test_without_diffusers_the_extra_is_named(
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"'.\[diffusion\]'"):
         build("ddpm", *plane)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "absorbing", "ddpm", "ddim"])
+def test_fewer_decoding_steps_begin_at_pure_noise_and_are_evenly_spread(
+    kind: Kind, plane: "tuple[TrajectorySpec, Statistics]"
+) -> None:
+    from astra.policies.noise.d3pm import D3PM
+    from astra.policies.noise.ddpm import DDPM
+
+    noise, _ = build(kind, *plane, decoding_steps=5)
+    if isinstance(noise, D3PM):
+        found = list(noise.decoding_steps)
+    else:
+        assert isinstance(noise, DDPM)
+        found = noise.scheduler.timesteps.tolist()
+    assert found == [19, 15, 11, 7, 3]

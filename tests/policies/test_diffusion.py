@@ -163,3 +163,12 @@ def test_steps_that_do_not_fit_are_refused(tiny_spec: "TrajectorySpec", tiny_sta
             match=r"between 1 and denoising_steps|decoding_steps must be at least 1 and at most 10,000, got 0",
         ):
             build("discrete", tiny_spec, tiny_statistics, decoding_steps=steps)
+
+
+def test_a_loss_of_last_timesteps_counts_the_last_real_one_of_each_trajectory(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = build("discrete", tiny_spec, tiny_statistics).eval()
+    valid = torch.arange(3) < torch.tensor([[3], [2]])
+    trajectory = replace(sample(tiny_spec, B=2, T=3), valid=valid, action_valid=valid, last_timestep_only=True)
+    assert int(policy.loss(trajectory).count) == 2 * 5

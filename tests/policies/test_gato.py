@@ -136,7 +136,27 @@ def test_a_later_dimension_depends_on_an_earlier_one(gato: "Gato", spec: "Trajec
     before = outputs_before_dimensions(gato, trajectory)
     after = outputs_before_dimensions(gato, replace(trajectory, actions=actions))
     assert torch.equal(after[:, 0, :2], before[:, 0, :2])
-    assert ((after - before)[:, 0, 2:].abs().amax((1, 2)) > 1e-4).all()
+    assert ((after - before)[:, 0, 2:].abs().amax(-1) > 1e-4).all()  # of each later dimension
+
+
+@torch.no_grad()
+def test_a_later_dimension_depends_on_an_earlier_one_where_past_actions_are_hidden(
+    spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.gato import GatoConfig
+    from astra.policies.readout import outputs_before_dimensions
+
+    gato = GatoConfig(**SIZE, drop_past_actions=1.0).build(spec, tiny_statistics).eval()
+    gato.actions.embedding.weight.normal_()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+    trajectory = sample(spec, T=2)
+    actions = trajectory.actions.clone()
+    actions[:, 0, 1] = -actions[:, 0, 1] + 0.5
+    before, after = (
+        outputs_before_dimensions(gato, replace(trajectory, actions=each)) for each in (trajectory.actions, actions)
+    )
+    assert torch.equal(after[:, 0, :2], before[:, 0, :2])
+    assert ((after - before)[:, 0, 2:].abs().amax(-1) > 1e-4).all()
+    assert torch.equal(after[:, 1], before[:, 1])
 
 
 def test_the_tokens_of_a_choice_do_not_outlive_the_executed_action(gato: "Gato", spec: "TrajectorySpec") -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,3 +149,92 @@ def test_timesteps_that_do_not_fit_are_refused(tiny_spec: "TrajectorySpec", tiny
         ControlStep(build("learned", tiny_spec, tiny_statistics), 142)
     with pytest.raises(ValueError, match="has a window of 3"):
         ControlStep(build("window", tiny_spec, tiny_statistics), 10)
+
+
+@pytest.mark.parametrize("name", ["relative", "window", "relative actions"])
+def test_the_chunk_of_the_step_begins_with_the_action_of_the_policy(
+    name: str, tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.serving.control_step import ControlStep, StepRunner, example_observation
+
+    policy = build(name, tiny_spec, tiny_statistics)
+    step = ControlStep(policy, None if policy.config.window else 8)
+    runner, state = StepRunner(step, step, tiny_spec.instructions[0]), policy.start([tiny_spec.instructions[0]], [0])
+    for t in range(4):
+        observation = example_observation(policy, seed=t)
+        chunk, _ = runner(observation)
+        action, state = policy.act(state, observation)
+        torch.testing.assert_close(chunk[:, 0], action)
+
+
+def test_a_step_with_two_cameras_equals_the_policy(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.serving.control_step import ControlStep
+    from astra.serving.export import largest_difference
+    from astra.tokenizers.states import StateConfig
+    from astra.tokenizers.vision.images import ImageConfig
+
+    spec = replace(tiny_spec, images={"front": (16, 16), "wrist": (16, 16)})
+    states = StateConfig(images=ImageConfig(encoder="small", image_size=16))
+    policy = AstraConfig(layers=2, heads=2, width=32, states=states).build(spec, tiny_statistics).eval()
+    torch.nn.init.normal_(policy.head.weight)
+    step = ControlStep(policy, 8)
+    assert largest_difference(step, step)[0] < 1e-5
+
+
+def test_a_step_takes_the_most_likely_bins_where_the_policy_samples(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.decoding import Decoding
+    from astra.serving.control_step import ControlStep, StepRunner, example_observation
+
+    policy = build("relative", tiny_spec, tiny_statistics)
+    likely = act(policy)
+    policy.decode_with(Decoding(temperature=1.0))
+    step = ControlStep(policy, 8)
+    chunk, _ = StepRunner(step, step, tiny_spec.instructions[0])(example_observation(policy))
+    torch.testing.assert_close(chunk[:, 0], likely)
+
+
+def test_saved_prompts_are_those_of_the_cache(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics", tmp_path: Path
+) -> None:
+    from astra.policies.checkpoint import load_tensors
+    from astra.serving.control_step import ControlStep, initial_cache
+    from astra.serving.export import save_prompts
+
+    step = ControlStep(build("window", tiny_spec, tiny_statistics))
+    save_prompts(step, tiny_spec.instructions, tmp_path)
+    saved, L = load_tensors(tmp_path / "prompts.safetensors"), step.policy.sizes.prompt
+    for number, instruction in enumerate(tiny_spec.instructions):
+        valid, keys, values = initial_cache(step, instruction)
+        assert torch.equal(saved[f"{number}.valid"].bool(), valid)
+        assert torch.equal(saved[f"{number}.keys"], keys[:, :, :, :L])
+        assert torch.equal(saved[f"{number}.values"], values[:, :, :, :L])
+
+
+@pytest.mark.parametrize("options", [dict(trajectory_attention=False), dict(action_queries=False)])
+def test_an_astra_without_its_two_ideas_is_not_exported(
+    options: dict[str, Any], tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.serving.control_step import ControlStep
+
+    policy = AstraConfig(layers=2, heads=2, width=32, **options).build(tiny_spec, tiny_statistics)
+    with pytest.raises(ValueError, match="only an Astra with trajectory attention and action queries"):
+        ControlStep(policy, 8)
+
+
+def test_a_program_that_differs_at_a_later_step_only_is_found(
+    tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.serving.control_step import ControlStep
+    from astra.serving.export import largest_difference
+
+    step = ControlStep(build("relative", tiny_spec, tiny_statistics), 8)
+
+    def program(timestep: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        chunk, predicted, *cache = step(timestep, *rest)
+        return chunk, predicted * (1 + (int(timestep) == 5)), *cache
+
+    assert largest_difference(step, program)[0] > 0.5

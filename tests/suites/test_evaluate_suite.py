@@ -24,8 +24,8 @@ from astra.evaluation.episode import Case
 from astra.evaluation.eval_info import group_rates
 from astra.evaluation.rollout import rollout
 from astra.suites.config import EvaluationConfig
-from astra.suites.controls import blank, prompts_of, shuffled, swapped
-from astra.suites.evaluate_suite import cases_again, cases_of
+from astra.suites.controls import Prompt, blank, prompts_of, shuffled, swapped
+from astra.suites.evaluate_suite import _controls, cases_again, cases_of
 
 TASKS = ("rotate", "visual_manipulation")
 CONFIG = EvaluationConfig(episodes=3, tasks=TASKS, levels=("L1", "L3"))
@@ -155,3 +155,38 @@ def test_rates_of_groups_hold_each_task_and_all_of_a_level() -> None:
     rates = group_rates(info)
     assert set(rates) == set(itertools.product(("L1", "L2"), ("all", *TASKS)))
     assert all(rate.value == 1 for rate in rates.values())
+
+
+def test_suites_that_count_the_last_step_say_so_in_their_cases() -> None:
+    chosen = PUSHT.choose(PushTOptions())
+    for suite, at_end in (
+        (replace(PUSHT, success="at any step"), False),
+        (replace(PUSHT, success="at the last step"), True),
+    ):
+        cases = cases_of(suite, chosen, EvaluationConfig(episodes=2))
+        assert {case.success_at_end for case in cases} == {at_end}
+
+
+def test_shuffling_skips_prompts_with_the_same_words_and_pictures() -> None:
+    def prompt(number: int) -> Prompt:
+        crops = np.full((1, 32, 32, 3), number, np.uint8)
+        return Prompt(instruction="put {it}", pictures={"it": {"top": {"crops": crops}}})
+
+    cases = [Case(seed=seed) for seed in range(3)]
+    prompts = [prompt(0), prompt(0), prompt(1)]
+    shown = []
+    for case in shuffled(cases, prompts, ["put"] * 3):
+        assert case.pictures is not None
+        shown.append(int(case.pictures["it"]["top"]["crops"].max()))
+    assert shown == [1, 1, 0]
+    with pytest.raises(ValueError, match="no second prompt"):
+        shuffled(cases[:2], prompts[:2], ["put"] * 2)
+
+
+def test_the_experts_cases_have_the_reset_options_of_the_suite() -> None:
+    suite, options = replace(PUSHT, expert_reset={"expert": True}), PushTOptions()
+    config, chosen = EvaluationConfig(episodes=2), PUSHT.choose(PushTOptions())
+    cases = cases_of(suite, chosen, config)
+    controls = _controls(suite, options, chosen, config, cases)
+    assert [case.options for case in controls["expert"]] == [{**case.options, "expert": True} for case in cases]
+    assert not any("expert" in case.options for case in cases)

@@ -21,7 +21,8 @@ def test_the_expert_succeeds_in_the_rollouts_of_an_evaluation(expert: type) -> N
 def test_the_prompt_blind_and_no_op_baselines_play_too() -> None:
     for agent in (ExpertAgent(PromptBlind), NoOp()):
         results = rollout(agent, TabletopConfig().build, CASES, num_envs=2)
-        assert all(result.timesteps >= 1 for result in results)
+        assert [(result.seed, result.task) for result in results] == [(c.seed, c.options["task"]) for c in CASES]
+        assert all(len(result.actions) == result.timesteps for result in results)
         assert not results[1].success
 
 

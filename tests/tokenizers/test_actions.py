@@ -184,3 +184,19 @@ def test_quantiles_that_are_missing_are_refused():
     spec = spec_of((-1, 1))
     with pytest.raises(ValueError, match="needs the quantiles of the data, but the statistics have none"):
         DiscreteActionsConfig(range="quantiles").build(spec, statistics_of(spec), WIDTH)
+
+
+def test_a_dimension_that_uses_a_hundredth_of_its_range_varies_and_one_that_is_rounded_does_not():
+    spec = spec_of((0, 1), (0, 1), (0, 1))
+    found = statistics_of(spec)
+    used = replace(found.actions, min=torch.full((3,), 0.5), max=0.5 + torch.tensor([0.01, 1e-6, 0.0]))
+    actions = DiscreteActionsConfig(bins=4).build(spec, replace(found, actions=used), WIDTH)
+    assert actions.varies.tolist() == [True, False, False]
+
+
+def test_angles_keep_their_bounds_where_bins_lie_between_quantiles():
+    spec, statistics = with_spike()
+    spec = replace(spec, actions=replace(spec.actions, periodic=(False, True)))
+    actions = DiscreteActionsConfig(range="quantiles").build(spec, statistics, WIDTH)
+    assert (float(actions.low[1]), float(actions.high[1])) == (-1.0, 1.0)
+    assert float(actions.high[0]) == pytest.approx(0.99)

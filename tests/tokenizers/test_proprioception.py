@@ -66,3 +66,11 @@ def test_gradient_reaches_every_parameter(statistics: VectorStatistics):
     tokenizer = build(statistics, frequencies=2)
     tokenizer(torch.rand(2, 3)).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in tokenizer.parameters())
+
+
+def test_fourier_features_are_those_of_values_from_minus_1_to_1(statistics: VectorStatistics):
+    tokenizer = build(statistics, frequencies=2)
+    vectors = torch.tensor([[0.0, -1.0, 7.0], [512.0, 1.0, 7.0], [128.0, 0.5, 7.0]])
+    scaled = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, -1.0], [-0.5, 0.5, -1.0]])
+    features = torch.cat([(vectors - statistics.mean) / statistics.std, fourier_features(scaled, 2)], dim=-1)
+    torch.testing.assert_close(tokenizer(vectors), tokenizer.mlp(features))

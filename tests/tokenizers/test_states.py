@@ -169,3 +169,20 @@ def test_what_the_data_do_not_show_cannot_be_read(
 ):
     with pytest.raises(ValueError, match=r"states.reads=.*but the data has vectors and images"):
         replace(CONFIG, reads=reads).build(spec, tiny_statistics, WIDTH)
+
+
+def test_all_tokens_of_what_a_trajectory_lacks_are_invalid(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics, tiny_trajectory: Trajectory
+):
+    cameras = ("observation.images.top", "observation.images.wrist")
+    spec = replace(tiny_spec, images=dict.fromkeys(cameras, (16, 16)))
+    images = ImageConfig(encoder="small", image_size=16, patch_size=8, tokens="patches")
+    states = StateConfig(images=images).build(spec, tiny_statistics, WIDTH)
+    frames = {name: torch.randint(256, (2, 3, 3, 16, 16), dtype=torch.uint8) for name in cameras}
+    present = {cameras[1]: torch.tensor([True, False]), "observation.environment_state": torch.tensor([False, True])}
+    _, valid = states(replace(tiny_trajectory, images=frames, present=present))
+    each = (states.num_tokens - 2) // 2
+    assert each > 1
+    expected = torch.ones(2, 3, 2 + 2 * each, dtype=torch.bool)
+    expected[0, :, 1] = expected[1, :, 2 + each :] = False
+    assert torch.equal(valid, expected)

@@ -15,6 +15,7 @@ from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveD
 from astra.objects import ObjectSpec
 from astra.policies.astra import AstraConfig
 from astra.policies.checkpoint import load_policy, load_tensors
+from astra.policies.policy import Policy
 from astra.training.objective import Objective
 from astra.training.train import split_batch, train
 from astra.trajectory import Statistics, TrajectorySpec
@@ -200,11 +201,53 @@ def test_contradicting_options_are_refused(options: dict[str, Any], message: str
         ContrastiveConfig(**options)
 
 
-@pytest.mark.parametrize("options", [dict(score="alone"), dict(projection_layers=2, normalize=True, temperature=0.2)])
-def test_every_weight_of_the_head_learns(options: dict[str, Any], linear: ModuleType) -> None:
+@pytest.mark.parametrize(
+    ("options", "added"),
+    [
+        (dict(score="alone"), {"direction"}),
+        (dict(projection_layers=2), {"head.hidden.0.weight", "head.hidden.0.bias"}),
+        (dict(pooling="attention"), {"head.query"}),
+    ],
+)
+def test_an_option_adds_its_weights_to_the_head_and_all_of_them_learn(
+    options: dict[str, Any], added: set[str], linear: ModuleType
+) -> None:
     policy = ASTRA.build(linear.SPEC, linear.statistics()).train()
+    plain = ContrastiveDynamics(CONTRASTIVE, policy)
     contrastive = ContrastiveDynamics(replace(CONTRASTIVE, **options), policy)
+    found = dict(contrastive.named_parameters())
+    assert found.keys() - dict(plain.named_parameters()).keys() == added
     batch = linear.windows().batch(np.arange(20))
     contrastive(policy, batch, contrastive.config.draw(batch))[0].backward()
-    assert [name for name, weight in contrastive.named_parameters() if weight.grad is None] == []
-    assert ("direction" in dict(contrastive.named_parameters())) == (options.get("score") == "alone")
+    assert [name for name, weight in found.items() if weight.grad is None] == []
+
+
+def test_the_loss_has_the_weight_of_its_place_in_the_run(linear: ModuleType, tmp_path: Path) -> None:
+    fading = run(linear, tmp_path / "fading", updates=1, contrastive=replace(CONTRASTIVE, weight=0.2, fade=True))
+    steady = run(linear, tmp_path / "steady", updates=1, contrastive=replace(CONTRASTIVE, weight=0.1))
+    one, other = weights(fading), weights(steady)  # halfway through its only update the first weight is half of itself
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-6, atol=1e-12, err_msg=name)
+
+
+def test_the_contrast_is_validated_in_evaluation_mode_and_training_goes_on_in_training_mode(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.training import train as module
+
+    validated, trained = set[bool](), set[bool]()
+    validate, update = module.validate_contrast, module._update
+
+    def watched(accelerator: Any, policy: Policy[Any], *rest: Any, **named: Any) -> Any:
+        validated.add(policy.training)
+        return validate(accelerator, policy, *rest, **named)
+
+    def learned(accelerator: Any, learner: Any, *rest: Any) -> Any:
+        trained.add(learner.policy.training)
+        return update(accelerator, learner, *rest)
+
+    monkeypatch.setattr(module, "validate_contrast", watched)
+    monkeypatch.setattr(module, "_update", learned)
+    run(linear, tmp_path / "run")
+    assert (validated, trained) == ({False}, {True})

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -6,7 +8,9 @@ import torch
 from torch import nn
 
 from astra.policies.astra import AstraConfig
+from astra.policies.checkpoint import load_tensors
 from astra.training.optimizer import build_optimizer, decay_groups, learning_rate_factor, moments_of, set_learning_rate
+from astra.training.train import train
 from astra.trajectory import Statistics, TrajectorySpec
 
 
@@ -112,3 +116,33 @@ def test_a_copy_of_muon_updates_its_own_weights(linear: ModuleType) -> None:
     assert torch.equal(policy.out.weight, before)
     assert len(optimizer.state) > 0
     assert len(both[1].state) == 0
+
+
+def test_matrices_decay_under_muon_too(linear: ModuleType) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip(f"PyTorch {torch.__version__} has no Muon")
+    policy = linear.LinearConfig().build(linear.SPEC, linear.statistics())
+    before = {name: weight.clone() for name, weight in policy.named_parameters()}
+    muon = build_optimizer(policy, name="muon", learning_rate=0.5, weight_decay=0.1, betas=(0.9, 0.95))
+    for weight in policy.parameters():
+        weight.grad = torch.zeros_like(weight)
+    muon.step()
+    for name, weight in policy.named_parameters():
+        factor = 1 - 2 * 0.5 * 0.1 if name == "out.weight" else 1
+        torch.testing.assert_close(weight, factor * before[name])
+
+
+def test_the_gradient_is_no_longer_than_its_clip(linear: ModuleType, tmp_path: Path) -> None:
+    train(
+        linear.LinearConfig(),
+        linear.training(updates=1, gradient_clip=1e-3),
+        linear.windows(),
+        linear.windows(seed=1),
+        tmp_path / "run",
+        statistics=linear.statistics(),
+    )
+    moments = load_tensors(tmp_path / "run/checkpoints/last/training_state/optimizer.safetensors")
+    squares = [values.square().sum() for name, values in moments.items() if name.endswith(".exp_avg")]
+    assert torch.stack(squares).sum().sqrt() == pytest.approx(0.1 * 1e-3, rel=1e-3)  # (1 - beta_1) times the gradient
+    first = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[0])
+    assert first["train/gradient_norm"] > 1e-2

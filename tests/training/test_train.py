@@ -136,6 +136,28 @@ def test_ema_weights_are_saved_and_frozen_weights_stay(linear: ModuleType, tmp_p
     assert torch.equal(policy.state_dict()["frozen.weight"], last.state_dict()["frozen.weight"])
 
 
+def test_rollouts_act_with_the_averaged_weights(linear: ModuleType, tmp_path: Path) -> None:
+    seen = []
+
+    def evaluate(policy: Policy[Any]) -> dict[str, float]:
+        seen.append(policy.get_parameter("out.weight").clone())
+        return {"reward": 0.0}
+
+    saved = load_policy(run(linear, tmp_path / "run", evaluate=evaluate, evaluate_every=4))
+    assert torch.equal(seen[-1], saved.state_dict()["out.weight"])
+
+
+def test_a_seed_has_its_own_weights_and_its_own_order(linear: ModuleType, tmp_path: Path) -> None:
+    frozen, orders = [], []
+    for seed in (0, 1):
+        policy = load_policy(run(linear, tmp_path / str(seed), seed=seed))
+        frozen.append(policy.state_dict()["frozen.weight"])
+        state = json.loads((tmp_path / str(seed) / "checkpoints/last/training_state/state.json").read_text())
+        orders.append(state["sampler"]["seed"])
+    assert not torch.equal(*frozen)
+    assert orders == [0, 1]
+
+
 def test_training_lowers_the_held_out_loss(linear: ModuleType, tmp_path: Path) -> None:
     run(linear, tmp_path / "run", updates=60, learning_rate=0.03, validation_every=10)
     losses = [line["validation/loss"] for line in metrics(tmp_path / "run") if "validation/loss" in line]

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from astra.environments.maniskill.attempts import Attempts, distance_to_box
+from astra.environments.maniskill.attempts import LIFTED, Attempts, distance_to_box
 from astra.environments.maniskill.demonstrations import Disturbances, ManiSkillDemonstrationOptions
 from astra.environments.maniskill.distractors import misfit
 from astra.environments.maniskill.layout import FREE
@@ -195,3 +195,12 @@ def test_the_first_attempt_has_failed_if_it_ends_before_the_target_is_lifted() -
     assert note(Attempts(), "oooCCCooC", lifted_from=8).lifted == [False, True], "the gripper opened in between"
     assert note(Attempts(), "oooCCCCCC").first_failed, "the episode ended"
     assert not note(Attempts(), "oooooooo").first_failed
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_target_that_is_thrown_up_is_not_lifted(held: bool) -> None:
+    attempts = Attempts()
+    attempts.note(0, closes=True, near=True, held=held, risen=2 * LIFTED, ends=False)
+    assert attempts.lifted == [held]
+    attempts.note(1, closes=True, near=True, held=held, risen=0.0, ends=True)
+    assert attempts.first_failed == (not held)
