@@ -72,7 +72,7 @@ def test_a_written_table_names_the_command_and_no_folder_of_the_machine(reposito
     shutil.copytree(repository / "results" / "table1-cpu" / "dt" / "0", tmp_path / "kept" / "table1-cpu" / "dt" / "0")
     assert main(["compare", "table1", "--only-report", "--results", str(tmp_path / "kept"), "--workers", "7"]) == 0
     text = (tmp_path / "kept" / "table1-cpu" / "table.md").read_text()
-    assert "```bash\nastra compare table1 --seeds 0\n```" in text
+    assert "```bash\nastra compare table1 --rows dt --seeds 0\n```" in text
     assert str(tmp_path) not in text
 
 

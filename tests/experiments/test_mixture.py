@@ -199,7 +199,12 @@ def test_a_resumed_mixture_equals_a_straight_one(
     ("names", "more", "options", "message"),
     [
         (("x", "y", "gripper"), {"fps": 20.0}, [], "a policy acts at one rate"),
-        (("x", "y", "gripper"), {"width": 3}, [], "observation.state has 2 dimensions in .* and 3 in "),
+        (
+            ("x", "y", "gripper"),
+            {"width": 3},
+            [],
+            "other: rename it in one of them (astra convert lerobot --rename observation.state",
+        ),
         (("x", "y", "gripper"), {"binary": True}, [], "the action dimension 'gripper' is from"),
         (None, {}, [], "have no names"),
         (("wheel",), {}, ["--policy", "gato"], "which only Astra with action queries learns from"),

@@ -26,11 +26,11 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
     from astra.paper.report import make_report
     from astra.paper.running import Folders, folder_name, plan_runs
 
-    monkeypatch.setattr("astra.paper.history.BLINKING_DEMONSTRATIONS", 6)
-    monkeypatch.setattr("astra.paper.history.TABLETOP_DEMONSTRATIONS", 24)
-    monkeypatch.setattr("astra.paper.mask.FRAMES_DEMONSTRATIONS", 12)
-    monkeypatch.setattr("astra.paper.mask.CROWDED_DEMONSTRATIONS", 12)
-    monkeypatch.setattr("astra.paper.contrast.DEMONSTRATIONS", 24)
+    monkeypatch.setattr("astra.paper.claims.history.BLINKING_DEMONSTRATIONS", 6)
+    monkeypatch.setattr("astra.paper.claims.history.TABLETOP_DEMONSTRATIONS", 24)
+    monkeypatch.setattr("astra.paper.claims.mask.FRAMES_DEMONSTRATIONS", 12)
+    monkeypatch.setattr("astra.paper.claims.mask.CROWDED_DEMONSTRATIONS", 12)
+    monkeypatch.setattr("astra.paper.claims.contrast.DEMONSTRATIONS", 24)
     table = TABLES[name]()
     settings = table.settings_at("cpu")
     small = replace(

@@ -23,6 +23,7 @@ SLOW = (
     "table2-cpu",
     "table4-cpu",
     "table4-cpu-equal-time",
+    "table4-maniskill-cpu",
     "table5-cpu",
     "claims/history-pusht-cpu",
 )

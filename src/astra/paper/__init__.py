@@ -9,13 +9,16 @@ TABLES = (
     }
     | {"table4-maniskill": LazyFunction(f"{__name__}.table4", "table4_maniskill")}
     | {
-        f"history-{name}": LazyFunction(f"{__name__}.history", f"history_{name}")
+        f"history-{name}": LazyFunction(f"{__name__}.claims.history", f"history_{name}")
         for name in ("loss", "pusht", "blinking", "tabletop")
     }
     | {
-        f"mask-{name}": LazyFunction(f"{__name__}.mask", f"mask_{name.replace('-', '_')}")
+        f"mask-{name}": LazyFunction(f"{__name__}.claims.mask", f"mask_{name.replace('-', '_')}")
         for name in ("patches", "objects", "objects-deep", "history")
     }
-    | {f"contrast-{name}": LazyFunction(f"{__name__}.contrast", f"contrast_{name}") for name in ("limited", "dynamics")}
+    | {
+        f"contrast-{name}": LazyFunction(f"{__name__}.claims.contrast", f"contrast_{name}")
+        for name in ("limited", "dynamics")
+    }
 )
 """Tables by their name on the command line; the module of a table is imported when the table is made."""

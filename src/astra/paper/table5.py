@@ -21,7 +21,7 @@ from astra.demonstrations.recipe import Demonstrations, collected
 from astra.environments.franka_kitchen.suite import SUITE
 from astra.experiments.kitchen import MEAN, kitchen, kitchen_43m, small_policy
 from astra.experiments.pusht import small_training
-from astra.paper.contrast import TUNED
+from astra.paper.claims.contrast import TUNED
 from astra.paper.table import Column, Row, Scale, Settings, Table
 from astra.policies.decoding import Decoding
 from astra.suites.config import EvaluationConfig

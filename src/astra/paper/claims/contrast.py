@@ -18,7 +18,7 @@ from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.suite import SUITE
 from astra.experiments.tabletop import SHORT_TASKS, TOP, fast_training, small_policy
-from astra.paper.history import LOSS, SUCTION_NUMBERS, tabletop_with_slips
+from astra.paper.claims.history import LOSS, SUCTION_NUMBERS, tabletop_with_slips
 from astra.paper.question import Question
 from astra.paper.table import Column, Row, Settings, Table
 from astra.suites.config import EvaluationConfig

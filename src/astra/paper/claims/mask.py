@@ -18,7 +18,7 @@ from functools import partial
 from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
 from astra.experiments.tabletop import LONGEST, fast_training, small_policy
-from astra.paper.history import LOSS, tabletop_with_slips
+from astra.paper.claims.history import LOSS, tabletop_with_slips
 from astra.paper.question import Question
 from astra.paper.table import Column, Row, Sees, Settings, Table
 from astra.suites.config import EvaluationConfig
