@@ -1,6 +1,6 @@
 """Differences between the data of two datasets, or of a dataset and a policy, in words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from astra.objects import ObjectSpec
@@ -23,7 +23,7 @@ def spec_differences(got: TrajectorySpec, expected: TrajectorySpec) -> list[str]
     return found
 
 
-def _of_columns(got: Mapping[str, Any], expected: Mapping[str, Any], told: Any) -> Iterator[str]:
+def _of_columns(got: Mapping[str, Any], expected: Mapping[str, Any], told: Callable[[Any], str]) -> Iterator[str]:
     for name in sorted(got.keys() | expected.keys()):
         if name not in got:
             yield f"no {name}"
