@@ -221,13 +221,19 @@ def test_encoding_does_not_depend_on_the_queries(tiny_spec: "TrajectorySpec", ti
     assert before[1].shape == (2, 3, 5, 32)
 
 
+def with_all_and_with_one_of_four_actions(spec: "TrajectorySpec", statistics: "Statistics") -> "tuple[Astra, Astra]":
+    """Build two policies of equal weights, the second of which learns from one action of a chunk at a time."""
+    full = configure(chunk_size=4).build(spec, statistics)
+    some = configure(chunk_size=4, chunk_sample=1).build(spec, statistics)
+    torch.nn.init.normal_(full.head.weight)
+    some.load_state_dict(full.state_dict())
+    return full, some
+
+
 def test_a_sampled_chunk_trains_some_actions_and_is_the_full_loss_on_average(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    full = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
-    some = configure(chunk_size=4, chunk_sample=1).build(tiny_spec, tiny_statistics)
-    torch.nn.init.normal_(full.head.weight)
-    some.load_state_dict(full.state_dict())
+    full, some = with_all_and_with_one_of_four_actions(tiny_spec, tiny_statistics)
     trajectory = sample(tiny_spec, B=2, T=3, H=4)
     costs = torch.stack([some.loss(trajectory).behavior_cloning.detach() for _ in range(40)])
     assert len(costs.unique()) == 4  # one for each action of the chunk
@@ -235,7 +241,6 @@ def test_a_sampled_chunk_trains_some_actions_and_is_the_full_loss_on_average(
 
 
 def test_a_chunk_is_executed_for_n_action_steps(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
-
     config = configure(chunk_size=3, decoding=Decoding(n_action_steps=2))
     policy = config.build(tiny_spec, tiny_statistics).eval()
     torch.nn.init.normal_(policy.head.weight)
@@ -248,10 +253,7 @@ def test_a_chunk_is_executed_for_n_action_steps(tiny_spec: "TrajectorySpec", tin
 def test_in_evaluation_all_actions_of_a_chunk_count_and_no_draw_is_of_actions_that_do_not_exist(
     tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics"
 ) -> None:
-    full = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
-    some = configure(chunk_size=4, chunk_sample=1).build(tiny_spec, tiny_statistics)
-    torch.nn.init.normal_(full.head.weight)
-    some.load_state_dict(full.state_dict())
+    full, some = with_all_and_with_one_of_four_actions(tiny_spec, tiny_statistics)
     trajectory = sample(tiny_spec, B=2, T=3, H=4)
     for _ in range(3):
         found, expected = (policy.eval().loss(trajectory).behavior_cloning for policy in (some, full))

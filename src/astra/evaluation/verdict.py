@@ -8,6 +8,8 @@ from astra.evaluation.success import Estimate, Summary, difference
 
 CONTROLS = ("no-op", "swapped", "shuffled", "blank", "blind")
 """Agents that a policy must surpass."""
+FEWEST_HELD_OUT = 2
+"""Number of held-out episodes that a comparison with baselines needs."""
 
 
 def unbeaten(summaries: Mapping[str, Summary], held_out: Mapping[str, Any] | None) -> list[str]:
@@ -49,7 +51,7 @@ def unbeaten_controls(summaries: Mapping[str, Summary]) -> list[str]:
 
 def unbeaten_baselines(held_out: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each baseline whose error on held-out episodes is not larger than the policy's."""
-    if held_out["episodes"] < 2:
+    if held_out["episodes"] < FEWEST_HELD_OUT:
         return [
             f"Actions were predicted along one {episodes_of(held_out)} episode only, too few to compare the policy "
             "with its baselines: train with a larger --validation, or collect more episodes."

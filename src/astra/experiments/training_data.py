@@ -14,6 +14,7 @@ from astra.datasets.own_statistics import in_common_units, with_units
 from astra.datasets.sentences import read_sentences
 from astra.datasets.statistics import joint_statistics
 from astra.environments.suite import suite_of
+from astra.evaluation.verdict import FEWEST_HELD_OUT
 from astra.experiments.experiment import Experiment
 from astra.experiments.frozen_features import frozen_features
 from astra.experiments.mixture import Part, balance, open_datasets, own_units
@@ -21,9 +22,6 @@ from astra.parallel.processes import is_main_process, main_first
 from astra.policies.policy import PolicyConfig
 from astra.screen import screen
 from astra.trajectory import Statistics
-
-FEWEST = 2
-"""Number of held-out episodes that a report needs to compare a policy with its baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +114,11 @@ def _windows(
 def held_out_note(part: Part) -> str:
     """Return what to know where too few episodes are held out for a report; empty: enough are."""
     episodes = len(part.training) + len(part.held_out)
-    remedy = f"hold out {FEWEST} with --validation {math.ceil(100 * FEWEST / episodes) / 100:g}"
-    if episodes <= FEWEST:
+    remedy = f"hold out {FEWEST_HELD_OUT} with --validation {math.ceil(100 * FEWEST_HELD_OUT / episodes) / 100:g}"
+    if episodes <= FEWEST_HELD_OUT:
         remedy = "collect more episodes"
     if not part.held_out:
         return "no episode is held out: the validation loss is that of training episodes"
-    if len(part.held_out) < FEWEST:
+    if len(part.held_out) < FEWEST_HELD_OUT:
         return f"{len(part.held_out)} of {episodes} episodes is held out, too few to compare in a report: {remedy}"
     return ""
