@@ -5,6 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -82,6 +83,29 @@ def test_ctrl_c_and_sigterm_have_their_own_codes(
 def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         failing(monkeypatch, ZeroDivisionError())
+
+
+def refuse() -> None:
+    """Refuse bad input, as any check of Astra does: a configuration's is one of hundreds."""
+    from astra.training.config import TrainingConfig
+
+    TrainingConfig(updates=-1)
+
+
+def stumble() -> None:
+    """Make a mistake that Python answers with a ValueError."""
+    (_one,) = (1, 2)
+
+
+@pytest.mark.parametrize(("command", "own"), [(refuse, True), (stumble, False), (lambda: float("fast"), False)])
+def test_a_value_error_that_no_check_of_astra_worded_says_so(
+    command: Callable[[], object], own: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli.main import main
+
+    monkeypatch.setattr(importlib.import_module("astra.cli.report"), "run", lambda arguments: command())
+    assert main(["report"]) == 2
+    assert ("ASTRA_TRACEBACK=1" not in capsys.readouterr().err) == own
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["experiments"]])

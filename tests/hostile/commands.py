@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from astra.cli.main import UNEXPECTED, main
 from tests.hostile.verdicts import ACCEPTED, REFUSED, Outcome
 from tests.hostile.watch import Watch
 
@@ -36,6 +37,17 @@ class Ran:
         return self.code == 0
 
     @property
+    def crashed(self) -> bool:
+        """Whether it neither succeeded nor refused in words of its own."""
+        found_wrong = self.code == 1 and self.arguments[:2] == ("inspect", "dataset")
+        worded = "astra: " in self.error and UNEXPECTED not in self.error
+        return (
+            (self.code not in (0, 2) and not found_wrong)
+            or "Traceback" in self.error
+            or (self.code == 2 and not worded)
+        )
+
+    @property
     def message(self) -> str:
         """The message of a refusal, without the warnings before it."""
         return self.error[self.error.rfind("astra: ") :] if "astra: " in self.error else self.error
@@ -49,8 +61,6 @@ class Ran:
 
 def run(*arguments: str) -> Ran:
     """Run one command."""
-    from astra.cli.main import main
-
     output, error = io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(output),
@@ -93,12 +103,7 @@ def judge(ran: Sequence[Ran], names: Sequence[str | Path], watch: Watch | None =
         return Outcome(verdict="escape", detail="; ".join(watch.seen[:3]))
     for each in ran:
         command = " ".join(each.arguments)[:200]
-        found_wrong = each.code == 1 and each.arguments[:2] == ("inspect", "dataset")
-        if (
-            (each.code not in (0, 2) and not found_wrong)
-            or "Traceback" in each.error
-            or (each.code == 2 and "astra: " not in each.error)
-        ):
+        if each.crashed:
             return Outcome(verdict="traceback", detail=f"{command}: exit {each.code}\n{each.error[-1500:]}")
         if each.code == 2 and "out of memory" in each.message:
             return Outcome(verdict="memory", detail=f"{command}: {each.message[:500]}")

@@ -35,9 +35,10 @@ CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 13
 def prepare(folder: Path) -> Outcome:
     """Run every command once without a kill, and record how long it takes and what it makes."""
     from tests.cli.test_pipeline import write_demonstrations
+    from tests.paper import tiny_table
 
     write_demonstrations(folder / "data")
-    write_demonstrations(folder / "tables" / "tiny")
+    tiny_table.write_demonstrations(folder / "tables" / "tiny")
     _write_store(folder / "store")
     durations = {}
     for kind in dict.fromkeys(KINDS):

@@ -93,7 +93,7 @@ def _check(prepared: Path, command: str, flag: str, value: str, absurd: bool, fo
     """
     ran = run(*command.split(), *_commands(prepared)[command], f"{flag}={value}")
     told = f"exit {ran.code}, {ran.message[:800]}"
-    if ran.code not in (0, 2) or "Traceback" in ran.error or (ran.code == 2 and "astra: " not in ran.error):
+    if ran.crashed:
         return Outcome(verdict="traceback", detail=f"{told}\n{ran.error[-1500:]}")
     if ran.accepted:
         return Outcome(verdict=ACCEPTED) if absurd else Outcome(verdict="difference", detail="accepted")

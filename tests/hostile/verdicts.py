@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 ACCEPTED, REFUSED = "accepted", "refused"
 FAULTS = {
-    "traceback": "an exception, or an exit code other than 0 and 2",
+    "traceback": "an exception, an exit code other than 0 and 2, or a message that no check has worded",
     "vague": "a message that does not name the file, folder or flag",
     "hang": "not finished within the time limit",
     "memory": "more memory than the stated multiple of the input",

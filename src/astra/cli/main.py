@@ -6,9 +6,11 @@ message that says what to do), 130 for Ctrl-C, 143 for SIGTERM.
 
 import errno
 import importlib
+import linecache
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, MemoryError, RecursionError, BrokenExecutor, *_library_errors()) as error:
         if os.environ.get("ASTRA_TRACEBACK"):
             raise
-        return _refuse(name_flags(explanation(error)))
+        return _refuse(name_flags(explanation(error)) + ("" if _is_explained(error) else UNEXPECTED))
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -132,6 +134,22 @@ def explanation(error: BaseException) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory ({error}): use smaller batches, sizes or fewer workers"
     return str(error) or type(error).__name__
+
+
+UNEXPECTED = """
+This message is not one of Astra's. `ASTRA_TRACEBACK=1 astra ...` shows where it comes from. If your input is right,
+please report a bug."""
+
+
+def _is_explained(error: BaseException) -> bool:
+    """Return False for a ValueError that no `raise` of Astra has worded: a library's, or a bug's."""
+    if not isinstance(error, ValueError) or error.__traceback__ is None:
+        return True
+    if isinstance(error.__cause__, Exception) and type(error.__cause__).__name__ == "_RemoteTraceback":
+        return True  # of a worker process, whose frames are text here
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    source = linecache.getline(frame.f_code.co_filename, line)
+    return frame.f_globals["__name__"].split(".")[0] == "astra" and source.lstrip().startswith("raise")
 
 
 def _library_errors() -> tuple[type[BaseException], ...]:
