@@ -25,7 +25,7 @@ def test_every_experiment_is_rebuilt_from_its_json_and_its_positions_fit_its_win
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 
-    assert len(names()) == 30
+    assert len(names()) == 31
     for named in EXPERIMENTS.values():
         assert named.notes
         assert named.row
