@@ -22,7 +22,7 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
     pytest.importorskip("pymunk", reason="needs the extra `tabletop`")
     from astra.paper import TABLES
     from astra.paper.one_run import run_once
-    from astra.paper.rendering import decisions
+    from astra.paper.rendering import decisions, print_report
     from astra.paper.report import make_report
     from astra.paper.running import Folders, folder_name, plan_runs
 
@@ -52,6 +52,7 @@ def test_a_table_on_a_claim_runs_and_answers(name: str, tmp_path: Path, monkeypa
     for run in plan_runs(table, "cpu", settings, table.rows, [0], folders):
         run_once(run)
     report = make_report(table, "cpu", folders.results / folder_name(table, "cpu", "updates"))
+    print_report(report)
     assert report.folder.parent.name == "claims"
     answers = [answer for *_, answer in decisions(report)]
     assert len(answers) == len(table.questions)

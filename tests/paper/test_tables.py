@@ -243,10 +243,12 @@ def test_trunks_of_the_cpu_scale_are_as_large_within_five_percent() -> None:
     from astra.paper import TABLES
     from astra.paper.table import trunk_size
 
-    for name in ("table1", "table2", "table4", "table5", "table6"):
-        table = TABLES[name]()
+    for name, make in TABLES.items():
+        table = make()
         sizes = {row.key: size for row in table.rows if (size := trunk_size(table, row, "cpu")) is not None}
         assert len(sizes) >= 2
+        if name not in ("table1", "table2", "table4", "table5", "table6"):
+            continue
         astra = sizes["astra-discrete" if name == "table5" else "astra"]
         assert all(abs(size / astra - 1) < 0.05 for size in sizes.values()), sizes
 

@@ -17,7 +17,6 @@ from astra.policies.policy import PolicyConfig
 from astra.policies.sequence import SequenceConfig
 from astra.policies.sizes import SIZES, trunk_parameters
 from astra.suites.config import AgentName, EvaluationConfig
-from astra.tokenizers.actions import DiscreteActionsConfig
 from astra.tokenizers.states import StateConfig
 from astra.training.config import TrainingConfig
 
@@ -293,10 +292,7 @@ def trunk_size(table: Table, row: Row, scale: Scale) -> int | None:
     """Count the parameters of a row's trunk; None: the row cannot be run."""
     if scale not in table.settings or obstacle(row, scale):
         return None
-    policy: Any = policy_of(row, scale, table.settings[scale]())
-    # Visual encoders and the tokenizer of actions are not part of the trunk.
-    outside = {"states": StateConfig(), "actions": DiscreteActionsConfig()}
-    return trunk_parameters(replace(policy, **{name: each for name, each in outside.items() if name not in row.lacks}))
+    return trunk_parameters(policy_of(row, scale, table.settings[scale]()))
 
 
 def training_of(row: Row, settings: Settings, seed: int) -> TrainingConfig:

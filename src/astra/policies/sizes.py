@@ -5,7 +5,8 @@ count of 38M does not, so this size has relative positions, whose tables are not
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -17,6 +18,9 @@ from astra.policies.gato import GatoConfig
 from astra.policies.policy import PolicyConfig
 from astra.policies.rt1 import RT1Config
 from astra.policies.vima import VimaConfig
+from astra.tokenizers.actions import DiscreteActionsConfig
+from astra.tokenizers.language.config import LanguageConfig
+from astra.tokenizers.states import StateConfig
 from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStatistics
 
 
@@ -203,8 +207,23 @@ SIZES = (
 )
 
 
-def trunk_parameters(config: PolicyConfig) -> int:
-    """Count the parameters of a policy's trunk, built as for training but without allocating memory."""
+OUTSIDE = {
+    "language": LanguageConfig(),
+    "states": StateConfig(),
+    "actions": DiscreteActionsConfig(),
+    "reference_state": None,
+}
+"""Plain values of the options that the trunk does not depend on; encoders may be large, or have to be loaded."""
+
+
+def trunk_parameters(config: Any) -> int:
+    """Count the parameters of a policy's trunk, built as for training but without allocating memory.
+
+    Args:
+        config: configuration of the policy, a `PolicyConfig`.
+    """
+    known = {field.name for field in fields(config)}
+    config = replace(config, **{name: value for name, value in OUTSIDE.items() if name in known})
     one = torch.ones(1)
     statistics = VectorStatistics(mean=one, std=one, min=one, max=one)
     spec = TrajectorySpec(

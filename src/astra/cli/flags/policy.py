@@ -8,7 +8,6 @@ from astra.policies import POLICIES
 from astra.policies.rt1 import RT1Config
 from astra.policies.sizes import trunk_parameters
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
-from astra.tokenizers.language.config import LanguageConfig
 from astra.tokenizers.states import StateConfig
 
 
@@ -34,12 +33,13 @@ def with_policy(experiment: Experiment, name: str) -> tuple[Experiment, str]:
         kept["decoding"] = replace(old.decoding, n_action_steps=1)
     if kind is RT1Config:
         kept |= {"head_width": old.width // old.heads, "image_size": _side(old.states, RT1Config().image_size)}
-    size, one, two = _trunk(old), *(_trunk(kind(**{**kept, "layers": layers})) for layers in (1, 2))
+    size, one, two = trunk_parameters(old), *(trunk_parameters(kind(**{**kept, "layers": layers})) for layers in (1, 2))
     nearest = 1 + round((size - one) / (two - one))  # every layer adds as many parameters
     new = kind(**{**kept, "layers": min(max(nearest, 1), 2 * old.layers)})
     defaults = type(old)()
     dropped = [field for field in values.keys() - known if values[field] != getattr(defaults, field)]
-    note = f"policy: {name}, --policy.layers {new.layers}, trunk of {_trunk(new):,} parameters instead of {size:,}"
+    trunk = trunk_parameters(new)
+    note = f"policy: {name}, --policy.layers {new.layers}, trunk of {trunk:,} parameters instead of {size:,}"
     if dropped:
         note += f"; it has no {', '.join(sorted(dropped))}"
     return replace(experiment, policy=new), note
@@ -58,13 +58,6 @@ def with_actions(experiment: Experiment, kind: str) -> Experiment:
     if kind == "continuous":
         changes |= {"soft_labels": 0.0, "decoding": replace(policy.decoding, temperature=0.0)}
     return replace(experiment, policy=replace(policy, **changes))
-
-
-def _trunk(config: Any) -> int:
-    """Count the parameters of a trunk, which does not depend on encoders: those may be large or have to be loaded."""
-    known = {field.name for field in fields(config)}
-    plain = {"language": LanguageConfig(), "states": StateConfig(), "reference_state": None}
-    return trunk_parameters(replace(config, **{name: value for name, value in plain.items() if name in known}))
 
 
 def _side(states: StateConfig, default: int) -> int:
