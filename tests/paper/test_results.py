@@ -25,7 +25,9 @@ SLOW = (
     "table4-cpu-equal-time",
     "table4-maniskill-cpu",
     "table5-cpu",
+    "claims/history-blinking-cpu",
     "claims/history-pusht-cpu",
+    "claims/mask-patches-cpu",
 )
 
 
@@ -175,6 +177,18 @@ def test_the_docs_have_the_success_of_the_policy_in_maniskill(results: Path, rep
         rates = [info["per_group"][level]["intervals"]["success"] for info in by_agent]
         numbers = " | ".join(f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]" for rate in rates)
         assert f"`{level}` | {numbers} |" in section
+
+
+def test_the_docs_have_the_success_of_the_long_run_on_the_tabletop(results: Path, repository: Path) -> None:
+    told = (repository / "docs" / "results.md").read_text()
+    section = told[told.index("## `tabletop`") : told.index("## `tabletop-short`")]
+    folder = results / "tabletop" / "24000-updates"
+    agents = ("", "shuffled", "blank", "no-op")
+    infos = [json.loads((folder / agent / "eval_info.json").read_text()) for agent in agents]
+    for level in ("L1", "L2", "L3", "L4"):
+        rates = [info["per_group"][level]["intervals"]["success"] for info in infos]
+        numbers = " | ".join(f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]" for rate in rates)
+        assert f" | {numbers} |" in next(line for line in section.splitlines() if line.startswith(f"| {level} | "))
 
 
 def test_the_docs_have_table_5(results: Path, repository: Path) -> None:
