@@ -98,7 +98,9 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(str(page.relative_to(REPOSITORY / "docs")) for page in PAGES)
 
 
-@pytest.mark.parametrize("page", ["add-a-dataset", "add-an-environment", "add-a-policy", "tabletop", "comparisons"])
+@pytest.mark.parametrize(
+    "page", ["add-a-dataset", "add-an-environment", "add-a-policy", "library", "tabletop", "comparisons"]
+)
 def test_examples_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / f"docs/{page}.md").read_text(), flags=re.DOTALL)

@@ -2,10 +2,43 @@
 
 import ast
 import importlib
+import os
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def import_from_here() -> None:
+    """Let imports find modules of the current directory, as `python -m` does; worker processes inherit it."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def made_by(path: str, kind: type[T], what: str) -> T:
+    """Import an object, or the function that makes it.
+
+    Args:
+        path: MODULE:ATTRIBUTE.
+        kind: class of the object.
+        what: what messages call it, such as "suite".
+
+    Raises:
+        ValueError: if there is no such attribute, or it is and returns something else.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:  # ValueError: an empty name of a module
+        raise ValueError(f"the {what} {path} cannot be imported ({error}); expected MODULE:FUNCTION") from error
+    made = found() if callable(found) else found
+    if not isinstance(made, kind):
+        expected = f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
+        raise ValueError(f"{path} is a {type(made).__name__}; expected {expected}, or a function that returns one")
+    return made
 
 
 @dataclass(frozen=True)

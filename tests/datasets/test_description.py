@@ -15,6 +15,12 @@ def test_a_description_tells_size_instructions_and_ranges(dataset: LeRobotDatase
     assert rows["action[action_1]"].startswith(f"{low:.4g} to {high:.4g}")
 
 
+def test_a_dataset_shows_its_size_and_columns_and_not_its_values(dataset: LeRobotDataset) -> None:
+    shown = repr(dataset)
+    assert shown.startswith(f"LeRobotDataset({dataset.folder}, 4 episodes, 24 timesteps of ")
+    assert {"observation.image", "action"} <= set(shown.rstrip(")").partition(" of ")[2].split(", "))
+
+
 def test_a_column_that_never_changes_has_no_deviation(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
     episode = make_episode(0)
     episode.columns["observation.gripper"][:] = 0.3

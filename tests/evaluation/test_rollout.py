@@ -48,6 +48,28 @@ def test_environments_without_a_case_reset_the_agent_before_its_history_outgrows
     assert [result.timesteps == 12 for result in results] == [False, True, True, True]
 
 
+def test_an_environment_that_never_truncates_is_stopped_at_its_limit(world: ModuleType) -> None:
+    class Endless(world.Line):
+        def step(self, action: np.ndarray) -> tuple[Any, ...]:
+            observation, reward, reached, _, info = super().step(action)
+            return observation, reward, reached, False, info
+
+    cases = [*CASES, Case(seed=1, instruction="left")]
+    results = rollout(world.Walker(), Endless, cases, num_envs=3)
+    assert_same(results, rollout(world.Walker(), world.Line, cases, num_envs=3))
+    assert results[-1].timesteps == 12
+
+
+def test_an_environment_that_does_not_report_success_is_refused_by_name(world: ModuleType) -> None:
+    class Silent(world.Line):
+        def step(self, action: np.ndarray) -> tuple[Any, ...]:
+            *others, info = super().step(action)
+            return *others, {"scores": info["scores"]}
+
+    with pytest.raises(ValueError, match=r"Silent.step must report info\['is_success'\].* an info with scores"):
+        rollout(world.Walker(), Silent, CASES[:1])
+
+
 def test_a_swapped_instruction_reaches_the_policy_and_reverses_what_it_does(world: ModuleType) -> None:
     straight, swapped = rollout(world.Walker(), world.Line, [Case(seed=5), Case(seed=5, instruction="left")])
     assert (straight.success, straight.instruction) == (True, "right")

@@ -99,3 +99,13 @@ def test_a_cluster_collects_and_plays_what_this_machine_does(tmp_path: Path, mon
     config = CollectConfig(episodes=2, output=tmp_path / "data", cluster="auto")
     dataset = LeRobotDataset.open(collect(SUITE, config, PushTDemonstrationOptions(near_goal=1.0)))
     assert len(dataset) == 2
+
+
+def test_what_workers_cannot_import_is_refused_before_they_start() -> None:
+    from astra.parallel.pool import pool
+
+    with (
+        pytest.raises(ValueError, match=r"lambda.*must lie at the top level of a module"),
+        pool(1, shared=(lambda: 0,)),
+    ):
+        pass

@@ -351,7 +351,7 @@ def test_contradicting_options_are_refused(
 
 def test_too_few_actions_for_a_chunk_are_refused(tiny_spec: "TrajectorySpec", tiny_statistics: "Statistics") -> None:
     policy = configure(chunk_size=4).build(tiny_spec, tiny_statistics)
-    with pytest.raises(ValueError, match="need 6 actions, got 3"):
+    with pytest.raises(ValueError, match="need 6 actions, got 3: make windows with chunk_size=4"):
         policy.loss(sample(tiny_spec, B=1, T=3))
 
 

@@ -102,7 +102,7 @@ def drop_statistics(folder: Path) -> None:
         (lambda f: (f / "config.json").unlink(), FileNotFoundError, "lacks config.json"),
         (lambda f: (f / "statistics.safetensors").unlink(), FileNotFoundError, "lacks statistics.safetensors"),
         (lambda f: (f / "config.json").write_text("{"), ValueError, "is not valid JSON of a policy"),
-        (lambda f: change_config(f, policy="gato9"), ValueError, "a policy 'gato9', but known are astra"),
+        (lambda f: change_config(f, policy="gato9"), ValueError, "there is no policy 'gato9'; known are astra"),
         (
             lambda f: change_config(f, format=99),
             ValueError,

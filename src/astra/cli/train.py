@@ -1,4 +1,4 @@
-"""`astra train EXPERIMENT [--field value ...]`: train the policy of a named experiment."""
+"""`astra train EXPERIMENT [--field value ...]`: train the policy of a named experiment, or of MODULE:FUNCTION."""
 
 import shlex
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ def run_to_resume(arguments: Sequence[str]) -> Path | None:
     if "--resume" not in arguments or {"-h", "--help", "--help-all"} & set(arguments):
         return None
     named = not arguments[0].startswith("-")
-    folder = Path("runs") / arguments[0] if named else None
+    folder = default_folder(arguments[0]) if named else None
     if (output := value_of("--output", arguments)) is not None:
         folder = Path(output)
     if folder is None:
@@ -85,14 +85,24 @@ def run_to_resume(arguments: Sequence[str]) -> Path | None:
     raise FileNotFoundError(f"{folder} holds no run to resume: name the folder of a run by --output")
 
 
+def default_folder(experiment: str) -> Path:
+    """Return the run folder of an experiment: runs/NAME, or runs/FUNCTION for MODULE:FUNCTION."""
+    return Path("runs") / experiment.rpartition(":")[2]
+
+
 def run(arguments: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
         ValueError: if there is no such experiment, or the run folder holds another run.
     """
-    usage = "astra train EXPERIMENT [--output DIR] [--resume] [--flag value ...]; EXPERIMENT --help lists the flags"
+    usage = (
+        "astra train EXPERIMENT [--output DIR] [--resume] [--flag value ...]; EXPERIMENT --help lists the flags. "
+        "Your own is MODULE:FUNCTION"
+    )
     notes = {name: first_line(named.notes) for name, named in EXPERIMENTS.items()}
+    if arguments and ":" in arguments[0]:
+        notes[arguments[0]] = ""
     if arguments and arguments[0].startswith("-") and {"-h", "--help", "--help-all"} & set(arguments):
         arguments = ["--help"]
     resumed = run_to_resume(arguments)
@@ -105,6 +115,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.cli.flags.seeds import folders_of_seeds
     from astra.contrastive_dynamics.objective import ContrastiveConfig
     from astra.experiments.experiment import Experiment
+    from astra.experiments.find import find_experiment
     from astra.experiments.next_step import next_step
     from astra.experiments.resume import read_experiment
     from astra.experiments.run_training import run_training
@@ -114,7 +125,7 @@ def run(arguments: Sequence[str]) -> None:
 
     if resumed is None:
         assert name is not None
-        experiment: Experiment = EXPERIMENTS[name].make()
+        experiment: Experiment = find_experiment(name)
     else:
         own, experiment = read_experiment(resumed)
         if name not in (None, own):
@@ -140,7 +151,7 @@ def run(arguments: Sequence[str]) -> None:
         named = {"--dataset": [chosen.experiment.dataset], "--mixture": chosen.experiment.mixture}
         for dataset in (each for flag in named if value_of(flag, options) is None for each in named[flag]):
             folder_here(dataset)
-    folder = chosen.output or Path("runs") / str(name)
+    folder = chosen.output or default_folder(str(name))
     description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():
         print(note)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
+from astra.environments.environment import is_success
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
@@ -118,7 +119,7 @@ def demonstrate(suite: Suite, options: Any, goal: Goal, seed: int) -> Demonstrat
             steps.append({**observation, "action": action})
             observation, _, terminated, truncated, info = environment.step(action)
             ended = terminated or truncated
-            if info["is_success"] and (ended or suite.success == "at any step"):
+            if is_success(environment, info) and (ended or suite.success == "at any step"):
                 columns = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
                 return Demonstration(instruction=instruction, columns=columns, pictures=pictures)
             if ended:

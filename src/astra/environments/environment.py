@@ -41,24 +41,38 @@ class Environment(gymnasium.Env[EnvironmentObservation, np.ndarray]):
     spec_of_trajectories: TrajectorySpec
     """Names, sizes and bounds of observations and actions."""
     max_timesteps: int
-    """Timesteps after which an episode is truncated; `reset` may change it."""
+    """Timesteps after which an episode ends, even if the environment does not truncate it; `reset` may change it."""
     renders: bool = True
     """Whether observations have their images; False where nobody looks at them. A world in which images cost little
     need not heed it."""
 
     def frame(self) -> np.ndarray:
         """Render the world for a video: uint8, height x width x 3."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lacks frame(), the picture of the world for a video")
 
     def no_op_action(self) -> np.ndarray:
         """Return the action that does nothing in the present state; the no-op baseline repeats it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lacks no_op_action(), the action that does nothing")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EnvironmentObservation, dict[str, Any]]:
         """Start an episode."""
         raise NotImplementedError
+
+
+def is_success(world: Environment, info: Mapping[str, Any]) -> bool:
+    """Return whether `step` reported a success.
+
+    Raises:
+        ValueError: if it did not say.
+    """
+    if "is_success" not in info:
+        raise ValueError(
+            f"{type(world).__name__}.step must report info['is_success'] at every timestep, got an info with "
+            f"{', '.join(info) or 'nothing'}"
+        )
+    return bool(info["is_success"])
 
 
 def reset_options(world: str, options: Mapping[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:

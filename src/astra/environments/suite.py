@@ -5,9 +5,6 @@ name. A suite holds data and functions of the environment's side only, never a p
 """
 
 import difflib
-import importlib
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -18,6 +15,7 @@ import numpy as np
 
 from astra.environments import ENTRY_POINTS, SUITES, suite_notes
 from astra.environments.environment import Environment
+from astra.lazy_function import import_from_here, made_by
 from astra.objects import Pictures
 from astra.trajectory import TrajectorySpec
 
@@ -192,14 +190,13 @@ def find_suite(name: str) -> Suite:
         ValueError: if there is no such suite.
     """
     if ":" in name:
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())  # as `python -m` does; worker processes inherit it
-        return _imported(name)
+        import_from_here()
+        return made_by(name, Suite, "suite")
     if name in SUITES:
-        return _imported(SUITES[name].path)
+        return made_by(SUITES[name].path, Suite, "suite")
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
-            return _imported(entry.value)
+            return made_by(entry.value, Suite, "suite")
     raise ValueError(f"there is no suite {name!r}; {_choices()}")
 
 
@@ -230,15 +227,3 @@ def _choices() -> str:
         f"use --suite NAME with one of {', '.join(suite_notes())}, or --suite MODULE:FUNCTION with your own "
         "(docs/add-an-environment.md)"
     )
-
-
-def _imported(path: str) -> Suite:
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"the suite {path} cannot be imported ({error}); expected MODULE:FUNCTION") from error
-    suite = found() if callable(found) else found
-    if not isinstance(suite, Suite):
-        raise ValueError(f"{path} is a {type(suite).__name__}; expected a Suite, or a function that returns one")
-    return suite

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from astra.environments.environment import Environment, EnvironmentObservation
+from astra.environments.environment import Environment, EnvironmentObservation, is_success
 from astra.evaluation.prompt_picture import prompt_picture
 from astra.objects import Pictures
 
@@ -138,11 +138,11 @@ class RolloutEnv:
             )
         self.executed = np.clip(action, self._low, self._high)
         self.observation, reward, terminated, truncated, info = self.environment.step(self.executed)
-        self.playing = not (terminated or truncated)
+        self.playing = not (terminated or truncated) and timesteps + 1 < self.environment.max_timesteps
         self.timesteps_since_reset += 1
         self._actions.append(self.executed)
         self._rewards.append(float(reward))
-        success = bool(info["is_success"])
+        success = is_success(self.environment, info)
         self._success = success if self.case.success_at_end else self._success or success
         self._record(info)
         share = 1 / self.environment.max_timesteps

@@ -12,7 +12,7 @@ from torch import Tensor
 from astra.datasets.lerobot.streamed import FrameConfig
 from astra.experiments import EXPERIMENTS
 from astra.experiments.experiment import MOVABLE, Experiment, describe
-from astra.policies import POLICIES
+from astra.policies import find_config
 from astra.policies.checkpoint import STATISTICS, flat_statistics
 from astra.storage.config_json import from_json
 from astra.storage.tensor_files import load_tensors
@@ -44,8 +44,7 @@ def read_experiment(folder: Path) -> tuple[str, Experiment]:
         name = described.get("experiment", "")
         start = EXPERIMENTS[name].make() if name in EXPERIMENTS else Experiment(dataset=Path(described["dataset"]))
         known = describe(start) | {key: described[key] for key in describe(start) if key in described}
-        kinds = {kind.__name__: kind for kind in POLICIES.values()}
-        policy = from_json(kinds[config["policy"]["kind"]], config["policy"], f"{path}: policy")
+        policy = from_json(find_config(config["policy"]["kind"]), config["policy"], f"{path}: policy")
         return name, replace(
             start,
             dataset=Path(known["dataset"]),

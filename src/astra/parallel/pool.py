@@ -47,7 +47,7 @@ def pool(workers: int, *, cluster: str | None = None, shared: tuple[Any, ...] = 
         shared: first arguments of every task, sent to each worker once.
 
     Raises:
-        ValueError: if the number of workers is below 1.
+        ValueError: if the number of workers is below 1, or something shared cannot be pickled.
         ImportError: if Ray is not installed.
         ConnectionError: if the cluster does not answer.
     """
@@ -73,7 +73,14 @@ class _LocalPool:
 @contextmanager
 def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of PyTorch's threads
-    executor = ProcessPoolExecutor(workers, context, _start, (pickle.dumps(shared),))
+    try:
+        packed = pickle.dumps(shared)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{error}: worker processes import the classes and functions that they use, so those must lie at the top "
+            "level of a module, and not be lambdas"
+        ) from error
+    executor = ProcessPoolExecutor(workers, context, _start, (packed,))
     with one_thread_each():  # workers start with the first tasks
         try:
             yield _LocalPool(executor, workers)

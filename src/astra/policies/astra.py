@@ -97,7 +97,8 @@ class Astra(SequencePolicy[AstraState]):
         steps = torch.arange(C, device=trajectory.actions.device)
         if trajectory.actions.shape[1] < T + C - 1:
             raise ValueError(
-                f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got {trajectory.actions.shape[1]}"
+                f"chunks of {C} actions over {T} timesteps need {T + C - 1} actions, got "
+                f"{trajectory.actions.shape[1]}: make windows with chunk_size={C}"
             )
         exist = trajectory.action_valid.unfold(1, C, 1)[:, :T] & trajectory.counted[:, :, None]
         counted = trajectory.only_counted if self.queries is not None else None

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import astra
-from astra.policies import POLICIES
+from astra.policies import find_policy, name_of
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.allocation_limit import AllocationLimit
 from astra.storage.atomic import atomic_folder
@@ -45,17 +45,15 @@ def save_policy(policy: Policy[Any], folder: Path) -> dict[str, str]:
 
     Raises:
         FileExistsError: if the folder exists.
-        ValueError: if the policy is not listed in `astra.policies.POLICIES`, or a weight is NaN or infinite.
+        ValueError: if the policy is listed nowhere, or a weight is NaN or infinite.
     """
-    names = {kind: name for name, kind in POLICIES.items()}
-    if type(policy.config) not in names:
-        raise ValueError(f"{type(policy.config).__name__} is not listed in astra.policies.POLICIES: add it there")
+    name = name_of(type(policy.config))
     weights = policy.state_dict()
     _check_finite(weights, "the policy", "lower --training.learning-rate, and train again")
     description = {
         "format": FORMAT,
         "code_version": code_version(),
-        "policy": names[type(policy.config)],
+        "policy": name,
         "config": to_json(policy.config),
         "spec": to_json(policy.spec),
     }
@@ -213,9 +211,13 @@ def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[st
     description = _read_json(path)
     check_format(path)
     name = description["policy"]
-    if not isinstance(name, str) or name not in POLICIES:
-        raise ValueError(f"{path} describes a policy {name!r}, but known are {', '.join(sorted(POLICIES))}")
-    config = from_json(POLICIES[name], description["config"], f"{path}: config")
+    if not isinstance(name, str):
+        raise ValueError(f"{path} has the policy {name!r}, expected its name: copy it again")
+    try:
+        kind = find_policy(name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    config = from_json(kind, description["config"], f"{path}: config")
     datasets = description.get("datasets", [])
     if not isinstance(datasets, list) or not all(isinstance(name, str) for name in datasets):
         raise ValueError(f"{path} has the datasets {datasets!r}, expected a list of names: copy it again")

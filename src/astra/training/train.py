@@ -22,6 +22,7 @@ from astra.contrastive_dynamics.negatives import Contrast
 from astra.datasets.windows import Windows
 from astra.parallel.interruption import Interruption
 from astra.parallel.processes import in_main
+from astra.policies import name_of
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.config import HELD_OUT_LOSS, TrainingConfig
@@ -69,12 +70,13 @@ def train(
         description: written to config.json too, such as dataset and command line.
 
     Raises:
-        ValueError: if the folder holds another run or other things, or this run unfinished and `resume` is not set; if
-            another process works on it; if the windows or the batch size do not fit the configuration; if the loss
-            becomes NaN or infinite.
+        ValueError: if the policy is listed nowhere; if the folder holds another run or other things, or this run
+            unfinished and `resume` is not set; if another process works on it; if the windows or the batch size do not
+            fit the configuration; if the loss becomes NaN or infinite.
         KeyboardInterrupt: after SIGINT or SIGTERM (then a `Terminated`), once a checkpoint has been written.
     """
     # ---- Set-up
+    name_of(type(policy_config))  # a policy without a name could be trained, but not saved
     check_tracker(config.tracker)
     check_run_folder(run_folder)
     if train_windows.timesteps != config.timesteps:

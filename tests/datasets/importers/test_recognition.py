@@ -45,4 +45,6 @@ def test_each_format_is_named_with_the_command_that_converts_it(
         assert said[1:] == [expected, "astra train own-data --dataset data/mine"]
     (tmp_path / "empty").mkdir()
     assert main(["inspect", "dataset", str(tmp_path / "empty")]) == 2
-    assert "is not a LeRobotDataset" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert "is not a LeRobotDataset" in refusal
+    assert "docs/add-a-dataset.md shows how to write other recordings" in refusal

@@ -136,6 +136,13 @@ class LeRobotDataset:
         """Count the episodes."""
         return len(self.ends)
 
+    def __repr__(self) -> str:
+        """Return folder, sizes and columns, without their values."""
+        rows = int(self.lengths.sum())
+        return (
+            f"LeRobotDataset({self.folder}, {len(self)} episodes, {rows} timesteps of {', '.join(self.column_names)})"
+        )
+
     @property
     def lengths(self) -> Int64[np.ndarray, " episodes"]:
         """Number of timesteps of each episode."""

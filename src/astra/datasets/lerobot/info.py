@@ -157,7 +157,10 @@ def _explain_missing(folder: Path) -> str:
             f"{folder} does not exist: create it with astra collect or astra convert, or name another folder (in "
             "training with --dataset), or the id of a dataset on the Hugging Face Hub, OWNER/NAME"
         )
-    remedy = "astra convert --help lists the formats that can be converted"
+    remedy = (
+        "astra convert --help lists the formats that can be converted, and docs/add-a-dataset.md shows how to write "
+        "other recordings as a dataset"
+    )
     return f"{folder} is not a LeRobotDataset, it has no {layout.INFO}: {what_is(folder) or remedy}"
 
 
