@@ -40,6 +40,7 @@ def test_help_fits_80_columns_and_shows_no_empty_default(
     assert text.startswith("usage: astra")
     assert max(map(len, text.splitlines())) <= 80
     assert "(default: )" not in text
+    assert "%%" not in text
     assert not re.search(r"\[\[|\]\]\]|\{None", text.replace('"matrix": [[...]]', ""))
 
 

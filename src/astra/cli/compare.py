@@ -15,7 +15,7 @@ def run(arguments: Sequence[str]) -> None:
         ValueError: if the table, a row or the scale cannot be run, results were made with other settings, or runs
             failed.
     """
-    usage = "astra compare TABLE [--scale cpu|paper] [--seeds 0 1 2] [--rows ROW ...] [--dry-run] [--only-report]"
+    usage = "astra compare TABLE [--seeds 0 1 2] [--dry-run] [--flag value ...]; TABLE --help lists the flags"
     notes = {name: first_line(make.docstring).removeprefix("Return ") for name, make in TABLES.items()}
     name = choose(arguments, "table", usage, notes)
     if name is None:

@@ -36,7 +36,7 @@ class Compare:
     """Train and evaluate every row of a table with the same budget, and print it beside the paper's numbers."""
 
     scale: Scale = "cpu"
-    """cpu: small policies, and a simple environment in place of a missing simulator; paper: the paper's settings."""
+    """cpu: small policies, in the tabletop instead of VIMA-Bench; paper: the paper's sizes and settings."""
     seeds: tuple[Seed, ...] = (0, 1, 2)
     """Training seeds of every row."""
     rows: tuple[str, ...] = ()

@@ -36,9 +36,9 @@ class Evaluate:
     """Dataset of a mixture that was trained with --statistics own, in whose units the policy observes and acts; empty:
     the first one."""
     temperature: NotNegative | None = None
-    """Temperature of sampling actions; None: as saved with the policy."""
+    """Temperature at which actions are sampled; 0: no sampling. None: as saved with the policy."""
     bin_value: Literal["mode", "mean"] | None = None
-    """Value that temperature 0 takes from the bins: the most likely or their mean; None: as saved with the policy."""
+    """Action at temperature 0: the most likely bin, or the mean of all bins. None: as saved with the policy."""
     n_action_steps: Tokens | None = None
     """Number of actions of a chunk that are executed before the next prediction; None: as saved with the policy."""
     evaluation: Annotated[EvaluationConfig, tyro.conf.arg(name="")] = field(default_factory=EvaluationConfig)

@@ -38,11 +38,11 @@ class Train(Generic[E]):
     resume: bool = False
     """Continue the run that the run folder holds, with its own settings; --training.updates changes its length."""
     seeds: tuple[Seed, ...] = ()
-    """Training seeds: one run per seed, in the folder OUTPUT/SEED. `astra evaluate` and `astra report` of OUTPUT put
-    them together. Empty: one run with --training.seed."""
+    """Training seeds: one run per seed, in the folder OUTPUT/SEED. `astra evaluate OUTPUT` and `astra report OUTPUT`
+    combine the runs. Empty: one run with --training.seed."""
     policy: PolicyName | None = None
-    """Another policy in place of the experiment's, with its encoders and width and a trunk of about its size; the
-    flags --policy.* are then those of this policy."""
+    """Policy to train instead of the experiment's. It gets the experiment's encoders and width, and a trunk of about
+    the same size. The flags --policy.* are then those of this policy."""
     actions: Annotated[Actions | None, tyro.conf.arg(name="policy.actions")] = None
     """Discrete or continuous actions in place of the experiment's."""
     shard: bool = False

@@ -26,13 +26,13 @@ class Experiment:
     """Share of each dataset in every batch, that of --dataset first, such as 3 1. Empty: by their numbers of
     windows."""
     statistics: Literal["joint", "own"] = "joint"
-    """Statistics that normalize states and lay the bins of actions in a mixture: those of all datasets together, or
-    those of each dataset for itself, of which `astra evaluate RUN --statistics DATASET` chooses."""
+    """Statistics that normalize states and place the bins of actions in a mixture: `joint`, those of all datasets
+    together; or `own`, those of each dataset, of which `astra evaluate RUN --statistics DATASET` then chooses one."""
     sentences: bool = True
     """Whether each episode is told one of several sentences in training, chosen anew in every epoch, where a dataset
     has the file sentences.json."""
     observations: tuple[str, ...] = ()
-    """Columns that the policy observes. Empty: all that `policy.states.reads` names."""
+    """Columns that the policy observes. Empty: all columns of the kinds that `policy.states.reads` names."""
     validation: Share = 0.05
     """Fraction of the episodes that is held out for validation."""
     stride: Count = 1

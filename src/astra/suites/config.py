@@ -17,20 +17,21 @@ class EvaluationConfig:
     """Number of episodes per task and level; the goals of a task take turns. Source: section 4.3, 100 trials per
     task."""
     episodes_at: Mapping[str, Episodes] = field(default_factory=dict)
-    """Other numbers of episodes per task at some levels, such as seen-0 6, where levels have unequally many tasks."""
+    """Exceptions from --episodes: a level and its number of episodes per task, such as seen-0 6."""
     seed: Seed = 100_000
-    """Seed of the first episode of each task, far above those of demonstrations; the goals of a task share seeds."""
+    """Seed of the first episode of each task; demonstrations have far lower ones. All goals of a task are played with
+    the same seeds."""
     agents: tuple[AgentName, ...] = ("policy", "no-op")
-    """Agents to measure: policy; no-op, which does nothing; expert; and controls, as far as the suite has them.
-    swapped is the policy with the instruction of another goal, shuffled the policy with another episode's prompt, blank
-    the policy with blank pictures in its prompt, blind the policy whose camera frames are black, no-history the policy
-    that attends to the present timestep only."""
+    """Agents to measure: the policy; no-op, which does nothing; the expert; and the controls that the suite supports.
+    A control is the policy with something taken away: swapped is told another goal, shuffled gets another episode's
+    prompt, blank gets blank pictures in its prompt, blind gets black camera frames, and no-history attends to the
+    present timestep only."""
     levels: tuple[str, ...] = ()
-    """Levels of generalization, in suites that have levels; empty: all that have the tasks."""
+    """Levels of generalization, in suites that have levels; empty: all levels that contain the chosen tasks."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks; empty: all of each level."""
     num_envs: Count = 25
-    """Number of environments in which one process acts at once."""
+    """Number of environments that one process steps together."""
     workers: Workers = 1
     """Number of worker processes."""
     cluster: str | None = None

@@ -112,7 +112,7 @@ def _invocation(flag: Flag) -> str:
 
 
 def _flag(group: str, action: Any) -> Flag:
-    note, default = _without_default(str(action.help or ""))
+    note, default = _without_default(str(action.help or "").replace("%%", "%"))  # argparse doubles percent signs
     names, switch = tuple(action.option_strings), action.nargs == 0
     if switch and not default.startswith("True"):
         names, default = names[:1], ""
