@@ -4,7 +4,7 @@
 #   make test                 fast tests                 make test-slow   slow tests
 #   make test-distributed     train and evaluate Push-T in two processes, under runs/distributed
 #   make gpu-check [PYTHON=...]   kernels, bfloat16, processes, export and speed on a GPU; installs nothing
-#   make hostile [SEED=0]     damaged data and runs, kills and wrong command lines: 1,400 cases, about an hour
+#   make hostile [SEED=0]     damaged data and runs, kills and wrong command lines: 1,400 cases, half an hour to an hour
 #   make check                lint, types, import layers, spelling, dependencies
 #   make docs                 documentation site, in site/
 #   make format               format the code            make setup, make clean

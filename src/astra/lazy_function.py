@@ -61,10 +61,22 @@ class LazyFunction:
         Raises:
             ValueError: if there is no such module or function.
         """
-        spec = find_spec(self.module)
-        if spec is None or spec.origin is None:
-            raise ValueError(f"there is no module {self.module}: check the list that names it")
-        for node in ast.parse(Path(spec.origin).read_text()).body:
+        for node in self._parsed().body:
             if isinstance(node, ast.FunctionDef) and node.name == self.name:
                 return ast.get_docstring(node) or ""
         raise ValueError(f"{self.module} has no function {self.name!r}: check the list that names it")
+
+    @property
+    def docstring_of_module(self) -> str:
+        """Docstring of the module, read from the source file without running it.
+
+        Raises:
+            ValueError: if there is no such module.
+        """
+        return ast.get_docstring(self._parsed()) or ""
+
+    def _parsed(self) -> ast.Module:
+        spec = find_spec(self.module)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"there is no module {self.module}: check the list that names it")
+        return ast.parse(Path(spec.origin).read_text())

@@ -22,6 +22,14 @@ def test_every_experiment_is_rebuilt_from_its_json_and_its_positions_fit_its_win
     made.policy.check_positions()
 
 
+@pytest.mark.parametrize("name", names())
+def test_the_notes_of_every_experiment_say_how_to_make_its_demonstrations(name: str) -> None:
+    from astra.experiments import EXPERIMENTS
+
+    named = EXPERIMENTS[name]
+    assert str(named.make().dataset) in named.notes + named.family_notes
+
+
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 

@@ -28,7 +28,7 @@ def list_experiments(name: tyro.conf.Positional[str] = "") -> None:
         named = EXPERIMENTS[each]
         console.print(Text.assemble((each, "bold"), f"  {named.row}, {named.scale} scale, hours: {named.hours}"))
         if name:
-            print(named.notes)
+            print(f"{named.notes}\n\nOf this and the experiments like it:\n\n{named.family_notes}")
         else:
             console.print(Padding(first_line(named.notes), (0, 0, 1, 4)))
 

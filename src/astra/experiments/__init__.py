@@ -26,6 +26,11 @@ class NamedExperiment:
         """Lab note of the experiment, the docstring of its function."""
         return self.make.docstring
 
+    @property
+    def family_notes(self) -> str:
+        """Lab note of the experiments beside it, the docstring of their module: often how to get demonstrations."""
+        return self.make.docstring_of_module
+
 
 def _named(function: str, row: str, scale: str, hours: str) -> NamedExperiment:
     module, _, name = function.partition(".")
