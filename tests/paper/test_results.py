@@ -27,6 +27,7 @@ SLOW = (
     "table5-cpu",
     "claims/history-blinking-cpu",
     "claims/history-pusht-cpu",
+    "claims/history-tabletop-cpu",
     "claims/mask-objects-cpu",
     "claims/mask-patches-cpu",
 )
