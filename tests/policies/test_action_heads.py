@@ -108,7 +108,7 @@ def test_soft_labels_of_an_angle_go_around_and_those_of_a_position_do_not():
     assert losses[4, 0] > losses[2, 0] > losses[1, 0] > losses[0, 0]
 
 
-def test_a_constant_dimension_costs_nothing_and_decodes_to_its_value():
+def test_a_constant_dimension_costs_nothing_and_decodes_to_the_center_of_its_bin():
     actions, head = make()
     assert head.varies.tolist() == [True, True, False]
     scores = torch.randn(4, 1, 3, 8)

@@ -225,8 +225,8 @@ def varying(statistics: Statistics, actions: ActionSpec) -> list[bool]:
     """Return which action dimensions vary in the data, by more than a ten-thousandth of their range.
 
     A constant dimension, such as two of the four numbers of a quaternion on a table, is learned at once by every
-    policy. In a loss it would lower the mean and hide the progress of the others, so losses ignore it and decoding
-    returns its constant value.
+    policy. In a loss it would lower the mean and hide the progress of the others, so losses ignore it. Decoding returns
+    its value if actions are continuous, and the center of its bin if they are discrete.
     """
     span = (statistics.actions.max - statistics.actions.min).tolist()
     return [s > 1e-4 * (high - low) for s, low, high in zip(span, actions.low, actions.high, strict=True)]
