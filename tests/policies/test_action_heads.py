@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -127,6 +127,27 @@ def test_continuous_constants_are_decoded_exactly():
     head = build_head(actions, WIDTH, 0.0)
     decoded = head.decode(torch.randn(4, 1, 3, 1), Decoding(), [])
     torch.testing.assert_close(decoded[:, 0, 2], torch.full((4,), 0.4))
+
+
+@pytest.mark.parametrize("loss", ["smooth-l1", "huber"])
+def test_the_seam_of_a_continuous_angle_is_a_place_like_any_other(loss: Any) -> None:
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    actions = ContinuousActionsConfig(loss=loss).build(*spec_and_statistics(), WIDTH)
+    head = build_head(actions, WIDTH, 0.0)
+    shown, moved = torch.tensor([[0.5, 0.4, 0.4], [0.5, 3.1, 0.4]]), torch.tensor([0.0, 0.06, 0.0])
+    predicted = ((shown + moved - actions.shift) / actions.scale)[..., None].requires_grad_()
+    around = shown.where(shown < 3, shown - 2 * math.pi)  # the same angles, within and beyond the bounds
+    losses = head.loss(predicted, around)
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=1e-6)
+    losses.sum().backward()
+    assert predicted.grad is not None
+    assert (predicted.grad[:, 1] > 0).all(), "both are to turn back"
+    near = predicted.detach() - torch.tensor([0.0, 0.05, 0.0])[:, None] / actions.scale[:, None]
+    assert head.correct(near, around)[:, 1].tolist() == [True, True]
+    decoded = head.decode(predicted.detach()[:, None], Decoding(), [])[:, 0, 1]
+    torch.testing.assert_close(decoded, torch.tensor([0.46, 3.16 - 2 * math.pi]))
 
 
 @pytest.mark.parametrize(("quadratic_below", "learned"), [(0.01, 1.0), (100.0, 0.75)])

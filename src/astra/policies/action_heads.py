@@ -193,11 +193,11 @@ class ContinuousHead(ActionHead):
         """Compute smooth-L1 or Huber's loss, or binary cross-entropy, per dimension."""
         (continuous,) = self.actions
         value, target = predicted[..., 0], continuous.normalize(actions)
-        bend = continuous.config.quadratic_below
+        bend, error = continuous.config.quadratic_below, continuous.error(value, target)
         if continuous.config.loss == "huber":
-            smooth = F.huber_loss(value, target, reduction="none", delta=bend)
+            smooth = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=bend)
         else:
-            smooth = F.smooth_l1_loss(value, target, reduction="none", beta=bend)
+            smooth = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=bend)
         crossed = F.binary_cross_entropy_with_logits(
             value, torch.where(continuous.binary, target, 0.0), reduction="none"
         )
@@ -208,8 +208,9 @@ class ContinuousHead(ActionHead):
     ) -> Bool[Tensor, "*batch N"]:
         """Return where the error is below a hundredth of the action's range, or the binary value is right."""
         (continuous,) = self.actions
-        distance = (self._value(predicted) - actions).abs() / (continuous.high - continuous.low)
-        return distance < 0.01
+        distance = (self._value(predicted) - actions) / (continuous.high - continuous.low)
+        distance = torch.where(continuous.periodic, distance - distance.round(), distance)
+        return distance.abs() < 0.01
 
     def decode_unchecked(
         self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]
