@@ -264,9 +264,14 @@ class Policy(nn.Module, ABC, Generic[State]):
             ValueError: if it does not fit the policy's data.
         """
         checked = check_observation(
-            self.spec, observation, self.config.states.reads, self.device, frame_size=self.config.frame_size
+            self.spec,
+            observation,
+            self.config.states.reads,
+            self.device,
+            frame_size=self.config.frame_size,
+            needs=() if self.config.reference_state is None else (self.config.reference_state,),
         )
-        warn_of_strange_states(checked.states, self.statistics)
+        warn_of_strange_states(checked, self.statistics)
         return checked
 
     @property
