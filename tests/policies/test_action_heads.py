@@ -119,6 +119,13 @@ def test_a_constant_dimension_costs_nothing_and_decodes_to_the_center_of_its_bin
     assert actions.bin_possible.sum(1).tolist() == [5, 8, 1]
 
 
+def test_a_draw_of_zero_takes_no_bin_that_is_impossible(monkeypatch: pytest.MonkeyPatch):
+    _, head = make()
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.zeros(*shape))
+    decoded = head.decode(torch.zeros(1, 1, 3, 8), Decoding(temperature=1.0), [torch.Generator()])
+    torch.testing.assert_close(decoded[0, 0], torch.tensor([0.1, -math.pi * 7 / 8, 0.25]))
+
+
 def test_continuous_constants_are_decoded_exactly():
     from astra.policies.action_heads import build_head
     from astra.tokenizers.actions import ContinuousActionsConfig

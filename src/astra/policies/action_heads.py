@@ -84,10 +84,10 @@ class DiscreteHead(ActionHead):
         super().__init__(actions.num_tokens, width, actions.num_bins)
         self.actions = (actions,)  # in a tuple, since the policy owns the module
         self.soft_labels = soft_labels
-        F = actions.head_frequencies
-        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * init_std(width)) if F else None
-        features = waves(actions.counts, actions.periodic, actions.num_bins, F) * actions.head_scale
-        self.register_buffer("waves", features, persistent=False)
+        shape = actions.num_tokens, width, 2 * actions.head_frequencies
+        self.wave_weight = nn.Parameter(torch.randn(shape) * init_std(width)) if actions.head_frequencies else None
+        features = waves(actions.counts, actions.periodic, actions.num_bins, actions.head_frequencies)
+        self.register_buffer("waves", features * actions.head_scale, persistent=False)
 
     @property
     def varies(self) -> Bool[Tensor, " N"]:
@@ -145,6 +145,7 @@ class DiscreteHead(ActionHead):
             best = logits.argmax(-1)
             return bins.centers(best) if decoding.bin_value == "mode" else self._mean(logits, best)
         draws = torch.stack([torch.rand(predicted.shape[2], generator=generator) for generator in generators])
+        draws = draws.clamp(min=2**-30)  # 0 would take the first bin, be it possible or not
         cumulative = torch.softmax(logits / decoding.temperature, dim=-1).cumsum(-1)
         threshold = draws.to(logits.device)[:, None, :, None] * cumulative[..., -1:]
         return bins.centers((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
