@@ -7,7 +7,7 @@ the history of the rollout as it was.
 import math
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -28,11 +28,12 @@ def check_observation(
     reads: Collection[Modality] | None = None,
     device: torch.device | str = "cpu",
     frame_size: tuple[int, int] | None = None,
+    needs: Collection[str] = (),
 ) -> Observation:
     """Return the observation with the spec's columns, in the spec's order, as the tensors that a policy reads.
 
     Numbers of every real type, arrays and lists become float32. Frames must be bytes: floats from 0 to 1 would be read
-    as black. Columns that the spec does not have are left out.
+    as black. Columns that the spec does not have are left out, and vectors that an environment lacks become zeros.
 
     Args:
         spec: Columns of the policy.
@@ -41,48 +42,52 @@ def check_observation(
         device: Device of the policy.
         frame_size: Height and width to which the policy resizes frames, which they may have already; None: frames
             must have the size in the spec.
+        needs: State vectors that must be there even if vectors are not read, such as a reference state.
 
     Raises:
         ValueError: if a column is missing, has another shape or type, or holds a number that is not finite; the message
             names the column, what was got and what was expected.
     """
     executed = _vector(EXECUTED, observation.previous_action, len(spec.actions), None, device)
-    B = len(executed)
+    B, read = len(executed), get_args(Modality) if reads is None else reads
     vectors = {
         name: _vector(name, observation.states[name], spec.states[name], B, device)
-        for name in _present("states", spec.states, observation.states, reads is None or "vectors" in reads)
+        for name in _present("states", spec.states, observation.states, spec.states if "vectors" in read else needs)
     }
     frames = {
         name: _frame(name, observation.images[name], (B, 3, *spec.images[name]), device, frame_size)
-        for name in _present("images", spec.images, observation.images, reads is None or "images" in reads)
+        for name in _present("images", spec.images, observation.images, spec.images if "images" in read else ())
     }
     views = spec.objects.views if spec.objects is not None and spec.objects.max_objects else ()
     objects = {
         name: _view(name, observation.objects[name], B, device)
-        for name in _present("objects", views, observation.objects, reads is None or "objects" in reads)
+        for name in _present("objects", views, observation.objects, views if "objects" in read else ())
     }
+    present = {name: _flags(f"present[{name!r}]", value, (B,), device) for name, value in observation.present.items()}
+    for name in present.keys() & vectors.keys():
+        vectors[name] = vectors[name].masked_fill(~present[name][:, None], 0.0)
     _check_finite({**vectors, EXECUTED: executed})
     return Observation(
         states=vectors,
         images=frames,
         previous_action=executed,
         objects=objects,
-        present={
-            name: _flags(f"present[{name!r}]", value, (B,), device) for name, value in observation.present.items()
-        },
+        present=present,
         action_present=None
         if observation.action_present is None
         else _flags("action_present", observation.action_present, tuple(executed.shape), device),
     )
 
 
-def warn_of_strange_states(states: Mapping[str, Float[Tensor, "B _"]], statistics: Statistics) -> None:
+def warn_of_strange_states(observation: Observation, statistics: Statistics) -> None:
     """Warn once of numbers that lie further outside the range of training than that range is wide.
 
     Such are degrees where training had radians, or joints in another order. Nothing is refused: a policy may have left
-    the places of its demonstrations. Dimensions that hardly varied in training are not looked at.
+    the places of its demonstrations. Dimensions that hardly varied in training are not looked at, nor are vectors that
+    an environment lacks.
     """
-    for name, vector in states.items():
+    for name, vector in observation.states.items():
+        vector = vector[observation.present[name]] if name in observation.present else vector
         least, most = statistics.states[name].min.to(vector), statistics.states[name].max.to(vector)
         if ((vector >= least) & (vector <= most)).all():
             continue  # as nearly always: the rest costs twice as much
@@ -113,13 +118,13 @@ def check_finite_outputs(outputs: Float[Tensor, "B *more"]) -> None:
         )
 
 
-def _present(kind: str, wanted: Iterable[str], given: Mapping[str, Any], required: bool) -> list[str]:
-    """Return the wanted names that are given; all of them must be if they are required."""
+def _present(kind: str, wanted: Iterable[str], given: Mapping[str, Any], required: Iterable[str]) -> list[str]:
+    """Return the wanted names that are given; those that are required must be."""
     names = [name for name in wanted if name in given]
-    if required and (missing := [name for name in wanted if name not in given]):
+    if missing := [name for name in required if name not in given]:
         raise ValueError(
             f"the observation lacks {', '.join(missing)}: got {kind} with {', '.join(given) or 'no column'}, expected "
-            f"{', '.join(wanted)}, as in the data of the policy"
+            f"{', '.join(required)}, as in the data of the policy"
         )
     return names
 

@@ -11,7 +11,7 @@ import torch
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset, compute_statistics
 from astra.policies.action_chunks import relative_to, within_bounds
 from astra.policies.astra import Astra, AstraConfig
-from astra.tokenizers.actions import DiscreteActions
+from astra.tokenizers.actions import DiscreteActions, DiscreteActionsConfig
 from astra.trajectory import ActionSpec, Observation, Statistics, Trajectory, TrajectorySpec
 
 SPEC = ActionSpec(names=("side", "turn"), low=(-1.0, -math.pi), high=(1.0, math.pi), periodic=(False, True))
@@ -111,3 +111,30 @@ def test_a_gripper_that_rarely_closes_keeps_its_two_values(
     assert isinstance(actions, DiscreteActions)
     assert (float(actions.low[4]), float(actions.high[4])) == (0.0, 1.0)
     assert actions.bins(torch.tensor([0.0, 0.0, 0.0, 0.0, 0.3]))[4] == 0
+
+
+@pytest.mark.parametrize("bins", [10, 25])
+def test_an_action_that_always_equals_its_reference_leaves_the_robot_where_it_is(
+    tiny_spec: TrajectorySpec, tiny_statistics: Statistics, bins: int
+) -> None:
+    """Half a bin at every timestep would be a drift."""
+    relative = tiny_statistics.relative_actions["observation.state"]
+    moves = torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0])
+    still = replace(relative, mean=relative.mean * moves, min=relative.min * moves, max=relative.max * moves)
+    statistics = replace(tiny_statistics, relative_actions={"observation.state": still})
+    config = AstraConfig(
+        layers=1,
+        heads=1,
+        width=8,
+        reference_state="observation.state",
+        actions=DiscreteActionsConfig(bins=bins),
+    )
+    policy = config.build(tiny_spec, statistics).eval()
+    assert policy.actions.varies.tolist() == [False, True, True, True, True]
+    state, place = policy.start(["stop now"], [0]), torch.tensor([[0.25, 0.0, 1.0, 0.0, 0.0]])
+    action = torch.zeros(1, 5)
+    for _ in range(20):
+        seen = {"observation.state": place, "observation.environment_state": torch.zeros(1, 7)}
+        action, state = policy.act(state, Observation(states=seen, images={}, previous_action=action))
+        place = torch.cat([action[:, :1], place[:, 1:]], dim=1)
+    assert abs(float(place[0, 0]) - 0.25) < 1e-3

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -108,7 +108,7 @@ def test_soft_labels_of_an_angle_go_around_and_those_of_a_position_do_not():
     assert losses[4, 0] > losses[2, 0] > losses[1, 0] > losses[0, 0]
 
 
-def test_a_constant_dimension_costs_nothing_and_decodes_to_its_value():
+def test_a_constant_dimension_costs_nothing_and_decodes_to_the_center_of_its_bin():
     actions, head = make()
     assert head.varies.tolist() == [True, True, False]
     scores = torch.randn(4, 1, 3, 8)
@@ -119,6 +119,13 @@ def test_a_constant_dimension_costs_nothing_and_decodes_to_its_value():
     assert actions.bin_possible.sum(1).tolist() == [5, 8, 1]
 
 
+def test_a_draw_of_zero_takes_no_bin_that_is_impossible(monkeypatch: pytest.MonkeyPatch):
+    _, head = make()
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.zeros(*shape))
+    decoded = head.decode(torch.zeros(1, 1, 3, 8), Decoding(temperature=1.0), [torch.Generator()])
+    torch.testing.assert_close(decoded[0, 0], torch.tensor([0.1, -math.pi * 7 / 8, 0.25]))
+
+
 def test_continuous_constants_are_decoded_exactly():
     from astra.policies.action_heads import build_head
     from astra.tokenizers.actions import ContinuousActionsConfig
@@ -127,6 +134,27 @@ def test_continuous_constants_are_decoded_exactly():
     head = build_head(actions, WIDTH, 0.0)
     decoded = head.decode(torch.randn(4, 1, 3, 1), Decoding(), [])
     torch.testing.assert_close(decoded[:, 0, 2], torch.full((4,), 0.4))
+
+
+@pytest.mark.parametrize("loss", ["smooth-l1", "huber"])
+def test_the_seam_of_a_continuous_angle_is_a_place_like_any_other(loss: Any) -> None:
+    from astra.policies.action_heads import build_head
+    from astra.tokenizers.actions import ContinuousActionsConfig
+
+    actions = ContinuousActionsConfig(loss=loss).build(*spec_and_statistics(), WIDTH)
+    head = build_head(actions, WIDTH, 0.0)
+    shown, moved = torch.tensor([[0.5, 0.4, 0.4], [0.5, 3.1, 0.4]]), torch.tensor([0.0, 0.06, 0.0])
+    predicted = ((shown + moved - actions.shift) / actions.scale)[..., None].requires_grad_()
+    around = shown.where(shown < 3, shown - 2 * math.pi)  # the same angles, within and beyond the bounds
+    losses = head.loss(predicted, around)
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-4, atol=1e-6)
+    losses.sum().backward()
+    assert predicted.grad is not None
+    assert (predicted.grad[:, 1] > 0).all(), "both are to turn back"
+    near = predicted.detach() - torch.tensor([0.0, 0.05, 0.0])[:, None] / actions.scale[:, None]
+    assert head.correct(near, around)[:, 1].tolist() == [True, True]
+    decoded = head.decode(predicted.detach()[:, None], Decoding(), [])[:, 0, 1]
+    torch.testing.assert_close(decoded, torch.tensor([0.46, 3.16 - 2 * math.pi]))
 
 
 @pytest.mark.parametrize(("quadratic_below", "learned"), [(0.01, 1.0), (100.0, 0.75)])

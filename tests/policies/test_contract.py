@@ -216,6 +216,16 @@ def test_a_reset_environment_acts_like_a_new_one_and_leaves_the_others_unchanged
     torch.testing.assert_close(action[[0, 2]], kept[[0, 2], 2], rtol=0, atol=1e-4)
 
 
+def test_resetting_no_environment_leaves_all_as_they_are(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec, B=2, T=2)
+    expected = roll(policy, trajectory)
+    state = policy.start(trajectory.instructions, range(2), trajectory.pictures)
+    for t in range(2):
+        action, state = policy.act(state, at(trajectory, t))
+        assert torch.equal(action, expected[:, t])
+        state = policy.reset(state, torch.zeros(2, dtype=torch.bool), [], [])
+
+
 def test_starting_and_acting_refuse_other_numbers_of_environments(
     policy: "Policy[Any]", spec: "TrajectorySpec"
 ) -> None:

@@ -110,6 +110,40 @@ def test_states_in_other_units_are_pointed_out_once_and_those_near_the_range_are
     assert f"{statistics.min[0]:.4g} to {statistics.max[0]:.4g}" in message
 
 
+def test_the_numbers_of_a_vector_that_an_environment_lacks_are_ignored(policy: "Astra") -> None:
+    """Be they far from those of training, or none at all."""
+    absent = {"observation.state": torch.tensor([False])}
+
+    def act(vector: torch.Tensor) -> torch.Tensor:
+        seen = observed(states={"observation.state": vector}, present=absent)
+        return policy.act(policy.start(["stop now"], [0]), seen)[0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        actions = [act(torch.full((1, 5), number)) for number in (0.0, 1e6, torch.nan, torch.inf)]
+    assert all(torch.equal(action, actions[0]) for action in actions)
+
+
+def test_a_missing_reference_state_is_named_though_vectors_are_not_read(
+    spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    from astra.policies.astra import AstraConfig
+    from astra.serving.control_step import ControlStep, StepRunner
+    from astra.tokenizers.states import StateConfig
+    from astra.tokenizers.vision.images import ImageConfig
+
+    states = StateConfig(reads=("images",), images=ImageConfig(encoder="small", image_size=16))
+    config = AstraConfig(layers=1, heads=2, width=32, states=states, reference_state="observation.state")
+    policy, seen = config.build(spec, tiny_statistics).eval(), observed()
+    step = ControlStep(policy, 2)
+    seen.states.pop("observation.environment_state")  # pyright: ignore[reportAttributeAccessIssue]
+    policy.act(policy.start(["stop now"], [0]), seen)
+    seen.states.pop("observation.state")  # pyright: ignore[reportAttributeAccessIssue]
+    for act in (lambda: policy.act(policy.start(["stop now"], [0]), seen), lambda: StepRunner(step, step, "go")(seen)):
+        with pytest.raises(ValueError, match=r"the observation lacks observation\.state: got states with no column"):
+            act()
+
+
 def test_a_missing_column_is_named(policy: "Astra") -> None:
     observation = observed()
     observation.images.pop(FRONT)  # pyright: ignore[reportAttributeAccessIssue]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, sample
+from tests.policies.pictured import INSTRUCTIONS, VIEWS, at, rows, sample
 
 if TYPE_CHECKING:
     from astra.policies.cross_attention import CrossAttentionPolicy
@@ -66,6 +66,16 @@ def test_acting_step_by_step_equals_the_full_forward(
     trajectory = sample(spec)
     full = policy.predictions(trajectory)
     torch.testing.assert_close(scores_of_acting(policy, trajectory, monkeypatch), full, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vima", "flamingo"])
+def test_an_empty_prompt_does_not_depend_on_the_prompts_beside_it(
+    name: str, spec: "TrajectorySpec", tiny_statistics: "Statistics"
+) -> None:
+    policy = build(name, replace(spec, instructions=("", "stop now"), objects=None), tiny_statistics)
+    beside = replace(sample(spec, B=2), instructions=("", "stop now"), objects={}, pictures=None)
+    alone = rows(beside, slice(0, 1))
+    torch.testing.assert_close(policy.predictions(beside)[:1], policy.predictions(alone), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["vima", "flamingo"])

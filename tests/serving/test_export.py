@@ -86,6 +86,7 @@ def test_exported_programs_equal_the_policy(
     described = json.loads((tmp_path / "control_step.json").read_text())
     assert described["timesteps_per_second"] == tiny_spec.fps
     assert described["timesteps"] == 4
+    assert (described["chunk_size"], described["n_action_steps"]) == (2, 1)
     assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)
 
 

@@ -98,6 +98,8 @@ class CrossAttentionTransformer(nn.Module):
     ) -> PromptKeys:
         """Compute the keys and values of P distinct prompts, and return those of each trajectory's prompt.
 
+        An empty prompt is read as one token of padding, so that it does not matter how long the prompts beside it are.
+
         Args:
             tokens: Prompt tokens, with their positions.
             valid: Which tokens are real.
@@ -105,7 +107,8 @@ class CrossAttentionTransformer(nn.Module):
         """
         tokens = F.layer_norm(tokens, tokens.shape[-1:])
         made = [block.keys_values(tokens) for block in self.cross]  # pyright: ignore[reportCallIssue]
-        mask = additive(valid, tokens.dtype)[:, None, None]
+        first = torch.arange(valid.shape[1], device=valid.device) == 0
+        mask = additive(valid | (first & ~valid.any(1, keepdim=True)), tokens.dtype)[:, None, None]
         return PromptKeys(made, mask) if of is None else PromptKeys([each[of] for each in made], mask[of])
 
     def forward(

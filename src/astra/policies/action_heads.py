@@ -84,10 +84,10 @@ class DiscreteHead(ActionHead):
         super().__init__(actions.num_tokens, width, actions.num_bins)
         self.actions = (actions,)  # in a tuple, since the policy owns the module
         self.soft_labels = soft_labels
-        F = actions.head_frequencies
-        self.wave_weight = nn.Parameter(torch.randn(actions.num_tokens, width, 2 * F) * init_std(width)) if F else None
-        features = waves(actions.counts, actions.periodic, actions.num_bins, F) * actions.head_scale
-        self.register_buffer("waves", features, persistent=False)
+        shape = actions.num_tokens, width, 2 * actions.head_frequencies
+        self.wave_weight = nn.Parameter(torch.randn(shape) * init_std(width)) if actions.head_frequencies else None
+        features = waves(actions.counts, actions.periodic, actions.num_bins, actions.head_frequencies)
+        self.register_buffer("waves", features * actions.head_scale, persistent=False)
 
     @property
     def varies(self) -> Bool[Tensor, " N"]:
@@ -145,6 +145,7 @@ class DiscreteHead(ActionHead):
             best = logits.argmax(-1)
             return bins.centers(best) if decoding.bin_value == "mode" else self._mean(logits, best)
         draws = torch.stack([torch.rand(predicted.shape[2], generator=generator) for generator in generators])
+        draws = draws.clamp(min=2**-30)  # 0 would take the first bin, be it possible or not
         cumulative = torch.softmax(logits / decoding.temperature, dim=-1).cumsum(-1)
         threshold = draws.to(logits.device)[:, None, :, None] * cumulative[..., -1:]
         return bins.centers((cumulative < threshold).sum(-1).minimum(bins.counts - 1))
@@ -193,11 +194,11 @@ class ContinuousHead(ActionHead):
         """Compute smooth-L1 or Huber's loss, or binary cross-entropy, per dimension."""
         (continuous,) = self.actions
         value, target = predicted[..., 0], continuous.normalize(actions)
-        bend = continuous.config.quadratic_below
+        bend, error = continuous.config.quadratic_below, continuous.error(value, target)
         if continuous.config.loss == "huber":
-            smooth = F.huber_loss(value, target, reduction="none", delta=bend)
+            smooth = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=bend)
         else:
-            smooth = F.smooth_l1_loss(value, target, reduction="none", beta=bend)
+            smooth = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=bend)
         crossed = F.binary_cross_entropy_with_logits(
             value, torch.where(continuous.binary, target, 0.0), reduction="none"
         )
@@ -208,8 +209,9 @@ class ContinuousHead(ActionHead):
     ) -> Bool[Tensor, "*batch N"]:
         """Return where the error is below a hundredth of the action's range, or the binary value is right."""
         (continuous,) = self.actions
-        distance = (self._value(predicted) - actions).abs() / (continuous.high - continuous.low)
-        return distance < 0.01
+        distance = (self._value(predicted) - actions) / (continuous.high - continuous.low)
+        distance = torch.where(continuous.periodic, distance - distance.round(), distance)
+        return distance.abs() < 0.01
 
     def decode_unchecked(
         self, predicted: Float[Tensor, "B C N K"], decoding: Decoding, generators: Sequence[torch.Generator]

@@ -220,7 +220,7 @@ class Policy(nn.Module, ABC, Generic[State]):
         seeds: Sequence[int],
         pictures: PromptPictures | None = None,
     ) -> State:
-        """Start new rollouts in some environments and leave the others unchanged.
+        """Start new rollouts in some environments, or in none, and leave the others unchanged.
 
         Args:
             state: State of all environments.
@@ -235,6 +235,8 @@ class Policy(nn.Module, ABC, Generic[State]):
         check_start(instructions, seeds, self.spec.instructions)
         if (marked := int(where.sum())) != len(instructions):
             raise ValueError(f"{marked} environments are to be reset, got {len(instructions)} instructions")
+        if not marked:
+            return state
         return self.restart_rollouts(state, where, instructions, seeds, pictures)
 
     @torch.no_grad()
@@ -262,9 +264,14 @@ class Policy(nn.Module, ABC, Generic[State]):
             ValueError: if it does not fit the policy's data.
         """
         checked = check_observation(
-            self.spec, observation, self.config.states.reads, self.device, frame_size=self.config.frame_size
+            self.spec,
+            observation,
+            self.config.states.reads,
+            self.device,
+            frame_size=self.config.frame_size,
+            needs=() if self.config.reference_state is None else (self.config.reference_state,),
         )
-        warn_of_strange_states(checked.states, self.statistics)
+        warn_of_strange_states(checked, self.statistics)
         return checked
 
     @property

@@ -184,7 +184,9 @@ class StepRunner:
                 full; the cache is then as before.
         """
         spec, reads = self.policy.spec, self.policy.config.states.reads
-        observation = check_observation(spec, observation, reads, self.policy.device)  # the program's sizes are fixed
+        observation = check_observation(  # without a frame size: those of the program are fixed
+            spec, observation, reads, self.policy.device, needs=self.step.vectors
+        )
         if len(observation.previous_action) != 1:
             raise ValueError(
                 f"got an observation of {len(observation.previous_action)} environments, expected one: an exported "

@@ -100,7 +100,6 @@ def largest_difference(step: ControlStep, program: Callable[..., Sequence[Tensor
     for t in range(steps):
         observation = example_observation(step.policy, seed=t)
         expected = step.policy.predict(state, observation)
-        assert expected is not None
         _, predicted = runner(observation)
         worst = max(worst, ((predicted - expected).abs().max() / expected.abs().max()).item())
     return worst, steps
@@ -129,6 +128,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
         "action_tokens": sizes.action,
         "timesteps_per_second": step.policy.spec.fps,
         "chunk_size": step.policy.config.chunk_size,
+        "n_action_steps": step.policy.decoding.n_action_steps,
         "reference_state": step.policy.config.reference_state,
         "instructions": list(instructions),
     }

@@ -225,8 +225,8 @@ def varying(statistics: Statistics, actions: ActionSpec) -> list[bool]:
     """Return which action dimensions vary in the data, by more than a ten-thousandth of their range.
 
     A constant dimension, such as two of the four numbers of a quaternion on a table, is learned at once by every
-    policy. In a loss it would lower the mean and hide the progress of the others, so losses ignore it and decoding
-    returns its constant value.
+    policy. In a loss it would lower the mean and hide the progress of the others, so losses ignore it. Decoding returns
+    its value if actions are continuous, and the center of its bin if they are discrete.
     """
     span = (statistics.actions.max - statistics.actions.min).tolist()
     return [s > 1e-4 * (high - low) for s, low, high in zip(span, actions.low, actions.high, strict=True)]
@@ -262,6 +262,7 @@ class ContinuousActions(nn.Module):
     low: Tensor
     high: Tensor
     binary: Tensor
+    periodic: Tensor
     shift: Tensor
     scale: Tensor
     varies: Tensor
@@ -274,7 +275,7 @@ class ContinuousActions(nn.Module):
 
         Args:
             config: Kind of loss.
-            spec: Bounds, and which dimensions are binary.
+            spec: Bounds, and which dimensions are binary or periodic.
             statistics: Mean and standard deviation of the actions.
             width: Width of a token.
         """
@@ -286,6 +287,7 @@ class ContinuousActions(nn.Module):
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
         self.register_buffer("binary", binary, persistent=False)
+        self.register_buffer("periodic", torch.tensor(spec.actions.periodic), persistent=False)
         self.register_buffer("shift", torch.where(binary, low, statistics.actions.mean), persistent=False)
         self.register_buffer("scale", torch.where(binary, high - low, statistics.actions.std), persistent=False)
         self.register_buffer("varies", torch.tensor(varying(statistics, spec.actions)), persistent=False)
@@ -304,9 +306,17 @@ class ContinuousActions(nn.Module):
         return torch.where(self.binary, (values >= 0.5).to(values.dtype), values)
 
     def denormalize(self, values: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
-        """Return actions within their bounds; a binary dimension takes its upper bound from 0.5 on."""
+        """Return actions within their bounds; a binary dimension takes its upper bound from 0.5 on, an angle wraps."""
         values = torch.where(self.binary, (values >= 0.5).to(values.dtype), values)
-        return (values * self.scale + self.shift).clamp(self.low, self.high)
+        actions = values * self.scale + self.shift
+        inside = actions.clamp(self.low, self.high)
+        around = self.low + (actions - self.low) % (self.high - self.low)
+        return torch.where(self.periodic & (inside != actions), around, inside)
+
+    def error(self, values: Float[Tensor, "*batch N"], targets: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N"]:
+        """Return normalized values minus their targets; in periodic dimensions, the shorter way around."""
+        error, turn = values - targets, (self.high - self.low) / self.scale
+        return torch.where(self.periodic, error - turn * torch.round(error / turn), error)
 
     def forward(self, actions: Float[Tensor, "*batch N"]) -> Float[Tensor, "*batch N D"]:
         """Return one token per dimension of every action."""

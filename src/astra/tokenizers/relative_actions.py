@@ -8,6 +8,9 @@ from astra.trajectory import ActionSpec, Statistics, TrajectorySpec, VectorStati
 
 MAX_DEVIATIONS = 4.0
 """Standard deviations around the mean at which the bounds lie; the few values beyond them are clipped."""
+STILL = 1e-4
+"""Range of a difference that never varies, as a share of the absolute range: so narrow that its bins are decoded to
+nearly its value. With wide bins a robot would move by half a bin at every timestep."""
 
 
 def relative_action_spec(
@@ -37,9 +40,9 @@ def relative_action_spec(
     relative = target_statistics(reference_state, spec.actions, statistics)
     low = torch.maximum(relative.min, relative.mean - MAX_DEVIATIONS * relative.std)
     high = torch.minimum(relative.max, relative.mean + MAX_DEVIATIONS * relative.std)
-    high = torch.where(high > low, high, low + 1.0)  # a dimension that never moves still needs a range
-    low = torch.where(binary, torch.tensor(spec.actions.low), low)
-    high = torch.where(binary, torch.tensor(spec.actions.high), high)
+    least, most = torch.tensor(spec.actions.low), torch.tensor(spec.actions.high)
+    high = torch.where(high > low, high, low + STILL * (most - least))
+    low, high = torch.where(binary, least, low), torch.where(binary, most, high)
     bounds = {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
     return replace(spec, actions=replace(spec.actions, periodic=(), **bounds)), replace(statistics, actions=relative)
 

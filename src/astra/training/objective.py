@@ -25,7 +25,7 @@ class Cost:
     metrics: Mapping[str, Float[Tensor, ""]]
     """Detached means to log, with the loss."""
     count: Int[Tensor, ""]
-    """Number of valid action entries."""
+    """Number of valid action entries, or of valid timesteps where nothing is cloned: the weight of this batch."""
 
 
 class Objective(nn.Module):

@@ -66,7 +66,6 @@ class ObjectTokenizer(nn.Module):
         super().__init__()
         self.config = config
         self.sizes = dict(spec.views)
-        self.num_tokens = len(spec.views) * spec.max_objects
         self.width = width
         self.encoder = build_crop_encoder(config.encoder)
         features = self.encoder.width
