@@ -145,7 +145,7 @@ def _is_explained(error: BaseException) -> bool:
     """Return False for a ValueError that no `raise` of Astra has worded: a library's, or a bug's."""
     if not isinstance(error, ValueError) or error.__traceback__ is None:
         return True
-    if isinstance(error.__cause__, Exception) and type(error.__cause__).__name__ == "_RemoteTraceback":
+    if type(error.__cause__).__name__ == "_RemoteTraceback":
         return True  # of a worker process, whose frames are text here
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     source = linecache.getline(frame.f_code.co_filename, line)
