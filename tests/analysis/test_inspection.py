@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+import shlex
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -101,6 +102,32 @@ def test_each_kind_of_finding_is_named(
     assert findings_of(write(tmp_path / "data", episodes)) == (wrong, notes)
 
 
+@pytest.mark.parametrize(
+    ("episodes", "unwanted"),
+    [
+        ([recorded(0), *healthy(), recorded(2)], "1 5"),
+        (frozen(), "4"),
+        ([*healthy(), recorded(8, ""), recorded(9, "")], "4 5"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*episodes have no instruction")
+def test_the_command_that_is_printed_writes_the_dataset_without_what_is_wrong(
+    episodes: list[Episode], unwanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, output = write(tmp_path / "my data", episodes), tmp_path / "kept"
+    assert main(["inspect", "dataset", str(folder)]) == 1
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert command == f"astra convert lerobot '{folder}' --output data/mine --leave-out {unwanted}"
+    assert main(shlex.split(command.replace("data/mine", str(output)))[1:]) == 0
+    assert main(["inspect", "dataset", str(output)]) == 0
+    kept = LeRobotDataset.open(output)
+    wanted = [each for index, each in enumerate(episodes) if str(index) not in unwanted.split()]
+    assert [episode.instruction for episode in wanted] == list(kept.instructions)
+    for index, episode in enumerate(wanted):
+        for column, values in kept.episode(index).columns.items():
+            assert np.array_equal(values, episode.columns[column])
+
+
 def test_a_gap_in_the_timestamps_is_found_and_nan_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +165,14 @@ def test_dropped_timestamps_and_missing_video_frames_are_found_without_decoding(
         said = capsys.readouterr().out
         assert said.count("WRONG: ") == said.count(f"WRONG: missing or damaged frames of {CAMERA}") == 1
         assert "episode 1" in said
+        assert said.endswith("--leave-out 1\n") or "--leave-out 1\npage" in said
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        arguments = ["convert", "lerobot", str(tmp_path / "data"), "--output", str(tmp_path / "kept")]
+        assert main([*arguments, "--leave-out", "1"]) == 0
+    assert LeRobotDataset.open(tmp_path / "kept").lengths.tolist() == [7]
+    assert main(["inspect", "dataset", str(tmp_path / "kept"), "--full"]) == 0
     assert 'class="no">damaged<' in (tmp_path / "page.html").read_text()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 from astra.datasets.merging import merge
+from astra.datasets.sentences import read_sentences
 from astra.trajectory import ActionSpec
 
 ACTIONS = ActionSpec(names=("x", "y"), low=(-1.0, -2.0), high=(1.0, 2.0))
@@ -120,3 +121,36 @@ def test_bins_that_benchmarks_advise_are_those_of_the_first_source(tmp_path: Pat
     sources = [written(tmp_path / "a", 3, actions=first), written(tmp_path / "b", 3, actions=second)]
     assert len(list(merge(sources, tmp_path / "all"))) == 2
     assert LeRobotDataset.open(tmp_path / "all").spec.actions == first
+
+
+def test_episodes_that_are_left_out_take_their_sentences_and_their_range_along(tmp_path: Path) -> None:
+    source = recorded(tmp_path / "a", 1.0)
+    with DatasetWriter(tmp_path / "wild", fps=5.0) as writer:
+        for instruction, largest in (("push", 1.0), ("jump", 90.0)):
+            columns = {
+                name: np.linspace([0, 0], [largest, 1], 4, dtype=np.float32) for name in ("observation.state", "action")
+            }
+            writer.add(Episode(instruction=instruction, columns=columns, fps=5.0))
+        writer.tell({"push": ["push it"], "jump": ["jump up"]})
+    assert len(list(merge([tmp_path / "wild"], tmp_path / "tame", leave_out=[1, 1]))) == 1
+    tame = LeRobotDataset.open(tmp_path / "tame")
+    assert tame.instructions == ("push",)
+    assert tame.spec.actions.high == LeRobotDataset.open(source).spec.actions.high
+    assert read_sentences(tame.folder, tame.spec.instructions) == {"push": ("push it",)}
+
+
+@pytest.mark.parametrize(
+    ("sources", "leave_out", "message"),
+    [
+        ("a", [2], "a has no episode 2 to leave out, it has 2, numbered from 0"),
+        ("a", [0, 1], "all 2 episodes of .*a would be left out"),
+        ("ab", [0], "got episodes to leave out of 2 datasets, expected one dataset"),
+    ],
+)
+def test_episodes_that_cannot_be_left_out_are_refused(
+    sources: str, leave_out: list[int], message: str, tmp_path: Path
+) -> None:
+    folders = [written(tmp_path / name, 3, 2) for name in sources]
+    with pytest.raises(ValueError, match=message):
+        list(merge(folders, tmp_path / "all", leave_out=leave_out))
+    assert not (tmp_path / "all").exists()

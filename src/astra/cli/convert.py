@@ -10,7 +10,7 @@ import tyro
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.progress import tracked
-from astra.storage.numbers import Pixels, Tokens, Workers, check_numbers
+from astra.storage.numbers import CountOrNone, Pixels, Tokens, Workers, check_numbers
 
 if TYPE_CHECKING:
     from astra.datasets.importers.hdf5.importer import Layout
@@ -112,10 +112,11 @@ def lerobot(
     output: Path,
     observations: tuple[str, ...] = (),
     rename: tuple[str, ...] = (),
+    leave_out: tuple[CountOrNone, ...] = (),
     video: bool | None = None,
     workers: Workers = 1,
 ) -> Path:
-    """Merge datasets that were collected in parts, or write one of version 2.0 or 2.1 as version 3.0.
+    """Merge datasets that were collected in parts, leave out bad episodes, or write version 2.0 or 2.1 as version 3.0.
 
     Args:
         sources: Datasets (LeRobotDataset v3.0, v2.1 or v2.0; folders or ids of the Hugging Face Hub) with equal columns
@@ -124,6 +125,8 @@ def lerobot(
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
         rename: Columns with other names than Astra reads, each as OLD=NEW, such as `actions=action
             state=observation.state image=observation.images.front`.
+        leave_out: Numbers of episodes that are not written, as `astra inspect dataset` and `astra view` number them;
+            for one dataset only.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
         workers: Number of processes that encode frames.
     """
@@ -133,9 +136,9 @@ def lerobot(
     from astra.storage.hub import local_folder
 
     folders, names = [local_folder(source) for source in sources], parse_names(rename)
-    total = sum(read_info(folder)["total_episodes"] for folder in folders)
+    total = sum(read_info(folder)["total_episodes"] for folder in folders) - len(set(leave_out))
     with renamed(folders, names, output) as sources_read:
-        merged = merge(sources_read, output, observations or None, video, workers)
+        merged = merge(sources_read, output, observations or None, video, workers, leave_out)
         for _ in tracked(merged, "merging", total, "episodes"):
             pass
     return output

@@ -1,4 +1,4 @@
-"""Merging of several datasets into one, such as demonstrations collected on several days or machines."""
+"""Merging of several datasets into one, such as parts collected on several days, or one without its bad episodes."""
 
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,6 +34,7 @@ def merge(
     columns: Collection[str] | None = None,
     video: bool | None = None,
     workers: int | None = None,
+    leave_out: Collection[int] = (),
 ) -> Iterator[Episode]:
     """Write the episodes of all sources, one source after the other, and yield each once it is written.
 
@@ -48,17 +49,20 @@ def merge(
         video: Whether cameras are stored as video; None: as in the first source. Videos of the sources are copied, so
             that no frame changes.
         workers: Number of processes that encode frames, as for `DatasetWriter`.
+        leave_out: Numbers of episodes of the only source that are not written. A video file that also holds kept
+            episodes is copied as a whole.
 
     Raises:
         FileExistsError: if the destination exists.
         ValueError: if there are no sources, or they do not have the same columns, names, actions, views, frame rate and
-            type of robot.
+            type of robot; or if `leave_out` names an unknown episode or all of them, or there are several sources.
     """
     if not sources:
         raise ValueError("got no dataset to merge, expected at least one: name them before the options")
     sources = [local_folder(source) for source in sources]
     datasets = [LeRobotDataset.open(source, columns, decode=False) for source in sources]
     infos = [read_info(source) for source in sources]
+    kept = _kept(sources, datasets, frozenset(leave_out))
     declared = [dataset.spec.actions for dataset, info in zip(datasets, infos, strict=True) if _declares_bounds(info)]
     first = datasets[0].spec
     for source, dataset, info in zip(sources, datasets, infos, strict=True):
@@ -97,21 +101,44 @@ def merge(
         video=video,
         workers=workers,
     ) as writer:
-        for dataset in datasets:
-            for index in range(len(dataset)):
+        for dataset, indices in zip(datasets, kept, strict=True):
+            for index in indices:
                 episode = dataset.episode(index)
                 writer.add(episode, _copies(dataset, index) if video else {}, dataset.folder)
                 yield episode
-        if told := _sentences(datasets):
+        if told := _sentences(datasets, kept):
             writer.tell(told)
 
 
-def _sentences(datasets: Sequence[LeRobotDataset]) -> Mapping[str, Sequence[str]]:
-    """Return all sentences that the sources have for each instruction."""
+def _kept(
+    sources: Sequence[Path], datasets: Sequence[LeRobotDataset], leave_out: Collection[int]
+) -> list[Sequence[int]]:
+    """Return the episodes of each source that are written."""
+    if leave_out and len(sources) > 1:
+        raise ValueError(
+            f"got episodes to leave out of {len(sources)} datasets, expected one dataset, whose episodes the numbers "
+            "mean: write each one without them first, and merge the results"
+        )
+    if unknown := sorted(set(leave_out) - set(range(len(datasets[0])))):
+        raise ValueError(
+            f"{sources[0]} has no episode {unknown[0]} to leave out, it has {len(datasets[0])}, numbered from 0"
+        )
+    kept: list[Sequence[int]] = [
+        [index for index in range(len(dataset)) if index not in leave_out] for dataset in datasets
+    ]
+    if not any(kept):
+        raise ValueError(f"all {len(datasets[0])} episodes of {sources[0]} would be left out, expected one to keep")
+    return kept
+
+
+def _sentences(datasets: Sequence[LeRobotDataset], kept: Sequence[Sequence[int]]) -> Mapping[str, Sequence[str]]:
+    """Return all sentences that the sources have for each instruction of an episode that is written."""
     told: dict[str, dict[str, None]] = {}
-    for dataset in datasets:
+    for dataset, indices in zip(datasets, kept, strict=True):
+        written = {dataset.instructions[index] for index in indices}
         for instruction, sentences in read_sentences(dataset.folder, dataset.spec.instructions).items():
-            told.setdefault(instruction, {}).update(dict.fromkeys(sentences))
+            if instruction in written:
+                told.setdefault(instruction, {}).update(dict.fromkeys(sentences))
     return {instruction: list(sentences) for instruction, sentences in told.items()}
 
 

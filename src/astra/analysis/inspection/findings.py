@@ -40,6 +40,8 @@ class Finding:
     """Whether it is wrong, or only deserves a look."""
     episodes: tuple[int, ...] = ()
     """Episodes in which it can be seen."""
+    leave_out: tuple[int, ...] = ()
+    """Episodes without which it would be gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +81,16 @@ def find(
 
 def together(findings: Sequence[Finding]) -> list[Finding]:
     """Put findings that differ in their episodes alone together, and name these."""
-    groups: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    groups: dict[tuple[str, str, bool], list[Finding]] = defaultdict(list)
     for finding in findings:
-        groups[finding.kind, finding.text, finding.wrong] += finding.episodes
-    return [
-        Finding(kind=kind, text=f"{_named(episodes)}: {text}", wrong=wrong, episodes=tuple(episodes))
-        for (kind, text, wrong), episodes in groups.items()
-    ]
+        groups[finding.kind, finding.text, finding.wrong].append(finding)
+    joined = []
+    for (kind, text, wrong), group in groups.items():
+        episodes = tuple(episode for finding in group for episode in finding.episodes)
+        unwanted = tuple(episode for finding in group for episode in finding.leave_out)
+        text = f"{_named(episodes)}: {text}"
+        joined.append(Finding(kind=kind, text=text, wrong=wrong, episodes=episodes, leave_out=unwanted))
+    return joined
 
 
 def frames_lost(camera: str) -> str:
@@ -111,6 +116,7 @@ def _instructions(dataset: LeRobotDataset) -> Iterator[Finding]:
             kind="episodes without instruction",
             text=f"{_named(empty)}: no instruction, which a policy learns as one more task. Add it, or leave them out.",
             episodes=tuple(empty),
+            leave_out=tuple(empty),
         )
 
 
@@ -126,7 +132,9 @@ def _videos(dataset: LeRobotDataset) -> Iterator[Finding]:
         if errors:
             first, *others = errors
             more = f"; and more in {_named(others).lower()}" if others else ""
-            yield Finding(kind=frames_lost(column), text=errors[first] + more, episodes=tuple(errors))
+            yield Finding(
+                kind=frames_lost(column), text=errors[first] + more, episodes=tuple(errors), leave_out=tuple(errors)
+            )
 
 
 def _constant(dataset: LeRobotDataset) -> Iterator[Finding]:
@@ -164,6 +172,7 @@ def _frozen(dataset: LeRobotDataset) -> Iterator[Finding]:
             text=f"{_named(frozen)}: the states stay the same for {FEWEST_FROZEN} timesteps and half of the episode at "
             "least, while the actions change (a sensor that hung, or a robot that was stopped?). Leave them out.",
             episodes=tuple(frozen),
+            leave_out=tuple(frozen),
         )
 
 
@@ -200,6 +209,7 @@ def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Findin
         text=f"{extra} of {len(dataset)} episodes repeat the states and actions of another one (episodes {shown}"
         f"{'; ...' if len(groups) > NAMED else ''}): leave them out.",
         episodes=tuple(episode for group in groups for episode in group),
+        leave_out=tuple(episode for group in groups for episode in group[1:]),
     )
     if len(dataset) < 2 or not 0 < split.validation < 1:
         return

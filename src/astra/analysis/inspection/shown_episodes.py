@@ -87,7 +87,7 @@ def show_episode(dataset: LeRobotDataset, index: int) -> tuple[ShownEpisode, lis
         try:
             frames = [_frame(dataset, camera, first + timestep) for timestep in timesteps]
         except (ValueError, OSError) as error:
-            findings.append(Finding(kind=frames_lost(camera), text=f"{error}", episodes=(index,)))
+            findings.append(Finding(kind=frames_lost(camera), text=f"{error}", episodes=(index,), leave_out=(index,)))
             strips.append(Strip(camera=camera, picture="", width=SIDE, height=SIDE))
             continue
         findings += _of_frames(dataset, camera, index, frames)
@@ -124,7 +124,8 @@ def _of_frames(dataset: LeRobotDataset, camera: str, index: int, frames: Sequenc
     same = len(frames) > 2 and all(np.array_equal(frame, frames[0]) for frame in frames)
     if same and np.ptp(actions, axis=0).any():
         text = f"all shown frames of {camera} are equal, while the actions change (camera hung?)."
-        return [Finding(kind=f"frames of {camera} that never change", text=text, episodes=(index,))]
+        kind = f"frames of {camera} that never change"
+        return [Finding(kind=kind, text=text, episodes=(index,), leave_out=(index,))]
     return []
 
 

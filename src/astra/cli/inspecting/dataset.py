@@ -36,7 +36,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
 
     if html is not None:
         check_writable(html)
-    folder = local_folder(folder)
+    named, folder = folder, local_folder(folder)
     if folder.exists() and not (folder / INFO).exists() and (found := recognize_format(folder)) is not None:
         source = shlex.quote(str(found.source))
         print(f"{folder} is a {found.what}. To convert it and to train on it:")
@@ -53,6 +53,10 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
 
         findings = write_page(opened, findings, facts, own_data().policy.actions, html)
     print_findings(findings)
+    if unwanted := sorted({episode for finding in findings for episode in finding.leave_out}):
+        numbers = " ".join(map(str, unwanted))
+        print("To write the dataset without these episodes:")
+        print(f"astra convert lerobot {shlex.quote(str(named))} --output data/mine --leave-out {numbers}")
     if html is not None:
         print(f"page: {html}")
     return int(any(finding.wrong for finding in findings))
