@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,18 @@ def test_the_command_line_page_has_a_section_for_every_command() -> None:
 
     text = (REPOSITORY / "docs/cli.md").read_text()
     assert set(re.findall(r"^## `astra ([a-z]+)", text, flags=re.MULTILINE)) == set(COMMANDS)
+
+
+def test_the_quickstart_lists_every_extra() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    section = (REPOSITORY / "docs/quickstart.md").read_text().partition("## Extras")[2]
+    rows = re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE)
+    assert sorted(re.findall(r"`([a-z0-9]+)`", " ".join(rows))) == sorted(project["optional-dependencies"])
+    installed = re.search(r"astra-vla\[(.*)\]", " ".join(project["optional-dependencies"]["dev"]))
+    assert installed is not None
+    left_out = set(project["optional-dependencies"]) - {*installed[1].split(","), "dev"}
+    named = section.partition(" but ")[2].partition(".")[0]
+    assert set(re.findall(r"`([a-z0-9]+)`", named)) == left_out
 
 
 def test_the_source_map_is_up_to_date() -> None:
