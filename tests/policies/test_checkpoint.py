@@ -2,15 +2,19 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from astra.attention import masks
+from astra.attention.segments import Kind, TokenIds
 from astra.policies.astra import Astra, AstraConfig
 from astra.policies.checkpoint import load_policy, save_policy
 from astra.storage.json_checksum import checked_json
 from astra.tokenizers.actions import ContinuousActionsConfig, DiscreteActionsConfig
+from astra.training.run_folder import RunFolder
 from astra.trajectory import Statistics, Trajectory, TrajectorySpec
 
 CONFIGS = [
@@ -51,6 +55,41 @@ def test_a_policy_comes_back_equal(
 def test_a_policy_is_found_from_its_checkpoint_and_its_run(astra: Astra, tmp_path: Path, place: str) -> None:
     save_policy(astra, tmp_path / place)
     assert load_policy(tmp_path).config == astra.config
+
+
+def test_another_attention_rule_is_noticed(astra: Astra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    run.prepare({}, {})
+    with run.new_checkpoint(1) as folder:
+        save_policy(astra, folder / "policy")
+    papers_rule = masks.may_attend
+    with monkeypatch.context() as patched:
+        options = {"causal_segments": masks.ALL_SEGMENTS}
+        patched.setattr(masks, "may_attend", lambda *ids, **given: papers_rule(*ids, **given | options))
+        with pytest.warns(UserWarning, match="trained under another attention rule"):
+            load_policy(run.path)
+        with pytest.raises(ValueError, match="trained under another attention rule"):
+            run.prepare({}, {})
+        save_policy(astra, tmp_path / "changed")
+        load_policy(tmp_path / "changed")
+    with pytest.warns(UserWarning, match="trained under another attention rule"):
+        load_policy(tmp_path / "changed")
+    run.prepare({}, {})
+    load_policy(run.path)
+
+
+@pytest.mark.parametrize("kind", [Kind.PROMPT, Kind.STATE, Kind.ACTION])
+def test_any_change_to_a_kind_of_segment_changes_the_checksum_of_the_rule(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, papers_rule = masks.rule_checksum(), masks.may_attend
+
+    def changed(rows: TokenIds, columns: TokenIds, **options: Any) -> torch.Tensor:
+        hidden = (columns.kind == kind) & (columns.slot == 1)
+        return papers_rule(rows, columns, **options) & ~hidden[..., None, :]
+
+    monkeypatch.setattr(masks, "may_attend", changed)
+    assert masks.rule_checksum() != before
 
 
 def test_only_known_files_are_written(astra: Astra, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ docs/changing-the-mask.md.
 Source: section 3.2, Figures 3 and 7, appendix A.2.
 """
 
+import hashlib
 from collections.abc import Callable, Collection
 from functools import lru_cache, partial
 
@@ -55,6 +56,20 @@ def may_attend(
         same_segment = (column_order == row_order) & (column_kind == kind)
         allowed &= ~same_segment | (columns.slot[..., None, :] <= rows.slot[..., :, None])
     return allowed
+
+
+def rule_checksum() -> str:
+    """Return a checksum of what `may_attend` allows, by which a checkpoint can tell that the rule was changed.
+
+    The rule is sampled in a sequence of four timesteps, with and without a window and causal segments.
+    """
+    ids = sequence_ids(3, 3, 3, 4, 3)
+    samples = [
+        may_attend(ids, ids, window=window, causal_segments=causal)
+        for window in (None, 2)
+        for causal in (frozenset[Kind](), frozenset({Kind.STATE}), ALL_SEGMENTS)
+    ]
+    return hashlib.sha256(torch.stack(samples).numpy().tobytes()).hexdigest()
 
 
 def hide_actions(

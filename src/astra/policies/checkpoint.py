@@ -1,7 +1,7 @@
 """A policy in one folder, written atomically and without pickle.
 
     policy/config.json               name of the policy, its configuration, the trajectory spec, format, code version,
-                                     and the checksums of the two files below
+                                     checksums of the attention rule and of the two files below
     policy/model.safetensors         weights and persistent buffers
     policy/statistics.safetensors    statistics that normalize data: states.COLUMN.mean, actions.mean, ...; and the
                                      units of each dataset of a mixture whose datasets have statistics of their own
@@ -10,6 +10,7 @@ The weights are complete: those of pretrained encoders that are trained are incl
 config.json and read from this machine.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import MISSING, fields
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import astra
+from astra.attention import masks
 from astra.policies import find_policy, name_of
 from astra.policies.policy import Policy, PolicyConfig
 from astra.storage.allocation_limit import AllocationLimit
@@ -37,6 +39,8 @@ FORMAT = 2
 
 DATASETS = "datasets."
 """Beginning of the names of tensors with the units of single datasets."""
+RULE = "attention_rule"
+"""Entry with the checksum of `may_attend`; policies of earlier versions lack it."""
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 
 
@@ -56,6 +60,7 @@ def save_policy(policy: Policy[Any], folder: Path) -> dict[str, str]:
         "policy": name,
         "config": to_json(policy.config),
         "spec": to_json(policy.spec),
+        RULE: masks.rule_checksum(),
     }
     if policy.statistics.datasets:
         description["datasets"] = list(policy.statistics.datasets)
@@ -75,7 +80,8 @@ def load_policy(
 ) -> Policy[Any]:
     """Read a policy, ready to act.
 
-    A configuration that needs far more memory than the weights beside it is refused before it is taken.
+    A configuration that needs far more memory than the weights beside it is refused before it is taken. If this process
+    has another attention rule than the training had, a warning says so.
 
     Args:
         folder: Folder of a policy, of a checkpoint, or of a run (its last checkpoint is read).
@@ -92,6 +98,8 @@ def load_policy(
     """
     folder = policy_folder(folder)
     config, spec, datasets, checksums = _read_description(folder / CONFIG)
+    if told := other_rule(folder / CONFIG):
+        warnings.warn(told, stacklevel=2)
     spec, own = in_units_of(spec, _read_statistics(folder / STATISTICS, datasets, checksums), statistics)
     with local_files_only(not allow_downloads):
         policy = _build(config, spec, own, folder)
@@ -204,6 +212,20 @@ def check_format(path: Path) -> None:
         else "update Astra"
     )
     raise ValueError(f"{path} has format {written!r}, but Astra {astra.__version__} reads format {FORMAT}: {advice}")
+
+
+def other_rule(path: Path) -> str:
+    """Return a sentence that says that a policy was trained under another attention rule than this process has.
+
+    Args:
+        path: Its config.json.
+    """
+    if _read_json(path).get(RULE) in (None, masks.rule_checksum()):
+        return ""
+    return (
+        f"{path}: the policy was trained under another attention rule than `may_attend` has now, so its outputs differ "
+        "from what it learned: make the same change here as in its training (see docs/changing-the-mask.md)"
+    )
 
 
 def _read_description(path: Path) -> tuple[PolicyConfig, TrajectorySpec, list[str], dict[str, Any]]:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astra.policies.checkpoint import check_format
+from astra.policies.checkpoint import check_format, other_rule
 from astra.storage.atomic import atomic_folder, sync, write_atomic
 from astra.storage.json_checksum import checked_json, read_checked_json, take_checksum
 from astra.storage.json_file import read_json
@@ -107,12 +107,14 @@ class RunFolder:
             extend: accept another length than the run has.
 
         Raises:
-            ValueError: if the folder holds another run, or one of another version of Astra.
+            ValueError: if the folder holds another run, or one of another version of Astra or another attention rule.
         """
         config = self.path / CONFIG
         if config.exists():
             if (newest := self.newest_checkpoint()) is not None:
                 check_format(newest / "policy" / "config.json")
+                if told := other_rule(newest / "policy" / "config.json"):
+                    raise ValueError(told)
             self._check_identity(config, identity, extend)
             self._follow(description)
         else:
