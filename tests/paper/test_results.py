@@ -29,6 +29,7 @@ SLOW = (
     "claims/history-blinking-cpu",
     "claims/history-pusht-cpu",
     "claims/history-tabletop-cpu",
+    "claims/mask-history-cpu",
     "claims/mask-objects-cpu",
     "claims/mask-patches-cpu",
 )
