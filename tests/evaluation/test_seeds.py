@@ -60,3 +60,22 @@ def test_a_seed_without_an_evaluation_is_named(folder: Path) -> None:
     shutil.rmtree(folder / "1" / "eval")
     with pytest.raises(FileNotFoundError, match=r"runs/1/eval/eval_info.json does not exist"):
         aggregate(seed_runs(folder), folder / "eval")
+
+
+@pytest.mark.parametrize("group", ["scene D", ""])
+def test_chains_in_which_seeds_get_differently_far_are_put_together(
+    world: ModuleType, tmp_path: Path, group: str
+) -> None:
+    infos = {}
+    for seed, agent in enumerate((NoOp(), world.Walker(history=40))):
+        cases = [Case(seed=number, options={"chain": (2.0, -2.0)[number:]}, group=group) for number in range(2)]
+        evaluate(agent, world.Chain, cases, folder=tmp_path / str(seed))
+        infos[seed] = json.loads((tmp_path / str(seed) / "eval_info.json").read_text())
+    info = over_seeds(infos)
+    assert [row["success"] for row in info["episodes"]] == [False, False, True, True]
+    assert [row["instruction"] for row in info["episodes"]] == ["right", "left", "right, then left", "left"]
+    assert info["overall"]["intervals"]["success"]["value"] == 0.5
+    assert all(task["intervals"]["success"]["value"] == 0.5 for task in info["per_task"])
+    infos[0]["episodes"][0]["environment_instruction"] = "left"
+    with pytest.raises(ValueError, match="seeds 0 and 1 were evaluated on other episodes"):
+        over_seeds(infos)

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.episode import EpisodeResult, same_chain
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import mean_of_some, row_mean
 from astra.evaluation.success import Estimate, Summary, attempts_and_misses
 
-SAME = ("seed", "task", "group", "instruction", "environment_instruction")
+SAME = ("seed", "task", "group")
 """Entries of an episode that are equal for all training seeds."""
+TOLD = ("instruction", "environment_instruction")
+"""Instructions of an episode, which are equal for all training seeds as far as these got in a chain."""
 
 
 def seed_runs(folder: Path) -> dict[int, Path]:
@@ -54,15 +56,9 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: if two seeds were evaluated on other episodes.
     """
-    played = {seed: [tuple(row.get(name) for name in SAME) for row in info["episodes"]] for seed, info in infos.items()}
-    (seed, expected), *others = played.items()
-    for other, episodes in others:
-        if episodes != expected:
-            raise ValueError(
-                f"the training seeds {seed} and {other} were evaluated on other episodes: evaluate all of them again "
-                "with the same settings"
-            )
-    results = [_result(row) for info in infos.values() for row in info["episodes"]]
+    told = _told_to_any(infos)
+    rows = [row for info in infos.values() for row in info["episodes"]]
+    results = [_result({**row, **longest}) for row, longest in zip(rows, told * len(infos), strict=True)]
 
     def summarize(those: Sequence[EpisodeResult]) -> Summary:
         lines = np.arange(len(those)).reshape(len(infos), -1)  # seed after seed, each with the same episodes
@@ -85,11 +81,37 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     (one, *_) = infos.values()
     seconds = sum(info["overall"]["eval_s"] for info in infos.values())
     info = eval_info(results, agent=one["agent"], seconds=seconds, video_paths={}, summarize=summarize)
-    seeds = [each for each in infos for _ in expected]
-    for row, training_seed in zip(info["episodes"], seeds, strict=True):
-        row["training_seed"] = training_seed
+    seeds = [each for each in infos for _ in told]
+    for row, own, training_seed in zip(info["episodes"], rows, seeds, strict=True):
+        row |= {name: own[name] for name in TOLD} | {"training_seed": training_seed}
     origin = {name: value for name, value in one.items() if name not in info and name != "checkpoint"}
     return {**info, **origin, "training_seeds": " ".join(map(str, infos))}
+
+
+def _told_to_any(infos: Mapping[int, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the instructions of each episode as far as any training seed got in a chain.
+
+    Raises:
+        ValueError: if two seeds were evaluated on other episodes.
+    """
+    (seed, expected), *others = [(seed, info["episodes"]) for seed, info in infos.items()]
+    told = [{name: row[name] for name in TOLD} for row in expected]
+    for other, episodes in others:
+        if len(episodes) != len(expected) or not all(map(_same_episode, episodes, expected, told)):
+            raise ValueError(
+                f"the training seeds {seed} and {other} were evaluated on other episodes: evaluate all of them again "
+                "with the same settings"
+            )
+        told = [
+            {name: max(so_far[name], row[name], key=len) for name in TOLD}
+            for so_far, row in zip(told, episodes, strict=True)
+        ]
+    return told
+
+
+def _same_episode(row: Mapping[str, Any], other: Mapping[str, Any], told: Mapping[str, str]) -> bool:
+    same = all(row.get(name) == other.get(name) for name in SAME)
+    return same and all(same_chain(row[name], told[name]) for name in TOLD)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -100,7 +122,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _result(row: Mapping[str, Any]) -> EpisodeResult:
     """Return the result of an episode from its row, without its actions and frames."""
-    names = (*SAME, "success", "timesteps", "scores", "max_reward", "sum_reward", "missed")
+    names = (*SAME, *TOLD, "success", "timesteps", "scores", "max_reward", "sum_reward", "missed")
     known = {name: row[name] for name in names if name in row}
     if "attempts" in row:
         known["attempts"] = tuple(row["attempts"])
