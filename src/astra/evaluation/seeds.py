@@ -13,7 +13,7 @@ import numpy as np
 from astra.evaluation.episode import EpisodeResult, same_chain
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import mean_of_some, row_mean
-from astra.evaluation.success import Estimate, Summary, attempts_and_misses
+from astra.evaluation.success import Estimate, Summary, attempts_and_misses, shared_scores
 
 SAME = ("seed", "task", "group")
 """Entries of an episode that are equal for all training seeds."""
@@ -73,7 +73,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         return Summary(
             episodes=len(those),
             success=mean([float(result.success) for result in those]),
-            scores={name: mean([result.scores[name] for result in those]) for name in those[0].scores},
+            scores={name: mean([result.scores[name] for result in those]) for name in shared_scores(those)},
             mean_timesteps=float(np.mean([result.timesteps for result in those])),
             **attempts_and_misses(those, mean_of_those),
         )
