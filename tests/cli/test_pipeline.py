@@ -177,7 +177,7 @@ def test_results_are_not_mixed_with_other_files(
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
 
-    sizes = ("--suite", "pusht", "--episodes", "1", "--max-timesteps", "2", "--num-envs", "1", "--agents", "policy")
+    sizes = ("--suite", "pusht", "--episodes", "1", "--max-timesteps", "2", "--num-envs", "1")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "day.txt").write_text("mine")
     for place, first in ((run_folder, "checkpoints"), (tmp_path / "notes", "day.txt")):
@@ -186,8 +186,9 @@ def test_results_are_not_mixed_with_other_files(
         error = capsys.readouterr().err
         assert f"holds '{first}' and no evaluation: choose another folder for the results with --output" in error
         assert sorted(place.rglob("*")) == before
-    for _ in range(2):  # of an earlier evaluation
-        assert main(["evaluate", str(run_folder), *sizes, "--output", str(tmp_path / "results")]) == 0
+    for agent in ("no-op", "policy", "policy"):  # of an earlier evaluation, also of other agents
+        chosen = ("--agents", agent, "--output", str(tmp_path / "results"))
+        assert main(["evaluate", str(run_folder), *sizes, *chosen]) == 0
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

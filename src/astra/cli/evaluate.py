@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -11,7 +11,7 @@ from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
 from astra.screen import screen
 from astra.storage.numbers import NotNegative, Tokens, check_numbers
-from astra.suites.config import EvaluationConfig
+from astra.suites.config import AgentName, EvaluationConfig
 
 if TYPE_CHECKING:
     from astra.environments.suite import Suite
@@ -115,7 +115,7 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     folder = chosen.output or Path(arguments[0]) / "eval"
     check_place(folder, "choose another folder for the results with --output")
     if chosen.output is not None:
-        check_place_of_results(folder)
+        check_place_of_results(folder, get_args(AgentName))
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more
     changes = {name: getattr(chosen, name) for name in vars(policy.decoding)}
     changes = {name: value for name, value in changes.items() if value is not None}
