@@ -62,6 +62,14 @@ def test_a_seed_without_an_evaluation_is_named(folder: Path) -> None:
         aggregate(seed_runs(folder), folder / "eval")
 
 
+def test_only_the_agents_of_an_evaluation_are_put_together(folder: Path) -> None:
+    shutil.copytree(folder / "0" / "eval", folder / "0" / "eval" / "no-op")  # an earlier evaluation of one seed
+    assert list(aggregate(seed_runs(folder), folder / "eval", agents=("policy",))) == ["policy"]
+    assert not (folder / "eval" / "no-op").exists()
+    with pytest.raises(FileNotFoundError, match=r"1/eval/no-op/eval_info.json does not exist"):
+        aggregate(seed_runs(folder), folder / "eval")
+
+
 @pytest.mark.parametrize("group", ["scene D", ""])
 def test_chains_in_which_seeds_get_differently_far_are_put_together(
     world: ModuleType, tmp_path: Path, group: str

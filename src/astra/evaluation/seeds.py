@@ -4,7 +4,7 @@ runs/NAME/SEED/eval/        evaluation of each seed's run, as of any run
 runs/NAME/eval/             eval_info.json over all seeds, with intervals over seeds and episodes
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,15 @@ def seed_runs(folder: Path) -> dict[int, Path]:
     return {int(run.name): run for run in sorted(runs, key=lambda run: int(run.name))}
 
 
-def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
-    """Write eval_info.json of every agent over all seeds into a folder, and return the summaries by agent.
+def aggregate(runs: Mapping[int, Path], folder: Path, agents: Collection[str] | None = None) -> dict[str, Summary]:
+    """Write eval_info.json of agents over all seeds into a folder, and return the summaries by agent.
 
     Without any evaluation nothing is written.
+
+    Args:
+        runs: run of each training seed.
+        folder: folder of the results over all seeds.
+        agents: names of the agents; None: all that were measured.
 
     Raises:
         FileNotFoundError: if only some runs have been evaluated.
@@ -43,6 +48,8 @@ def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
     found = [(path.parent, each) for each in folders for path in [*each.glob(FILE_NAME), *each.glob(f"*/{FILE_NAME}")]]
     summaries = {}
     for place in sorted({path.relative_to(each) for path, each in found}):
+        if agents is not None and (place.name or "policy") not in agents:
+            continue
         infos = {seed: _read(run / "eval" / place / FILE_NAME) for seed, run in runs.items()}
         info = over_seeds(infos)
         write_eval_info(info, folder / place)
