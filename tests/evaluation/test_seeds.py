@@ -43,7 +43,11 @@ def test_means_are_over_seeds_and_episodes_with_intervals_over_both(folder: Path
     assert (summary.success.low, summary.success.high) == (0.0, 1.0)
     assert [row["training_seed"] for row in info["episodes"]] == [0] * 4 + [1] * 4
     assert info["training_seeds"] == "0 1"
-    assert "training seeds" in write_report(folder).read_text()
+    html = write_report(folder).read_text()
+    assert "2 training seeds: 0, 1" in html
+    assert "with bootstrap intervals over both" in html
+    assert "Wilson" not in html
+    assert "success rates with Wilson intervals" in write_report(folder / "0").read_text()
 
 
 def test_seeds_on_other_episodes_are_not_put_together(folder: Path) -> None:
