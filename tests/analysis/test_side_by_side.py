@@ -44,6 +44,17 @@ def test_episodes_are_those_that_one_alone_solves() -> None:
         differing_episodes(info("+-"), info("-+", first_seed=50))
 
 
+def test_episodes_of_a_chain_are_the_same_however_far_a_policy_got() -> None:
+    left, right = info("+--"), info("---")
+    for row, told in zip(left["episodes"], ("a, then b, then c", "a", "b"), strict=True):
+        row["instruction"] = row["environment_instruction"] = told
+    for row, told in zip(right["episodes"], ("a, then b", "a, then b", "c"), strict=True):
+        row["instruction"] = row["environment_instruction"] = told
+    assert differing_episodes(left, right) == ([left["episodes"][0]], [])
+    with pytest.raises(ValueError, match="both solve the same of 2 episodes"):
+        differing_episodes(right, {**left, "episodes": [{**row, "success": False} for row in left["episodes"]]})
+
+
 def test_the_shorter_episode_rests_on_its_last_frame() -> None:
     cat = join_frames(frames(10, 2), [*frames(20, 3), *frames(30, 1)])
     assert [frame.shape for frame in cat] == 4 * [(16, 24 + 8 + 24, 3)]

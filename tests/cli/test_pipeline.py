@@ -1,6 +1,7 @@
 """The pipeline on the command line, tiny: demonstrations, training, resume, evaluation, report."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -177,7 +178,7 @@ def test_results_are_not_mixed_with_other_files(
     pytest.importorskip("gym_pusht", reason="needs the extra `pusht`")
     from astra.cli.main import main
 
-    sizes = ("--suite", "pusht", "--episodes", "1", "--max-timesteps", "2", "--num-envs", "1", "--agents", "policy")
+    sizes = ("--suite", "pusht", "--episodes", "1", "--max-timesteps", "2", "--num-envs", "1")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "day.txt").write_text("mine")
     for place, first in ((run_folder, "checkpoints"), (tmp_path / "notes", "day.txt")):
@@ -186,8 +187,9 @@ def test_results_are_not_mixed_with_other_files(
         error = capsys.readouterr().err
         assert f"holds '{first}' and no evaluation: choose another folder for the results with --output" in error
         assert sorted(place.rglob("*")) == before
-    for _ in range(2):  # of an earlier evaluation
-        assert main(["evaluate", str(run_folder), *sizes, "--output", str(tmp_path / "results")]) == 0
+    for agent in ("no-op", "policy", "policy"):  # of an earlier evaluation, also of other agents
+        chosen = ("--agents", agent, "--output", str(tmp_path / "results"))
+        assert main(["evaluate", str(run_folder), *sizes, *chosen]) == 0
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,9 +210,15 @@ def test_a_folder_of_training_seeds_is_evaluated_and_reported_as_one(
     data, runs = write_demonstrations(tmp_path / "data"), tmp_path / "runs"
     arguments = ["train", "pusht-expert", "--dataset", str(data), "--output", str(runs), *TINY, "--seeds", "0", "1"]
     assert main(arguments) == 0
-    sizes = ("--episodes", "2", "--max-timesteps", "4", "--num-envs", "2", "--videos", "0", "--agents", "policy")
+    limits = ("--max-timesteps", "4", "--num-envs", "2", "--videos", "0")
+    sizes = ("--episodes", "2", *limits, "--agents", "policy")
+    earlier = ("--suite", "pusht", "--episodes", "1", *limits, "--agents", "no-op")
+    assert main(["evaluate", str(runs / "0"), *earlier]) == 0
     assert main(["evaluate", str(runs), "--suite", "pusht", *sizes]) == 0
-    assert "all training seeds: 0, 1" in capsys.readouterr().out
+    _, _, of_all = capsys.readouterr().out.partition("all training seeds: 0, 1")
+    assert "policy" in of_all
+    assert "no-op" not in of_all
+    shutil.rmtree(runs / "0" / "eval" / "no-op")
     info = json.loads((runs / "eval" / "eval_info.json").read_text())
     assert [row["training_seed"] for row in info["episodes"]] == [0, 0, 1, 1]
     assert main(["report", str(runs)]) == 0

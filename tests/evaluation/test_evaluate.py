@@ -2,7 +2,9 @@ import io
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from astra.evaluation.eval_info import read_summary
 from astra.evaluation.evaluate import evaluate
 from astra.evaluation.pictures.videos import read_video
 from astra.evaluation.result_table import ResultTable, result_line
+from astra.evaluation.seeds import over_seeds
 from astra.storage.provenance import code_version
 
 CASES = [Case(seed=seed, options={"goal": (2.0, -2.0)[seed % 2]}) for seed in range(5)]
@@ -82,3 +85,21 @@ def test_the_terminal_shows_agents_beside_each_other(world: ModuleType, tmp_path
 def test_no_cases_is_an_error(world: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one episode"):
         evaluate(NoOp(), world.Line, [], folder=tmp_path)
+
+
+def test_tasks_with_scores_of_their_own_have_means_of_those_that_all_share(world: ModuleType, tmp_path: Path) -> None:
+    class Two(world.Line):
+        def step(self, action: np.ndarray) -> tuple[Any, ...]:
+            *others, info = super().step(action)
+            own = {"opened": 1.0} if self.goal > 0 else {"closed": 0.5}
+            return *others, {**info, "scores": {**own, **info["scores"]}}
+
+    infos = {}
+    for seed in (0, 1):
+        evaluate(world.Walker(), Two, CASES[:4], folder=tmp_path / str(seed))
+        infos[seed] = json.loads((tmp_path / str(seed) / "eval_info.json").read_text())
+    for info in (infos[0], over_seeds(infos)):
+        assert list(info["overall"]["intervals"]["scores"]) == ["near"]
+        left, right = info["per_task"]
+        assert left["intervals"]["scores"]["closed"]["value"] == 0.5
+        assert right["intervals"]["scores"]["opened"]["value"] == 1.0

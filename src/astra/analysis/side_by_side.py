@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from astra.environments.suite import find_suite
-from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.episode import EpisodeResult, same_chain
 from astra.evaluation.eval_info import FILE_NAME, read_eval_info
 from astra.evaluation.pictures.style import write_figure
 from astra.evaluation.pictures.videos import Frame, film_strip, write_video
@@ -109,14 +109,16 @@ def differing_episodes(left: Mapping[str, Any], right: Mapping[str, Any]) -> tup
     Raises:
         ValueError: if they share no episodes, or all have the same outcome.
     """
-    solved = {_key(row): row["success"] for row in right["episodes"]}
-    common = [row for row in left["episodes"] if _key(row) in solved]
+    theirs: dict[tuple[Any, ...], list[Any]] = {}
+    for row in right["episodes"]:
+        theirs.setdefault(_key(row), []).append(row)
+    common = [(row, other) for row in left["episodes"] for other in theirs.get(_key(row), ()) if _same_told(row, other)]
     if not common:
         raise ValueError(
             f"the two were evaluated in different episodes (seeds from {min(left['seeds'])} and from "
             f"{min(right['seeds'])}): evaluate both with the same --seed, --levels and --tasks"
         )
-    differing = [row for row in common if row["success"] != solved[_key(row)]]
+    differing = [row for row, other in common if row["success"] != other["success"]]
     if not differing:
         raise ValueError(f"both solve the same of {len(common)} episodes: there is no difference to show")
     return [row for row in differing if row["success"]], [row for row in differing if not row["success"]]
@@ -152,4 +154,9 @@ def _keep(
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return row.get("group", ""), row["task"], row["seed"], row["environment_instruction"], row["instruction"]
+    return row.get("group", ""), row["task"], row["seed"]
+
+
+def _same_told(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two rows have the same instructions, as far as both policies got in a chain."""
+    return all(same_chain(row[name], other[name]) for name in ("environment_instruction", "instruction"))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -11,7 +11,7 @@ from astra.cli.flags.scan import value_of
 from astra.cli.parse import parse
 from astra.screen import screen
 from astra.storage.numbers import NotNegative, Tokens, check_numbers
-from astra.suites.config import EvaluationConfig
+from astra.suites.config import AgentName, EvaluationConfig
 
 if TYPE_CHECKING:
     from astra.environments.suite import Suite
@@ -72,9 +72,10 @@ def run(arguments: Sequence[str]) -> None:
         return
     if value_of("--output", arguments) is not None:
         raise ValueError(f"{arguments[0]} holds one run per seed, whose results lie in its eval/: leave out --output")
-    counts = {_evaluate([str(run), *arguments[1:]]).success for run in runs.values()}
+    evaluated = [_evaluate([str(run), *arguments[1:]]) for run in runs.values()]
+    counts = {suite.success for suite, _ in evaluated}
     folder = Path(arguments[0]) / "eval"
-    summaries = in_main(lambda: aggregate(runs, folder))
+    summaries = in_main(lambda: aggregate(runs, folder, agents=evaluated[0][1]))
     if is_main_process():
         from astra.evaluation.result_table import ResultTable, recovery_lines
 
@@ -87,8 +88,8 @@ def run(arguments: Sequence[str]) -> None:
         print(f"results: {folder}")
 
 
-def _evaluate(arguments: Sequence[str]) -> "Suite":
-    """Evaluate one run, and return the suite in which it was measured."""
+def _evaluate(arguments: Sequence[str]) -> tuple["Suite", tuple[str, ...]]:
+    """Evaluate one run, and return the suite in which it was measured, and the names of the agents."""
     import torch
 
     from astra.environments.suite import suite_of
@@ -115,7 +116,7 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
     folder = chosen.output or Path(arguments[0]) / "eval"
     check_place(folder, "choose another folder for the results with --output")
     if chosen.output is not None:
-        check_place_of_results(folder)
+        check_place_of_results(folder, get_args(AgentName))
     torch.set_num_threads(1)  # batches of a few environments gain nothing from more
     changes = {name: getattr(chosen, name) for name in vars(policy.decoding)}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -135,4 +136,4 @@ def _evaluate(arguments: Sequence[str]) -> "Suite":
         if table := group_table({name: evaluation.results for name, evaluation in evaluations.items()}):
             screen().print(table)
         print(f"results: {folder}")
-    return suite
+    return suite, tuple(evaluations)

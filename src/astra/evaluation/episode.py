@@ -15,6 +15,12 @@ CHAIN = ", then "
 """Between the instructions of one episode."""
 
 
+def same_chain(one: str, other: str) -> bool:
+    """Return whether the instructions of two results are equal, as far as both got in a chain."""
+    shorter, longer = sorted((one, other), key=len)
+    return f"{longer}{CHAIN}".startswith(f"{shorter}{CHAIN}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One episode to play."""

@@ -110,14 +110,19 @@ def eval_info(
     }
 
 
-def check_place_of_results(folder: Path) -> None:
+def check_place_of_results(folder: Path, agents: Sequence[str]) -> None:
     """Check that a folder is new, empty, or that of an earlier evaluation, also of one that did not end.
+
+    Args:
+        folder: The folder.
+        agents: Names of agents, each of which may have a folder of its own in it.
 
     Raises:
         ValueError: if it holds something else.
     """
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if names and not {FILE_NAME, VIDEOS} & set(names):
+    places = (folder, *(folder / agent for agent in agents))
+    if names and not any((place / name).exists() for place in places for name in (FILE_NAME, VIDEOS)):
         raise ValueError(
             f"{folder} holds {names[0]!r} and no evaluation: choose another folder for the results with --output"
         )

@@ -4,19 +4,21 @@ runs/NAME/SEED/eval/        evaluation of each seed's run, as of any run
 runs/NAME/eval/             eval_info.json over all seeds, with intervals over seeds and episodes
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from astra.evaluation.episode import EpisodeResult
+from astra.evaluation.episode import EpisodeResult, same_chain
 from astra.evaluation.eval_info import FILE_NAME, eval_info, read_eval_info, read_summary, write_eval_info
 from astra.evaluation.statistics import mean_of_some, row_mean
-from astra.evaluation.success import Estimate, Summary, attempts_and_misses
+from astra.evaluation.success import Estimate, Summary, attempts_and_misses, shared_scores
 
-SAME = ("seed", "task", "group", "instruction", "environment_instruction")
+SAME = ("seed", "task", "group")
 """Entries of an episode that are equal for all training seeds."""
+TOLD = ("instruction", "environment_instruction")
+"""Instructions of an episode, which are equal for all training seeds as far as these got in a chain."""
 
 
 def seed_runs(folder: Path) -> dict[int, Path]:
@@ -28,10 +30,15 @@ def seed_runs(folder: Path) -> dict[int, Path]:
     return {int(run.name): run for run in sorted(runs, key=lambda run: int(run.name))}
 
 
-def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
-    """Write eval_info.json of every agent over all seeds into a folder, and return the summaries by agent.
+def aggregate(runs: Mapping[int, Path], folder: Path, agents: Collection[str] | None = None) -> dict[str, Summary]:
+    """Write eval_info.json of agents over all seeds into a folder, and return the summaries by agent.
 
     Without any evaluation nothing is written.
+
+    Args:
+        runs: run of each training seed.
+        folder: folder of the results over all seeds.
+        agents: names of the agents; None: all that were measured.
 
     Raises:
         FileNotFoundError: if only some runs have been evaluated.
@@ -41,6 +48,8 @@ def aggregate(runs: Mapping[int, Path], folder: Path) -> dict[str, Summary]:
     found = [(path.parent, each) for each in folders for path in [*each.glob(FILE_NAME), *each.glob(f"*/{FILE_NAME}")]]
     summaries = {}
     for place in sorted({path.relative_to(each) for path, each in found}):
+        if agents is not None and (place.name or "policy") not in agents:
+            continue
         infos = {seed: _read(run / "eval" / place / FILE_NAME) for seed, run in runs.items()}
         info = over_seeds(infos)
         write_eval_info(info, folder / place)
@@ -54,15 +63,9 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     Raises:
         ValueError: if two seeds were evaluated on other episodes.
     """
-    played = {seed: [tuple(row.get(name) for name in SAME) for row in info["episodes"]] for seed, info in infos.items()}
-    (seed, expected), *others = played.items()
-    for other, episodes in others:
-        if episodes != expected:
-            raise ValueError(
-                f"the training seeds {seed} and {other} were evaluated on other episodes: evaluate all of them again "
-                "with the same settings"
-            )
-    results = [_result(row) for info in infos.values() for row in info["episodes"]]
+    told = _told_to_any(infos)
+    rows = [row for info in infos.values() for row in info["episodes"]]
+    results = [_result({**row, **longest}) for row, longest in zip(rows, told * len(infos), strict=True)]
 
     def summarize(those: Sequence[EpisodeResult]) -> Summary:
         lines = np.arange(len(those)).reshape(len(infos), -1)  # seed after seed, each with the same episodes
@@ -77,7 +80,7 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         return Summary(
             episodes=len(those),
             success=mean([float(result.success) for result in those]),
-            scores={name: mean([result.scores[name] for result in those]) for name in those[0].scores},
+            scores={name: mean([result.scores[name] for result in those]) for name in shared_scores(those)},
             mean_timesteps=float(np.mean([result.timesteps for result in those])),
             **attempts_and_misses(those, mean_of_those),
         )
@@ -85,11 +88,37 @@ def over_seeds(infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     (one, *_) = infos.values()
     seconds = sum(info["overall"]["eval_s"] for info in infos.values())
     info = eval_info(results, agent=one["agent"], seconds=seconds, video_paths={}, summarize=summarize)
-    seeds = [each for each in infos for _ in expected]
-    for row, training_seed in zip(info["episodes"], seeds, strict=True):
-        row["training_seed"] = training_seed
+    seeds = [each for each in infos for _ in told]
+    for row, own, training_seed in zip(info["episodes"], rows, seeds, strict=True):
+        row |= {name: own[name] for name in TOLD} | {"training_seed": training_seed}
     origin = {name: value for name, value in one.items() if name not in info and name != "checkpoint"}
     return {**info, **origin, "training_seeds": " ".join(map(str, infos))}
+
+
+def _told_to_any(infos: Mapping[int, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the instructions of each episode as far as any training seed got in a chain.
+
+    Raises:
+        ValueError: if two seeds were evaluated on other episodes.
+    """
+    (seed, expected), *others = [(seed, info["episodes"]) for seed, info in infos.items()]
+    told = [{name: row[name] for name in TOLD} for row in expected]
+    for other, episodes in others:
+        if len(episodes) != len(expected) or not all(map(_same_episode, episodes, expected, told)):
+            raise ValueError(
+                f"the training seeds {seed} and {other} were evaluated on other episodes: evaluate all of them again "
+                "with the same settings"
+            )
+        told = [
+            {name: max(so_far[name], row[name], key=len) for name in TOLD}
+            for so_far, row in zip(told, episodes, strict=True)
+        ]
+    return told
+
+
+def _same_episode(row: Mapping[str, Any], other: Mapping[str, Any], told: Mapping[str, str]) -> bool:
+    same = all(row.get(name) == other.get(name) for name in SAME)
+    return same and all(same_chain(row[name], told[name]) for name in TOLD)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -100,7 +129,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _result(row: Mapping[str, Any]) -> EpisodeResult:
     """Return the result of an episode from its row, without its actions and frames."""
-    names = (*SAME, "success", "timesteps", "scores", "max_reward", "sum_reward", "missed")
+    names = (*SAME, *TOLD, "success", "timesteps", "scores", "max_reward", "sum_reward", "missed")
     known = {name: row[name] for name in names if name in row}
     if "attempts" in row:
         known["attempts"] = tuple(row["attempts"])

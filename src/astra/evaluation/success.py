@@ -44,7 +44,7 @@ class Summary:
     success: Estimate
     """Share of episodes that succeeded, 0 to 1."""
     scores: Mapping[str, Estimate]
-    """Mean over episodes of each score's maximum."""
+    """Mean over episodes of each score's maximum, of the scores that all of them have."""
     mean_timesteps: float
     """Mean length of an episode in timesteps."""
     missed: int = 0
@@ -131,7 +131,7 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
     """
     if not results:
         raise ValueError("a summary needs at least one episode, got none")
-    scores = {name: [result.scores[name] for result in results] for name in results[0].scores}
+    scores = {name: [result.scores[name] for result in results] for name in shared_scores(results)}
     return Summary(
         episodes=len(results),
         success=wilson_interval(sum(result.success for result in results), len(results)),
@@ -139,6 +139,11 @@ def summarize(results: Sequence[EpisodeResult]) -> Summary:
         mean_timesteps=float(np.mean([result.timesteps for result in results])),
         **attempts_and_misses(results),
     )
+
+
+def shared_scores(results: Sequence[EpisodeResult]) -> list[str]:
+    """Return the names of the scores that all episodes have; those of another task may have others."""
+    return [name for name in results[0].scores if all(name in result.scores for result in results)]
 
 
 def mean_of_those(values: Sequence[float], share: bool) -> Estimate | None:
