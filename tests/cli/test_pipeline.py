@@ -63,6 +63,7 @@ def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.
     assert "success counts at any step of an episode" in printed
     info = json.loads((run_folder / "eval" / "eval_info.json").read_text())
     assert info["overall"]["n_episodes"] == 4
+    assert info["checkpoint"] == str(run_folder / "checkpoints/000003/policy")
     assert {task["instruction"] for task in info["per_task"]} == {
         "push the T to the center",
         "push the T to the lower right",
@@ -73,6 +74,7 @@ def test_evaluation_and_report_work_on_the_run(run_folder: Path, capsys: pytest.
 
     assert main(["report", str(run_folder)]) == 0
     html = (run_folder / "report.html").read_text()
+    assert "was measured" not in html
     assert html.count("data:video/mp4") >= 2
     assert "attention" in html.lower()
     assert "Success counts at any step of an episode." in html

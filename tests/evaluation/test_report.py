@@ -72,6 +72,22 @@ def test_two_successes_and_two_failures_of_the_policy_and_one_episode_of_the_no_
     assert "instruction “left”, but the goal is “right”" in captions[2]
 
 
+def test_agents_that_were_measured_otherwise_than_the_policy_are_named(
+    world: ModuleType, run: Path, tmp_path: Path
+) -> None:
+    assert "was measured" not in write_report(run).read_text()
+    folder = copied(run, tmp_path / "walk")
+    later = [Case(seed=seed) for seed in range(2, 5)]
+    evaluate(NoOp(), world.Line, later, folder=folder / "eval/no-op", name="no-op")
+    provenance = {"checkpoint": "runs/walk/checkpoints/000009/policy", "options": {"noise": 1.0}}
+    evaluate(world.Walker(), world.Line, later, folder=folder / "eval/blank", name="blank", provenance=provenance)
+    assert re.findall(r"<strong>([^<]* was measured [^<]*)</strong>", write_report(folder).read_text()) == [
+        "Blank was measured with other options of the suite and with another checkpoint than policy."
+    ]
+    evaluate(NoOp(), world.Line, [Case(seed=8)], folder=folder / "eval/no-op", name="no-op")
+    assert "No-op was measured in other episodes than policy." in write_report(folder).read_text()
+
+
 def test_what_a_run_lacks_is_left_out(run: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

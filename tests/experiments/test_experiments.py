@@ -30,6 +30,18 @@ def test_the_notes_of_every_experiment_say_how_to_make_its_demonstrations(name: 
     assert str(named.make().dataset) in named.notes + named.family_notes
 
 
+@pytest.mark.parametrize("name", names())
+def test_rollouts_in_training_play_no_episode_of_an_evaluation(name: str) -> None:
+    from astra.environments.calvin.sampling import LIST
+    from astra.experiments import EXPERIMENTS
+    from astra.suites.config import EvaluationConfig
+
+    rollouts, evaluation = EXPERIMENTS[name].make().rollouts, EvaluationConfig()
+    repeats = LIST if name.startswith("calvin") else 2**32  # in CALVIN the seed is the number of a chain
+    played = [{(config.seed + n) % repeats for n in range(200)} for config in (rollouts, evaluation)]
+    assert not played[0] & played[1]
+
+
 def test_list_is_complete_and_every_run_has_a_note() -> None:
     from astra.experiments import EXPERIMENTS
 

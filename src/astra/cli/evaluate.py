@@ -101,7 +101,7 @@ def _evaluate(arguments: Sequence[str]) -> tuple["Suite", tuple[str, ...]]:
     from astra.storage.provenance import code_version
     from astra.suites.evaluate_suite import evaluate_suite
 
-    checkpoint = str(policy_folder(arguments[0]))
+    checkpoint = str(_named_by_update(policy_folder(arguments[0])))
     policy = load_policy(arguments[0], statistics=value_of("--statistics", arguments) or "")
     suite = suite_of(policy.spec, value_of("--suite", arguments) or "")
     # The options that fit the policy are the defaults of the suite's flags.
@@ -137,3 +137,8 @@ def _evaluate(arguments: Sequence[str]) -> tuple["Suite", tuple[str, ...]]:
             screen().print(table)
         print(f"results: {folder}")
     return suite, tuple(evaluations)
+
+
+def _named_by_update(folder: Path) -> Path:
+    """Return the folder of a policy with the checkpoint's own name in the place of a link, such as `last`."""
+    return folder.parent.parent / folder.parent.readlink() / folder.name if folder.parent.is_symlink() else folder

@@ -27,6 +27,8 @@ EACH = 2
 """Number of successes, and of failures, of the policy that are shown as videos; other agents have one video."""
 FIRST_AGENTS = ("policy", "no-op", "expert")
 """Agents that come first, in this order."""
+WITHOUT_POLICY = ("no-op", "expert")
+"""Agents whose results do not depend on a checkpoint."""
 BESIDE, PAIRS = "beside", "pairs.json"
 """Folder under `eval/` with videos of two policies side by side, and the file that describes them."""
 PAIR = {
@@ -105,6 +107,7 @@ def write_report(run_folder: Path) -> Path:
         held_out_folder=run_folder / HELD_OUT,
         predictors=(POLICY, *BASELINES),
         unbeaten=unbeaten(summaries, held_out),
+        apart=_measured_apart([info for _, info in infos.values()]),
         pictures=_pictures(example / "eval") or _pictures(example / HELD_OUT),
         pairs=_pairs(run_folder),
     )
@@ -145,6 +148,21 @@ def _evaluations(run_folder: Path, run: Path) -> dict[str, tuple[Path, dict[str,
             info = read_eval_info(inside(run_folder, file))
             found[info["agent"]] = (file.parent, info)
     return dict(sorted(found.items(), key=lambda pair: FIRST_AGENTS.index(pair[0]) if pair[0] in FIRST_AGENTS else 9))
+
+
+def _measured_apart(infos: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in words which agents were measured otherwise than the first one, which is the policy."""
+    told = []
+    for info in infos[1:]:
+        agent, first = info["agent"], infos[0]
+        differing = [] if {*info["seeds"]} <= {*first["seeds"]} else ["in other episodes"]
+        if info.get("options") != first.get("options"):
+            differing.append("with other options of the suite")
+        if agent not in WITHOUT_POLICY and info.get("checkpoint") != first.get("checkpoint"):
+            differing.append("with another checkpoint")
+        if differing:
+            told.append(f"{agent} was measured {' and '.join(differing)} than {first['agent']}")
+    return told
 
 
 def _rates(infos: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, Estimate]]:

@@ -125,4 +125,5 @@ def calvin_abc_38m() -> Experiment:
         training=TrainingConfig(
             updates=40_000, batch_size=512, timesteps=CONTEXT, learning_rate=9e-4, weight_decay=1e-4
         ),
+        rollouts=ROLLOUTS,
     )
