@@ -112,13 +112,18 @@ def test_each_kind_of_finding_is_named(
 )
 @pytest.mark.filterwarnings("ignore:.*episodes have no instruction")
 def test_the_command_that_is_printed_writes_the_dataset_without_what_is_wrong(
-    episodes: list[Episode], unwanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    episodes: list[Episode],
+    unwanted: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder, output = write(tmp_path / "my data", episodes), tmp_path / "kept"
+    folder, output = write(tmp_path / "data/my data", episodes), tmp_path / "data/my data-kept"
     assert main(["inspect", "dataset", str(folder)]) == 1
     command = capsys.readouterr().out.splitlines()[-1]
-    assert command == f"astra convert lerobot '{folder}' --output data/mine --leave-out {unwanted}"
-    assert main(shlex.split(command.replace("data/mine", str(output)))[1:]) == 0
+    assert command == f"astra convert lerobot '{folder}' --output 'data/my data-kept' --leave-out {unwanted}"
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(command)[1:]) == 0
     assert main(["inspect", "dataset", str(output)]) == 0
     kept = LeRobotDataset.open(output)
     wanted = [each for index, each in enumerate(episodes) if str(index) not in unwanted.split()]
@@ -126,6 +131,18 @@ def test_the_command_that_is_printed_writes_the_dataset_without_what_is_wrong(
     for index, episode in enumerate(wanted):
         for column, values in kept.episode(index).columns.items():
             assert np.array_equal(values, episode.columns[column])
+
+
+def test_no_command_is_printed_that_would_leave_out_every_episode(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.datasets.lerobot.recordings import write_version_3
+
+    write_version_3(tmp_path / "data", lengths=(4, 6), fps=5)
+    assert main(["inspect", "dataset", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr().out
+    assert "the video has 5 frames per second, but info.json says 10" in said
+    assert "--leave-out" not in said
 
 
 def test_a_gap_in_the_timestamps_is_found_and_nan_is_refused(

@@ -61,6 +61,14 @@ def test_streamed_frames_are_the_cached_ones_to_the_bit(folder: Path) -> None:
             assert torch.equal(batch.actions, same.actions)
 
 
+def test_episodes_may_be_chosen_in_any_order(folder: Path) -> None:
+    windows, expected = streamed(folder, episodes=[3, 1, 4]), cached(folder, episodes=[3, 1, 4])
+    assert windows.stretches(100) == [(0, 12), (12, 17), (17, 23)]
+    sampler = windows.sampler(5, seed=0)
+    for indices in [next(sampler) for _ in range(6)]:
+        assert torch.equal(windows.batch(indices).images[CAMERA], expected.batch(indices).images[CAMERA])
+
+
 @pytest.mark.parametrize("rows", [40, 10], ids=["whole-episodes", "parts-of-long-ones"])
 def test_every_epoch_has_every_window_once_and_decodes_frames_once(
     folder: Path, rows: int, monkeypatch: pytest.MonkeyPatch

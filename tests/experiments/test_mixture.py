@@ -74,6 +74,13 @@ def test_every_batch_has_the_weights_and_every_dataset_its_epochs() -> None:
     assert np.array_equal(next(resumed), drawn[60:66])
 
 
+def test_a_share_of_less_than_one_index_per_batch_comes_in_some_of_the_batches() -> None:
+    sampler = MixtureSampler([100, 5], [0.95, 0.05], 8, seed=3)
+    batches = [next(sampler) for _ in range(50)]
+    assert {len(batch) for batch in batches} == {8}
+    assert sum(int((batch >= 100).sum()) for batch in batches) == 20
+
+
 def test_one_dataset_with_weight_1_is_the_dataset_itself(arm: Path) -> None:
     alone = windows(arm)
     mixed = MixedWindows({"arm": alone}, [1.0])

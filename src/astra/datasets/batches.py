@@ -75,7 +75,7 @@ class BatchSampler:
 
     def take(self, first: int, until: int) -> Int64[np.ndarray, " _"]:
         """Return a range of the endless sequence of permutations; the position stays as it is."""
-        parts = []
+        parts = [np.empty(0, dtype=np.int64)]
         while first < until:
             epoch, offset = divmod(first, self.num_items)
             parts.append(self._permutation_of(epoch)[offset : offset + until - first])

@@ -14,6 +14,7 @@ from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import Info, dimension_names, own_entries, read_info
 from astra.datasets.lerobot.metadata import unnamed_dimensions
 from astra.datasets.lerobot.video.column import Stretch
+from astra.datasets.lerobot.video.index import FORMATS
 from astra.datasets.lerobot.writer import DatasetWriter
 from astra.datasets.sentences import read_sentences
 from astra.datasets.spec_differences import spec_differences
@@ -47,7 +48,7 @@ def merge(
         destination: Folder of the new dataset.
         columns: Observations to keep, as for `LeRobotDataset.open`; None: all.
         video: Whether cameras are stored as video; None: as in the first source. Videos of the sources are copied, so
-            that no frame changes.
+            that no frame changes; those in Matroska or AVI files are encoded again.
         workers: Number of processes that encode frames, as for `DatasetWriter`.
         leave_out: Numbers of episodes of the only source that are not written. A video file that also holds kept
             episodes is copied as a whole.
@@ -143,11 +144,15 @@ def _sentences(datasets: Sequence[LeRobotDataset], kept: Sequence[Sequence[int]]
 
 
 def _copies(dataset: LeRobotDataset, index: int) -> Mapping[str, Stretch]:
-    """Return the video files that hold an episode, by camera."""
+    """Return the video files that hold an episode, by camera; files of another kind than `.mp4` cannot be copied."""
     videos = dataset.recorded.videos if dataset.recorded else {}
     first, until = int(dataset.starts[index]), int(dataset.ends[index])
     found = {column: video.stretch(first, until) for column, video in videos.items()}
-    return {column: stretch for column, stretch in found.items() if stretch is not None}
+    return {
+        column: stretch
+        for column, stretch in found.items()
+        if stretch is not None and FORMATS.get(stretch.path.suffix.lower()) == FORMATS[".mp4"]
+    }
 
 
 def _declares_bounds(info: Info) -> bool:

@@ -118,7 +118,7 @@ class Windows:
     def stretches(self, longest: int) -> list[tuple[int, int]]:
         """Return ranges of windows, whole episodes where these have no more rows than `longest`, else parts of them."""
         found = []
-        for end in np.cumsum(self.per_episode).tolist():
+        for end in [*(np.flatnonzero(np.diff(self._episodes)) + 1).tolist(), len(self)]:
             begin = found[-1][1] if found else 0
             while begin < end:
                 fit = np.searchsorted(self._stops[begin:end], self._starts[begin] + longest, side="right")

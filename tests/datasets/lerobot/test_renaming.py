@@ -77,3 +77,11 @@ def test_linked_folders_and_checksums_of_videos_come_along(tmp_path: Path) -> No
     assert all((tmp_path / "made" / name).is_file() for name in recorded)
     frames = LeRobotDataset.open(tmp_path / "made").columns["observation.images.front"]
     assert np.array_equal(frames, LeRobotDataset.open(tmp_path / "plain").columns[CAMERA])
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    write_version_2(tmp_path / "plain")
+    path = tmp_path / "plain/data/chunk-000/episode_000001.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"episode_000001\.parquet is not a valid parquet file \(truncated\?\)"):
+        write_renamed(tmp_path / "plain", FOREIGN, tmp_path / "made")

@@ -82,3 +82,12 @@ def test_rows_of_another_episode_are_refused(tmp_path: Path) -> None:
     pq.write_table(pq.ParquetFile(first).read(), second)
     with pytest.raises(ValueError, match=r"episode_000001\.parquet lacks rows of its episodes"):
         LeRobotDataset.open(tmp_path / "data")
+
+
+def test_rows_of_another_instruction_are_refused_without_naming_files_of_version_3(tmp_path: Path) -> None:
+    write_version_2(tmp_path / "data")
+    path = tmp_path / "data/data/chunk-000/episode_000001.parquet"
+    pq.write_table(rows_of(LENGTHS)[1].set_column(6, "task_index", [[0] * LENGTHS[1]]), path)
+    with pytest.raises(ValueError, match=r"episode_000001\.parquet: the rows of episode 1 .* in meta/ do") as raised:
+        LeRobotDataset.open(tmp_path / "data")
+    assert "meta/tasks.parquet" not in str(raised.value)

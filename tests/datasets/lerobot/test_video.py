@@ -1,6 +1,7 @@
 """Cameras that are stored as video: the exact frame of each timestep, or one message that names file and episode."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,27 @@ def test_stretches_in_any_order_with_unused_frames_between_are_found(tmp_path: P
     (tmp_path / "data" / VIDEO).replace(folder / VIDEO)
     edit_episodes(folder, f"videos/{CAMERA}/from_timestamp", [10.9, 1.4, 0.0])
     check(folder, [expected[index] for index in order])
+
+
+def test_many_files_take_no_longer_each_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    number, length = 20_000, 10
+    video = video_column.VideoColumn(
+        column=CAMERA,
+        size=(48, 64),
+        fps=10.0,
+        files=tuple(Path(f"{file}.mp4") for file in range(number)),
+        file_of_episode=np.arange(number)[::-1],
+        starts=np.zeros(number),
+        ends=np.arange(1, number + 1) * length,
+        timestamps=None,
+    )
+    read = []
+    monkeypatch.setattr(video_column.VideoColumn, "_read_file", lambda _, path, rows: read.append((path, *rows)) or ())
+    begun = time.process_time()
+    assert list(video.read(3, number * length)) == []
+    assert time.process_time() - begun < 1
+    assert read[:2] == [(video.files[-1], *range(3, 10)), (video.files[-2], *range(10, 20))]
+    assert len(read) == number
 
 
 def test_no_frame_is_decoded_twice_to_fill_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

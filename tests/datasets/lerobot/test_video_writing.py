@@ -12,7 +12,14 @@ import pytest
 from astra.cli.main import main
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 from astra.datasets.lerobot.video.encoding import encode
-from tests.datasets.lerobot.recordings import CAMERA, decode_all, pictures, write_version_2, write_version_3
+from tests.datasets.lerobot.recordings import (
+    CAMERA,
+    decode_all,
+    pictures,
+    write_mp4,
+    write_version_2,
+    write_version_3,
+)
 
 LENGTHS = (6, 3, 8)
 
@@ -114,6 +121,18 @@ def test_converting_and_merging_copies_videos_unchanged(tmp_path: Path, source: 
     copied, sources = ({path.read_bytes() for path in videos(tmp_path / name)} for name in ("all", "data"))
     assert copied == sources
     assert json.loads((tmp_path / "all/meta/info.json").read_text())["codebase_version"] == "v3.0"
+
+
+def test_videos_that_are_no_mp4_files_are_encoded_again(tmp_path: Path) -> None:
+    write_version_2(tmp_path / "data")
+    info = tmp_path / "data/meta/info.json"
+    info.write_text(info.read_text().replace(".mp4", ".mkv"))
+    for seed, path in enumerate(videos(tmp_path / "data")):
+        write_mp4(path.with_suffix(".mkv"), pictures(len(decode_all(path)), seed=seed))
+        path.unlink()
+    assert main(["convert", "lerobot", str(tmp_path / "data"), "--output", str(tmp_path / "made")]) == 0
+    source, made = (LeRobotDataset.open(tmp_path / name).columns[CAMERA] for name in ("data", "made"))
+    assert np.abs(made.astype(int) - source).mean() < 12
 
 
 def test_videos_become_images_and_images_videos_if_asked(tmp_path: Path) -> None:

@@ -53,10 +53,11 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
 
         findings = write_page(opened, findings, facts, own_data().policy.actions, html)
     print_findings(findings)
-    if unwanted := sorted({episode for finding in findings for episode in finding.leave_out}):
-        numbers = " ".join(map(str, unwanted))
+    unwanted = sorted({episode for finding in findings for episode in finding.leave_out})
+    if 0 < len(unwanted) < len(opened):
+        source, output = shlex.quote(str(named)), shlex.quote(f"data/{named.resolve().name}-kept")
         print("To write the dataset without these episodes:")
-        print(f"astra convert lerobot {shlex.quote(str(named))} --output data/mine --leave-out {numbers}")
+        print(f"astra convert lerobot {source} --output {output} --leave-out {' '.join(map(str, unwanted))}")
     if html is not None:
         print(f"page: {html}")
     return int(any(finding.wrong for finding in findings))

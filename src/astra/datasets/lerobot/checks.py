@@ -98,8 +98,8 @@ def check_rows(
             if different.any():
                 episode = int(episodes[row + int(different.argmax())])
                 raise ValueError(
-                    f"{path}: the rows of episode {episode} name another instruction of {layout.TASKS} than "
-                    f"{layout.EPISODES} does; correct one of them"
+                    f"{path}: the rows of episode {episode} name another instruction by their task_index than the "
+                    "files of episodes and tasks in meta/ do; correct one of them"
                 )
             actions = layout.to_numpy(batch[ACTION], width, f"{path}, column {ACTION!r}").astype(np.float64)
             finite = np.where(np.isfinite(actions), actions, np.nan)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from astra.datasets.episode import ACTION
 from astra.datasets.lerobot import layout
 from astra.datasets.lerobot.info import read_info
+from astra.datasets.lerobot.tables import ROWS_PER_BATCH, read_batches, read_schema
 from astra.datasets.lerobot.video.checksums import CHECKSUMS, read_video_checksums
 from astra.storage.places import check_new
 
@@ -83,7 +84,7 @@ def write_renamed(folder: Path, names: Mapping[str, str], destination: Path) -> 
         destination: Folder of the copy, which links to files of the dataset.
 
     Raises:
-        ValueError: if the dataset lacks a column, or two would have the same name.
+        ValueError: if the dataset lacks a column, two would have the same name, or a file is damaged.
     """
     info = read_info(folder)
     features = info["features"]
@@ -124,11 +125,10 @@ def _moved(inside: Path, names: Mapping[str, str]) -> Path:
 
 def _write_table(path: Path, names: Mapping[str, str], target: Path) -> None:
     """Copy a table with other names of columns."""
-    table = pq.ParquetFile(path)
-    schema = table.schema_arrow
+    schema = read_schema(path)
     fields = [field.with_name(_renamed(field.name, names)) for field in schema]
     with pq.ParquetWriter(target, pa.schema(fields)) as writer:
-        for batch in table.iter_batches(batch_size=256):
+        for batch in read_batches(path, schema.names, ROWS_PER_BATCH):
             writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields)))
 
 

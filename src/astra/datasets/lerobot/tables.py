@@ -103,6 +103,17 @@ def count_rows(path: Path) -> int:
         return file.metadata.num_rows
 
 
+def read_schema(path: Path) -> pa.Schema:
+    """Read names and types of a file's columns.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if the file is damaged.
+    """
+    with _opened(path, []) as file:
+        return file.schema_arrow
+
+
 def _check_type(path: Path, field: pa.Field, feature: layout.Feature) -> None:
     kind: pa.DataType = field.type
     if feature["dtype"] == "image":

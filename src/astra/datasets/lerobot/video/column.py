@@ -60,10 +60,11 @@ class VideoColumn:
                 message names the episode and the timestep.
         """
         rows = np.arange(first, until)
-        episodes = np.searchsorted(self.ends, rows, side="right")
-        for file in dict.fromkeys(self.file_of_episode[episodes].tolist()):
-            chosen = rows[self.file_of_episode[episodes] == file]
-            yield from self._read_file(self.files[file], chosen)
+        files = self.file_of_episode[np.searchsorted(self.ends, rows, side="right")]
+        order = np.argsort(files, kind="stable")
+        parts = np.split(rows[order], np.flatnonzero(np.diff(files[order])) + 1)
+        for part in sorted(filter(len, parts), key=lambda part: int(part[0])):
+            yield from self._read_file(self.files[int(files[part[0] - first])], part)
 
     def check(self, first: int, until: int) -> None:
         """Check that some rows of an episode have their frames, by the times in the file; nothing is decoded.
