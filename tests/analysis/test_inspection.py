@@ -133,6 +133,29 @@ def test_the_command_that_is_printed_writes_the_dataset_without_what_is_wrong(
             assert np.array_equal(values, episode.columns[column])
 
 
+def test_an_equal_episode_with_another_instruction_is_found_and_not_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "data", [*healthy(), recorded(0, "hold the cup"), recorded(0)])
+    assert main(["inspect", "dataset", str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "(episodes 0 = 4 = 5): leave them out, unless their instructions differ." in said
+    assert said.endswith("--leave-out 5\n")
+
+
+def test_messages_about_videos_number_the_episodes_as_the_command_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.datasets.lerobot.recordings import pictures, write_mp4, write_version_2
+
+    write_version_2(tmp_path / "data", lengths=(7, 0, 6, 5))
+    write_mp4(tmp_path / f"data/videos/chunk-001/{CAMERA}/episode_000002.mp4", pictures(4))
+    assert main(["inspect", "dataset", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr().out
+    assert f"column '{CAMERA}', episode 1, timestep 4" in said
+    assert said.endswith("--leave-out 1\n")
+
+
 def test_no_command_is_printed_that_would_leave_out_every_episode(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

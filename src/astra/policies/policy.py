@@ -9,7 +9,7 @@ has a default. A capability that not every policy has is a method whose default 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -84,46 +84,38 @@ class AttentionMaps:
     """Tokens that are attended to: prompt, then context."""
 
 
-@runtime_checkable
-class TrajectoryEncoder(Protocol):
+class TrajectoryEncoder(ABC):
     """Encoder of whole trajectories, as contrastive dynamics learning needs it."""
 
+    spec: TrajectorySpec
+    """Observations and actions of the policy."""
+    actions: DiscreteActions | ContinuousActions
+    """Tokenizer of actions."""
+    action_statistics: VectorStatistics
+    """Statistics of the actions that are tokenized: of the relative ones if actions are relative."""
+
     @property
+    @abstractmethod
     def width(self) -> int:
         """Width of a token."""
-        ...
 
-    @property
-    def spec(self) -> TrajectorySpec:
-        """Observations and actions of the policy."""
-        ...
-
-    @property
-    def actions(self) -> DiscreteActions | ContinuousActions:
-        """Tokenizer of actions."""
-        ...
-
-    @property
-    def action_statistics(self) -> VectorStatistics:
-        """Statistics of the actions that are tokenized: of the relative ones if actions are relative."""
-        ...
-
+    @abstractmethod
     def state_tokens(
         self, source: Trajectory | Observation
     ) -> tuple[Float[Tensor, "*batch M D"], Bool[Tensor, "*batch M"]]:
         """Return the tokens of states and which of them are real."""
-        ...
 
+    @abstractmethod
     def prompt_tokens(
         self, instructions: Sequence[str], pictures: PromptPictures | None
     ) -> tuple[Float[Tensor, "P L D"], Bool[Tensor, "P L"]]:
         """Return the tokens of prompts and which of them are real."""
-        ...
 
+    @abstractmethod
     def reference(self, source: Trajectory | Observation) -> Float[Tensor, "*batch N"] | None:
         """Return the reference state of relative actions, or None for absolute ones."""
-        ...
 
+    @abstractmethod
     def encode(
         self,
         trajectory: Trajectory,
@@ -132,7 +124,6 @@ class TrajectoryEncoder(Protocol):
         prompts: PromptTokens | None = None,
     ) -> tuple[Float[Tensor, "B T M D"], Float[Tensor, "B T N D"]]:
         """Encode states and actions; tokens that the caller already has are not computed again."""
-        ...
 
 
 class Policy(nn.Module, ABC, Generic[State]):

@@ -101,7 +101,7 @@ class SequenceConfig(PolicyConfig):
             )
 
 
-class SequencePolicy(Policy[State]):
+class SequencePolicy(Policy[State], TrajectoryEncoder):
     """Tokenizers, positions, trunk and head of a policy over one sequence."""
 
     def __init__(

@@ -183,8 +183,9 @@ def write_version_2(
         frames = pictures(len(rows), size, seed=number)
         if dtype == "video":
             path = folder / f"videos/chunk-{number // per_chunk:03d}/{CAMERA}/episode_{number:06d}.mp4"
-            write_mp4(path, frames)
-            frames = decode_all(path)
+            if len(frames):
+                write_mp4(path, frames)
+                frames = decode_all(path)
         else:
             images = pa.array(
                 [{"bytes": encode_png(frame), "path": f"frame_{i}.png"} for i, frame in enumerate(frames)]

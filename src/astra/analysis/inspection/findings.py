@@ -207,9 +207,14 @@ def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Findin
     yield Finding(
         kind="duplicated episodes",
         text=f"{extra} of {len(dataset)} episodes repeat the states and actions of another one (episodes {shown}"
-        f"{'; ...' if len(groups) > NAMED else ''}): leave them out.",
+        f"{'; ...' if len(groups) > NAMED else ''}): leave them out, unless their instructions differ.",
         episodes=tuple(episode for group in groups for episode in group),
-        leave_out=tuple(episode for group in groups for episode in group[1:]),
+        leave_out=tuple(
+            episode
+            for group in groups
+            for place, episode in enumerate(group)
+            if dataset.instructions[episode] in {dataset.instructions[earlier] for earlier in group[:place]}
+        ),
     )
     if len(dataset) < 2 or not 0 < split.validation < 1:
         return

@@ -1,8 +1,8 @@
 """Fingerprint of a dataset: differs whenever a file that is read changes; and the checksums of all files.
 
 The fingerprint is quick: the size, inode and times of each file (of its target, if it is a link), and its end, where
-parquet keeps its footer and which holds all of a small file. A change that keeps all of them is found by the checksums
-of `astra inspect dataset --full`.
+parquet keeps its footer and which holds all of a small file. The end of a video is short, because there may be tens of
+thousands. A change that keeps all of them is found by the checksums of `astra inspect dataset --full`.
 """
 
 import hashlib
@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from astra.datasets.lerobot.video.index import FORMATS as VIDEOS
 from astra.progress import tracked
 from astra.storage.cached_arrays import checksum
 
 PARTS = ("meta", "data", "videos")
 WHOLE_FILE = 2**20
-"""Size in bytes up to which a file is hashed whole."""
+"""Size in bytes up to which a file is hashed whole, unless it is a video."""
+END_OF_VIDEO = 2**12
+"""Number of bytes at the end of a video that are hashed."""
 
 
 def fingerprint(folder: Path, data_files: Sequence[Path], version: int) -> str:
@@ -70,7 +73,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _end(path: Path, size: int) -> bytes:
     """Return the whole of a small file, the footer of a parquet file, or the end of another one."""
     with path.open("rb") as file:
-        length = min(size, WHOLE_FILE)
+        length = min(size, END_OF_VIDEO if path.suffix.lower() in VIDEOS else WHOLE_FILE)
         if size > WHOLE_FILE and path.suffix == ".parquet":
             file.seek(size - 8)
             length = min(size, 8 + int.from_bytes(file.read(4), "little"))

@@ -133,17 +133,18 @@ def _video_column(
     fps: float,
     timestamps: Float64[np.ndarray, " rows"] | None,
 ) -> VideoColumn:
-    names, lengths = episodes.videos[column].files, episodes.lengths
-    files = list(dict.fromkeys(name for name, length in zip(names, lengths.tolist(), strict=True) if length))
+    real = np.flatnonzero(episodes.lengths)  # messages number the episodes as the opened dataset does
+    names = [episodes.videos[column].files[index] for index in real.tolist()]
+    files = list(dict.fromkeys(names))
     places, recorded = {name: place for place, name in enumerate(files)}, read_video_checksums(folder)
     return VideoColumn(
         column=column,
         size=size,
         fps=fps,
         files=tuple(folder / name for name in files),
-        file_of_episode=np.array([places.get(name, -1) for name in names], dtype=np.int64),
-        starts=episodes.videos[column].starts,
-        ends=np.cumsum(lengths, dtype=np.int64),
+        file_of_episode=np.array([places[name] for name in names], dtype=np.int64),
+        starts=episodes.videos[column].starts[real],
+        ends=np.cumsum(episodes.lengths[real], dtype=np.int64),
         timestamps=timestamps,
         checksums={folder / name: recorded[name] for name in files if name in recorded},
     )

@@ -19,7 +19,8 @@ from astra.storage.json_file import check_regular
 
 FORMATS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi"}
 """Demuxer of each kind of file. Others are refused: playlists, for example, can name files elsewhere."""
-INDICES_IN_MEMORY = 64
+INDICES_IN_MEMORY = 256
+"""Number of indices that stay in memory: 16 bytes per frame, about 1.6 MB for LeRobot's files of 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
