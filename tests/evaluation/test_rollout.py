@@ -197,6 +197,24 @@ def test_an_action_that_is_not_finite_is_an_error_that_names_the_episode(world: 
         rollout(ExpertAgent(lambda seed: Broken()), world.Line, [Case(seed=4)])
 
 
+@pytest.mark.parametrize("broken", ["reward", "score 'distance'"])
+def test_a_number_of_the_environment_that_is_not_finite_ends_the_evaluation_at_once(
+    world: ModuleType, broken: str
+) -> None:
+    class Broken(world.Line):
+        def step(self, action: np.ndarray) -> tuple[Any, ...]:
+            observation, reward, *ended, info = super().step(action)
+            if broken == "reward":
+                return observation, float("nan"), *ended, info
+            return observation, reward, *ended, {**info, "scores": {"distance": float("inf")}}
+
+    message = (
+        f"the {broken} of the environment after timestep 1 of the episode with seed 0 is (nan|inf), expected a finite"
+    )
+    with pytest.raises(ValueError, match=message):
+        rollout(world.Walker(), Broken, CASES[:1], num_envs=1)
+
+
 def test_numbers_of_a_policy_that_are_not_finite_never_become_an_action(world: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"NaN or infinite numbers for the environments \[0\] of 1"):
         rollout(world.Walker(step=float("nan")), world.Line, [Case(seed=4)])

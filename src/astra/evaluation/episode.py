@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -134,7 +134,7 @@ class RolloutEnv:
         The shares of one episode sum to 1: the last action takes the rest.
 
         Raises:
-            ValueError: if the action is not finite.
+            ValueError: if the action, the reward or a score is not finite.
         """
         timesteps = len(self._actions)
         if not np.isfinite(action).all():
@@ -147,7 +147,7 @@ class RolloutEnv:
         self.playing = not (terminated or truncated) and timesteps + 1 < self.environment.max_timesteps
         self.timesteps_since_reset += 1
         self._actions.append(self.executed)
-        self._rewards.append(float(reward))
+        self._rewards.append(self._finite("reward", reward))
         success = is_success(self.environment, info)
         self._success = success if self.case.success_at_end else self._success or success
         self._record(info)
@@ -206,13 +206,23 @@ class RolloutEnv:
 
     def _record(self, info: Mapping[str, Any]) -> None:
         for name, score in info.get("scores", {}).items():
-            self._scores[name] = max(float(score), self._scores.get(name, -np.inf))
+            self._scores[name] = max(self._finite(f"score {name!r}", score), self._scores.get(name, -np.inf))
         self._done = info.get("done", self._done)
         self._attempts = info.get("attempts", self._attempts)
         if "is_miss" in info:
             self._missed = bool(self._missed or info["is_miss"])
         if self.case.record:
             self._frames.append(self.environment.frame())
+
+    def _finite(self, name: str, value: SupportsFloat) -> float:
+        """Return a number of the environment that results are made of, after checking it."""
+        number = float(value)
+        if not np.isfinite(number):
+            raise ValueError(
+                f"the {name} of the environment after timestep {len(self._actions)} of the episode with seed "
+                f"{self.case.seed} is {number}, expected a finite number"
+            )
+        return number
 
     def _below_prompt(self) -> tuple[UInt8[np.ndarray, "_ _ 3"], ...]:
         if not self._frames or not self.pictures:

@@ -69,7 +69,7 @@ def evaluate(
             are always there.
 
     Raises:
-        ValueError: if there are no cases, or an action is not finite.
+        ValueError: if there are no cases, or an action, a reward or a score is not finite.
     """
     if not cases:
         raise ValueError("an evaluation needs at least one episode, got none")

@@ -58,7 +58,7 @@ def play(
         title: Title of the progress; empty: none is shown.
 
     Raises:
-        ValueError: if the agent returns an action that is not finite, or num_envs or workers are less than one.
+        ValueError: if an action, a reward or a score is not finite, or num_envs or workers are less than one.
     """
     if num_envs < 1 or workers < 1:
         raise ValueError(f"a rollout needs at least one environment and one worker, got {num_envs} and {workers}")
