@@ -154,3 +154,21 @@ def test_episodes_that_cannot_be_left_out_are_refused(
     with pytest.raises(ValueError, match=message):
         list(merge(folders, tmp_path / "all", leave_out=leave_out))
     assert not (tmp_path / "all").exists()
+
+
+def test_a_source_without_sentences_keeps_the_wording_of_its_instructions(tmp_path: Path) -> None:
+    told = {"one": {"push": ["push it", "shove it"]}, "two": None}
+    for name, sentences in told.items():
+        with DatasetWriter(tmp_path / name, fps=5.0, actions=ACTIONS) as writer:
+            for instruction in ("push", f"only in {name}"):
+                columns = {column: np.zeros((3, 2), np.float32) for column in ("observation.state", "action")}
+                writer.add(Episode(instruction=instruction, columns=columns, fps=5.0))
+            if sentences:
+                writer.tell(sentences)
+    for order in (["one", "two"], ["two", "one"]):
+        both = tmp_path / "-".join(order)
+        assert len(list(merge([tmp_path / name for name in order], both))) == 4
+        found = read_sentences(both, LeRobotDataset.open(both).spec.instructions)
+        assert {instruction: set(told) for instruction, told in found.items()} == {
+            "push": {"push it", "shove it", "push"}
+        }

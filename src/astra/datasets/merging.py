@@ -133,14 +133,13 @@ def _kept(
 
 
 def _sentences(datasets: Sequence[LeRobotDataset], kept: Sequence[Sequence[int]]) -> Mapping[str, Sequence[str]]:
-    """Return all sentences that the sources have for each instruction of an episode that is written."""
+    """Return all sentences of each instruction that is written: a source without any for it says it as it is."""
     told: dict[str, dict[str, None]] = {}
     for dataset, indices in zip(datasets, kept, strict=True):
-        written = {dataset.instructions[index] for index in indices}
-        for instruction, sentences in read_sentences(dataset.folder, dataset.spec.instructions).items():
-            if instruction in written:
-                told.setdefault(instruction, {}).update(dict.fromkeys(sentences))
-    return {instruction: list(sentences) for instruction, sentences in told.items()}
+        sentences = read_sentences(dataset.folder, dataset.spec.instructions)
+        for instruction in sorted({dataset.instructions[index] for index in indices}):
+            told.setdefault(instruction, {}).update(dict.fromkeys(sentences.get(instruction, (instruction,))))
+    return {instruction: list(found) for instruction, found in told.items() if list(found) != [instruction]}
 
 
 def _copies(dataset: LeRobotDataset, index: int) -> Mapping[str, Stretch]:
