@@ -79,3 +79,31 @@ def test_no_experiment_ends_by_the_clock() -> None:
         training = named.make().training
         assert training.max_minutes is None, name
         assert training.updates < 10**6, name
+
+
+def test_the_experiment_after_pretraining_differs_from_the_row_it_is_compared_with_only_in_where_it_begins() -> None:
+    from pathlib import Path
+
+    from astra.experiments.contrastive import PRETRAINING, tabletop_pretrained, tabletop_pretraining
+    from astra.paper import TABLES
+    from astra.paper.table import experiment_of
+
+    table = TABLES["contrast-limited"]()
+    rows = {row.key: row for row in table.rows}
+    alone, tuned = (
+        experiment_of(rows[key], "cpu", table.settings_at("cpu"), 0, Path("data"))
+        for key in ("augmentation-alone", "cdl-tuned")
+    )
+    pretraining, pretrained = tabletop_pretraining(), tabletop_pretrained()
+    assert pretrained.training.init_from == PRETRAINING
+    states = dataclasses.replace(alone.policy.states, reads=None)  # the data have nothing else to read
+    alone = dataclasses.replace(alone, policy=dataclasses.replace(alone.policy, states=states), suite="")
+    without = dataclasses.replace(pretrained.training, init_from=None)
+    assert dataclasses.replace(pretrained, training=without) == alone
+    contrast = pretraining.training.contrastive
+    assert contrast is not None
+    assert (pretraining.policy, pretraining.dataset) == (alone.policy, alone.dataset)
+    assert (
+        dataclasses.replace(contrast, begin=0.1, fade=True, cdl_fraction=0.25, contrastive_only=False)
+        == tuned.training.contrastive
+    )
