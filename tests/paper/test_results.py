@@ -25,6 +25,7 @@ SLOW = (
     "table4-cpu-equal-time",
     "table4-maniskill-cpu",
     "table5-cpu",
+    "claims/contrast-dynamics-cpu",
     "claims/contrast-limited-cpu",
     "claims/history-blinking-cpu",
     "claims/history-pusht-cpu",
