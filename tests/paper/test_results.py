@@ -196,6 +196,37 @@ def test_the_docs_have_the_success_of_the_long_run_on_the_tabletop(results: Path
         assert f" | {numbers} |" in next(line for line in section.splitlines() if line.startswith(f"| {level} | "))
 
 
+def test_the_docs_have_what_cdl_before_cloning_did(results: Path, repository: Path) -> None:
+    told = " ".join((repository / "docs" / "claims.md").read_text().split())
+    section = told[told.index("**CDL before cloning**") : told.index("Not run: negatives")]
+    alone = results / "claims" / "contrast-limited-cpu" / "augmentation-alone"
+    after = results / "tabletop" / "contrastive-pretraining" / "cloning"
+    losses = {
+        folder: held_out_losses(folder / "metrics.jsonl") for folder in (*(alone / seed for seed in "012"), after)
+    }
+    begun = [next(update for update, loss in losses[alone / seed].items() if loss < 1.85) for seed in "012"]
+    assert "after {:,}, {:,} and {:,} updates".format(*begun) in section
+    assert min(losses[after].values()) > 1.85
+    lowest = [min(losses[folder].values()) for folder in (after, alone / "0")]
+    assert "loss is {:.3f} where the same seed without pretraining has {:.3f}".format(*lowest) in section
+    with_it, without = (
+        [
+            json.loads((folder / "eval_info.json").read_text())["per_group"][f"L{n}"]["intervals"]["success"]
+            for n in (1, 2, 3)
+        ]
+        for folder in (after, alone / "0")
+    )
+    for level, rate in enumerate(with_it, start=1):
+        assert f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}] at L{level}" in section
+    assert "it has {:.2f}, {:.2f} and {:.2f}".format(*(rate["value"] for rate in without)) in section
+
+
+def held_out_losses(metrics: Path) -> dict[int, float]:
+    """Return the loss on held-out windows by update."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return {line["update"]: line["validation/loss"] for line in lines if "validation/loss" in line}
+
+
 def test_the_docs_have_table_5(results: Path, repository: Path) -> None:
     told = (repository / "docs" / "results.md").read_text()
     section = told[told.index("## Table 5") : told.index("## Table 6")]

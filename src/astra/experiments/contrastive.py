@@ -56,6 +56,8 @@ def tabletop_pretrained() -> Experiment:
     astra train tabletop-pretrained
     astra evaluate runs/tabletop-pretrained/checkpoints/best --levels L1 L2 L3 --episodes 50 --agents policy
         --tasks visual_manipulation rotate scene_understanding manipulate_old_neighbor
+
+    With seed 0 the success rate was 0.69 at L1, 0.52 at L2 and 0.40 at L3; without pretraining, 0.93, 0.80 and 0.74.
     """
     training = fast_training(4_000, timesteps=2, parts=2)
     return _limited(replace(training, validation_every=250, keep_best=HELD_OUT_LOSS, init_from=PRETRAINING))
