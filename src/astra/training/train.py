@@ -292,8 +292,9 @@ def _newest_policy(folder: RunFolder) -> Path:
 
 def _check_finite(loss: float, update: int, folder: RunFolder) -> None:
     if not math.isfinite(loss):
+        newest = folder.newest_checkpoint()
+        kept = "There is no checkpoint yet" if newest is None else f"The newest checkpoint is {newest}"
         raise ValueError(
             f"the loss became {loss} before update {update}: lower --training.learning-rate or "
-            f"--training.gradient-clip, or use --training.precision float32. The newest checkpoint is "
-            f"{folder.newest_checkpoint()}"
+            f"--training.gradient-clip, or use --training.precision float32, in another folder (--output). {kept}"
         )
