@@ -242,7 +242,8 @@ def _mean_over_processes(accelerator: Accelerator, *values: float) -> list[float
 
 
 def _validate(accelerator: Accelerator, state: RunState, windows: Windows, config: TrainingConfig) -> dict[str, float]:
-    sizes = {"num_windows": config.validation_windows, "batch_size": config.batch_size}
+    parts = config.gradient_accumulation_steps  # which are chosen so that a micro-batch fits into memory
+    sizes = {"num_windows": config.validation_windows, "batch_size": max(1, config.batch_size // parts)}
     metrics = validate(accelerator, state.ema.policy, windows, **sizes)
     if state.contrastive is not None:
         sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
