@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from astra.storage.metrics_file import read_metrics_lines
 from tests.cli.test_pipeline import write_demonstrations
 
 SMALL = [
@@ -96,6 +97,29 @@ def test_a_run_with_a_damaged_line_of_metrics_is_refused_and_one_cut_short_goes_
     with pytest.warns(UserWarning, match="ends within line 3, which is left out"):
         assert main(["train", "--output", str(half), "--resume"]) == 0
     assert metrics.read_text().startswith(first + second + '{"update": 3')
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_first_line_goes_on(
+    started: Path, half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli.main import main
+
+    shutil.rmtree(half / "checkpoints")
+    (half / "metrics.jsonl").write_text('{"upd')
+    with pytest.warns(UserWarning, match="ends within line 1, which is left out"):
+        assert main(["train", "--output", str(half), "--resume"]) == 0
+    assert main(["train", "--output", str(half), "--resume", "--training.updates", "5"]) == 0
+    found, whole = (read_metrics_lines(folder / "metrics.jsonl") for folder in (half, started))
+    assert [line["update"] for line in found][: len(whole)] == [line["update"] for line in whole]
+
+
+def test_a_seed_that_is_added_on_resuming_keeps_the_name_of_the_experiment(started: Path, tmp_path: Path) -> None:
+    from astra.cli.main import main
+
+    shutil.copytree(started, tmp_path / "seeds" / "0", symlinks=True)
+    assert main(["train", "--output", str(tmp_path / "seeds"), "--resume", "--seeds", "0", "1"]) == 0
+    assert json.loads((tmp_path / "seeds/1/config.json").read_text())["description"]["experiment"] == "own-data"
+    assert main(["train", "own-data", "--output", str(tmp_path / "seeds/1"), "--resume"]) == 0
 
 
 @pytest.mark.parametrize(

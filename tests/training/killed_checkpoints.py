@@ -77,3 +77,4 @@ while True:
     print(*("new" if number == update else "old" for number in found))
     run.prepare({}, {})
     assert not list(run.checkpoints.glob(".*"))
+    assert (run.checkpoints / "last").resolve() == newest.resolve()

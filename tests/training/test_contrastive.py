@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig, ContrastiveDynamics
@@ -18,6 +19,7 @@ from astra.policies.checkpoint import load_policy, load_tensors
 from astra.policies.policy import Policy
 from astra.training.objective import Objective
 from astra.training.train import split_batch, train
+from astra.training.validation import validate_contrast
 from astra.trajectory import Statistics, TrajectorySpec
 from tests.policies.pictured import INSTRUCTIONS, VIEWS, sample
 from tests.training.with_gradient import with_gradient
@@ -130,6 +132,30 @@ def test_retrieval_is_recorded_in_training_and_on_held_out_episodes(linear: Modu
             assert np.isfinite(found[f"{source}/{name}"])
 
 
+def test_small_batches_of_held_out_windows_hold_several_episodes(linear: ModuleType) -> None:
+    policy = ASTRA.build(linear.SPEC, linear.statistics()).eval()
+    contrastive, windows = ContrastiveDynamics(CONTRASTIVE, policy), linear.windows(lengths=(20,) * 4)
+    found = validate_contrast(Accelerator(cpu=True), policy, contrastive, windows, num_windows=80, batch_size=16)
+    assert 0 <= found["retrieval_accuracy"] <= 1
+
+
+def test_validation_takes_batches_no_larger_than_the_micro_batches(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.datasets.windows import Windows
+
+    sizes: list[int] = []
+    gather = Windows.batch
+
+    def batch(self: Windows, indices: np.ndarray) -> Any:
+        sizes.append(len(indices))
+        return gather(self, indices)
+
+    monkeypatch.setattr(Windows, "batch", batch)
+    run(linear, tmp_path / "run", batch_size=48, gradient_accumulation_steps=3)
+    assert max(sizes) == 16
+
+
 def test_behavior_cloning_starts_from_pretrained_weights(linear: ModuleType, tmp_path: Path) -> None:
     begun = run(linear, tmp_path / "pretraining", contrastive=replace(CONTRASTIVE, contrastive_only=True))
     policy = load_policy(begun)
@@ -199,6 +225,11 @@ def test_micro_batches_hold_long_windows_when_anchors_need_them(linear: ModuleTy
 def test_contradicting_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ContrastiveConfig(**options)
+
+
+def test_the_best_of_a_pretraining_is_not_chosen_by_the_loss_of_behavior_cloning(linear: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"keep_best=loss .*contrastive_only leaves out: set one or the other"):
+        linear.training(contrastive=replace(CONTRASTIVE, contrastive_only=True), keep_best="loss")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,24 @@
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from astra.policies.checkpoint import FORMAT
 from astra.storage.atomic import atomic_folder
 from astra.training.run_folder import RunFolder
+
+
+def write_checkpoint(run: RunFolder, update: int, score: float | None = None) -> None:
+    """Write a checkpoint that holds as much of a policy as the next start checks."""
+    with run.new_checkpoint(update, score) as folder:
+        (folder / "policy").mkdir()
+        description = {"format": FORMAT, "policy": "astra", "config": {}, "spec": {}}
+        (folder / "policy" / "config.json").write_text(json.dumps(description))
 
 
 def test_a_kill_at_any_operation_leaves_a_complete_checkpoint_that_last_links_to(tmp_path: Path) -> None:
@@ -45,6 +56,62 @@ def test_checkpoints_are_ordered_by_number_beyond_six_digits(tmp_path: Path) -> 
     assert newest.name == "1000000"
     assert (run.checkpoints / "last").resolve() == newest.resolve()
     assert not (run.checkpoints / "999998").exists()
+
+
+def test_last_and_best_are_linked_again_after_a_kill(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    run.prepare({}, {})
+    for update, score in ((1, 0.5), (2, 0.9)):
+        write_checkpoint(run, update, score)
+    (run.checkpoints / "best").unlink()
+    (run.checkpoints / "last").unlink()
+    run.prepare({}, {})
+    assert [(run.checkpoints / name).readlink().name for name in ("last", "best")] == ["000002", "000002"]
+
+
+def test_hidden_files_of_the_system_stay_and_those_of_a_kill_go(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    run.prepare({}, {})
+    write_checkpoint(run, 7)
+    foreign = {run.checkpoints / ".DS_Store", run.checkpoints / ".nfs0001"}
+    for path in foreign:
+        path.touch()
+    for name in (".000008.new-aa", ".000008.unfinished-aa", ".000006.removed", ".last.removed"):
+        (run.checkpoints / name).mkdir()
+    (run.checkpoints / ".best").symlink_to("000007")
+    run.prepare({}, {})
+    assert set(run.checkpoints.glob(".*")) == foreign
+
+
+def test_a_copy_of_a_run_with_folders_in_the_place_of_links_goes_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    run.prepare({}, {})
+    write_checkpoint(run, 7, 0.5)
+    copied = RunFolder(Path(shutil.copytree(run.path, tmp_path / "copied")), keep=2)
+    assert not (copied.checkpoints / "last").is_symlink()
+    copied.prepare({}, {})
+    write_checkpoint(copied, 8, 0.9)
+    names = {"000007", "000008", "last", "best"}
+    assert {path.name for path in copied.checkpoints.iterdir()} == names
+    assert [(copied.checkpoints / name).readlink().name for name in ("last", "best")] == ["000008", "000008"]
+
+
+def test_a_checkpoint_that_is_only_named_last_is_refused_and_kept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=2)
+    (run.checkpoints / "last").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"last is a checkpoint under the name of a link: rename it to the `update`"):
+        run.prepare({}, {})
+    assert (run.checkpoints / "last").is_dir()
+
+
+def test_a_score_that_is_not_a_number_is_never_the_best(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", keep=1)
+    run.prepare({}, {})
+    for update, score in enumerate((math.nan, 0.2, math.nan), start=1):
+        with run.new_checkpoint(update, score):
+            pass
+    assert run.best_score() == 0.2
+    assert (run.checkpoints / "best").readlink().name == "000002"
 
 
 def test_a_damaged_config_is_refused(tmp_path: Path) -> None:

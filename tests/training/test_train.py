@@ -263,7 +263,7 @@ def test_a_policy_that_cannot_be_built_leaves_no_folder(linear: ModuleType, tmp_
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(linear: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the loss became (nan|inf)"):
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) .* another folder .* no checkpoint yet"):
         run(linear, tmp_path / "run", learning_rate=1e38)
 
 

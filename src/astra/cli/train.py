@@ -123,6 +123,7 @@ def run(arguments: Sequence[str]) -> None:
     from astra.storage.hub import folder_here
     from astra.tokenizers.vision.pretrained import local_files_only
 
+    own = name
     if resumed is None:
         assert name is not None
         experiment: Experiment = find_experiment(name)
@@ -152,7 +153,7 @@ def run(arguments: Sequence[str]) -> None:
         for dataset in (each for flag in named if value_of(flag, options) is None for each in named[flag]):
             folder_here(dataset)
     folder = chosen.output or default_folder(str(name))
-    description = {"experiment": name, "command": shlex.join(["astra", "train", *arguments])}
+    description = {"experiment": own, "command": shlex.join(["astra", "train", *arguments])}
     if note and is_main_process():
         print(note)
     policy = folder

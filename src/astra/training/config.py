@@ -100,3 +100,8 @@ class TrainingConfig:
                 f"training.keep_best={self.keep_best} chooses a checkpoint by rollouts, and there are none: set "
                 f"training.evaluate_every, or choose by the held-out windows with training.keep_best={HELD_OUT_LOSS}"
             )
+        if self.keep_best == HELD_OUT_LOSS and self.contrastive is not None and self.contrastive.contrastive_only:
+            raise ValueError(
+                f"training.keep_best={HELD_OUT_LOSS} chooses a checkpoint by the held-out loss of behavior cloning, "
+                f"which training.contrastive.contrastive_only leaves out: set one or the other"
+            )

@@ -37,6 +37,8 @@ DATA = ("dataset", "mixture")
 """Entries of the description that name the folders of the data, which may be moved while a run is not going on."""
 BEFORE_A_RUN = {"demonstrations", METRICS, "checkpoints", "rollouts", "eval", "report.html"}
 """Names that may lie in a folder in which a run starts, besides hidden files and logs of the shell."""
+UNFINISHED = (".last", ".best", ".[0-9]*.new-*", ".[0-9]*.unfinished-*", ".*.removed")
+"""Names that a kill leaves among the checkpoints; other hidden files are those of the system, such as .DS_Store."""
 
 
 def best_checkpoint(folder: Path) -> Path:
@@ -99,7 +101,7 @@ class RunFolder:
                 raise
 
     def prepare(self, identity: Mapping[str, Any], description: Mapping[str, Any], *, extend: bool = False) -> None:
-        """Create the folder of a run, or check that it holds this run; remove unfinished writes of a killed run.
+        """Create the folder of a run, or check that it holds this run; tidy up after a killed run.
 
         Args:
             identity: configuration as JSON, equal for every start of the run.
@@ -121,10 +123,17 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             about = {"code_version": code_version(), "machines": [], "description": dict(description)}
             _write(config, {**identity, **about})
-        for leftover in self.checkpoints.glob(".*"):
+        last = self.checkpoints / "last"
+        if last.is_dir() and self.newest_checkpoint() is None:
+            raise ValueError(
+                f"{last} is a checkpoint under the name of a link: rename it to the `update` in its "
+                f"training_state/state.json, such as {self.checkpoints / '000500'}"
+            )
+        for leftover in (path for pattern in UNFINISHED for path in self.checkpoints.glob(pattern)):
             leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
         for leftover in (*self.path.glob(f".{CONFIG}.*"), *self.path.glob(f".{METRICS}.*")):
             leftover.unlink()
+        self._link_last_and_best()
 
     def change_length(self, training: Mapping[str, Any], budget: Budget) -> str:
         """Write another length of the run to config.json, and return a line about it; empty if the length is the same.
@@ -159,7 +168,7 @@ class RunFolder:
             _write(self.path / CONFIG, {**present, "machines": [*machines, machine()]})
 
     def newest_checkpoint(self) -> Path | None:
-        """Return the newest checkpoint, or None; after a kill, `last` may still link to the one before."""
+        """Return the newest checkpoint, or None; after a kill, `last` may link to the one before until `prepare`."""
         return self._by_age()[-1] if self._by_age() else None
 
     def best_score(self) -> float:
@@ -179,20 +188,33 @@ class RunFolder:
             if score is not None:
                 (partial / SCORE).write_text(checked_json({"score": score}))
             yield partial
-        by_age = self._by_age()
-        best = max(by_age, key=_score)
-        self._link("last", folder)
-        if _score(best) > -math.inf:
-            self._link("best", best)
+        best = self._link_last_and_best()
         sync(self.checkpoints)
-        for old in by_age[: -self.keep]:
-            if old != best or _score(best) == -math.inf:
+        for old in self._by_age()[: -self.keep]:
+            if old != best:
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}.removed")))
 
+    def _link_last_and_best(self) -> Path | None:
+        """Let `last` and `best` link to the newest and the best checkpoint; return the best, None without scores."""
+        by_age = self._by_age()
+        if not by_age:
+            return None
+        self._link("last", by_age[-1])
+        best = max(by_age, key=_score)
+        if _score(best) == -math.inf:
+            return None
+        self._link("best", best)
+        return best
+
     def _link(self, name: str, folder: Path) -> None:
-        link = self.checkpoints / f".{name}"
-        link.symlink_to(folder.name)
-        link.replace(self.checkpoints / name)
+        link = self.checkpoints / name
+        if link.is_symlink() and link.readlink() == Path(folder.name):
+            return
+        if link.is_dir() and not link.is_symlink():  # a copy of the run, such as by `scp -r`, has folders for links
+            shutil.rmtree(link.rename(self.checkpoints / f".{name}.removed"))
+        new = self.checkpoints / f".{name}"
+        new.symlink_to(folder.name)
+        new.replace(link)
 
     def _by_age(self) -> list[Path]:
         folders = [path for path in self.checkpoints.glob("*") if path.name.isdecimal()]
@@ -250,7 +272,7 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def _score(checkpoint: Path) -> float:
-    """Return the score of a checkpoint; minus infinity if it has none.
+    """Return the score of a checkpoint; minus infinity if it has none or NaN.
 
     Raises:
         ValueError: if its file is damaged.
@@ -262,7 +284,7 @@ def _score(checkpoint: Path) -> float:
     score = take_checksum(content, path, advice).get("score") if isinstance(content, dict) else content  # older: alone
     if not isinstance(score, int | float) or isinstance(score, bool):
         raise ValueError(f"{path} has the score {score!r}, expected a number: {advice}")
-    return float(score)
+    return -math.inf if math.isnan(score) else float(score)  # NaN compares with nothing
 
 
 def _write(config: Path, content: Mapping[str, Any]) -> None:

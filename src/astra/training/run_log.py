@@ -124,10 +124,11 @@ class RunLog:
 
     def _drop_later_lines(self, every: int) -> int:
         """Remove the lines after the current update, and return the number of those that stay."""
-        found = read_metrics_lines(self._metrics) if self._metrics.exists() else []
+        begun = self._metrics.exists()
+        found = read_metrics_lines(self._metrics) if begun else []
         rows = [row for row in found if row["update"] <= self.budget.update]
         warn_of_missing_lines(rows, self._metrics, self.budget.update, every)
-        if not found:
+        if not begun:
             return 0
         lines = [metrics_line(row, number) for number, row in enumerate(rows, start=1)]
         write_atomic(self._metrics, "".join(lines).encode())

@@ -242,7 +242,8 @@ def _mean_over_processes(accelerator: Accelerator, *values: float) -> list[float
 
 
 def _validate(accelerator: Accelerator, state: RunState, windows: Windows, config: TrainingConfig) -> dict[str, float]:
-    sizes = {"num_windows": config.validation_windows, "batch_size": config.batch_size}
+    parts = config.gradient_accumulation_steps  # which are chosen so that a micro-batch fits into memory
+    sizes = {"num_windows": config.validation_windows, "batch_size": max(1, config.batch_size // parts)}
     metrics = validate(accelerator, state.ema.policy, windows, **sizes)
     if state.contrastive is not None:
         sizes["num_windows"] = min(sizes["num_windows"], CONTRASTED_WINDOWS)
@@ -292,8 +293,9 @@ def _newest_policy(folder: RunFolder) -> Path:
 
 def _check_finite(loss: float, update: int, folder: RunFolder) -> None:
     if not math.isfinite(loss):
+        newest = folder.newest_checkpoint()
+        kept = "There is no checkpoint yet" if newest is None else f"The newest checkpoint is {newest}"
         raise ValueError(
             f"the loss became {loss} before update {update}: lower --training.learning-rate or "
-            f"--training.gradient-clip, or use --training.precision float32. The newest checkpoint is "
-            f"{folder.newest_checkpoint()}"
+            f"--training.gradient-clip, or use --training.precision float32, in another folder (--output). {kept}"
         )

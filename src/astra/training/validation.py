@@ -1,5 +1,6 @@
 """Metrics of behavior cloning and of contrastive dynamics learning on held-out episodes."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +60,8 @@ def validate_contrast(
         contrastive: contrastive head of the policy.
         windows: windows of the held-out episodes.
         num_windows: largest number of windows, evenly spaced and always the same.
-        batch_size: windows per batch; negatives come from the same batch.
+        batch_size: largest number of windows per batch. Each batch is spread over all episodes, as those of training
+            are, because negatives come from the other episodes of a batch.
 
     Returns:
         The means over anchors; empty if there are too few windows to make negatives.
@@ -67,11 +69,12 @@ def validate_contrast(
     chosen = _evenly_spaced(len(windows), num_windows)
     means = MetricMeans()
     device = next(contrastive.parameters()).device  # a sharded run keeps its whole state on the CPU
-    for positions in batches_in_order(len(chosen), batch_size):
-        trajectory = windows.batch(chosen[positions])
+    batches = math.ceil(len(chosen) / batch_size)
+    for first in range(batches):
+        trajectory = windows.batch(chosen[first::batches])
         try:
             contrast = contrastive.config.draw(trajectory, fraction=1.0)
-        except TooFewEpisodesError:  # the last batch, or a small dataset
+        except TooFewEpisodesError:  # a small dataset
             continue
         with accelerator.autocast():
             loss, metrics = contrastive(policy, trajectory.to(device), contrast.to(device))
