@@ -24,7 +24,8 @@ def code_version() -> str:
     checkout = Path(__file__).parents[3]
     if not (checkout / ".git").exists():
         return astra.__version__
-    command = ["git", "--no-optional-locks", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    git = ["git", "--no-optional-locks", "-C", str(checkout)]  # another git may be at work in the checkout
+    command = [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         revision = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or a checkout without commits
