@@ -85,6 +85,7 @@ def test_exported_programs_equal_the_policy(
     save_prompts(step, tiny_spec.instructions, tmp_path)
     described = json.loads((tmp_path / "control_step.json").read_text())
     assert described["timesteps_per_second"] == tiny_spec.fps
+    assert described["actions"] == list(tiny_spec.actions.names)
     assert described["timesteps"] == 4
     assert (described["chunk_size"], described["n_action_steps"]) == (2, 1)
     assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)

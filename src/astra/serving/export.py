@@ -121,6 +121,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
             for name, tensor in zip(names, inputs, strict=True)
         },
         "outputs": list(OUTPUTS),
+        "actions": list(step.policy.spec.actions.names),
         "timesteps": step.timesteps,
         "window": step.policy.config.window,
         "prompt_tokens": sizes.prompt,
