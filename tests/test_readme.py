@@ -61,3 +61,4 @@ def test_a_checkpoint_acts_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     exec(compile(block, "README.md", "exec"), found)
     assert found["action"].shape == (1, 2)
     assert torch.isfinite(found["action"]).all()
+    assert f'policy.start(["{found["environment"].instruction}"]' in block, "the reward is that of what was told"

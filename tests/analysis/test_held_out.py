@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -126,6 +127,21 @@ def test_a_report_without_its_demonstrations_says_why_and_keeps_what_was_measure
         moved.rename(data)
 
 
+def test_a_checkpoint_is_named_by_its_number_and_all_of_its_parameters_are_counted(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from astra.cli.main import main
+    from astra.policies.checkpoint import load_policy
+
+    assert main(["inspect", "checkpoint", str(run)]) == 0
+    facts = dict(re.findall(r"^(\S.*?)  +(.*)$", capsys.readouterr().out, re.MULTILINE))
+    assert facts["policy"] == str(run / "checkpoints" / "000002" / "policy")
+    parts = {name: int(count.replace(",", "")) for name, count in facts.items() if name.startswith("parameters")}
+    total = parts.pop("parameters")
+    assert total == sum(parts.values()) == sum(weight.numel() for weight in load_policy(run).parameters())
+    assert "parameters of queries" in parts
+
+
 def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path, repository: Path) -> None:
     from astra.experiments.next_step import next_step
     from astra.storage.json_checksum import checked_json
@@ -142,6 +158,8 @@ def test_training_says_what_to_do_next_where_there_is_no_suite(run: Path, reposi
     for name in re.findall(r"docs/[\w./-]+\.md", text):
         assert "policy.act(" in (repository / name).read_text(), "the page shows how to act"
     assert next_step(run, policy, "mine:suite") == f"next: astra evaluate {run} --suite mine:suite"
+    spaced = next_step(Path("runs/my run"), policy).splitlines()[0]
+    assert shlex.split(spaced)[:4] == ["next:", "astra", "report", "runs/my run"], "the command works when it is copied"
     config = json.loads((policy / "config.json").read_text())
     config["spec"]["suite"] = "pusht"
     kept = (policy / "config.json").read_text()

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import re
 import shlex
 import warnings
@@ -193,6 +194,26 @@ def test_frames_that_never_change_and_blank_ones_are_found_in_shown_episodes(tmp
     assert kinds == [[], [(f"frames of {CAMERA} that never change", True)], [(f"blank frames of {CAMERA}", False)]]
 
 
+@pytest.mark.parametrize("video", [False, True])
+def test_frames_that_never_change_and_blank_ones_are_found_in_all_episodes_with_full(
+    video: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hung, dark = recorded(8), recorded(9)
+    frames = np.zeros_like(hung.columns[CAMERA])
+    still = with_columns(hung, {CAMERA: np.broadcast_to(hung.columns[CAMERA][:1], frames.shape).copy()})
+    episodes = [recorded(0), still, with_columns(dark, {CAMERA: frames})]
+    with DatasetWriter(tmp_path / "data", fps=10, video=video) as writer:
+        for episode in episodes:
+            writer.add(episode)
+    arguments = ["inspect", "dataset", str(tmp_path / "data"), "--full"]
+    assert main(arguments) == int(not video)  # H.264 changes these equal frames a little
+    said = capsys.readouterr().out
+    assert video or f"Episode 1: all frames of {CAMERA} that were looked at are equal, while the actions change" in said
+    assert f"note: blank frames of {CAMERA}: Episode 2: all frames" in said
+    assert main([*arguments, "--html", str(tmp_path / "page.html")]) == int(not video)
+    assert capsys.readouterr().out.count(f"blank frames of {CAMERA}") == 1, "the page repeats nothing"
+
+
 def test_dropped_timestamps_and_missing_video_frames_are_found_without_decoding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,6 +273,18 @@ def test_the_page_holds_everything_and_refers_to_nothing(tmp_path: Path) -> None
     assert [Image.open(io.BytesIO(strip)).size for strip in strips] == 4 * [(24 * 16, 12)]
     assert html.count('<input type="range"') == 4
     assert "usually 0.1 s" in html
+
+
+def test_the_page_names_the_dimensions_of_states_and_counts_one_camera(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", healthy())
+    info = json.loads((folder / "meta/info.json").read_text())
+    info["features"]["observation.state"]["names"] = ["elbow", "wrist"]
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    assert main(["inspect", "dataset", str(folder), "--html", str(tmp_path / "page.html")]) == 1  # changed by hand
+    page = (tmp_path / "page.html").read_text()
+    assert "state[elbow]" in page
+    assert "state[0]" not in page
+    assert "<b>1</b>camera<" in page
 
 
 def test_the_page_stays_small_however_large_the_dataset_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ def test_a_description_tells_size_instructions_and_ranges(dataset: LeRobotDatase
     assert rows["timesteps"].startswith("24 at 5 per second")
     assert rows["episode length"] == "1 to 12 timesteps, mean 6.0"
     assert rows["instruction 'go right'"] == "2 episodes"
-    assert rows["observation.image"] == "6 x 9 RGB frames"
+    assert rows["observation.image"] == "6 x 9 RGB frames, stored as images"
     low, high = dataset.columns["action"][:, 1].min(), dataset.columns["action"][:, 1].max()
     assert rows["action[action_1]"].startswith(f"{low:.4g} to {high:.4g}")
 
@@ -27,4 +27,6 @@ def test_a_column_that_never_changes_has_no_deviation(tmp_path: Path, make_episo
     with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
         writer.add(episode)
     rows = dict(describe(LeRobotDataset.open(tmp_path / "data")))
+    assert rows["format"] == "LeRobotDataset v3.0"
+    assert [value for name, value in rows.items() if name.startswith("instruction")] == ["1 episode"]
     assert rows["observation.gripper[0]"] == "0.3 to 0.3, mean 0.3, std 0"

@@ -62,9 +62,22 @@ def test_videos_and_film_strips_of_the_first_cases_are_written(world: ModuleType
     assert not any(result.frames for result in evaluation.results)
 
 
-def test_a_swapped_control_tells_what_was_asked_and_what_was_told(world: ModuleType, tmp_path: Path) -> None:
-    swapped = [Case(seed=0, options={"goal": 2.0}, instruction="left")]
-    evaluate(world.Walker(), world.Line, swapped, folder=tmp_path, name="swapped")
+def test_a_swapped_control_tells_what_was_asked_and_what_was_told(
+    world: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from astra.evaluation.pictures.videos import film_strip
+
+    titles: list[str] = []
+
+    def drawn(frames: Any, title: str, done: Any) -> Any:
+        titles.append(title)
+        return film_strip(frames, title=title, done=done)
+
+    monkeypatch.setattr("astra.evaluation.evaluate.film_strip", drawn)
+    swapped = [Case(seed=0, options={"goal": 2.0}, instruction="left"), Case(seed=0, options={"goal": 2.0})]
+    evaluate(world.Walker(), world.Line, swapped[:1], folder=tmp_path, name="swapped", num_videos=1)
+    evaluate(world.Walker(), world.Line, swapped[1:], folder=tmp_path / "policy", name="policy", num_videos=1)
+    assert titles == ["left (swapped, seed 0); the goal: right", "right (policy, seed 0)"]
     (task,) = json.loads((tmp_path / "eval_info.json").read_text())["per_task"]
     assert (task["environment_instruction"], task["instruction"]) == ("right", "left")
 

@@ -200,6 +200,8 @@ def test_weights_of_another_architecture_are_refused(
 def test_a_folder_without_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no policy: expected config.json, model.safetensors"):
         load_policy(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"nowhere holds no policy: it does not exist$"):
+        load_policy(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_exported_programs_equal_the_policy(
     save_prompts(step, tiny_spec.instructions, tmp_path)
     described = json.loads((tmp_path / "control_step.json").read_text())
     assert described["timesteps_per_second"] == tiny_spec.fps
+    assert described["actions"] == list(tiny_spec.actions.names)
     assert described["timesteps"] == 4
     assert (described["chunk_size"], described["n_action_steps"]) == (2, 1)
     assert described["inputs"]["keys"]["shape"][3] == described["prompt_tokens"] + 4 * (2 + 5)
@@ -138,6 +139,7 @@ def test_the_command_exports_onnx_that_equals_the_policy(
     command += ["--output", str(tmp_path / "exported")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "control_step.onnx: equals the policy" in done.stdout
+    assert "torchvision" not in done.stderr
     files = {path.name for path in (tmp_path / "exported").iterdir()}
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "exported").iterdir()} == {0o666 & ~umask()}
     assert files == {"control_step.pt2", "control_step.onnx", "prompts.safetensors", "control_step.json"}

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import pytest
 
 import astra
+from astra.storage import numbers
 
 OTHER_CHECKS = {
     ("DiscreteActionsConfig", "bins"),  # one number or one per dimension, at least 2
@@ -161,3 +162,18 @@ def test_a_choice_that_is_not_declared_is_refused_by_name(choice: Any, right: bo
         expected = pytest.raises(ValueError, match=f"policy.value must be one of mode, mean, None, got {choice!r}")
     with expected:
         check_numbers(Acting(value=choice), "policy")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "number", "told"),
+    [
+        (numbers.Positive, math.inf, "above 0 and finite"),
+        (numbers.Positive, -1.0, "above 0"),
+        (numbers.Share, math.inf, "at least 0 and below 1"),
+        (numbers.Finite, math.nan, "a finite number"),
+    ],
+)
+def test_infinity_is_not_told_to_be_above_zero(annotation: Any, number: float, told: str) -> None:
+    (declared,) = annotation.__metadata__
+    assert not declared.holds(number)
+    assert declared.told(number) == told

@@ -3,6 +3,7 @@
 Source: Figure 11 of the paper, which shows Astra with and without contrastive dynamics learning.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,14 +46,12 @@ class Measured:
             FileNotFoundError: if there is no policy, or it was not evaluated.
             ValueError: if its eval_info.json is damaged, or of an older version.
         """
-        file = run / "eval" / FILE_NAME
+        file, command = run / "eval" / FILE_NAME, f"astra evaluate {shlex.quote(str(run))}"
         if not file.exists():
-            raise FileNotFoundError(f"{file} is missing: evaluate the policy first, with astra evaluate {run}")
+            raise FileNotFoundError(f"{file} is missing: evaluate the policy first, with {command}")
         info = read_eval_info(file)
         if not {"suite", "options"} <= info.keys():
-            raise ValueError(
-                f"{file} was written by an older version: measure the policy again, with astra evaluate {run}"
-            )
+            raise ValueError(f"{file} was written by an older version: measure the policy again, with {command}")
         policy = load_policy(run)
         decoding = {name: info[name] for name in vars(policy.decoding) if name in info}
         policy.decode_with(replace(policy.decoding, **decoding))

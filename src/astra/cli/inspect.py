@@ -107,12 +107,15 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
     """
     from astra.policies.checkpoint import load_policy, policy_folder
 
-    policy = load_policy(path)
-    config = json.loads((policy_folder(path) / "config.json").read_text())
+    policy, folder = load_policy(path), policy_folder(path)
+    if folder.parent.is_symlink():  # checkpoints/last: name the checkpoint itself
+        folder = folder.parents[1] / folder.parent.resolve().name / folder.name
+    config = json.loads((folder / "config.json").read_text())
     parts = {name: sum(p.numel() for p in module.parameters()) for name, module in policy.named_children()}
+    parts |= {name: weight.numel() for name, weight in policy.named_parameters(recurse=False)}
     print_facts(
         [
-            ("policy", str(policy_folder(path))),
+            ("policy", str(folder)),
             ("code version", str(config.get("code_version"))),
             ("suite", policy.spec.suite or "not known"),
             ("states", ", ".join(f"{name} ({size})" for name, size in policy.spec.states.items())),
@@ -120,6 +123,7 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
             ("actions", ", ".join(policy.spec.actions.names)),
             ("timesteps per second", f"{policy.spec.fps:g}"),
             ("instructions", "; ".join(policy.spec.instructions)),
+            ("parameters", f"{sum(parts.values()):,}"),
             *((f"parameters of {name}", f"{count:,}") for name, count in parts.items()),
             ("configuration", json.dumps(config["config"], indent=2)),
         ]

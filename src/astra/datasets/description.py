@@ -12,16 +12,21 @@ from astra.datasets.lerobot.info import dimension_names, read_info
 def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     """Return the size, the instructions and each column's range, as rows of (name, value)."""
     lengths, fps = dataset.lengths, dataset.spec.fps
+    info, videos = read_info(dataset.folder), dataset.recorded.videos if dataset.recorded else ()
     rows = [
+        ("format", f"LeRobotDataset {info['codebase_version']}"),
         ("episodes", f"{len(dataset):,}"),
         ("timesteps", f"{lengths.sum():,} at {fps:g} per second: {lengths.sum() / fps / 60:.1f} minutes"),
         ("episode length", f"{lengths.min()} to {lengths.max()} timesteps, mean {lengths.mean():.1f}"),
     ]
     rows += [
-        (f"instruction {instruction!r}", f"{number:,} episodes")
+        (f"instruction {instruction!r}", f"{number:,} episode{'s' if number > 1 else ''}")
         for instruction, number in sorted(Counter(dataset.instructions).items())
     ]
-    rows += [(column, f"{height} x {width} RGB frames") for column, (height, width) in dataset.spec.images.items()]
+    rows += [
+        (column, f"{height} x {width} RGB frames, stored as {'video' if column in videos else 'images'}")
+        for column, (height, width) in dataset.spec.images.items()
+    ]
     if (objects := dataset.spec.objects) and objects.max_objects:
         rows += [
             (f"objects in view {view!r}", f"{_visible(dataset, view)}, {height} x {width} pixels")
@@ -30,7 +35,6 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     if dataset.prompts is not None:
         sizes = dataset.prompts.sizes
         rows += [("prompts with pictures", f"{len(sizes):,}, with {sizes.min()} to {sizes.max()} objects each")]
-    info = read_info(dataset.folder)
     for column in (*dataset.spec.states, ACTION):
         values = dataset.columns[column]
         names = dimension_names(info["features"][column]) or tuple(range(values.shape[1]))

@@ -103,7 +103,9 @@ def _keep(number: int, result: EpisodeResult, folder: Path, name: str) -> _Playe
     if result.frames:
         video = f"{VIDEOS}/eval_episode_{number}.mp4"
         write_video(result.frames, folder / video, result.fps)
-        title = f"{result.instruction} ({name}, seed {result.seed})"
+        goal = result.environment_instruction
+        other = "" if goal == result.instruction else f"; the goal: {goal}"
+        title = f"{result.instruction} ({name}, seed {result.seed}){other}"
         strip = film_strip(result.frames, title=title, done=result.done)
         write_figure(strip, folder / f"film_strip_{number}.png")
     return number, dataclasses.replace(result, frames=()), video

@@ -61,8 +61,8 @@ def open_training_data(experiment: Experiment) -> TrainingData:
     for dataset in datasets:
         training, held_out = dataset.split_episodes(experiment.validation, experiment.training.seed)
         parts.append(Part(dataset=dataset, training=training, held_out=held_out))
-    if is_main_process() and not mixed and (note := held_out_note(parts[0])):
-        screen().print(note)
+    if is_main_process() and not mixed:
+        screen().print(held_out_note(parts[0]), soft_wrap=True)
     units = own_units(names, parts, policy) if experiment.statistics == "own" else {}
     if units:
         parts = [
@@ -112,7 +112,7 @@ def _windows(
 
 
 def held_out_note(part: Part) -> str:
-    """Return what to know where too few episodes are held out for a report; empty: enough are."""
+    """Return how many episodes are held out, and what to do where they are too few for a report."""
     episodes = len(part.training) + len(part.held_out)
     remedy = f"hold out {FEWEST_HELD_OUT} with --validation {math.ceil(100 * FEWEST_HELD_OUT / episodes) / 100:g}"
     if episodes <= FEWEST_HELD_OUT:
@@ -121,4 +121,4 @@ def held_out_note(part: Part) -> str:
         return "no episode is held out: the validation loss is that of training episodes"
     if len(part.held_out) < FEWEST_HELD_OUT:
         return f"{len(part.held_out)} of {episodes} episodes is held out, too few to compare in a report: {remedy}"
-    return ""
+    return f"{len(part.held_out):,} of {episodes:,} episodes are held out"

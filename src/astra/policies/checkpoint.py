@@ -121,6 +121,8 @@ def policy_folder(path: str | Path) -> Path:
             if missing := sorted({CONFIG, MODEL, STATISTICS} - set(present)):
                 raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}: copy the policy's whole folder")
             return folder
+    if not path.exists():
+        raise FileNotFoundError(f"{path} holds no policy: it does not exist")
     expected = f"expected {CONFIG}, {MODEL} and {STATISTICS} in it, in its policy/ or in its checkpoints/last/policy/"
     raise FileNotFoundError(f"{path} holds no policy: {what_is(path) or expected}")
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,12 +60,23 @@ def save_onnx(step: ControlStep, program: torch.export.ExportedProgram, folder: 
     check_onnx()
     path = folder / "control_step.onnx"
     names = [*INPUTS, *step.vectors, *step.cameras]
-    with warnings.catch_warnings():  # about deprecated parts of the exporter itself
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), _errors_only(logging.getLogger("torch.onnx")):
+        warnings.simplefilter("ignore")  # about deprecated parts of the exporter itself, and a missing torchvision
         exported = torch.onnx.export(program, input_names=names, output_names=list(OUTPUTS), dynamo=True, verbose=False)
     assert exported is not None
     exported.save(path, external_data=False)
     return path
+
+
+@contextmanager
+def _errors_only(logger: logging.Logger) -> Iterator[None]:
+    """Let a logger and those below it report errors only."""
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def onnx_program(path: Path) -> Callable[..., Sequence[Tensor]]:
@@ -121,6 +134,7 @@ def save_prompts(step: ControlStep, instructions: Sequence[str], folder: Path) -
             for name, tensor in zip(names, inputs, strict=True)
         },
         "outputs": list(OUTPUTS),
+        "actions": list(step.policy.spec.actions.names),
         "timesteps": step.timesteps,
         "window": step.policy.config.window,
         "prompt_tokens": sizes.prompt,

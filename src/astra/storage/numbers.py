@@ -49,6 +49,8 @@ class Range:
             parts.append(f"{'below' if self.below else 'at most'} {self.high:,g}")
         elif self.high < math.inf and number > self.high:
             parts.append(f"at most {self.high:.0f}")
+        if parts and self.high == math.inf and not math.isfinite(number):
+            parts.append("finite")
         return " and ".join(parts) or "a finite number"
 
 

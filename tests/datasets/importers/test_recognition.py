@@ -14,11 +14,12 @@ from tests.demonstrations.test_convert_kitchen import d4rl, minari
 def test_each_format_is_named_with_the_command_that_converts_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("robots/1.0.0", "buffer.zarr/meta/episode_ends", "lift"):
+    for name in ("robots/1.0.0", "buffer.zarr/meta/episode_ends", "lift", "libero"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "robots/1.0.0/robots-val.tfrecord-00000-of-00001").write_bytes(b"")
     (tmp_path / "buffer.zarr/meta/episode_ends/.zarray").write_text("{}")
     write_robomimic(tmp_path / "lift/image.hdf5")
+    write_robomimic(tmp_path / "libero/demo.hdf5", "open the drawer")
     write_maniskill(tmp_path / "trajectory.h5")
     write_aloha(tmp_path / "aloha")
     write_trajectory(tmp_path / "vima/rotate/000000", 1)
@@ -31,7 +32,8 @@ def test_each_format_is_named_with_the_command_that_converts_it(
     for name, expected in {
         "robots": "astra convert rlds robots/1.0.0 data/mine --fps FPS --split val",
         "buffer.zarr": "astra convert diffusion-policy-zarr buffer.zarr data/mine --instruction TEXT --fps FPS",
-        "lift": "astra convert robomimic lift data/mine",
+        "lift": "astra convert robomimic lift data/mine --instruction TEXT",
+        "libero": "astra convert robomimic libero data/mine",
         "trajectory.h5": "astra convert maniskill trajectory.h5 data/mine --instruction TEXT",
         "aloha": "astra convert aloha aloha data/mine --instruction TEXT",
         "vima": "astra convert vima vima data/mine",

@@ -1,6 +1,7 @@
 """Damaged datasets: one clear message, and nothing changed on disk."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def test_a_folder_that_is_no_dataset_is_reported(tmp_path: Path) -> None:
 def test_what_lies_where_a_dataset_is_expected_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: create it with astra collect"):
         LeRobotDataset.open(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=rf"^data/away does not exist in {re.escape(str(Path.cwd()))}: create"):
+        LeRobotDataset.open(Path("data/away"))
     policy = tmp_path / "run/checkpoints/last/policy"
     policy.mkdir(parents=True)
     (policy / "model.safetensors").touch()

@@ -239,7 +239,7 @@ def test_inspecting_decodes_the_first_frame_and_in_full_all_of_them(
 ) -> None:
     write_version_3(tmp_path / "data", per_file=1)
     assert main(["inspect", "dataset", str(tmp_path / "data")]) == 0
-    assert "48 x 64 RGB frames" in capsys.readouterr().out
+    assert "48 x 64 RGB frames, stored as video" in capsys.readouterr().out
     path = tmp_path / "data" / VIDEO.replace("file-000", "file-002")
     write_mp4(path, pictures(3))
     assert main(["inspect", "dataset", str(tmp_path / "data")]) == 1

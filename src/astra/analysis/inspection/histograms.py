@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from astra.datasets import LeRobotDataset
 from astra.datasets.episode import ACTION
+from astra.datasets.lerobot.info import dimension_names, read_info
 from astra.tokenizers.actions import DiscreteActions
 
 DIMENSIONS = 48
@@ -46,10 +47,11 @@ def action_histograms(dataset: LeRobotDataset, bins: DiscreteActions) -> list[Hi
 
 def state_histograms(dataset: LeRobotDataset) -> list[Histogram]:
     """Count the values of all state vectors, dimension by dimension."""
+    features = read_info(dataset.folder)["features"]
     named = [
-        (f"{column.removeprefix('observation.')}[{n}]", dataset.columns[column][:, n])
+        (f"{column.removeprefix('observation.')}[{name}]", dataset.columns[column][:, n])
         for column, size in dataset.spec.states.items()
-        for n in range(size)
+        for n, name in enumerate(dimension_names(features[column]) or range(size))
     ]
     return [_of_values(name, values.astype(np.float64)) for name, values in named[:DIMENSIONS]]
 

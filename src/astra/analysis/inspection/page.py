@@ -89,13 +89,14 @@ def write_page(
 
 def _tiles(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     timesteps, fps = int(dataset.lengths.sum()), dataset.spec.fps
-    return [
-        (f"{len(dataset):,}", "episodes"),
-        (f"{timesteps:,}", "timesteps"),
-        (f"{timesteps / fps / 60:.1f}", f"minutes at {fps:g} timesteps per second"),
-        (f"{len(dataset.spec.instructions):,}", "instructions"),
-        (f"{len(dataset.spec.images):,}", "cameras"),
-    ]
+    counts = {
+        "episode": len(dataset),
+        "timestep": timesteps,
+        "instruction": len(dataset.spec.instructions),
+        "camera": len(dataset.spec.images),
+    }
+    tiles = [(f"{count:,}", name if count == 1 else f"{name}s") for name, count in counts.items()]
+    return [*tiles[:2], (f"{timesteps / fps / 60:.1f}", f"minutes at {fps:g} timesteps per second"), *tiles[2:]]
 
 
 def _tasks(dataset: LeRobotDataset) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from astra.analysis.inspection.findings import Finding, frames_lost
+from astra.analysis.inspection.frames import findings_in
 from astra.datasets import LeRobotDataset
 from astra.datasets.episode import ACTION
 from astra.frames import resize
@@ -117,16 +118,9 @@ def _frame(dataset: LeRobotDataset, camera: str, row: int) -> UInt8[np.ndarray, 
 
 
 def _of_frames(dataset: LeRobotDataset, camera: str, index: int, frames: Sequence[np.ndarray]) -> list[Finding]:
-    actions = dataset.columns[ACTION][dataset.starts[index] : dataset.ends[index]]
-    if all(frame.min() == frame.max() for frame in frames):
-        text = f"every shown frame of {camera} has one color (camera covered or switched off?)."
-        return [Finding(kind=f"blank frames of {camera}", text=text, wrong=False, episodes=(index,))]
-    same = len(frames) > 2 and all(np.array_equal(frame, frames[0]) for frame in frames)
-    if same and np.ptp(actions, axis=0).any():
-        text = f"all shown frames of {camera} are equal, while the actions change (camera hung?)."
-        kind = f"frames of {camera} that never change"
-        return [Finding(kind=kind, text=text, episodes=(index,), leave_out=(index,))]
-    return []
+    blank = all(frame.min() == frame.max() for frame in frames)
+    same = all(np.array_equal(frame, frames[0]) for frame in frames)
+    return findings_in(dataset, camera, index, frames=len(frames), blank=blank, same=same)
 
 
 def _picture(frames: Sequence[np.ndarray]) -> str:

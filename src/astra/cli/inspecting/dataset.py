@@ -27,6 +27,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
             what differs from what was cached.
         html: write a page to this file, with episodes, histograms and everything that was found.
     """
+    from astra.analysis.inspection.frames import EveryFrame
     from astra.datasets import describe
     from astra.datasets.importers.recognition import recognize_format
     from astra.datasets.lerobot.layout import INFO
@@ -45,13 +46,16 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
         return 0
     opened, findings, verified = open_and_find(folder, full=full)
     if full and opened.recorded is not None:
-        opened.recorded.check()
+        every = EveryFrame(opened)
+        opened.recorded.check(every)
+        findings = (*findings, *every.findings())
     facts = [*verified, *describe(opened)]
     print_facts(facts)
     if html is not None:
         from astra.analysis.inspection.page import write_page
 
         findings = write_page(opened, findings, facts, own_data().policy.actions, html)
+    findings = sorted(findings, key=lambda finding: not finding.wrong)
     print_findings(findings)
     unwanted = sorted({episode for finding in findings for episode in finding.leave_out})
     if 0 < len(unwanted) < len(opened):

@@ -68,7 +68,8 @@ def open_loop(
         table.add_row(each.name, f"{each.error:.4g}", str(each.near))
     table.add_row("all dimensions", "", str(result.all_near))
     screen().print(table)
-    print(f"First actions of {len(used)} held-out episodes, chosen as in a rollout.")
+    plural = "s" if len(used) > 1 else ""
+    print(f"First actions of {len(used)} held-out episode{plural}, chosen as in a rollout.")
     if result.teacher_forced_accuracy is not None:
         print(
             f"Teacher-forced accuracy: {result.teacher_forced_accuracy:.2f} of all dimensions are in the right bin, "

@@ -8,7 +8,7 @@ from pathlib import Path
 from astra.datasets.importers.calvin import ANNOTATIONS
 from astra.datasets.importers.d4rl import is_d4rl
 from astra.datasets.importers.hdf5.files import SUFFIXES
-from astra.datasets.importers.hdf5.importer import recognize
+from astra.datasets.importers.hdf5.importer import has_instruction, recognize
 from astra.datasets.importers.minari import DATA, METADATA, open_minari
 from astra.datasets.importers.vima import is_trajectory
 from astra.datasets.importers.zarr_header import NAMES
@@ -67,7 +67,7 @@ def recognize_format(place: Path) -> Found | None:
                 what=f"recording of {layout.name} in HDF5",
                 convert=own,
                 source=place,
-                options="" if layout.instructions else "--instruction TEXT",
+                options="" if has_instruction(path, layout) else "--instruction TEXT",
             )
     return None
 

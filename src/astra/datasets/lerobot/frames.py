@@ -125,8 +125,11 @@ class RecordedFrames:
             for column in columns
         }
 
-    def check(self) -> None:
+    def check(self, look: Callable[[str, int, np.ndarray], None] | None = None) -> None:
         """Decode every frame and crop once, and keep none of them.
+
+        Args:
+            look: Called with the column, the row and the frame or crops; None: nothing is done with them.
 
         Raises:
             FileNotFoundError: if a file is missing.
@@ -135,15 +138,18 @@ class RecordedFrames:
         stored, rows = [column for column in self.sizes if column not in self.videos], int(self.episode_ends[-1])
         for video in self.videos.values():
             with progress(f"checking every frame of {video.column}", rows, "timesteps") as advance:
-                for _ in video.read(0, rows):
+                for index, frame in video.read(0, rows):
+                    if look is not None:
+                        look(video.column, index, frame)
                     advance(1)
         row = 0
         with progress("checking every image", rows, "timesteps", shown=bool(stored)) as advance:
             for path in self.files if stored else ():
                 for batch in read_batches(path, stored, FRAMES_PER_BATCH):
                     for column in stored:
-                        for _ in self._decoded(column, batch, path, row):
-                            pass
+                        for index, frame in enumerate(self._decoded(column, batch, path, row), row):
+                            if look is not None:
+                                look(column, index, frame)
                     row += len(batch)
                     advance(len(batch))
 

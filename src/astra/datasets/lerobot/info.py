@@ -153,9 +153,10 @@ def own_entries(info: Info) -> Mapping[str, Any]:
 
 def _explain_missing(folder: Path) -> str:
     if not folder.exists():
+        here = "" if folder.is_absolute() else f" in {Path.cwd()}"
         return (
-            f"{folder} does not exist: create it with astra collect or astra convert, or name another folder (in "
-            "training with --dataset), or the id of a dataset on the Hugging Face Hub, OWNER/NAME"
+            f"{folder} does not exist{here}: create it with astra collect or astra convert, or name another folder "
+            "(for a run with --dataset), or the id of a dataset on the Hugging Face Hub, OWNER/NAME"
         )
     remedy = (
         "astra convert --help lists the formats that can be converted, and docs/add-a-dataset.md shows how to write "

@@ -140,6 +140,18 @@ def recognize(path: Path) -> Layout | None:
     return None
 
 
+def has_instruction(path: Path, layout: Layout) -> bool:
+    """Return whether the first episode of a file has an instruction.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    for name in _episodes(path, layout)[:1]:
+        with _episode(path, name) as (group, _):
+            return _instruction(group, layout) is not None
+    return False
+
+
 def _episodes(path: Path, layout: Layout) -> list[str]:
     """Return the paths of all episodes of a file; one empty path if the file is an episode."""
     with opened(path) as file:
