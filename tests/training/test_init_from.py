@@ -142,8 +142,8 @@ def test_every_policy_of_the_package_is_listed() -> None:
     from astra.policies import POLICIES
     from astra.training.weight_names import POLICIES_WITH_NAMES
 
-    assert {kind for kind, _, _ in PERMUTED.values()} | {"rt1"} == set(POLICIES) - {"linear"}
-    assert len(POLICIES_WITH_NAMES) == len(set(POLICIES) - {"linear"})
+    assert {kind for kind, _, _ in PERMUTED.values()} | {"rt1"} == set(POLICIES)
+    assert len(POLICIES_WITH_NAMES) == len(POLICIES)
 
 
 def test_rt1_finds_its_cameras_and_dimensions_by_name(

@@ -23,10 +23,13 @@ FOLDERS = [str(HERE), str(HERE.parent / "evaluation")]
 
 @pytest.fixture(scope="module")
 def script() -> Iterator[ModuleType]:
-    """Import `launched`, for a run of this process alone."""
+    """Import `launched`, for a run of this process alone, and take back what it adds to the list of policies."""
+    import astra.policies
+
     with pytest.MonkeyPatch.context() as patch:
         for folder in FOLDERS:
             patch.syspath_prepend(folder)
+        patch.setattr(astra.policies, "POLICIES", dict(astra.policies.POLICIES))
         yield importlib.import_module("launched")
 
 
