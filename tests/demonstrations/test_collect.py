@@ -14,10 +14,15 @@ from astra.datasets import LeRobotDataset
 from astra.datasets.sentences import read_sentences
 from astra.demonstrations import collect as module
 from astra.demonstrations.collect import CollectConfig, collect, demonstrate
+from astra.environments.environment import EnvironmentObservation
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
+from astra.evaluation.agents import ExpertAgent
+from astra.evaluation.episode import Case
+from astra.evaluation.rollout import rollout
 from astra.parallel.interruption import Terminated, sigterm_raises
+from tests.evaluation.line_world import Chain, Line
 
 TASKS = ("visual_manipulation", "follow_order", "sweep_without_exceeding")
 
@@ -233,3 +238,65 @@ def test_a_signal_keeps_the_complete_episodes(
     with pytest.raises(error), sigterm_raises():
         collect(replace(plain, demonstrate=interrupted), config, Failing())
     assert len(LeRobotDataset.open(tmp_path / "data")) == 3
+
+
+class Counter(Line):
+    """A line without a limit of its own, which writes every observation into the same array."""
+
+    max_timesteps = 5
+
+    def __init__(self) -> None:
+        self.seen = np.zeros(1, np.float32)
+
+    def step(self, action: np.ndarray) -> tuple[EnvironmentObservation, float, bool, bool, dict[str, Any]]:
+        """Move by the action; only the last of five timesteps succeeds."""
+        assert np.abs(action).max() <= 1, "the action is out of bounds"
+        self.x, self.clock = self.x + float(action[0]), self.clock + 1
+        return self._observation(), 0.0, False, False, {"is_success": self.clock == self.max_timesteps}
+
+    def _observation(self) -> EnvironmentObservation:
+        self.seen[0] = self.x
+        return {"observation.state": self.seen}
+
+
+class Hasty:
+    """An expert whose actions are out of bounds."""
+
+    def __init__(self, seed: int) -> None:
+        del seed
+
+    def act(self, environment: Line) -> np.ndarray:
+        """Return a step to the goal at once."""
+        return np.array([environment.goal - environment.x])
+
+
+def suite_of_lines(build: Any, **fields: Any) -> Suite:
+    return Suite(
+        name="line",
+        options=Failing,
+        options_for=lambda spec: Failing(),
+        build=build,
+        tasks=lambda options, level: [Task(name="reach right")],
+        make_expert=Hasty,
+        **fields,
+    )
+
+
+def test_an_expert_is_recorded_under_the_rules_of_an_evaluation() -> None:
+    suite = suite_of_lines(lambda options: Counter(), success="at the last step")
+    (played,) = rollout(ExpertAgent(Hasty), Counter, [Case(seed=3, success_at_end=True)], num_envs=1)
+    assert played.success
+    assert played.timesteps == Counter.max_timesteps
+    shown = demonstrate(suite, Failing(), Goal(), 3)
+    assert shown is not None
+    np.testing.assert_allclose(shown.columns["action"], played.actions, atol=1e-6)
+    before = np.cumsum([shown.columns["observation.state"][0], *shown.columns["action"][:-1]], axis=0)
+    np.testing.assert_allclose(shown.columns["observation.state"], before, atol=1e-6)
+
+
+def test_an_instruction_that_changes_inside_a_demonstration_is_refused() -> None:
+    with pytest.raises(ValueError, match="line went on from 'right' to 'left': give the suite a `demonstrate`"):
+        demonstrate(suite_of_lines(lambda options: Chain()), Failing(), Goal(), 0)
+    shown = demonstrate(suite_of_lines(lambda options: Chain()), Failing(), Goal(reset={"chain": (2.0,)}), 0)
+    assert shown is not None
+    assert shown.instruction == "right"

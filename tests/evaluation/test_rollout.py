@@ -179,6 +179,18 @@ def test_frames_are_kept_where_the_case_asks(world: ModuleType) -> None:
     assert other.frames == ()
 
 
+def test_frames_that_an_environment_paints_into_one_array_are_kept_apart(world: ModuleType) -> None:
+    class Painter(world.Line):
+        canvas = np.zeros((4, 4, 3), np.uint8)
+
+        def frame(self) -> np.ndarray:
+            self.canvas[:] = self.clock
+            return self.canvas
+
+    (result,) = rollout(NoOp(), Painter, [Case(seed=0, record=True)])
+    assert [int(frame.max()) for frame in result.frames] == list(range(13))
+
+
 def test_the_no_op_baseline_fails_and_the_expert_succeeds(world: ModuleType) -> None:
     assert not any(result.success for result in rollout(NoOp(), world.Line, CASES))
     results = rollout(ExpertAgent(world.Guide), world.Line, CASES, num_envs=2)

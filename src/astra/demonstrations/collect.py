@@ -105,7 +105,13 @@ def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:
 
 
 def demonstrate(suite: Suite, options: Any, goal: Goal, seed: int) -> Demonstration | None:
-    """Record the expert in one episode; None if it does not succeed. Equal arguments give equal demonstrations."""
+    """Record the expert in one episode; None if it does not succeed. Equal arguments give equal demonstrations.
+
+    As in an evaluation, actions are clipped to the bounds, and the episode ends after `max_timesteps`.
+
+    Raises:
+        ValueError: if the instruction changes during the episode, and the suite has no `demonstrate` of its own.
+    """
     if suite.demonstrate is not None:
         return suite.demonstrate(options, goal.reset, seed)
     assert suite.make_expert is not None
@@ -114,16 +120,24 @@ def demonstrate(suite: Suite, options: Any, goal: Goal, seed: int) -> Demonstrat
     with closing(suite.build(options)) as environment:
         observation, _ = environment.reset(seed=seed, options={**goal.reset, **suite.expert_reset})
         instruction, pictures = environment.instruction, dict(environment.prompt_pictures)
-        for _ in range(environment.max_timesteps):
-            action = np.asarray(expert.act(environment), np.float32)
-            steps.append({**observation, "action": action})
-            observation, _, terminated, truncated, info = environment.step(action)
-            ended = terminated or truncated
+        bounds = environment.spec_of_trajectories.actions
+        ended = False
+        while not ended:
+            action = np.array(expert.act(environment), np.float64)
+            np.clip(action, bounds.low, bounds.high, out=action)
+            # Copied, because an environment may write the next observation into the same arrays.
+            steps.append({name: np.array(values) for name, values in observation.items()})
+            steps[-1]["action"] = action.astype(np.float32)
+            observation, _, terminated, truncated, info = environment.step(steps[-1]["action"])
+            ended = bool(terminated or truncated or len(steps) >= environment.max_timesteps)
             if is_success(environment, info) and (ended or suite.success == "at any step"):
                 columns = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
                 return Demonstration(instruction=instruction, columns=columns, pictures=pictures)
-            if ended:
-                break
+            if not ended and environment.instruction != instruction:
+                raise ValueError(
+                    f"a demonstration follows one instruction, but {suite.name} went on from {instruction!r} to "
+                    f"{environment.instruction!r}: give the suite a `demonstrate` that records one instruction"
+                )
     return None
 
 

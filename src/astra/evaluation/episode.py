@@ -212,7 +212,7 @@ class RolloutEnv:
         if "is_miss" in info:
             self._missed = bool(self._missed or info["is_miss"])
         if self.case.record:
-            self._frames.append(self.environment.frame())
+            self._frames.append(np.array(self.environment.frame()))  # the next frame may be in the same array
 
     def _finite(self, name: str, value: SupportsFloat) -> float:
         """Return a number of the environment that results are made of, after checking it."""

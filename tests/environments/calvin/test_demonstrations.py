@@ -67,6 +67,24 @@ def test_images_come_from_a_second_play_of_the_same_actions(calvin: Calvin) -> N
     assert shapes == [(16, 16, 3), (8, 8, 3)]
 
 
+def test_an_error_of_the_simulator_ends_a_demonstration(calvin: Calvin, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, calls = calvin.step, list[bool]()
+
+    def fail(action: np.ndarray) -> None:
+        raise ValueError("Not connected to physics server.")
+
+    def count(action: np.ndarray) -> Any:
+        calls.append(True)
+        if len(calls) == 3:
+            monkeypatch.setattr(calvin.simulator, "step", fail)
+        return step(action)
+
+    monkeypatch.setattr(calvin, "step", count)
+    with pytest.warns(UserWarning, match="simulator failed"):
+        assert record(calvin, TASK, SEED, OPTIONS) is None
+    assert len(calls) == 3
+
+
 def test_the_environment_of_demonstrations_gives_way_to_another_one() -> None:
     assert SUITE.demonstrate is not None
     reset = {"task": TASK, "scene": "D"}

@@ -65,9 +65,9 @@ def record(environment: Calvin, task: str, seed: int, options: CalvinDemonstrati
         seen.append(observation)
         actions.append(action)
         executed.append(disturb(action).clip(-1, 1))
-        observation, _, terminated, _, info = environment.step(executed[-1])
+        observation, _, terminated, truncated, info = environment.step(executed[-1])
         if info["is_success"]:
             return Recording(observations=seen, actions=np.stack(actions), executed=np.stack(executed))
-        if terminated:
+        if terminated or truncated:  # truncated: the simulator failed
             break
     return None
