@@ -16,7 +16,12 @@ READ = {
 MOST_LIKELY = "table5-cpu-most-likely-bin"
 FAST = "claims/history-loss-cpu"
 """Table that the default tests read; the others are read by slow ones."""
-EARLIER = ("table6-cpu-one-timestep", "claims/contrast-limited-cpu-adamw", "claims/mask-objects-cpu-adamw")
+EARLIER = (
+    "table6-cpu-one-timestep",
+    "table6-cpu-half-hidden",
+    "claims/contrast-limited-cpu-adamw",
+    "claims/mask-objects-cpu-adamw",
+)
 """Tables whose runs had other settings than the tables have now."""
 SLOW = (
     "table1-cpu",
