@@ -8,7 +8,7 @@ import pytest
 from astra.environments.franka_kitchen.environment import ACTIONS, CAMERAS, ROBOT, SIZES, KitchenOptions
 from astra.environments.franka_kitchen.simulator import check_versions
 from astra.environments.franka_kitchen.suite import SUITE, options_for
-from astra.environments.franka_kitchen.tasks import TASKS, choose_tasks
+from astra.environments.franka_kitchen.tasks import TASKS, choose_tasks, instruction_for
 from astra.environments.franka_kitchen.waypoints import HOME, routines
 from astra.trajectory import TrajectorySpec
 
@@ -57,6 +57,12 @@ def test_a_policy_gets_the_observations_that_it_was_trained_on() -> None:
     assert options_for(SPEC) == KitchenOptions()
     images = replace(SPEC, states={ROBOT: 9}, images=dict.fromkeys(CAMERAS, (64, 64)))
     assert options_for(images) == KitchenOptions(observation="images", frame_size=64)
+    fixed = tuple(TASKS)[1:5]
+    sentence = instruction_for(TASKS[name] for name in fixed)
+    assert options_for(replace(SPEC, instructions=(sentence,))) == KitchenOptions(asked=fixed)
+    assert options_for(replace(images, instructions=(sentence,))).asked == fixed
+    for several in ((sentence, "other words"), ("other words",)):
+        assert options_for(replace(SPEC, instructions=several)).asked == ()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from astra.environments.franka_kitchen.environment import (
     KitchenOptions,
 )
 from astra.environments.franka_kitchen.expert import KitchenExpert
+from astra.environments.franka_kitchen.tasks import fixed_tasks
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.trajectory import TrajectorySpec
 
@@ -26,18 +27,19 @@ def tasks(options: KitchenOptions, level: str) -> tuple[Task, ...]:
 
 
 def options_for(spec: TrajectorySpec) -> KitchenOptions:
-    """Return options with a policy's observations.
+    """Return options with a policy's observations, and its four tasks if all its demonstrations ask for the same ones.
 
     Raises:
         ValueError: if Franka Kitchen does not have the policy's observations or actions.
     """
     states, images = dict(spec.states), dict(spec.images)
+    asked = fixed_tasks(spec.instructions)
     if len(spec.actions) == len(ACTIONS) and spec.objects is None:
         if not images and states == SIZES:
-            return KitchenOptions()
+            return KitchenOptions(asked=asked)
         sides = {side for size in images.values() for side in size}
         if states == {ROBOT: SIZES[ROBOT]} and images.keys() == CAMERAS.keys() and len(sides) == 1:
-            return KitchenOptions(observation="images", frame_size=sides.pop())
+            return KitchenOptions(asked=asked, observation="images", frame_size=sides.pop())
     raise ValueError(
         f"the policy observes {states | images} and has {len(spec.actions)} action dimensions; Franka Kitchen offers "
         f"{SIZES}, or {ROBOT} with square frames {', '.join(CAMERAS)}, and has {len(ACTIONS)} action dimensions: "

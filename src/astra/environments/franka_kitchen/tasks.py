@@ -3,8 +3,9 @@
 Source: Gupta et al. 2019, "Relay Policy Learning"; goals and threshold of gymnasium-robotics 1.4.2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float
@@ -78,3 +79,10 @@ def choose_tasks(names: Iterable[str]) -> tuple[KitchenTask, ...]:
 def instruction_for(tasks: Iterable[KitchenTask]) -> str:
     """Return the sentence that asks for these tasks."""
     return ", ".join(task.words for task in tasks)
+
+
+def fixed_tasks(instructions: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the four tasks that the only instruction asks for; empty: several, or other words."""
+    sentences = {instruction_for(tasks): tasks for tasks in combinations(TASKS.values(), TASKS_PER_EPISODE)}
+    (only,) = instructions if len(instructions) == 1 else ("",)
+    return tuple(task.name for task in sentences.get(only, ()))
