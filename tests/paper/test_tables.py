@@ -93,8 +93,7 @@ def test_rows_act_on_push_t_with_no_longer_history_than_they_were_trained_on() -
         settings = table.settings_at(scale)
         for row in table.rows:
             policy: Any = policy_of(row, scale, settings)
-            assert policy.positions == {"cpu": "recency", "paper": "relative"}[scale]
-            assert policy.drop_past_actions == {"cpu": 1.0, "paper": 0.0}[scale]
+            assert policy.positions == "relative"
             assert policy.window is not None
             assert policy.window <= settings.training.timesteps
 
