@@ -19,7 +19,7 @@ ELSEWHERE = {
     *("--shm-size", "--logdir", "--project", "--cpu", "--use_fsdp"),  # docker, trackers, accelerate
     *("--num_processes", "--multi_gpu", "--num_machines", "--mixed_precision", "--dynamo_backend"),  # accelerate
     *("--standalone", "--nproc_per_node", "--head", "--check"),  # torchrun, ray, sha256sum
-    *("--always", "--dirty", "--abbrev", "--exclude", "--init"),  # git
+    *("--always", "--dirty", "--abbrev", "--exclude", "--init", "--no-optional-locks"),  # git
 }
 """Flags that belong to no command of Astra."""
 
