@@ -72,9 +72,7 @@ EXPERIMENTS = {
     "tabletop-contrastive": _named(
         "contrastive.tabletop_contrastive", "Table 4, with CDL", "cpu", "0.9 on one core, estimated"
     ),
-    "tabletop-pretraining": _named(
-        "contrastive.tabletop_pretraining", "CDL alone", "cpu", "0.3 on one core, estimated"
-    ),
+    "tabletop-pretraining": _named("contrastive.tabletop_pretraining", "CDL alone", "cpu", "0.3 on one core"),
     "tabletop-pretrained": _named("contrastive.tabletop_pretrained", "after CDL alone", "cpu", "0.2 on one core"),
     "vima-bench": _named("tabletop.vima_bench", "Table 1, Astra", "paper", "not measured"),
     "vima-bench-cpu": _named("tabletop.vima_bench_cpu", "Table 1, small", "cpu", "0.6 on one core"),

@@ -15,11 +15,12 @@ from pathlib import Path
 from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.experiments.experiment import Experiment
-from astra.experiments.tabletop import fast_training, tabletop_short
-from astra.tokenizers.actions import DiscreteActionsConfig
+from astra.experiments.tabletop import SUCTION_NUMBERS, fast_training, tabletop_short
 from astra.training.config import HELD_OUT_LOSS, TrainingConfig
 
 PRETRAINING = "runs/tabletop-pretraining"
+NORMALIZED = ContrastiveConfig(normalize=True, temperature=0.2, projection_layers=2, negatives_from="same_task")
+"""Embeddings of length 1, a projection of two layers, and hard negatives."""
 
 
 def tabletop_contrastive() -> Experiment:
@@ -38,14 +39,7 @@ def tabletop_pretraining() -> Experiment:
 
     Source: appendix A.11, which suggests it without trying it. `tabletop-pretrained` continues from it.
     """
-    contrast = ContrastiveConfig(
-        normalize=True,
-        temperature=0.2,
-        projection_layers=2,
-        negatives_from="same_task",
-        cdl_fraction=1.0,
-        contrastive_only=True,
-    )
+    contrast = replace(NORMALIZED, cdl_fraction=1.0, contrastive_only=True)
     return _limited(replace(fast_training(2_000, timesteps=2, parts=2), contrastive=contrast))
 
 
@@ -69,6 +63,6 @@ def _limited(training: TrainingConfig) -> Experiment:
     return replace(
         experiment,
         dataset=Path("data/tabletop-limited"),
-        policy=replace(experiment.policy, actions=DiscreteActionsConfig(head_frequencies=16, token_frequencies=8)),
+        policy=replace(experiment.policy, actions=SUCTION_NUMBERS),
         training=replace(training, augmentation=AugmentationConfig()),
     )

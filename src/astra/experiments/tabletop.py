@@ -25,6 +25,8 @@ LONGEST = 6
 """Timesteps of the longest of 1,300 demonstrations on the tabletop, 100 of each training task."""
 TOP = ("observation.end_effector", "observation.objects.top")
 """Observations of the CPU runs. The side view shows the same objects again and would double the number of tokens."""
+SUCTION_NUMBERS = DiscreteActionsConfig(head_frequencies=16, token_frequencies=8)
+"""Actions of the tabletop whose past tokens are embedded as numbers."""
 
 
 def small_policy() -> AstraConfig:

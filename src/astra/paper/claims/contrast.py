@@ -17,8 +17,9 @@ from astra.augmentation.pictures import AugmentationConfig
 from astra.contrastive_dynamics.objective import ContrastiveConfig
 from astra.demonstrations.recipe import collected
 from astra.environments.tabletop.suite import SUITE
-from astra.experiments.tabletop import SHORT_TASKS, TOP, fast_training, small_policy
-from astra.paper.claims.history import LOSS, SUCTION_NUMBERS, tabletop_with_slips
+from astra.experiments.contrastive import NORMALIZED
+from astra.experiments.tabletop import SHORT_TASKS, SUCTION_NUMBERS, TOP, fast_training, small_policy
+from astra.paper.claims.history import LOSS, tabletop_with_slips
 from astra.paper.question import Question
 from astra.paper.table import Column, Row, Settings, Table
 from astra.suites.config import EvaluationConfig
@@ -27,11 +28,8 @@ from astra.training.config import HELD_OUT_LOSS
 DEMONSTRATIONS = 12_000
 """So few that cloning is expected to overfit. With AdamW and augmentation it did not within 4,000 updates
 (results/claims/contrast-limited-cpu-adamw), so the table is trained with Muon."""
-TUNED = ContrastiveConfig(
-    normalize=True, temperature=0.2, projection_layers=2, negatives_from="same_task", begin=0.1, fade=True
-)
-"""Embeddings of length 1, a projection of two layers, hard negatives, and a weight that is 0 for 10 % of the run and
-then falls from 0.1 to 0."""
+TUNED = replace(NORMALIZED, begin=0.1, fade=True)
+"""The contrast of `NORMALIZED`, with a weight that is 0 for 10 % of the run and then falls from 0.1 to 0."""
 AUGMENTED: Mapping[str, Any] = {"augmentation": AugmentationConfig()}
 LEVELS = tuple(Column(name=level, group=level) for level in ("L1", "L2", "L3"))
 PAYS = {"loss": -0.03, "points": 3.0}

@@ -16,7 +16,7 @@ from astra.environments.pusht.suite import SUITE as PUSHT
 from astra.environments.tabletop.suite import SUITE as TABLETOP
 from astra.environments.tabletop.suite import TabletopOptions
 from astra.experiments.pusht import BLINKING_WINDOW, pusht_blinking, pusht_human
-from astra.experiments.tabletop import LONGEST, TOP, fast_training, small_policy
+from astra.experiments.tabletop import LONGEST, SUCTION_NUMBERS, TOP, fast_training, small_policy
 from astra.paper.question import Question
 from astra.paper.table import RECOVERY, Column, Row, Settings, Table
 from astra.paper.table6 import DEMONSTRATIONS as HUMAN
@@ -33,8 +33,6 @@ TABLETOP_DEMONSTRATIONS = 40_000
 BLINKING_DEMONSTRATIONS = 2_000
 NUMBERS = DiscreteActionsConfig(bins=256, token_frequencies=8)
 """Actions of Push-T whose past tokens are embedded as numbers."""
-SUCTION_NUMBERS = DiscreteActionsConfig(head_frequencies=16, token_frequencies=8)
-"""Actions of the tabletop whose past tokens are embedded as numbers."""
 ONE_SEED = "One seed comes first. Three seeds are run only if it does not decide."
 LOSS = Column(name="first-action loss", held_out=True)
 REWARD = Column(name="score (reward)", score="reward")
