@@ -3,6 +3,9 @@
 import importlib.util
 import operator
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,3 +112,42 @@ def test_what_workers_cannot_import_is_refused_before_they_start() -> None:
         pool(1, shared=(lambda: 0,)),
     ):
         pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, GeneratorExit])
+def test_an_exception_does_not_wait_for_tasks(error: type[BaseException]) -> None:
+    from astra.parallel.pool import pool
+
+    sleep: Any = time.sleep
+    started, long = 0.0, []
+
+    def leave() -> None:
+        nonlocal started, long
+        with pool(2) as tasks:
+            assert tasks.submit(os.getpid).result()  # the workers have started
+            long = [tasks.submit(sleep, 60) for _ in range(5)]
+            started = time.monotonic()
+            raise error
+
+    with pytest.raises(error):
+        leave()
+    assert time.monotonic() - started < 20
+    assert all(task.done() for task in long)
+
+
+def test_a_signal_to_the_whole_group_reaches_the_parent_as_a_signal() -> None:
+    from astra.parallel.interruption import Terminated, sigterm_raises
+    from astra.parallel.pool import pool
+
+    sleep: Any = time.sleep
+
+    def work() -> None:
+        with sigterm_raises(), pool(1) as tasks:
+            worker = tasks.submit(os.getpid).result()
+            long = tasks.submit(sleep, 60)
+            os.kill(worker, signal.SIGTERM)  # the worker dies first
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            long.result()
+
+    with pytest.raises(Terminated):
+        work()

@@ -3,6 +3,7 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from astra.parallel.interruption import Terminated
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.policies.policy import Policy, PolicyConfig
 from astra.training.train import train
@@ -87,8 +89,8 @@ def test_two_updates_and_two_resumed_equal_four_straight_bit_for_bit(
     needs_muon(optimizer)
     straight, halves = tmp_path / "straight", tmp_path / "halves"
     run(linear, straight, evaluate_every=1, optimizer=optimizer)
-    with pytest.raises(KeyboardInterrupt, match="after 2 updates"):
-        run(linear, halves, evaluate=interrupt_at(1), evaluate_every=1, optimizer=optimizer)
+    with pytest.raises(KeyboardInterrupt, match="in the rollouts after 2 updates"):
+        run(linear, halves, evaluate=interrupt_at(2), evaluate_every=1, optimizer=optimizer)
     run(linear, halves, resume=True, evaluate_every=1, optimizer=optimizer)
     assert_equal_checkpoints(straight / "checkpoints" / "last", halves / "checkpoints" / "last")
     losses = [[line["train/loss"] for line in metrics(folder) if "train/loss" in line] for folder in (straight, halves)]
@@ -198,10 +200,73 @@ def test_the_checkpoint_with_the_best_rollouts_is_kept_beside_the_newest(linear:
 def test_a_resumed_run_remembers_its_best_checkpoint(linear: ModuleType, tmp_path: Path) -> None:
     best = {"evaluate_every": 1, "keep_best": "calls", "keep_checkpoints": 1}
     with pytest.raises(KeyboardInterrupt, match="after 3 updates"):
-        run(linear, tmp_path / "run", evaluate=interrupt_at(2), **best)
+        run(linear, tmp_path / "run", evaluate=interrupt_at(3), **best)
     stopped = (tmp_path / "run/checkpoints/best").resolve().name
     run(linear, tmp_path / "run", resume=True, evaluate=lambda policy: {"calls": 0.0}, **best)
     assert (tmp_path / "run/checkpoints/best").resolve().name == stopped
+    assert (tmp_path / "run/checkpoints/last").resolve().name == "000004"
+
+
+def fail_at(number: int, error: BaseException) -> Evaluate:
+    """Return an evaluation whose result depends on the weights, and whose call of this number fails."""
+    calls = count(1)
+
+    def evaluate(policy: Policy[Any]) -> dict[str, float]:
+        if next(calls) == number:
+            raise error
+        return {"reward": float(sum(weight.detach().sum() for weight in policy.parameters()))}
+
+    return evaluate
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the simulator crashed"), KeyboardInterrupt()])
+@pytest.mark.parametrize("number", [1, 2])
+def test_rollouts_that_failed_lose_no_update_and_are_played_by_the_resumed_run(
+    linear: ModuleType, tmp_path: Path, number: int, error: BaseException
+) -> None:
+    often = {"evaluate_every": 2, "keep_best": "reward", "checkpoint_every": 4, "keep_checkpoints": 1}
+    straight, failed = tmp_path / "straight", tmp_path / "failed"
+    run(linear, straight, evaluate=fail_at(0, error), **often)
+    with pytest.raises(type(error)):
+        run(linear, failed, evaluate=fail_at(number, error), **often)
+    assert (failed / "checkpoints/last").resolve().name == f"{2 * number:06d}"
+    run(linear, failed, evaluate=fail_at(0, error), resume=True, **often)
+    for name in ("last", "best"):
+        assert_equal_checkpoints(straight / "checkpoints" / name, failed / "checkpoints" / name)
+    rewards = [
+        [(line["update"], line["evaluation/reward"]) for line in metrics(folder) if "evaluation/reward" in line]
+        for folder in (straight, failed)
+    ]
+    assert rewards[0] == rewards[1]
+    assert len(rewards[0]) == 2
+    run(linear, failed, evaluate=fail_at(1, error), **often)  # finished: nothing is played again
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["in the update", "in the rollouts"])
+def test_a_signal_does_not_wait_for_rollouts(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, when: str
+) -> None:
+    begun: list[int] = []
+
+    def evaluate(policy: Policy[Any]) -> dict[str, float]:
+        begun.append(1)
+        if when == "in the rollouts":
+            signal.raise_signal(number)
+        raise AssertionError("the rollouts go on")
+
+    calls = count(1)
+
+    def press(optimizer: object, rate: float) -> None:
+        if next(calls) == 4 and when == "in the update":
+            signal.raise_signal(number)
+
+    monkeypatch.setattr("astra.training.train.set_learning_rate", press)
+    expected = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt, match="after 4 updates") as caught:
+        run(linear, tmp_path / "run", evaluate=evaluate, evaluate_every=4)
+    assert type(caught.value) is expected
+    assert len(begun) == (when == "in the rollouts")
     assert (tmp_path / "run/checkpoints/last").resolve().name == "000004"
 
 
@@ -245,7 +310,7 @@ def test_a_finished_run_is_reported_and_not_changed(
 
 def test_an_unfinished_run_needs_resume(linear: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(linear, tmp_path / "run", evaluate=interrupt_at(1), evaluate_every=1)
+        run(linear, tmp_path / "run", evaluate=interrupt_at(2), evaluate_every=1)
     with pytest.raises(ValueError, match="unfinished after 2 updates: continue it with --resume"):
         run(linear, tmp_path / "run", evaluate_every=1)
 

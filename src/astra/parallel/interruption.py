@@ -20,6 +20,7 @@ class Interruption:
     def __init__(self) -> None:
         self.requested: int | None = None
         """Number of the signal; None: no signal so far."""
+        self._raises = False
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> "Interruption":
@@ -35,6 +36,17 @@ class Interruption:
         """Restore the previous handlers."""
         self._restore()
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise in the block, which is long and loses nothing, as soon as there is a signal, or at its start."""
+        self._raises = True
+        try:
+            if self.requested is not None:
+                raise self.error("stopped by a signal")
+            yield
+        finally:
+            self._raises = False
+
     def error(self, message: str) -> KeyboardInterrupt:
         """Return the exception that stands for the signal."""
         return Terminated(message) if self.requested == signal.SIGTERM else KeyboardInterrupt(message)
@@ -42,6 +54,8 @@ class Interruption:
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = number
         self._restore()
+        if self._raises:
+            raise self.error("stopped by a signal")
 
     def _restore(self) -> None:
         while self._handlers:

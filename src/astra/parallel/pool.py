@@ -10,8 +10,10 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -21,6 +23,8 @@ R = TypeVar("R")
 
 ONE_THREAD: dict[str, str] = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Environment of a worker. More threads do not speed up small matrices, and slow down the other workers."""
+SIGNAL_SECONDS = 0.5
+"""Seconds in which a signal that has ended a worker, such as from a cluster's scheduler, reaches its parent too."""
 
 
 @runtime_checkable
@@ -39,7 +43,8 @@ class Pool(Protocol):
 def pool(workers: int, *, cluster: str | None = None, shared: tuple[Any, ...] = ()) -> Iterator[Pool]:
     """Yield a pool of workers with one thread each; tasks that have not started when the block ends are dropped.
 
-    Workers on this machine ignore Ctrl-C, which their parent answers, and end with it, even if it is killed.
+    Workers on this machine ignore Ctrl-C, which their parent answers, and end with it, even if it is killed. If the
+    block ends by an exception, they are killed, whatever they do.
 
     Args:
         workers: number of processes on this machine. A cluster always has one worker per CPU.
@@ -84,6 +89,13 @@ def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
     with one_thread_each():  # workers start with the first tasks
         try:
             yield _LocalPool(executor, workers)
+        except BrokenProcessPool:
+            time.sleep(SIGNAL_SECONDS)
+            raise
+        except BaseException:
+            for process in list((executor._processes or {}).values()):  # public only from Python 3.14: kill_workers
+                process.kill()
+            raise
         finally:
             executor.shutdown(cancel_futures=True)
 

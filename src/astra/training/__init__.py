@@ -7,7 +7,7 @@
     run_folder    config.json and checkpoints          run_state     content of a checkpoint
     run_log       progress bar, metrics, trackers      sharding      a run split over processes (FSDP)
     init_from     initial weights of another policy    weight_names  names by which weights are matched
-    room          whether weights and batches fit into memory
+    rollouts      rollouts between updates             room          whether weights and batches fit into memory
 
 The caller opens the dataset, and may pass a function that evaluates in a simulator: nothing here knows a file format or
 a simulator.

@@ -183,11 +183,19 @@ class RunFolder:
             update: updates done.
             score: what the best checkpoint is chosen by, larger is better; of equal ones the first is kept.
         """
-        folder = self.checkpoints / f"{update:06d}"
-        with atomic_folder(folder) as partial:
+        with atomic_folder(self.checkpoints / f"{update:06d}") as partial:
             if score is not None:
                 (partial / SCORE).write_text(checked_json({"score": score}))
             yield partial
+        self._link_and_remove()
+
+    def score_newest(self, score: float) -> None:
+        """Record the score of the newest checkpoint, as `new_checkpoint` does; then remove what is no longer kept."""
+        newest = self._by_age()[-1]
+        write_atomic(newest / SCORE, checked_json({"score": score}).encode())
+        self._link_and_remove()
+
+    def _link_and_remove(self) -> None:
         best = self._link_last_and_best()
         sync(self.checkpoints)
         for old in self._by_age()[: -self.keep]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,12 @@ from astra.datasets.windows import Windows
 from astra.parallel.interruption import Interruption
 from astra.parallel.processes import in_main
 from astra.policies import name_of
-from astra.policies.policy import Policy, PolicyConfig
+from astra.policies.policy import PolicyConfig
 from astra.storage.config_json import to_json
 from astra.training.config import HELD_OUT_LOSS, TrainingConfig
 from astra.training.objective import MetricMeans
 from astra.training.optimizer import learning_rate_factor, set_learning_rate
+from astra.training.rollouts import Evaluate, roll_out, rollouts_are_missing
 from astra.training.run_folder import RunFolder, check_run_folder
 from astra.training.run_log import RunLog, check_tracker
 from astra.training.run_state import RunState
@@ -50,7 +51,7 @@ def train(
     resume: bool = False,
     extend: bool = False,
     shard: bool = False,
-    evaluate: Callable[[Policy[Any]], Mapping[str, float]] | None = None,
+    evaluate: Evaluate | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train a policy and return the policy folder of the last checkpoint.
@@ -103,7 +104,8 @@ def train(
         changed = ""
         if extend:
             changed = in_main(lambda: folder.change_length(identity["training"], budget))
-        if budget.finished:
+        played = evaluate is None or not in_main(partial(rollouts_are_missing, folder, budget, config))
+        if budget.finished and played:
             accelerator.print(f"{run_folder} holds this run, finished after {budget.update} updates")
             return _newest_policy(folder)
         in_main(folder.record_machine)
@@ -114,6 +116,9 @@ def train(
             log.print(changed)
         size = sum(weight.numel() for weight in learner.policy.parameters() if weight.requires_grad)
         log.print(f"training {size:,} weights on {len(train_windows):,} windows, {accelerator.device}, {run_folder}")
+        if evaluate is not None and not played:
+            learner.gather()
+            roll_out(evaluate, state.ema.policy, folder, config, log, interruption)
         means, timesteps, logged_seconds = MetricMeans(), 0, budget.seconds
         skipped, norm = 0, torch.zeros(())
         while not budget.finished:
@@ -142,7 +147,7 @@ def train(
             budget.spend(seconds)
             log.advance()
 
-            # ---- Log, validate, roll out, save
+            # ---- Log, validate, save, roll out
             if budget.is_due(config.log_every):
                 metrics = means.pop(accelerator) if means else {}
                 _check_finite(metrics.get("loss", 0.0), budget.update, folder)
@@ -154,23 +159,24 @@ def train(
                 metrics |= {} if config.contrastive is None else {"contrastive_weight": alpha}
                 log.write("train", {**metrics, "timesteps_per_second": speed, "epoch": state.sampler.epoch})
                 skipped, timesteps, logged_seconds = 0, 0, budget.seconds
-            intervals = config.validation_every, config.evaluate_every, config.checkpoint_every
-            if stop or any(map(budget.is_due, intervals)):
+            plays = evaluate is not None and budget.is_due(config.evaluate_every)
+            validates = budget.is_due(config.validation_every)
+            saves = budget.is_due(config.checkpoint_every) or plays or stop
+            if validates or saves:
                 learner.gather()
-            validated, measured = {}, {}
-            if budget.is_due(config.validation_every):
+            score = None
+            if validates:
                 validated = _validate(accelerator, state, validation_windows, config)
                 log.write("validation", validated)
-            if evaluate is not None and budget.is_due(config.evaluate_every):
-                measured = evaluate(state.ema.policy)
-                log.write("evaluation", measured)
-            score = _score(config.keep_best, validated, measured)
+                score = -validated["loss"] if config.keep_best == HELD_OUT_LOSS else None
             best = score is not None and in_main(partial(_is_best, folder, score))  # no score: in no process
-            if budget.is_due(config.checkpoint_every) or stop or best:
+            if saves or best:
                 in_main(partial(_save, state, folder, score))
-            if stop and not budget.finished:
-                log.print(f"interrupted after {budget.update} updates; continue with --resume")
-                raise interruption.error(f"{run_folder}: interrupted after {budget.update} updates")
+            if stop and (plays or not budget.finished):
+                told = f"interrupted after {budget.update} updates; continue with --resume"
+                raise interruption.error(f"{run_folder}: {told}")
+            if evaluate is not None and plays:
+                roll_out(evaluate, state.ema.policy, folder, config, log, interruption)
     return _newest_policy(folder)
 
 
@@ -251,29 +257,6 @@ def _validate(accelerator: Accelerator, state: RunState, windows: Windows, confi
         metrics |= validate_contrast(accelerator, state.policy, state.contrastive, windows, **sizes)
         state.policy.train()
     return metrics
-
-
-def _score(metric: str | None, validated: Mapping[str, float], measured: Mapping[str, float]) -> float | None:
-    """Return the score by which the best checkpoint is chosen, higher is better, None where it was not measured.
-
-    Args:
-        metric: Value of `TrainingConfig.keep_best`.
-        validated: Losses on held-out windows, empty if this update has none.
-        measured: Metrics of rollouts, empty if this update has none.
-
-    Raises:
-        ValueError: if the rollouts have no such metric.
-    """
-    if metric == HELD_OUT_LOSS:
-        return -validated["loss"] if validated else None
-    if metric is None or not measured:
-        return None
-    if metric not in measured:
-        raise ValueError(
-            f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {metric!r}: choose one of "
-            "them in a new run"
-        )
-    return measured[metric]
 
 
 def _is_best(folder: RunFolder, score: float | None) -> bool:

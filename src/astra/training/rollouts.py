@@ -1,0 +1,64 @@
+"""Rollouts during training: after a checkpoint, so that a simulator that fails or a signal loses no update.
+
+A run that ends between a checkpoint and its rollouts plays them when it resumes.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from astra.parallel.interruption import Interruption
+from astra.parallel.processes import in_main
+from astra.policies.policy import Policy
+from astra.storage.metrics_file import read_metrics_lines
+from astra.training.budget import Budget
+from astra.training.config import HELD_OUT_LOSS, TrainingConfig
+from astra.training.run_folder import METRICS, RunFolder
+from astra.training.run_log import RunLog
+
+Evaluate = Callable[[Policy[Any]], Mapping[str, float]]
+"""Function that rolls a policy out and returns metrics."""
+KIND = "evaluation"
+"""Source of their metrics in metrics.jsonl."""
+
+
+def rollouts_are_missing(folder: RunFolder, budget: Budget, config: TrainingConfig) -> bool:
+    """Whether a run that resumes has no metrics of the rollouts that were due at its checkpoint."""
+    if budget.update == 0 or not budget.is_due(config.evaluate_every):
+        return False
+    metrics = folder.path / METRICS
+    rows = read_metrics_lines(metrics) if metrics.exists() else []
+    here = (row for row in rows if row["update"] == budget.update)
+    return not any(name.startswith(f"{KIND}/") for row in here for name in row)
+
+
+def roll_out(
+    evaluate: Evaluate,
+    policy: Policy[Any],
+    folder: RunFolder,
+    config: TrainingConfig,
+    log: RunLog,
+    interruption: Interruption,
+) -> None:
+    """Roll a policy out, record its metrics, and score its checkpoint, the newest, if rollouts choose the best.
+
+    Raises:
+        ValueError: if the rollouts lack the metric by which the best checkpoint is chosen.
+        KeyboardInterrupt: at once after a signal, one from before this call included.
+    """
+    update = log.budget.update
+    try:
+        with interruption.at_once():
+            measured = evaluate(policy)
+    except KeyboardInterrupt as error:
+        told = f"interrupted in the rollouts after {update} updates; continue with --resume"
+        raise type(error)(f"{folder.path}: {told}") from None
+    log.write(KIND, measured)
+    if config.keep_best in (None, HELD_OUT_LOSS):
+        return
+    if config.keep_best not in measured:
+        raise ValueError(
+            f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {config.keep_best!r}: "
+            "choose one of them in a new run"
+        )
+    in_main(partial(folder.score_newest, measured[config.keep_best]))
