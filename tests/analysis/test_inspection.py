@@ -21,6 +21,7 @@ from astra.cli.main import main
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset
 from astra.tokenizers.actions import DiscreteActionsConfig
 from tests.datasets.lerobot.test_checks import DATA, set_column
+from tests.datasets.lerobot.test_objects import ACTIONS, episode_of
 
 T = 30
 CAMERA = "observation.images.top"
@@ -51,6 +52,10 @@ def with_columns(episode: Episode, columns: Mapping[str, np.ndarray]) -> Episode
 
 def moved(episode: Episode, *factors: float) -> Episode:
     return with_columns(episode, {"action": episode.columns["action"] * np.array(factors, np.float32)})
+
+
+def stating(episode: Episode, *state: float) -> Episode:
+    return with_columns(episode, {"observation.state": np.tile(np.array(state, np.float32), (T, 1))})
 
 
 def healthy() -> list[Episode]:
@@ -93,6 +98,8 @@ def findings_of(folder: Path) -> tuple[list[str], list[str]]:
         ([*healthy(), recorded(8, "")], ["warning while reading", "episodes without instruction"], []),
         ([moved(each, 0.0, 0.0) for each in healthy()], ["constant action"], []),
         ([moved(each, 1.0, 0.0) for each in healthy()], [], ["constant action"]),
+        ([stating(each, 0.0, 0.0) for each in healthy()], ["constant observation.state"], []),
+        ([stating(each, 0.0, 1.0) for each in healthy()], [], ["constant observation.state"]),  # one tool of two
         ([*healthy(), recorded(9, length=2)], [], ["short episodes"]),
         ([recorded(seed, "") for seed in range(3)], [], ["no instructions"]),
     ],
@@ -101,6 +108,23 @@ def test_each_kind_of_finding_is_named(
     episodes: list[Episode], wrong: list[str], notes: list[str], tmp_path: Path
 ) -> None:
     assert findings_of(write(tmp_path / "data", episodes)) == (wrong, notes)
+
+
+@pytest.mark.parametrize("column", ["boxes", "valid"])
+def test_equal_actions_among_other_objects_are_no_duplicates(column: str, tmp_path: Path) -> None:
+    views, kinds = {"top": (128, 256)}, {}
+    for name in ("equal", "other"):
+        pair = [episode_of(seed=4, length=3), episode_of(seed=4, length=3)]
+        if name == "other":
+            values = pair[1].columns[f"observation.objects.top.{column}"]
+            values[1, 0] = ~values[1, 0] if column == "valid" else values[1, 0] + 1
+        with DatasetWriter(tmp_path / name, fps=1.0, actions=ACTIONS, views=views) as writer:
+            for episode in pair:
+                shown = {key: value for key, value in episode.columns.items() if ".front." not in key}
+                writer.add(Episode(instruction="stop now", columns=shown, fps=1.0))
+        kinds[name] = findings_of(tmp_path / name)[0]
+    assert "duplicated episodes" in kinds["equal"]
+    assert "duplicated episodes" not in kinds["other"]
 
 
 @pytest.mark.parametrize(

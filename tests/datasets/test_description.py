@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from astra.datasets import DatasetWriter, Episode, LeRobotDataset, describe
@@ -30,3 +31,14 @@ def test_a_column_that_never_changes_has_no_deviation(tmp_path: Path, make_episo
     assert rows["format"] == "LeRobotDataset v3.0"
     assert [value for name, value in rows.items() if name.startswith("instruction")] == ["1 episode"]
     assert rows["observation.gripper[0]"] == "0.3 to 0.3, mean 0.3, std 0"
+
+
+def test_of_many_instructions_the_most_frequent_are_shown(tmp_path: Path, make_episode: Callable[..., Episode]) -> None:
+    with DatasetWriter(tmp_path / "data", fps=5.0) as writer:
+        for number in range(33):
+            writer.add(replace(make_episode(number), instruction=f"task {number % 32:02d}"))
+    rows = dict(describe(LeRobotDataset.open(tmp_path / "data")))
+    shown = {name: value for name, value in rows.items() if "instruction" in name}
+    assert shown["instruction 'task 00'"] == "2 episodes"
+    assert len(shown) == 21
+    assert shown["12 more instructions"] == "12 episodes"

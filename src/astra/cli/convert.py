@@ -10,7 +10,7 @@ import tyro
 from astra.cli.names import choose, first_line
 from astra.cli.parse import parse
 from astra.progress import tracked
-from astra.storage.numbers import CountOrNone, Pixels, Tokens, Workers, check_numbers
+from astra.storage.numbers import Pixels, Tokens, Workers, check_numbers
 
 if TYPE_CHECKING:
     from astra.datasets.importers.hdf5.importer import Layout
@@ -112,7 +112,7 @@ def lerobot(
     output: Path,
     observations: tuple[str, ...] = (),
     rename: tuple[str, ...] = (),
-    leave_out: tuple[CountOrNone, ...] = (),
+    leave_out: tuple[str, ...] = (),
     video: bool | None = None,
     workers: Workers = 1,
 ) -> Path:
@@ -125,20 +125,22 @@ def lerobot(
         observations: Columns to keep beside `action`, such as `observation.state`; default: all.
         rename: Columns with other names than Astra reads, each as OLD=NEW, such as `actions=action
             state=observation.state image=observation.images.front`.
-        leave_out: Numbers of episodes that are not written, as `astra inspect dataset` and `astra view` number them;
-            for one dataset only.
+        leave_out: Episodes that are not written, such as 3 17 100-250, as `astra inspect dataset` and `astra view`
+            number them; for one dataset only.
         video: Store cameras as video, or as images. None: as the first of the sources. Videos are copied, unchanged.
         workers: Number of processes that encode frames.
     """
+    from astra.datasets.episode_numbers import parse_episodes
     from astra.datasets.lerobot.info import read_info
     from astra.datasets.lerobot.renaming import parse_names, renamed
     from astra.datasets.merging import merge
     from astra.storage.hub import local_folder
 
+    unwanted = set(parse_episodes(leave_out))
     folders, names = [local_folder(source) for source in sources], parse_names(rename)
-    total = sum(read_info(folder)["total_episodes"] for folder in folders) - len(set(leave_out))
+    total = sum(read_info(folder)["total_episodes"] for folder in folders) - len(unwanted)
     with renamed(folders, names, output) as sources_read:
-        merged = merge(sources_read, output, observations or None, video, workers, leave_out)
+        merged = merge(sources_read, output, observations or None, video, workers, unwanted)
         for _ in tracked(merged, "merging", total, "episodes"):
             pass
     return output

@@ -1,12 +1,16 @@
 """Human-readable summary of a dataset."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from astra.datasets.episode import ACTION, OBJECTS
 from astra.datasets.lerobot.dataset import LeRobotDataset
 from astra.datasets.lerobot.info import dimension_names, read_info
+
+SHOWN, MOST = 20, 30
+"""Number of instructions that are shown if there are many, and the number above which there are."""
 
 
 def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
@@ -19,10 +23,7 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
         ("timesteps", f"{lengths.sum():,} at {fps:g} per second: {lengths.sum() / fps / 60:.1f} minutes"),
         ("episode length", f"{lengths.min()} to {lengths.max()} timesteps, mean {lengths.mean():.1f}"),
     ]
-    rows += [
-        (f"instruction {instruction!r}", f"{number:,} episode{'s' if number > 1 else ''}")
-        for instruction, number in sorted(Counter(dataset.instructions).items())
-    ]
+    rows += _instructions(dataset.instructions)
     rows += [
         (column, f"{height} x {width} RGB frames, stored as {'video' if column in videos else 'images'}")
         for column, (height, width) in dataset.spec.images.items()
@@ -54,6 +55,21 @@ def describe(dataset: LeRobotDataset) -> list[tuple[str, str]]:
     bounds = zip(dataset.spec.actions.names, dataset.spec.actions.low, dataset.spec.actions.high, strict=True)
     rows += [(f"bounds of action {name!r}", f"{low:.4g} to {high:.4g}") for name, low, high in bounds]
     return rows
+
+
+def _instructions(instructions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each instruction and its number of episodes, or the most frequent ones and the number of the others."""
+    numbers = Counter(instructions)
+    shown = sorted(numbers.items()) if len(numbers) <= MOST else sorted(numbers.most_common(SHOWN))
+    for instruction, number in shown:
+        yield f"instruction {instruction!r}", _episodes(number)
+    if others := len(numbers) - len(shown):
+        left = len(instructions) - sum(number for _, number in shown)
+        yield f"{others:,} more instructions", _episodes(left)
+
+
+def _episodes(number: int) -> str:
+    return f"{number:,} episode{'s' if number > 1 else ''}"
 
 
 def _visible(dataset: LeRobotDataset, view: str) -> str:

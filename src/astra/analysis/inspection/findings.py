@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32
 
 from astra.datasets import LeRobotDataset, compute_statistics
-from astra.datasets.episode import ACTION
+from astra.datasets.episode import ACTION, OBJECTS
 from astra.tokenizers.actions import DiscreteActions, DiscreteActionsConfig
 from astra.trajectory import TAIL
 
@@ -142,13 +142,14 @@ def _constant(dataset: LeRobotDataset) -> Iterator[Finding]:
         values = dataset.columns[column]
         constant = np.flatnonzero(values.max(axis=0) == values.min(axis=0)).tolist()
         if constant:
+            choice = column != ACTION and sorted(set(values[0].tolist())) == [0, 1] and values[0].sum() == 1
             names = dataset.spec.actions.names if column == ACTION else [str(n) for n in range(values.shape[1])]
             shown = ", ".join(f"{names[n]} = {values[0, n]:g}" for n in constant[:NAMED])
             yield Finding(
                 kind=f"constant {column}",
                 text=f"{len(constant)} of {values.shape[1]} dimensions of {column} never change ({shown}"
                 f"{', ...' if len(constant) > NAMED else ''}).",
-                wrong=len(constant) == values.shape[1],
+                wrong=len(constant) == values.shape[1] and not choice,  # such as the one tool of all these tasks
             )
 
 
@@ -198,8 +199,8 @@ def _outliers(dataset: LeRobotDataset, actions: DiscreteActionsConfig) -> Iterat
 
 
 def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Finding]:
-    """Find episodes with equal actions and states, and those of them that the split would tear apart."""
-    groups = [group for group in _equal_episodes(dataset).values() if len(group) > 1]
+    """Find episodes with equal actions, states and objects, and those of them that the split would tear apart."""
+    groups = _equal_episodes(dataset)
     if not groups:
         return
     shown = "; ".join(" = ".join(map(str, group[:NAMED])) for group in groups[:NAMED])
@@ -230,14 +231,18 @@ def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Findin
         )
 
 
-def _equal_episodes(dataset: LeRobotDataset) -> Mapping[bytes, list[int]]:
+def _equal_episodes(dataset: LeRobotDataset) -> list[list[int]]:
+    """Group episodes that are equal in actions, states and the boxes of objects; frames and crops are not compared."""
+    boxes = [
+        column for column in dataset.columns if column.startswith(OBJECTS) and column.endswith((".boxes", ".valid"))
+    ]
     equal: dict[bytes, list[int]] = defaultdict(list)
     for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
         content = hashlib.sha256()
-        for column in (ACTION, *sorted(dataset.spec.states)):
+        for column in (ACTION, *sorted(dataset.spec.states), *sorted(boxes)):
             content.update(np.ascontiguousarray(dataset.columns[column][first:until]).tobytes())
         equal[content.digest()].append(episode)
-    return equal
+    return [group for group in equal.values() if len(group) > 1]
 
 
 def _lengths(dataset: LeRobotDataset) -> Iterator[Finding]:

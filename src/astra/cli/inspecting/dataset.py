@@ -29,6 +29,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
     """
     from astra.analysis.inspection.frames import EveryFrame
     from astra.datasets import describe
+    from astra.datasets.episode_numbers import format_episodes
     from astra.datasets.importers.recognition import recognize_format
     from astra.datasets.lerobot.layout import INFO
     from astra.experiments.own_data import own_data
@@ -61,7 +62,7 @@ def dataset(folder: tyro.conf.Positional[Path], full: bool = False, html: Path |
     if 0 < len(unwanted) < len(opened):
         source, output = shlex.quote(str(named)), shlex.quote(f"data/{named.resolve().name}-kept")
         print("To write the dataset without these episodes:")
-        print(f"astra convert lerobot {source} --output {output} --leave-out {' '.join(map(str, unwanted))}")
+        print(f"astra convert lerobot {source} --output {output} --leave-out {format_episodes(unwanted)}")
     if html is not None:
         print(f"page: {html}")
     return int(any(finding.wrong for finding in findings))
