@@ -15,13 +15,16 @@ from astra.datasets.sentences import read_sentences
 from astra.demonstrations import collect as module
 from astra.demonstrations.collect import CollectConfig, collect, demonstrate
 from astra.environments.environment import EnvironmentObservation
+from astra.environments.seeds import EVALUATION, LATER, ROLLOUTS
 from astra.environments.suite import Demonstration, Goal, Suite, Task
 from astra.environments.tabletop.environment import ACTIONS, FRAMES, OBJECTS, Tabletop, TabletopConfig
 from astra.environments.tabletop.suite import SUITE, TabletopOptions
 from astra.evaluation.agents import ExpertAgent
 from astra.evaluation.episode import Case
 from astra.evaluation.rollout import rollout
+from astra.experiments import EXPERIMENTS
 from astra.parallel.interruption import Terminated, sigterm_raises
+from astra.suites.config import EvaluationConfig
 from tests.evaluation.line_world import Chain, Line
 
 TASKS = ("visual_manipulation", "follow_order", "sweep_without_exceeding")
@@ -205,6 +208,24 @@ def test_tasks_with_equal_shares_repeat_failures_with_their_next_seeds(
     suite = suite_with_failures(equal_shares=True)
     expected = [("b", 4), ("a", 6), ("b", 6), ("a", 7), ("a", 8), ("b", 7)]
     assert order(suite, FAILURES, 6, tmp_path / "data") == expected
+
+
+@pytest.mark.usefixtures("_no_processes")
+@pytest.mark.parametrize("equal_shares", [False, True])
+def test_seeds_of_evaluations_and_rollouts_are_left_out(tmp_path: Path, equal_shares: bool) -> None:
+    suite, tried = suite_with_failures(equal_shares=equal_shares), set[int]()
+
+    def noted(options: Failing, reset: Any, seed: int) -> Demonstration | None:
+        tried.add(seed)
+        assert suite.demonstrate is not None
+        return suite.demonstrate(options, reset, seed)
+
+    config = CollectConfig(episodes=8, output=tmp_path / "data", workers=1, seed=EVALUATION - 2)
+    collect(replace(suite, demonstrate=noted), config, Failing())
+    assert {99_998, 99_999, 300_000} <= tried
+    assert not tried & set(range(100_000, 300_000))
+    assert all(ROLLOUTS <= named.make().rollouts.seed < LATER for named in EXPERIMENTS.values())
+    assert EvaluationConfig().seed == EVALUATION
 
 
 @pytest.mark.usefixtures("_no_processes")

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.environment import is_success
+from astra.environments.seeds import demonstration_seed
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
@@ -39,7 +39,8 @@ class CollectConfig:
     tasks: tuple[str, ...] = ()
     """Tasks, taken in turn; empty: all tasks of the level."""
     seed: Seed = 0
-    """Seed of the first attempt; each next one is larger by one. Where tasks get equal shares, each counts its own."""
+    """Seed of the first attempt; each next one is larger by one, and those of evaluations, from 100,000 to 299,999, are
+    left out. Where tasks get equal shares, each counts its own."""
     workers: Workers = os.cpu_count() or 1
     """Number of worker processes."""
     video: bool = False
@@ -146,18 +147,22 @@ class _Attempts(Iterator[tuple[int, int]]):
 
     def __init__(self, goals: int, config: CollectConfig, *, equal_shares: bool) -> None:
         self._wanted = deque(number % goals for number in range(config.episodes)) if equal_shares else None
-        self._next_seeds = [config.seed] * goals
-        self._seeds = count(config.seed)
+        self._goals = goals
+        self._next_seeds = [config.seed] * (goals if equal_shares else 1)
 
     def __next__(self) -> tuple[int, int]:
         if self._wanted is None:
-            seed = next(self._seeds)
-            return seed % len(self._next_seeds), seed
+            seed = self._next_seed(0)
+            return seed % self._goals, seed
         if not self._wanted:
             raise StopIteration
         goal = self._wanted.popleft()
-        self._next_seeds[goal] += 1
-        return goal, self._next_seeds[goal] - 1
+        return goal, self._next_seed(goal)
+
+    def _next_seed(self, counter: int) -> int:
+        seed = demonstration_seed(self._next_seeds[counter])
+        self._next_seeds[counter] = seed + 1
+        return seed
 
     def retry(self, goal: int) -> None:
         """Note that an attempt failed."""

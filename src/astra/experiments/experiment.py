@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from astra.datasets.lerobot.streamed import FrameConfig
+from astra.environments.seeds import ROLLOUTS
 from astra.policies.astra import AstraConfig
 from astra.storage.config_json import to_json
 from astra.storage.numbers import Count, Positive, Share, check_numbers
@@ -46,7 +47,7 @@ class Experiment:
     """Configuration of training."""
     suite: str = ""
     """Suite in which the policy is measured: a name or MODULE:FUNCTION. Empty: the one that the dataset names."""
-    rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=200_000, videos=0))
+    rollouts: EvaluationConfig = field(default_factory=lambda: EvaluationConfig(episodes=20, seed=ROLLOUTS, videos=0))
     """Rollouts every `training.evaluate_every` updates, from other starts than those of `astra evaluate`."""
 
     def __post_init__(self) -> None:

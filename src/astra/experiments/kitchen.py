@@ -12,6 +12,7 @@ action chunk of the next eight actions, of which four are executed.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.environments.seeds import ROLLOUTS as ROLLOUT_SEED
 from astra.experiments import pusht
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
@@ -31,7 +32,7 @@ BINS = 255
 """Bins per action dimension; an odd number has one whose center is zero."""
 MEAN = ContinuousActionsConfig(quadratic_below=10.0)
 """Continuous actions of the small policies: the mean of the demonstrated ones, as with discrete actions."""
-ROLLOUTS = EvaluationConfig(episodes=50, seed=200_000, videos=0)
+ROLLOUTS = EvaluationConfig(episodes=50, seed=ROLLOUT_SEED, videos=0)
 """Rollouts in training, from other seeds than those of `astra evaluate`."""
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from astra.augmentation.pictures import AugmentationConfig
 from astra.environments.maniskill.world import BINS
+from astra.environments.seeds import ROLLOUTS as ROLLOUT_SEED
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
@@ -35,7 +36,7 @@ from astra.training.config import TrainingConfig
 
 UPDATES = 20_000
 """Updates of the small policies: from images about an hour of a core that multiplies in bfloat16."""
-ROLLOUTS = EvaluationConfig(episodes=2, seed=200_000, levels=("seen-2-4",), videos=0)
+ROLLOUTS = EvaluationConfig(episodes=2, seed=ROLLOUT_SEED, levels=("seen-2-4",), videos=0)
 """Rollouts in training: objects of training alone, from other seeds than those of `astra evaluate`."""
 AUGMENTATION = AugmentationConfig(shift=1 / 32)
 """Shifts of up to 2 of 64 pixels: 4, as wide as a small object, cost 0.04 nats after 2,000 updates."""

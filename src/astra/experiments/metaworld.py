@@ -12,6 +12,7 @@ the observation tells the task as well.
 from dataclasses import replace
 from pathlib import Path
 
+from astra.environments.seeds import ROLLOUTS
 from astra.experiments import kitchen
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
@@ -30,7 +31,7 @@ def metaworld_mt10() -> Experiment:
         dataset=Path("data/metaworld-mt10"),
         policy=small_policy(),
         training=small_training(12_000),
-        rollouts=EvaluationConfig(episodes=5, seed=200_000, videos=0),
+        rollouts=EvaluationConfig(episodes=5, seed=ROLLOUTS, videos=0),
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.environments.pusht.environment import AGENT
+from astra.environments.seeds import ROLLOUTS
 from astra.experiments.experiment import Experiment
 from astra.policies.astra import AstraConfig
 from astra.policies.decoding import Decoding
@@ -117,7 +118,7 @@ def pusht_human_long() -> Experiment:
         dataset=Path("data/pusht-human-both"),
         policy=policy,
         training=training,
-        rollouts=EvaluationConfig(episodes=50, seed=200_000, num_envs=50, videos=0),
+        rollouts=EvaluationConfig(episodes=50, seed=ROLLOUTS, num_envs=50, videos=0),
     )
 
 

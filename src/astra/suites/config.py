@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from astra.environments.seeds import EVALUATION
 from astra.storage.numbers import Count, CountOrNone, Episodes, Seed, Workers, check_numbers
 
 AgentName = Literal["policy", "no-op", "expert", "swapped", "shuffled", "blank", "blind", "no-history"]
@@ -18,8 +19,8 @@ class EvaluationConfig:
     task."""
     episodes_at: Mapping[str, Episodes] = field(default_factory=dict)
     """Exceptions from --episodes: a level and its number of episodes per task, such as seen-0 6."""
-    seed: Seed = 100_000
-    """Seed of the first episode of each task; demonstrations have far lower ones. All goals of a task are played with
+    seed: Seed = EVALUATION
+    """Seed of the first episode of each task; demonstrations have other ones. All goals of a task are played with
     the same seeds."""
     agents: tuple[AgentName, ...] = ("policy", "no-op")
     """Agents to measure: the policy; no-op, which does nothing; the expert; and the controls that the suite supports.
