@@ -111,6 +111,8 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
     if folder.parent.is_symlink():  # checkpoints/last: name the checkpoint itself
         folder = folder.parents[1] / folder.parent.resolve().name / folder.name
     config = json.loads((folder / "config.json").read_text())
+    seen = policy.spec.objects
+    objects = [("objects", f"at most {seen.max_objects} in each view: {', '.join(seen.views)}")] if seen else []
     parts = {name: sum(p.numel() for p in module.parameters()) for name, module in policy.named_children()}
     parts |= {name: weight.numel() for name, weight in policy.named_parameters(recurse=False)}
     print_facts(
@@ -120,12 +122,13 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
             ("suite", policy.spec.suite or "not known"),
             ("states", ", ".join(f"{name} ({size})" for name, size in policy.spec.states.items())),
             ("images", ", ".join(f"{name} {size}" for name, size in policy.spec.images.items()) or "none"),
+            *objects,
             ("actions", ", ".join(policy.spec.actions.names)),
             ("timesteps per second", f"{policy.spec.fps:g}"),
-            ("instructions", "; ".join(policy.spec.instructions)),
             ("parameters", f"{sum(parts.values()):,}"),
             *((f"parameters of {name}", f"{count:,}") for name, count in parts.items()),
             ("configuration", json.dumps(config["config"], indent=2)),
+            ("instructions", "\n".join(policy.spec.instructions)),
         ]
     )
 
