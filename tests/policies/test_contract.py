@@ -216,6 +216,15 @@ def test_a_reset_environment_acts_like_a_new_one_and_leaves_the_others_unchanged
     torch.testing.assert_close(action[[0, 2]], kept[[0, 2], 2], rtol=0, atol=1e-4)
 
 
+def test_acting_is_in_float32_whatever_surrounds_it(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
+    trajectory = sample(spec, B=2, T=2)
+    expected = roll(policy, trajectory)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(roll(policy, trajectory), expected)
+    with pytest.raises(ValueError, match=r"weights are torch.bfloat16, .*: call policy.float\(\)"):
+        policy.to(torch.bfloat16).start(trajectory.instructions, range(2), trajectory.pictures)
+
+
 def test_resetting_no_environment_leaves_all_as_they_are(policy: "Policy[Any]", spec: "TrajectorySpec") -> None:
     trajectory = sample(spec, B=2, T=2)
     expected = roll(policy, trajectory)

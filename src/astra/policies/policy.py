@@ -195,12 +195,13 @@ class Policy(nn.Module, ABC, Generic[State]):
             pictures: Pictures of the placeholders in the instructions; None if no instruction has any.
 
         Raises:
-            ValueError: if there are no instructions, or not as many as seeds.
+            ValueError: if there are no instructions, or not as many as seeds; or if the weights are not in float32.
         """
         check_start(instructions, seeds, self.spec.instructions)
         if not instructions:
             raise ValueError("got no instructions, expected one per environment")
-        return self.start_rollouts(instructions, seeds, pictures)
+        with self._in_float32():
+            return self.start_rollouts(instructions, seeds, pictures)
 
     @torch.no_grad()
     def reset(
@@ -228,7 +229,8 @@ class Policy(nn.Module, ABC, Generic[State]):
             raise ValueError(f"{marked} environments are to be reset, got {len(instructions)} instructions")
         if not marked:
             return state
-        return self.restart_rollouts(state, where, instructions, seeds, pictures)
+        with self._in_float32():
+            return self.restart_rollouts(state, where, instructions, seeds, pictures)
 
     @torch.no_grad()
     def act(self, state: State, observation: Observation) -> tuple[Float[Tensor, "B N"], State]:
@@ -244,9 +246,19 @@ class Policy(nn.Module, ABC, Generic[State]):
                 f"{len(state.generators)} rollouts were started, and the observation is one of "
                 f"{len(checked.previous_action)} environments: start one rollout per environment"
             )
-        action, state = self.choose_action(state, checked)
+        with self._in_float32():
+            action, state = self.choose_action(state, checked)
         check_finite_outputs(action)
         return action, state
+
+    def _in_float32(self) -> torch.autocast:
+        """Return a context without autocast: states, caches and outputs of rollouts are in float32."""
+        dtype = next((weight.dtype for weight in self.parameters()), torch.float32)
+        if dtype != torch.float32:
+            raise ValueError(
+                f"the policy's weights are {dtype}, and policies act in torch.float32: call policy.float()"
+            )
+        return torch.autocast(self.device.type, enabled=False)
 
     def check(self, observation: Observation) -> Observation:
         """Return the observation as `choose_action` reads it: checked, converted and on the policy's device.
