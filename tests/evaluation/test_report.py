@@ -96,6 +96,13 @@ def test_what_a_run_lacks_is_left_out(run: Path, tmp_path: Path) -> None:
     assert re.findall(r"<h2>([^<]*)", html) == ["Training"]
 
 
+def test_one_of_several_training_seeds_is_named_with_its_folder(run: Path, tmp_path: Path) -> None:
+    assert "<title>walk: Astra report</title>" in write_report(run).read_text()
+    html = write_report(copied(run, tmp_path / "walk").rename(tmp_path / "walk" / "0")).read_text()
+    assert "<title>walk/0: Astra report</title>" in html
+    assert re.search(r"\d+\.\d timesteps on average", html)
+
+
 def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"is not the folder of a run: it has no config\.json"):
         write_report(tmp_path)

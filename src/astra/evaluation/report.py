@@ -87,7 +87,7 @@ def write_report(run_folder: Path) -> Path:
     html = render_page(
         files("astra.evaluation").joinpath("report.html.jinja").read_text(),
         {"embed": partial(_data_uri, run_folder)},
-        name=run_folder.resolve().name,
+        name=_name(run_folder.resolve()),
         facts=_facts(config, [info for _, info in infos.values()]),
         seeds=list(seeds),
         config=json.dumps(config, indent=2) if config else "",
@@ -112,6 +112,11 @@ def write_report(run_folder: Path) -> Path:
         pairs=_pairs(run_folder),
     )
     return write_atomic(run_folder / "report.html", html.encode())
+
+
+def _name(run: Path) -> str:
+    """Return the name of a run; one of several training seeds, whose name is a number, has that of its folder too."""
+    return f"{run.parent.name}/{run.name}" if run.name.isdecimal() else run.name
 
 
 def inside(run_folder: Path, path: Path | str) -> Path:
