@@ -31,7 +31,7 @@ def test_a_plan_with_nothing_left_says_how_to_run_it_again(
     from astra.cli.main import main
 
     kept = str(repository / "results")
-    assert main(["compare", "table1", "--dry-run", "--seeds", "0", "--rows", "dt", "--results", kept]) == 0
+    assert main(["compare", "table1", "--dry-run", "--seeds", "0", "--rows", "vima", "--results", kept]) == 0
     assert "nothing left to run" in (out := capsys.readouterr().out)
     assert "--results DIR" in out
 
@@ -69,10 +69,12 @@ def test_rows_that_the_paper_quotes_are_shown(capsys: pytest.CaptureFixture[str]
 def test_a_written_table_names_the_command_and_no_folder_of_the_machine(repository: Path, tmp_path: Path) -> None:
     from astra.cli.main import main
 
-    shutil.copytree(repository / "results" / "table1-cpu" / "dt" / "0", tmp_path / "kept" / "table1-cpu" / "dt" / "0")
+    shutil.copytree(
+        repository / "results" / "table1-cpu" / "vima" / "0", tmp_path / "kept" / "table1-cpu" / "vima" / "0"
+    )
     assert main(["compare", "table1", "--only-report", "--results", str(tmp_path / "kept"), "--workers", "7"]) == 0
     text = (tmp_path / "kept" / "table1-cpu" / "table.md").read_text()
-    assert "```bash\nastra compare table1 --rows dt --seeds 0\n```" in text
+    assert "```bash\nastra compare table1 --rows vima --seeds 0\n```" in text
     assert str(tmp_path) not in text
 
 

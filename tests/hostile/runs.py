@@ -33,7 +33,7 @@ def prepare(folder: Path) -> Outcome:
     must("report", str(base), "--held-out", "1")
     shutil.copytree(base, folder / "longer", symlinks=True)
     must("train", "--output", str(folder / "longer"), *LONGER)
-    shutil.copytree(RESULTS / "dt" / "0", folder / "kept" / "table1-cpu" / "dt" / "0")
+    shutil.copytree(RESULTS / "vima" / "0", folder / "kept" / "table1-cpu" / "vima" / "0")
     record = {"policy": policy_of(base), "longer": progress_of(folder / "longer"), "results": results_of(base)}
     (folder / "record.json").write_text(json.dumps(record))
     return Outcome(verdict="accepted")

@@ -68,7 +68,7 @@ EXPERIMENTS = {
     "pusht-human-long": _named("pusht.pusht_human_long", "Table 6, Astra", "cpu", "about 2 on one core"),
     "pusht-human-19m": _named("pusht.pusht_human_19m", "Table 6, Astra", "paper", "not measured"),
     "tabletop": _named("tabletop.tabletop", "lookalike of Table 1", "cpu", "2.8 on one core that others used"),
-    "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.4 on one core"),
+    "tabletop-short": _named("tabletop.tabletop_short", "comparisons of policies", "cpu", "0.3 on one core"),
     "tabletop-contrastive": _named(
         "contrastive.tabletop_contrastive", "Table 4, with CDL", "cpu", "0.9 on one core, estimated"
     ),

@@ -27,7 +27,7 @@ OBSERVATIONS = (*TOP, "observation.images.top")
 """Columns of one camera, as objects and as a frame; each row sees one of the two."""
 IMAGES = ImageConfig(encoder="small", image_size=(64, 128), patch_size=32)
 """Image tokenizer of the rows that see frames: eight patches, and the same network for one token or one per patch."""
-MINUTES = 30.0
+MINUTES = 20.0
 """Approximate minutes of the 5,000 updates of `tabletop_short` on one thread."""
 EPISODES = 50
 """Evaluation episodes per task and level."""
