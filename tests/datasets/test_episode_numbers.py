@@ -14,5 +14,5 @@ def test_what_is_printed_is_read_back(numbers: tuple[int, ...], words: str) -> N
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "3-", "5-3", "1-2-3", "1.5", "0-99999999999", "3,4"])
 def test_other_words_are_refused_with_examples(word: str) -> None:
-    with pytest.raises(ValueError, match="such as 3, or ranges, such as 100-250"):
+    with pytest.raises(ValueError, match="such as 3, or ranges from a smaller to a larger one, such as 100-250"):
         parse_episodes([word])

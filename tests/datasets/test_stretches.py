@@ -1,6 +1,7 @@
 """Frames that are decoded while training: equal to cached ones, each once per epoch, in bounded memory."""
 
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,23 @@ def test_streamed_frames_are_the_cached_ones_to_the_bit(folder: Path) -> None:
             batch, same = windows.batch(indices), expected.batch(indices)
             assert torch.equal(batch.images[CAMERA], same.images[CAMERA])
             assert torch.equal(batch.actions, same.actions)
+
+
+def test_a_batch_is_complete_though_a_signal_to_all_processes_has_ended_the_workers(folder: Path) -> None:
+    class Dead:
+        workers = 1
+
+        def submit(self, function: Any, *arguments: Any) -> Any:
+            raise BrokenProcessPool("a worker has died")
+
+    windows, expected = streamed(folder), cached(folder)
+    assert windows.stream is not None
+    windows.stream._pool = Dead()  # pyright: ignore[reportAttributeAccessIssue]
+    sampler = windows.sampler(5, seed=0)
+    indices = next(sampler)
+    assert torch.equal(windows.batch(indices).images[CAMERA], expected.batch(indices).images[CAMERA])
+    with pytest.raises(BrokenProcessPool):  # there was no signal
+        next(sampler)
 
 
 def test_episodes_may_be_chosen_in_any_order(folder: Path) -> None:

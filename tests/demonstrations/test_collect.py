@@ -210,6 +210,12 @@ def test_tasks_with_equal_shares_repeat_failures_with_their_next_seeds(
     assert order(suite, FAILURES, 6, tmp_path / "data") == expected
 
 
+@pytest.mark.parametrize("seed", [100_000, 299_999])
+def test_a_first_seed_of_evaluations_is_refused(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(ValueError, match=rf"got --seed {seed}, which belongs to evaluations"):
+        CollectConfig(episodes=1, output=tmp_path, seed=seed)
+
+
 @pytest.mark.usefixtures("_no_processes")
 @pytest.mark.parametrize("equal_shares", [False, True])
 def test_seeds_of_evaluations_and_rollouts_are_left_out(tmp_path: Path, equal_shares: bool) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,38 @@ def test_an_exception_does_not_wait_for_tasks(error: type[BaseException]) -> Non
         leave()
     assert time.monotonic() - started < 20
     assert all(task.done() for task in long)
+
+
+def test_an_exception_does_not_wait_for_the_rest_of_a_result() -> None:
+    from astra.parallel.pool import pool
+
+    make: Any = bytes
+    begun, ended = threading.Event(), threading.Event()
+
+    def leave() -> None:
+        with pool(1) as tasks:
+            assert tasks.submit(os.getpid).result()
+            receive = connection.Connection._recv  # pyright: ignore[reportAttributeAccessIssue]
+
+            def noted(self: Any, size: int, *rest: Any) -> Any:
+                if size >= 50_000_000:
+                    begun.set()
+                    time.sleep(0.5)  # meanwhile the worker is killed
+                return receive(self, size, *rest)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(connection.Connection, "_recv", noted)
+                tasks.submit(make, 50_000_000)
+                assert begun.wait(30)
+                raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            leave()
+        ended.set()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert ended.wait(20)
 
 
 def test_a_signal_to_the_whole_group_reaches_the_parent_as_a_signal() -> None:

@@ -15,6 +15,7 @@ import torch
 from astra.parallel.interruption import Terminated
 from astra.policies.checkpoint import load_policy, load_tensors
 from astra.policies.policy import Policy, PolicyConfig
+from astra.training.run_folder import RunFolder
 from astra.training.train import train
 from astra.trajectory import Trajectory
 
@@ -268,6 +269,31 @@ def test_a_signal_does_not_wait_for_rollouts(
     assert type(caught.value) is expected
     assert len(begun) == (when == "in the rollouts")
     assert (tmp_path / "run/checkpoints/last").resolve().name == "000004"
+
+
+def test_a_kill_before_the_score_is_written_plays_the_rollouts_again(
+    linear: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = {"evaluate_every": 1, "keep_best": "reward", "checkpoint_every": 4, "keep_checkpoints": 1}
+    scored = RunFolder.score_newest
+    monkeypatch.setattr(RunFolder, "score_newest", fails_at(2, scored))
+    with pytest.raises(KeyboardInterrupt):
+        run(linear, tmp_path / "run", evaluate=scripted([0.1, 0.9]), **best)
+    monkeypatch.setattr(RunFolder, "score_newest", scored)
+    run(linear, tmp_path / "run", resume=True, evaluate=scripted([0.9, 0.0, 0.0]), **best)
+    assert (tmp_path / "run/checkpoints/best").resolve().name == "000002"
+
+
+def fails_at(number: int, method: Callable[..., None]) -> Callable[..., None]:
+    """Return a method whose call of this number is interrupted."""
+    calls = count(1)
+
+    def failing(*arguments: Any) -> None:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        method(*arguments)
+
+    return failing
 
 
 def test_a_best_checkpoint_needs_rollouts_with_that_metric(linear: ModuleType, tmp_path: Path) -> None:

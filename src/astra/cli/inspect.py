@@ -112,7 +112,11 @@ def checkpoint(path: tyro.conf.Positional[Path]) -> None:
         folder = folder.parents[1] / folder.parent.resolve().name / folder.name
     config = json.loads((folder / "config.json").read_text())
     seen = policy.spec.objects
-    objects = [("objects", f"at most {seen.max_objects} in each view: {', '.join(seen.views)}")] if seen else []
+    objects = (
+        [("objects", f"at most {seen.max_objects} in each view: {', '.join(seen.views)}")]
+        if seen and seen.max_objects
+        else []
+    )
     parts = {name: sum(p.numel() for p in module.parameters()) for name, module in policy.named_children()}
     parts |= {name: weight.numel() for name, weight in policy.named_parameters(recurse=False)}
     print_facts(

@@ -20,8 +20,8 @@ def parse_episodes(words: Sequence[str]) -> tuple[int, ...]:
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last <= LARGEST:
             raise ValueError(
-                f"got {word!r} as episodes, expected numbers of at most {LARGEST:,}, such as 3, or ranges, such as "
-                "100-250"
+                f"got --leave-out {word}, expected numbers of at most {LARGEST:,}, such as 3, or ranges from a smaller "
+                "to a larger one, such as 100-250"
             )
         numbers.extend(range(first, last + 1))
     return tuple(numbers)

@@ -13,7 +13,7 @@ import numpy as np
 
 from astra.datasets import DatasetWriter, Episode
 from astra.environments.environment import is_success
-from astra.environments.seeds import demonstration_seed
+from astra.environments.seeds import EVALUATION, LATER, demonstration_seed
 from astra.environments.suite import Demonstration, Goal, Suite
 from astra.parallel.interruption import held_back
 from astra.parallel.pool import pool
@@ -52,9 +52,13 @@ class CollectConfig:
         """Check the numbers.
 
         Raises:
-            ValueError: if one is out of range; the message names the field.
+            ValueError: if one is out of range, or the seed belongs to evaluations; the message names the field.
         """
         check_numbers(self, "")
+        if demonstration_seed(self.seed) != self.seed:
+            raise ValueError(
+                f"got --seed {self.seed}, which belongs to evaluations, expected one below {EVALUATION} or from {LATER}"
+            )
 
 
 def collect(suite: Suite, config: CollectConfig, options: Any = None) -> Path:

@@ -93,7 +93,10 @@ def _local(workers: int, shared: tuple[Any, ...]) -> Iterator[Pool]:
             time.sleep(SIGNAL_SECONDS)
             raise
         except BaseException:
-            for process in list((executor._processes or {}).values()):  # public only from Python 3.14: kill_workers
+            # Python has a method for this only from 3.14. This end is closed too, or the rest of a result
+            # that a kill cuts off is awaited for ever.
+            executor._result_queue._writer.close()  # pyright: ignore[reportAttributeAccessIssue]
+            for process in list((executor._processes or {}).values()):
                 process.kill()
             raise
         finally:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from astra.parallel.interruption import Interruption
-from astra.parallel.processes import in_main
+from astra.parallel.processes import everywhere, in_main
 from astra.policies.policy import Policy
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.budget import Budget
@@ -44,21 +44,22 @@ def roll_out(
 
     Raises:
         ValueError: if the rollouts lack the metric by which the best checkpoint is chosen.
-        KeyboardInterrupt: at once after a signal, one from before this call included.
+        KeyboardInterrupt: after a signal: before the first rollout in all processes, later at once in its own.
     """
     update = log.budget.update
+    if any(everywhere(lambda: interruption.requested is not None)):  # the same answer in all processes
+        raise interruption.error(f"{folder.path}: interrupted after {update} updates; continue with --resume")
     try:
         with interruption.at_once():
             measured = evaluate(policy)
     except KeyboardInterrupt as error:
         told = f"interrupted in the rollouts after {update} updates; continue with --resume"
         raise type(error)(f"{folder.path}: {told}") from None
-    log.write(KIND, measured)
-    if config.keep_best in (None, HELD_OUT_LOSS):
-        return
-    if config.keep_best not in measured:
-        raise ValueError(
-            f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {config.keep_best!r}: "
-            "choose one of them in a new run"
-        )
-    in_main(partial(folder.score_newest, measured[config.keep_best]))
+    if config.keep_best not in (None, HELD_OUT_LOSS):
+        if config.keep_best not in measured:
+            raise ValueError(
+                f"the rollouts have the metrics {', '.join(measured)}, and training.keep_best is {config.keep_best!r}: "
+                "choose one of them in a new run"
+            )
+        in_main(partial(folder.score_newest, measured[config.keep_best]))
+    log.write(KIND, measured)  # last: a run that ends before plays them again

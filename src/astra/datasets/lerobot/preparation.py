@@ -122,7 +122,8 @@ class Preparations:
         """Stop the workers, and remove the folder if the dataset is finished or nothing was prepared."""
         if finished or not any(self._folder.iterdir()):
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._open.close()
+        stopped = None if finished else InterruptedError("the conversion was stopped")  # workers do not end their work
+        self._open.__exit__(stopped and InterruptedError, stopped, None)
 
 
 def prepare_into(

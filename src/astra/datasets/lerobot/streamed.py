@@ -7,7 +7,7 @@ are read. Either way, pixels are the same as those of the cache.
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
@@ -62,6 +62,7 @@ class FrameStream:
         self._held: dict[Rows, dict[str, np.ndarray]] = {}
         self._ahead: dict[Rows, Future[dict[str, np.ndarray]]] = {}
         self._pool: Pool | None = None
+        self._died: BrokenExecutor | None = None
         self._open = ExitStack()
         weakref.finalize(self, self._open.close)
 
@@ -86,14 +87,23 @@ class FrameStream:
         Raises:
             FileNotFoundError: if a data file is missing.
             ValueError: if a frame is damaged.
+            BrokenExecutor: if a worker has died before an earlier call.
         """
+        if self._died is not None:
+            raise self._died
         self._held = {rows: found for rows, found in self._held.items() if rows in wanted}
-        for rows in dict.fromkeys((*wanted, *next_wanted)):
-            if rows not in self._held and rows not in self._ahead:
-                self._ahead[rows] = self._workers().submit(decode, *rows)
-        for rows in wanted:
-            if rows in self._ahead:
-                self._held[rows] = self._ahead.pop(rows).result()
+        try:
+            for rows in dict.fromkeys((*wanted, *next_wanted)):
+                if rows not in self._held and rows not in self._ahead:
+                    self._ahead[rows] = self._workers().submit(decode, *rows)
+            for rows in wanted:
+                if rows in self._ahead:
+                    self._held[rows] = self._ahead.pop(rows).result()
+        except BrokenExecutor as died:  # perhaps by a signal to all processes, which a training meets after this update
+            self._died = died
+            for rows in wanted:
+                if rows not in self._held:
+                    self._held[rows] = decode(self._recorded, self.shapes, *rows)
 
     def read(self, column: str, rows: Int64[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
         """Return rows of a column, of those that are held or else decoded now."""
