@@ -252,12 +252,14 @@ class Policy(nn.Module, ABC, Generic[State]):
         return action, state
 
     def _in_float32(self) -> torch.autocast:
-        """Return a context without autocast: states, caches and outputs of rollouts are in float32."""
+        """Return a context without autocast: states, caches and outputs of rollouts have the type of the weights.
+
+        Raises:
+            ValueError: if that is bfloat16 or float16.
+        """
         dtype = next((weight.dtype for weight in self.parameters()), torch.float32)
-        if dtype != torch.float32:
-            raise ValueError(
-                f"the policy's weights are {dtype}, and policies act in torch.float32: call policy.float()"
-            )
+        if dtype in (torch.bfloat16, torch.float16):
+            raise ValueError(f"the weights are {dtype}, and policies act in torch.float32: call policy.float()")
         return torch.autocast(self.device.type, enabled=False)
 
     def check(self, observation: Observation) -> Observation:

@@ -4,11 +4,12 @@ A run that ends between a checkpoint and its rollouts plays them when it resumes
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from astra.parallel.interruption import Interruption
-from astra.parallel.processes import everywhere, in_main
+from astra.parallel.processes import everywhere, in_main, processes
 from astra.policies.policy import Policy
 from astra.storage.metrics_file import read_metrics_lines
 from astra.training.budget import Budget
@@ -44,13 +45,14 @@ def roll_out(
 
     Raises:
         ValueError: if the rollouts lack the metric by which the best checkpoint is chosen.
-        KeyboardInterrupt: after a signal: before the first rollout in all processes, later at once in its own.
+        KeyboardInterrupt: after a signal: before the first rollout, or at once if there is one process. Several, of
+            which one may have the signal, finish the rollouts and the next update.
     """
     update = log.budget.update
     if any(everywhere(lambda: interruption.requested is not None)):  # the same answer in all processes
         raise interruption.error(f"{folder.path}: interrupted after {update} updates; continue with --resume")
     try:
-        with interruption.at_once():
+        with interruption.at_once() if processes().num_processes == 1 else nullcontext():
             measured = evaluate(policy)
     except KeyboardInterrupt as error:
         told = f"interrupted in the rollouts after {update} updates; continue with --resume"
