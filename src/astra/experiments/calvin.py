@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from astra.augmentation.pictures import AugmentationConfig
+from astra.environments.seeds import ROLLOUTS as ROLLOUT_SEED
 from astra.experiments.experiment import Experiment
 from astra.experiments.pusht import small_training
 from astra.policies.astra import AstraConfig
@@ -36,7 +37,7 @@ from astra.training.config import TrainingConfig
 
 UPDATES = 12_000
 """Updates of the small policies, from states and from images."""
-ROLLOUTS = EvaluationConfig(episodes=20, seed=200_500, videos=0)
+ROLLOUTS = EvaluationConfig(episodes=20, seed=ROLLOUT_SEED + 500, videos=0)
 """Rollouts in training: the chains 500 to 519, which an evaluation of 100 chains does not play."""
 MEAN = ContinuousActionsConfig(quadratic_below=10.0, loss="huber")
 """Continuous actions of the small policies: the mean of the demonstrated ones, which vary in what the state does not

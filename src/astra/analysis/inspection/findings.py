@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32
 
 from astra.datasets import LeRobotDataset, compute_statistics
-from astra.datasets.episode import ACTION, OBJECTS
+from astra.datasets.episode import ACTION, object_column
 from astra.tokenizers.actions import DiscreteActions, DiscreteActionsConfig
 from astra.trajectory import TAIL
 
@@ -233,9 +233,7 @@ def _duplicates(dataset: LeRobotDataset, split: PlannedSplit) -> Iterator[Findin
 
 def _equal_episodes(dataset: LeRobotDataset) -> list[list[int]]:
     """Group episodes that are equal in actions, states and the boxes of objects; frames and crops are not compared."""
-    boxes = [
-        column for column in dataset.columns if column.startswith(OBJECTS) and column.endswith((".boxes", ".valid"))
-    ]
+    boxes = [column for column in dataset.columns if (object_column(column) or ("", ""))[1] in ("boxes", "valid")]
     equal: dict[bytes, list[int]] = defaultdict(list)
     for episode, (first, until) in enumerate(zip(dataset.starts.tolist(), dataset.ends.tolist(), strict=True)):
         content = hashlib.sha256()
